@@ -1,0 +1,111 @@
+"""HTTP header fields as an immutable value, and the few names that several modules must agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+#: Never forwarded by an intermediary (RFC 9110 section 7.6.1), plus the de-facto ones.
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+#: Request fields that carry a user's right to read something.
+CREDENTIALS = ("authorization", "cookie")
+
+
+class Headers:
+    """An ordered multi-map of header fields; names compare without case.
+
+    Values are ``str`` decoded from latin-1, so that every byte survives the round trip.
+    """
+
+    __slots__ = ("_index", "items")
+
+    items: tuple[tuple[str, str], ...]
+
+    def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
+        self.items = tuple(items)
+        index: dict[str, list[str]] = {}
+        for name, value in self.items:
+            index.setdefault(name.lower(), []).append(value)
+        self._index = index
+
+    @classmethod
+    def from_raw(cls, pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
+        """From wire bytes."""
+        return cls((name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs)
+
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        """To wire bytes, in order."""
+        return [(n.encode("latin-1"), v.encode("latin-1")) for n, v in self.items]
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The first value of a field, or ``default``."""
+        values = self._index.get(name.lower())
+        return values[0] if values else default
+
+    def get_all(self, name: str) -> tuple[str, ...]:
+        """All values of a field, one per field line."""
+        return tuple(self._index.get(name.lower(), ()))
+
+    def joined(self, name: str) -> str | None:
+        """All field lines as one comma-separated value (RFC 9110 section 5.3), or None."""
+        values = self._index.get(name.lower())
+        return ", ".join(values) if values else None
+
+    def tokens(self, name: str) -> tuple[str, ...]:
+        """The comma-separated members in lower case, for fields without quoted strings."""
+        joined = self.joined(name)
+        if joined is None:
+            return ()
+        return tuple(t for t in (part.strip().lower() for part in joined.split(",")) if t)
+
+    def with_(self, name: str, *values: str) -> Headers:
+        """A copy in which ``name`` has exactly these values (none: absent)."""
+        lowered = name.lower()
+        kept = [item for item in self.items if item[0].lower() != lowered]
+        return Headers([*kept, *((name, value) for value in values)])
+
+    def without(self, *names: str) -> Headers:
+        """A copy lacking these fields."""
+        drop = {name.lower() for name in names}
+        return Headers(item for item in self.items if item[0].lower() not in drop)
+
+    def only(self, *names: str) -> Headers:
+        """A copy of these fields alone."""
+        keep = {name.lower() for name in names}
+        return Headers(item for item in self.items if item[0].lower() in keep)
+
+    def end_to_end(self) -> Headers:
+        """Without hop-by-hop fields, those that Connection names included (RFC 9110 7.6.1)."""
+        return self.without(*HOP_BY_HOP, *self.tokens("connection"))
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._index
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and self.items == other.items
+
+    def __hash__(self) -> int:
+        return hash(self.items)
+
+    def __repr__(self) -> str:
+        shown = [(n, "***" if n.lower() in CREDENTIALS else v) for n, v in self.items]
+        return f"Headers({shown!r})"

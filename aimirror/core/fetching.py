@@ -25,7 +25,7 @@ class Zone(enum.Enum):
 
 @frozen
 class Reach:
-    """Which addresses may be dialled; judged on the resolved address, which is then the one used."""
+    """Which addresses may be dialled, judged on the resolved address that is then used."""
 
     zones: frozenset[Zone] = frozenset({Zone.PUBLIC})
     #: Networks and hosts that the configuration lists beside those zones.

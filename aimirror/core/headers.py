@@ -1,4 +1,4 @@
-"""HTTP header fields as an immutable value, and the few names that several modules must agree on."""
+"""HTTP header fields as an immutable value, and the names that several modules agree on."""
 
 from __future__ import annotations
 

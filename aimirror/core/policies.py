@@ -1,0 +1,23 @@
+"""How a rule wants its responses cached, beside what the upstream says."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class CachePolicy:
+    """Durations in seconds; None means: as the upstream's header fields and the RFCs say.
+
+    ``ttl`` is the life of a response without explicit freshness; with ``ignore_upstream`` it also
+    replaces explicit freshness (but never no-store or private).
+    """
+
+    ttl: float | None = None
+    #: How long past its freshness a response may stand in for an upstream that is down.
+    stale_if_error: float | None = None
+    #: How long past its freshness a response may be served while it is revalidated.
+    stale_while_revalidate: float | None = None
+    #: The life of a 404 or 410 without explicit freshness; 0 keeps none.
+    negative_ttl: float = 10.0
+    ignore_upstream: bool = False

@@ -1,0 +1,94 @@
+"""Dates of HTTP fields: the three formats of RFC 9110 section 5.6.7, as epoch seconds."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_LONG_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+_DAY = "|".join(_DAYS)
+_MONTH = "|".join(_MONTHS)
+_CLOCK = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
+#: IMF-fixdate, rfc850-date, asctime-date.  Case is ignored as RFC 9111 section 4.2 recommends.
+_FORMATS = tuple(
+    re.compile(pattern, re.IGNORECASE | re.ASCII)
+    for pattern in (
+        rf"(?:{_DAY}), (?P<day>[0-9]{{2}}) (?P<month>{_MONTH}) (?P<year>[0-9]{{4}}) {_CLOCK} GMT",
+        rf"(?:{'|'.join(_LONG_DAYS)}), (?P<day>[0-9]{{2}})-(?P<month>{_MONTH})-(?P<year>[0-9]{{2}})"
+        rf" {_CLOCK} GMT",
+        rf"(?:{_DAY}) (?P<month>{_MONTH}) (?P<day>[0-9]{{2}}| [0-9]) {_CLOCK} (?P<year>[0-9]{{4}})",
+    )
+)
+_MONTH_NUMBERS = {name.lower(): number for number, name in enumerate(_MONTHS, 1)}
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_DAY_SECONDS = 86400
+#: A two-digit year means no time further ahead than this (RFC 9110 section 5.6.7).
+_YEARS_AHEAD = 50
+#: From this two-digit year on, 19xx is meant when no clock is given (as POSIX strptime has it).
+_PIVOT = 69
+#: Epoch seconds of the first and the last moment that ``datetime`` can name.
+_FIRST = (date.min.toordinal() - _EPOCH_DAY) * _DAY_SECONDS
+_LAST = (date.max.toordinal() - _EPOCH_DAY + 1) * _DAY_SECONDS - 1
+
+
+def parse_date(text: str, now: float | None = None) -> float | None:
+    """Epoch seconds of an HTTP-date, None for anything else.
+
+    All three formats, GMT only; the name of the weekday must be one, whether it fits the date is
+    not checked (the RFC gives it no meaning).  ``now`` serves the two-digit year alone.
+    """
+    text = text.strip(" \t")
+    for pattern in _FORMATS:
+        found = pattern.fullmatch(text)
+        if found is not None:
+            return _epoch(found, now)
+    return None
+
+
+def format_date(epoch: float) -> str:
+    """An IMF-fixdate, in whole seconds (rounded down), within the years 1 to 9999."""
+    seconds = int(min(max(epoch, _FIRST), _LAST) // 1)
+    days, rest = divmod(seconds, _DAY_SECONDS)
+    day = date.fromordinal(days + _EPOCH_DAY)
+    hour, rest = divmod(rest, 3600)
+    return (
+        f"{_DAYS[day.weekday()]}, {day.day:02} {_MONTHS[day.month - 1]} {day.year:04} "
+        f"{hour:02}:{rest // 60:02}:{rest % 60:02} GMT"
+    )
+
+
+def _epoch(found: re.Match[str], now: float | None) -> float | None:
+    hour, minute, second = (int(found[name]) for name in ("hour", "minute", "second"))
+    if hour > 23 or minute > 59 or second > 60:  # 60: a leap second
+        return None
+    month, day, clock = _MONTH_NUMBERS[found["month"].lower()], int(found["day"]), found["year"]
+    within = hour * 3600 + minute * 60 + second
+    if len(clock) == 4:
+        return _at(int(clock), month, day, within)
+    if now is None:
+        return _at(int(clock) + (1900 if int(clock) >= _PIVOT else 2000), month, day, within)
+    return _latest(int(clock), month, day, within, now)
+
+
+def _latest(year: int, month: int, day: int, within: int, now: float) -> float | None:
+    """The latest time with these last two digits of the year that is not too far ahead."""
+    this_year = date.fromordinal(int(now // _DAY_SECONDS) + _EPOCH_DAY).year
+    candidate = this_year - this_year % 100 + 100 + year
+    limit = now + _YEARS_AHEAD * 365.25 * _DAY_SECONDS
+    while candidate > 0:
+        moment = _at(candidate, month, day, within)
+        if moment is not None and moment <= limit:
+            return moment
+        candidate -= 100
+    return None
+
+
+def _at(year: int, month: int, day: int, within: int) -> float | None:
+    try:
+        days = date(year, month, day).toordinal() - _EPOCH_DAY
+    except ValueError:
+        return None
+    return float(days * _DAY_SECONDS + within)

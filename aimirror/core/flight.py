@@ -1,0 +1,101 @@
+"""One connection's work on one piece: where it is, how fast it was, whether it has stalled."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from statistics import median
+
+from attrs import Factory, define
+
+#: Seconds over which a connection's rate is measured.
+RATE_WINDOW = 1.5
+#: Seconds of flight before a connection may be judged against its siblings.
+JUDGED_AFTER = 1.0
+#: A connection below this share of its siblings' median is dropped.
+SLOW_SHARE = 0.25
+#: Seconds without a byte, while siblings move, before a connection counts as stalled.
+STALLED_AFTER = 1.0
+#: Bytes that a usual connection must have brought meanwhile before a judgement means anything:
+#: on a thin line, single packets come in bursts.
+EVIDENCE = 64 << 10
+#: Siblings with a known rate that a judgement needs.
+FEWEST_SIBLINGS = 2
+
+
+@define
+class Flight:
+    """Bytes ``[start, stop)`` asked for at ``sent_at`` (seconds); ``position`` is the next byte."""
+
+    id: int
+    source: int
+    start: int
+    stop: int
+    sent_at: float
+    position: int = 0
+    first_at: float | None = None
+    last_at: float = 0.0
+    #: This flight repeats another's span; and: another repeats this one's.
+    racing: bool = False
+    raced: bool = False
+    _marks: deque[tuple[float, int]] = Factory(deque)
+
+    def __attrs_post_init__(self) -> None:
+        self.position = self.start
+        self.last_at = self.sent_at
+
+    def moved(self, position: int, now: float) -> None:
+        """Bytes up to ``position`` are written."""
+        if self.first_at is None:
+            self.first_at = now
+        self.position = max(self.position, position)
+        self.last_at = now
+        self._marks.append((now, self.position))
+        while len(self._marks) > 2 and self._marks[1][0] <= now - RATE_WINDOW:
+            self._marks.popleft()
+
+    def measured(self, now: float, latency: float) -> float | None:
+        """Bytes per second seen lately, None while it is too early to say."""
+        begun = self.sent_at + latency
+        if now - begun < min(0.25, JUDGED_AFTER):
+            return None
+        if self.first_at is None:
+            return 0.0
+        since, place = self.sent_at + latency, self.start
+        for when, position in self._marks:
+            if when > now - RATE_WINDOW:
+                break
+            since, place = when, position
+        return (self.position - place) / max(now - since, 1e-3)
+
+    def rate(self, now: float, usual: float, latency: float) -> float:
+        """Measured rate, or the usual one while nothing is known."""
+        seen = self.measured(now, latency)
+        return usual if seen is None else seen
+
+    def eta(self, now: float, usual: float, latency: float) -> float:
+        """Seconds until its last byte, as far as can be told."""
+        seen = self.rate(now, usual, latency)
+        left = self.stop - self.position
+        return left / seen if seen > 0 else float("inf") if left else 0.0
+
+    def hopeless(self, now: float, usual: float, latency: float) -> bool:
+        """Whether it is so far below its siblings' usual rate that a fresh connection is better."""
+        age = now - self.sent_at - 2 * latency
+        if age < JUDGED_AFTER or age * usual < EVIDENCE:
+            return False
+        silence = now - self.last_at - 2 * latency
+        if silence > STALLED_AFTER and silence * usual > EVIDENCE:
+            return True
+        if RATE_WINDOW * usual < EVIDENCE:
+            return (self.position - self.start) / age < SLOW_SHARE * usual
+        seen = self.measured(now, latency)
+        return seen is not None and seen < SLOW_SHARE * usual
+
+
+def usual_rate(flights: Iterable[Flight], now: float, latency: float) -> float:
+    """The median rate of connections that have one, 0.0 while there are too few to compare."""
+    rates = [r for f in flights if (r := f.measured(now, latency)) is not None]
+    if len(rates) < FEWEST_SIBLINGS:
+        return 0.0
+    return float(median(rates))

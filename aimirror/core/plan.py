@@ -1,0 +1,126 @@
+"""Which bytes to ask for next: sizes of pieces, their order, and when to take work from whom.
+
+Pure functions over a snapshot of one download; ``download.py`` applies what they decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from attrs import frozen
+
+from aimirror.core.flight import Flight
+from aimirror.core.spans import Spans
+
+#: Bytes of the probe: a whole small file in one request, its first byte as soon as from a proxy.
+FIRST_PIECE = 1 << 20
+#: Bytes: below, the request costs more than the bytes; above, readers starve behind the head.
+SMALLEST_PIECE = 256 << 10
+LARGEST_PIECE = 32 << 20
+#: Bytes of a piece while no rate is known.
+UNMEASURED_PIECE = 2 << 20
+#: A piece should take this long (seconds), and this many round trips, at the measured rate.
+PIECE_SECONDS = 2.0
+PIECE_ROUND_TRIPS = 30
+#: Bytes: what is left of a piece is not split below twice this, but raced as a whole.
+SMALLEST_SPLIT = 128 << 10
+
+
+@frozen
+class Demand:
+    """Where one reader is and how far it will read, in bytes."""
+
+    position: int
+    stop: int
+
+
+@frozen
+class Pace:
+    """What was measured: bytes/s of a usual connection (0 = unknown), seconds to the header."""
+
+    rate: float = 0.0
+    latency: float = 0.0
+
+
+def first_piece(chunk_size: int) -> int:
+    """Bytes that the probe asks for; a rule's ``chunk_size`` bounds it (<= 0: automatic)."""
+    return min(FIRST_PIECE, chunk_size) if chunk_size > 0 else FIRST_PIECE
+
+
+def piece_size(missing: int, slots: int, pace: Pace, chunk_size: int) -> int:
+    """Bytes of the next piece when ``missing`` unassigned bytes are left for ``slots`` connections.
+
+    The rest is cut into whole waves of equal pieces, since a wave that ends together leaves no
+    connection idle; the wave's length follows the measured rate and round trip.
+    """
+    if pace.rate > 0:
+        wanted = pace.rate * max(PIECE_SECONDS, PIECE_ROUND_TRIPS * pace.latency)
+    else:
+        wanted = UNMEASURED_PIECE
+    ceiling = min(LARGEST_PIECE, chunk_size) if chunk_size > 0 else LARGEST_PIECE
+    wanted = max(1, min(ceiling, max(SMALLEST_PIECE, int(wanted))))
+    share = -(-missing // max(1, slots))
+    waves = max(1, round(share / wanted))
+    size = max(-(-share // waves), min(SMALLEST_PIECE, ceiling))
+    return min(size, ceiling)
+
+
+def next_gap(free: Spans, demands: Iterable[Demand]) -> tuple[int, int] | None:
+    """The unassigned span ``(start, stop)`` that a reader needs soonest, None when all is taken.
+
+    A span is as urgent as its distance ahead of the nearest reader; what no reader will reach
+    comes last, in file order.
+    """
+    best: tuple[int, int, int] | None = None
+    wants = tuple(demands)
+    for start, stop in free:
+        for want in wants:
+            begin = max(start, want.position)
+            if begin < min(stop, want.stop):
+                candidate = (begin - want.position, begin, stop)
+                if best is None or candidate < best:
+                    best = candidate
+    if best is not None:
+        return best[1], best[2]
+    return free.pairs[0] if free else None
+
+
+@frozen
+class Takeover:
+    """Give ``[start, stop)`` of a running flight to a new one; the old one ends at ``start``.
+
+    With ``race`` the old one keeps its span too, and the first to arrive wins.
+    """
+
+    flight: int
+    start: int
+    stop: int
+    race: bool = False
+
+
+def takeover(flights: Sequence[Flight], pace: Pace, now: float) -> Takeover | None:
+    """What an idle connection should take from a busy one, or None when all will end as soon."""
+    raced = {(f.position, f.stop) for f in flights if f.racing}
+    worst: Flight | None = None
+    worst_eta = 0.0
+    for flight in flights:
+        if flight.racing or flight.raced or (flight.position, flight.stop) in raced:
+            continue
+        eta = flight.eta(now, pace.rate, pace.latency)
+        if eta > worst_eta:
+            worst, worst_eta = flight, eta
+    if worst is None or pace.rate <= 0:
+        return None
+    left = worst.stop - worst.position
+    fresh = 2 * pace.latency + left / pace.rate
+    if left >= 2 * SMALLEST_SPLIT:
+        own = worst.rate(now, pace.rate, pace.latency)
+        keep = int(left * own / (own + pace.rate))
+        after = max(keep / own if own else 0.0, 2 * pace.latency + (left - keep) / pace.rate)
+        if after < 0.8 * worst_eta and left - keep >= SMALLEST_SPLIT:
+            if keep < SMALLEST_SPLIT:
+                return Takeover(worst.id, worst.position, worst.stop, race=True)
+            return Takeover(worst.id, worst.position + keep, worst.stop)
+    if fresh < 0.6 * worst_eta:
+        return Takeover(worst.id, worst.position, worst.stop, race=True)
+    return None

@@ -46,6 +46,11 @@ MOST_STRIKES = 6
 MOST_STRIKES_BESIDE_OTHERS = 2
 #: Seconds: an upstream that asks us to wait longer than this has refused.
 LONGEST_RETRY_AFTER = 120.0
+#: Siblings with a known rate that a judgement needs, else the remembered rate serves; and how
+#: much of that memory is left after a connection was dropped, so that a line that has become
+#: slow as a whole is soon accepted as it is.
+FEWEST_SIBLINGS = 2
+FORGET = 0.8
 #: Connections regained with each finished piece after the upstream had refused some.
 REGAIN = 0.25
 #: Times that one download asks the original URL for a new redirect without progress between.
@@ -169,7 +174,6 @@ class Download:
         if (seen := running.measured(now, self.latency)) and running.source in self.sources:
             source = self.sources[running.source]
             source.rate = seen if not source.rate else 0.7 * source.rate + 0.3 * seen
-        self._unrace(running)
         return self._judge(running, result, now)
 
     def joined(self, reader: int, position: int, stop: int, now: float) -> list[Command]:
@@ -241,20 +245,23 @@ class Download:
         for flight in list(self.flights.values()):
             if usual and flight.hopeless(now, usual, self.latency):
                 del self.flights[flight.id]
-                self._unrace(flight)
+                self.sources[flight.source].rate *= FORGET
                 commands.append(Cancel(flight.id))
         rate = sum(f.measured(now, self.latency) or 0.0 for f in self.flights.values())
-        self._economy.observe(now, rate, len(self.flights), self.total - self.written.total())
+        steady = len(self.flights) >= self._economy.slots(self.slots)
+        self._economy.observe(now, rate, len(self.flights) if steady else 0, self._missing())
         return [*commands, *self._go(now)]
 
     # -- decisions -------------------------------------------------------------------------
 
     def _usual(self, now: float) -> float:
-        return usual_rate(self.flights.values(), now, self.latency)
+        """Bytes per second of a usual connection: the siblings' median, or what is remembered."""
+        fewest = max(FEWEST_SIBLINGS, self.slots // 4)
+        seen = usual_rate(self.flights.values(), now, self.latency, fewest)
+        return seen or max(s.rate for s in self.sources.values())
 
-    def _pace(self, now: float) -> Pace:
-        rate = self._usual(now) or max((s.rate for s in self.sources.values()), default=0.0)
-        return Pace(rate, self.latency)
+    def _missing(self) -> int:
+        return self.total - self.written.total()
 
     def _free(self) -> Spans:
         free = self.written.gaps(0, self.total)
@@ -281,12 +288,12 @@ class Download:
         slots = self._economy.slots(self.slots)
         if self._borne is not None:
             slots = max(1, min(slots, int(self._borne)))
-        pace = self._pace(now)
+        pace = Pace(self._usual(now), self.latency)
         free = self._free()
         while len(self.flights) < slots and (source := self._choose_source()) is not None:
             gap = next_gap(free, self.demands.values())
             if gap is not None:
-                size = piece_size(free.total(), slots, pace, self.chunk_size)
+                size = piece_size(self._missing(), slots, pace, self.chunk_size)
                 start, stop = gap[0], min(gap[1], gap[0] + size)
                 if gap[1] - stop < size // 4 and (stop - start) * 5 // 4 <= self._ceiling(size):
                     stop = gap[1]
@@ -296,15 +303,10 @@ class Download:
             taken = takeover(tuple(self.flights.values()), pace, now)
             if taken is None:
                 break
-            old = self.flights[taken.flight]
-            if taken.race:
-                old.raced = True
-            else:
-                old.stop = taken.start
-                commands.append(Trim(old.id, taken.start))
-            fetch = self._launch(source, taken.start, taken.stop, now)
-            self.flights[fetch.id].racing = taken.race
-            commands.append(fetch)
+            for flight in taken.trimmed:
+                self.flights[flight].stop = taken.start
+                commands.append(Trim(flight, taken.start))
+            commands.append(self._launch(source, taken.start, taken.stop, now))
         return commands
 
     def _ceiling(self, size: int) -> int:
@@ -343,17 +345,10 @@ class Download:
             return []
         victim = max(others, key=lambda f: f.stop - f.position)
         del self.flights[victim.id]
-        self._unrace(victim)
         return [Cancel(victim.id)]
 
     def _wanted_soon(self, flight: Flight) -> bool:
         return any(flight.start <= d.position < flight.stop for d in self.demands.values())
-
-    def _unrace(self, gone: Flight) -> None:
-        """One side of a race is over: what is left of the span has one flight again."""
-        for flight in self.flights.values():
-            if flight.stop == gone.stop and (flight.raced or flight.racing):
-                flight.raced = flight.racing = False
 
     def _judge(self, running: Flight, result: FetchResult, now: float) -> list[Command]:
         reason = result.reason

@@ -19,8 +19,6 @@ STALLED_AFTER = 1.0
 #: Bytes that a usual connection must have brought meanwhile before a judgement means anything:
 #: on a thin line, single packets come in bursts.
 EVIDENCE = 64 << 10
-#: Siblings with a known rate that a judgement needs.
-FEWEST_SIBLINGS = 2
 
 
 @define
@@ -35,9 +33,6 @@ class Flight:
     position: int = 0
     first_at: float | None = None
     last_at: float = 0.0
-    #: This flight repeats another's span; and: another repeats this one's.
-    racing: bool = False
-    raced: bool = False
     _marks: deque[tuple[float, int]] = Factory(deque)
 
     def __attrs_post_init__(self) -> None:
@@ -93,9 +88,7 @@ class Flight:
         return seen is not None and seen < SLOW_SHARE * usual
 
 
-def usual_rate(flights: Iterable[Flight], now: float, latency: float) -> float:
-    """The median rate of connections that have one, 0.0 while there are too few to compare."""
+def usual_rate(flights: Iterable[Flight], now: float, latency: float, fewest: int) -> float:
+    """The median rate of connections that have one, 0.0 while fewer than ``fewest`` do."""
     rates = [r for f in flights if (r := f.measured(now, latency)) is not None]
-    if len(rates) < FEWEST_SIBLINGS:
-        return 0.0
-    return float(median(rates))
+    return float(median(rates)) if len(rates) >= fewest else 0.0

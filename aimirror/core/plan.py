@@ -22,8 +22,10 @@ UNMEASURED_PIECE = 2 << 20
 #: A piece should take this long (seconds), and this many round trips, at the measured rate.
 PIECE_SECONDS = 2.0
 PIECE_ROUND_TRIPS = 30
-#: Bytes: what is left of a piece is not split below twice this, but raced as a whole.
+#: Bytes: what is left of a piece is not split into parts below this, but raced as a whole.
 SMALLEST_SPLIT = 128 << 10
+#: Connections that may fetch the same span at the same time.
+MOST_RACERS = 3
 
 
 @frozen
@@ -48,10 +50,11 @@ def first_piece(chunk_size: int) -> int:
 
 
 def piece_size(missing: int, slots: int, pace: Pace, chunk_size: int) -> int:
-    """Bytes of the next piece when ``missing`` unassigned bytes are left for ``slots`` connections.
+    """Bytes of the next piece when ``missing`` bytes, flying ones included, are left in all.
 
-    The rest is cut into whole waves of equal pieces, since a wave that ends together leaves no
-    connection idle; the wave's length follows the measured rate and round trip.
+    A connection's fair share of the rest is cut into whole waves of equal pieces, since a wave
+    that ends together leaves no connection idle; the wave's length follows the measured rate and
+    round trip.
     """
     if pace.rate > 0:
         wanted = pace.rate * max(PIECE_SECONDS, PIECE_ROUND_TRIPS * pace.latency)
@@ -87,40 +90,43 @@ def next_gap(free: Spans, demands: Iterable[Demand]) -> tuple[int, int] | None:
 
 @frozen
 class Takeover:
-    """Give ``[start, stop)`` of a running flight to a new one; the old one ends at ``start``.
+    """Let a new flight fetch ``[start, stop)``, which others are at.
 
-    With ``race`` the old one keeps its span too, and the first to arrive wins.
+    Those in ``trimmed`` end at ``start``; without any, it is a race: the first to arrive wins.
     """
 
-    flight: int
     start: int
     stop: int
-    race: bool = False
+    trimmed: tuple[int, ...] = ()
 
 
 def takeover(flights: Sequence[Flight], pace: Pace, now: float) -> Takeover | None:
-    """What an idle connection should take from a busy one, or None when all will end as soon."""
-    raced = {(f.position, f.stop) for f in flights if f.racing}
+    """What an idle connection should take from a busy one, or None when all will end as soon.
+
+    Flights that end at the same byte race for one span; what counts is the best of them.
+    """
+    if pace.rate <= 0:
+        return None
+    spans: dict[int, list[Flight]] = {}
+    for flight in flights:
+        spans.setdefault(flight.stop, []).append(flight)
     worst: Flight | None = None
     worst_eta = 0.0
-    for flight in flights:
-        if flight.racing or flight.raced or (flight.position, flight.stop) in raced:
-            continue
-        eta = flight.eta(now, pace.rate, pace.latency)
-        if eta > worst_eta:
-            worst, worst_eta = flight, eta
-    if worst is None or pace.rate <= 0:
+    for racers in spans.values():
+        best = min(racers, key=lambda f: f.eta(now, pace.rate, pace.latency))
+        eta = best.eta(now, pace.rate, pace.latency)
+        if eta > worst_eta and len(racers) < MOST_RACERS:
+            worst, worst_eta = best, eta
+    if worst is None:
         return None
     left = worst.stop - worst.position
-    fresh = 2 * pace.latency + left / pace.rate
-    if left >= 2 * SMALLEST_SPLIT:
-        own = worst.rate(now, pace.rate, pace.latency)
-        keep = int(left * own / (own + pace.rate))
-        after = max(keep / own if own else 0.0, 2 * pace.latency + (left - keep) / pace.rate)
-        if after < 0.8 * worst_eta and left - keep >= SMALLEST_SPLIT:
-            if keep < SMALLEST_SPLIT:
-                return Takeover(worst.id, worst.position, worst.stop, race=True)
-            return Takeover(worst.id, worst.position + keep, worst.stop)
-    if fresh < 0.6 * worst_eta:
-        return Takeover(worst.id, worst.position, worst.stop, race=True)
+    own = worst.rate(now, pace.rate, pace.latency)
+    keep = int(left * own / (own + pace.rate))
+    after = 2 * pace.latency + (left - keep) / pace.rate
+    if min(keep, left - keep) >= SMALLEST_SPLIT and after < 0.8 * worst_eta:
+        split = worst.position + keep
+        losers = tuple(f.id for f in spans[worst.stop] if f.position < split)
+        return Takeover(split, worst.stop, losers)
+    if 2 * pace.latency + left / pace.rate < 0.6 * worst_eta:
+        return Takeover(worst.position, worst.stop)
     return None

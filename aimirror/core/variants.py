@@ -1,0 +1,81 @@
+"""Several stored responses of one URL: which of them answers a request (RFC 9111 section 4.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+
+from aimirror.core.dates import parse_date
+from aimirror.core.directives import split_members
+from aimirror.core.entries import Entry
+from aimirror.core.headers import CREDENTIALS, Headers
+
+#: Fields whose members have no order and no case: weights alone rank them (RFC 9110 12.5).
+_NEGOTIATION = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language"})
+_PARAMETER = re.compile(r';((?:[^";]|"(?:[^"\\]|\\.)*")*)')
+_WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE | re.ASCII)
+
+
+def variant(vary: Iterable[str], request: Headers) -> tuple[str, Headers] | None:
+    """The variant id and the selecting fields of a request; None for ``Vary: *``.
+
+    ``vary`` is the field lines of a response.  ``request`` is what goes upstream, not what the
+    client sent: if the mirror chooses the Accept-Encoding, clients must not multiply variants.
+    Credentials enter the id as a digest, and the selecting fields not at all.
+    """
+    names = sorted({name for line in vary for name in _names(line)})
+    if "*" in names:
+        return None
+    parts = [f"{n}:{_canonical(n, request.get_all(n))}" if n in request else n for n in names]
+    return "\n".join(parts), request.only(*names).without(*CREDENTIALS)
+
+
+def matches(entry: Entry, request: Headers) -> bool:
+    """Whether the request's selecting fields are those of the request that was stored."""
+    found = variant(entry.headers.get_all("Vary"), request)
+    return found is not None and found[0] == entry.variant
+
+
+def select(entries: Sequence[Entry], request: Headers, scope: str = "") -> Entry | None:
+    """The most recent entry that matches, by Date (RFC 9111 section 4), then by time of receipt.
+
+    Entries of other scopes than ``scope`` and "" (anyone) are never chosen.
+    """
+    fitting = [e for e in entries if e.scope in ("", scope) and matches(e, request)]
+    return max(fitting, key=_recency, default=None)
+
+
+def _recency(entry: Entry) -> tuple[float, float]:
+    date = parse_date(entry.headers.get("Date", "") or "", entry.received_at)
+    return (entry.received_at if date is None else date, entry.received_at)
+
+
+def _names(line: str) -> list[str]:
+    return [name for name in (part.strip(" \t").lower() for part in line.split(",")) if name]
+
+
+def _canonical(name: str, lines: Sequence[str]) -> str:
+    """One spelling for all that RFC 9111 section 4.1 calls a match."""
+    members = [member for line in lines for member in split_members(line)]
+    if name in _NEGOTIATION:
+        return ",".join(sorted({_negotiable(member) for member in members if member}))
+    joined = ",".join(members)
+    if name in CREDENTIALS:
+        return sha256(joined.encode("latin-1", "replace")).hexdigest()
+    return joined
+
+
+def _negotiable(member: str) -> str:
+    """A member of an Accept field with blanks, case and a weight of 1 normalised."""
+    named = member.partition(";")[0]
+    parameters = []
+    for text in _PARAMETER.findall(member[len(named) :]):
+        key, equals, value = text.strip(" \t").partition("=")
+        parameter = f"{key.lower()}{equals}{value}"
+        weight = _WEIGHT.fullmatch(parameter)
+        if weight is not None:
+            parameter = f"q={float(weight[1]):g}" if float(weight[1]) < 1 else ""
+        if parameter:
+            parameters.append(parameter)
+    return ";".join([named.strip(" \t").lower(), *parameters])

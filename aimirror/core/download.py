@@ -399,6 +399,8 @@ class Download:
         While siblings of the same source fly, a refused connection only says that they are too
         many; the last one to fail counts against the source.
         """
+        if self.whole:
+            return self._fail(result)
         place = self.sources[running.source]
         siblings = sum(f.source == running.source for f in self.flights.values())
         busy = result.status in BUSY
@@ -412,7 +414,7 @@ class Download:
         alone = sum(s.alive for s in self.sources.values()) == 1
         most = MOST_STRIKES if alone else MOST_STRIKES_BESIDE_OTHERS
         hopeless = (result.retry_after or 0.0) > LONGEST_RETRY_AFTER and not siblings
-        if place.strikes >= most or hopeless or self.whole:
+        if place.strikes >= most or hopeless:
             return self._lose(running.source, result, now)
         wait = wait_before(place.strikes, self.jitter(), result.retry_after)
         self.paused_until = max(self.paused_until, now + wait)

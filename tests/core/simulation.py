@@ -26,6 +26,8 @@ from aimirror.core.spans import Spans
 
 MB = 1_000_000
 STEP = 0.01
+#: Seconds after which a connection that brings no more bytes is given up by its worker.
+SILENCE = 30.0
 
 
 @define
@@ -68,7 +70,12 @@ class World:
                     delay = self.rtt * (2 if self.opened <= self.machine.slots else 1)
                     made = {"delay": delay, "rate": 1.0 * MB, **self.behave(self.opened)}
                     self.connections[i] = Connection(
-                        i, start, start, stop, self.now, **made  # type: ignore[arg-type]
+                        i,
+                        start,
+                        start,
+                        stop,
+                        self.now,
+                        **made,  # type: ignore[arg-type]
                     )
                 case Trim(id=i, stop=stop):
                     if i in self.connections:
@@ -111,6 +118,8 @@ class World:
             self.carry_out(self.machine.wrote(c.id, before, int(c.position), self.now))
         if c.id in self.connections and c.position >= c.stop:
             self._end(c, FetchResult(Reason.DONE, c.stop, latency=self.rtt))
+        elif self.now - c.opened > SILENCE and c.position >= c.start + c.dies_after:
+            self._end(c, FetchResult(Reason.SILENT, int(c.position)))
 
     def _end(self, c: Connection, result: FetchResult) -> None:
         del self.connections[c.id]
@@ -122,7 +131,13 @@ class World:
         probe = (0, min(1 << 20, self.machine.total))
         self.machine.latency = self.rtt
         self.connections[0] = Connection(
-            0, 0, 0, probe[1], self.now, 0.0, **{"rate": MB, **self.behave(0)}  # type: ignore[arg-type]
+            0,
+            0,
+            0,
+            probe[1],
+            self.now,
+            0.0,
+            **{"rate": MB, **self.behave(0)},  # type: ignore[arg-type]
         )
         self.carry_out(self.machine.begin(self.now, probe))
         while self.outcome is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import lru_cache
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _LONG_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -12,16 +13,23 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _DAY = "|".join(_DAYS)
 _MONTH = "|".join(_MONTHS)
 _CLOCK = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
-#: IMF-fixdate, rfc850-date, asctime-date.  Case is ignored as RFC 9111 section 4.2 recommends.
-_FORMATS = tuple(
-    re.compile(pattern, re.IGNORECASE | re.ASCII)
-    for pattern in (
-        rf"(?:{_DAY}), (?P<day>[0-9]{{2}}) (?P<month>{_MONTH}) (?P<year>[0-9]{{4}}) {_CLOCK} GMT",
-        rf"(?:{'|'.join(_LONG_DAYS)}), (?P<day>[0-9]{{2}})-(?P<month>{_MONTH})-(?P<year>[0-9]{{2}})"
-        rf" {_CLOCK} GMT",
-        rf"(?:{_DAY}) (?P<month>{_MONTH}) (?P<day>[0-9]{{2}}| [0-9]) {_CLOCK} (?P<year>[0-9]{{4}})",
-    )
+# Case is ignored as RFC 9111 section 4.2 recommends.
+_FLAGS = re.IGNORECASE | re.ASCII
+_IMF_FIXDATE = re.compile(
+    rf"(?:{_DAY}), (?P<day>[0-9]{{2}}) (?P<month>{_MONTH}) (?P<year>[0-9]{{4}}) {_CLOCK} GMT",
+    _FLAGS,
 )
+_ASCTIME = re.compile(
+    rf"(?:{_DAY}) (?P<month>{_MONTH}) (?P<day>[0-9]{{2}}| [0-9]) {_CLOCK} (?P<year>[0-9]{{4}})",
+    _FLAGS,
+)
+_RFC850 = re.compile(
+    rf"(?:{'|'.join(_LONG_DAYS)}), (?P<day>[0-9]{{2}})-(?P<month>{_MONTH})-(?P<year>[0-9]{{2}})"
+    rf" {_CLOCK} GMT",
+    _FLAGS,
+)
+#: Dates whose parsed form is kept: those of the entries in use are read on each request.
+_REMEMBERED = 4096
 _MONTH_NUMBERS = {name.lower(): number for number, name in enumerate(_MONTHS, 1)}
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY_SECONDS = 86400
@@ -41,11 +49,8 @@ def parse_date(text: str, now: float | None = None) -> float | None:
     not checked (the RFC gives it no meaning).  ``now`` serves the two-digit year alone.
     """
     text = text.strip(" \t")
-    for pattern in _FORMATS:
-        found = pattern.fullmatch(text)
-        if found is not None:
-            return _epoch(found, now)
-    return None
+    old = _RFC850.fullmatch(text)
+    return _full(text) if old is None else _epoch(old, now)
 
 
 def format_date(epoch: float) -> str:
@@ -58,6 +63,13 @@ def format_date(epoch: float) -> str:
         f"{_DAYS[day.weekday()]}, {day.day:02} {_MONTHS[day.month - 1]} {day.year:04} "
         f"{hour:02}:{rest // 60:02}:{rest % 60:02} GMT"
     )
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _full(text: str) -> float | None:
+    """A date with a four-digit year."""
+    found = _IMF_FIXDATE.fullmatch(text) or _ASCTIME.fullmatch(text)
+    return None if found is None else _epoch(found, None)
 
 
 def _epoch(found: re.Match[str], now: float | None) -> float | None:

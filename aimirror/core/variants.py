@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from hashlib import sha256
 
 from aimirror.core.dates import parse_date
@@ -13,6 +14,8 @@ from aimirror.core.headers import CREDENTIALS, Headers
 
 #: Fields whose members have no order and no case: weights alone rank them (RFC 9110 12.5).
 _NEGOTIATION = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language"})
+#: Negotiation values whose canonical form is kept; one per version of a client is usual.
+_REMEMBERED = 1024
 _PARAMETER = re.compile(r';((?:[^";]|"(?:[^"\\]|\\.)*")*)')
 _WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE | re.ASCII)
 
@@ -43,7 +46,7 @@ def select(entries: Sequence[Entry], request: Headers, scope: str = "") -> Entry
     Entries of other scopes than ``scope`` and "" (anyone) are never chosen.
     """
     fitting = [e for e in entries if e.scope in ("", scope) and matches(e, request)]
-    return max(fitting, key=_recency, default=None)
+    return max(fitting, key=_recency) if len(fitting) > 1 else next(iter(fitting), None)
 
 
 def _recency(entry: Entry) -> tuple[float, float]:
@@ -55,15 +58,20 @@ def _names(line: str) -> list[str]:
     return [name for name in (part.strip(" \t").lower() for part in line.split(",")) if name]
 
 
-def _canonical(name: str, lines: Sequence[str]) -> str:
+def _canonical(name: str, lines: tuple[str, ...]) -> str:
     """One spelling for all that RFC 9111 section 4.1 calls a match."""
-    members = [member for line in lines for member in split_members(line)]
     if name in _NEGOTIATION:
-        return ",".join(sorted({_negotiable(member) for member in members if member}))
-    joined = ",".join(members)
+        return _negotiated(lines)
+    joined = ",".join(member for line in lines for member in split_members(line))
     if name in CREDENTIALS:
         return sha256(joined.encode("latin-1", "replace")).hexdigest()
     return joined
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _negotiated(lines: tuple[str, ...]) -> str:
+    members = [member for line in lines for member in split_members(line)]
+    return ",".join(sorted({_negotiable(member) for member in members if member}))
 
 
 def _negotiable(member: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 from zope.interface import Attribute, Interface
 
-from aimirror.core.fetching import Reason
+from aimirror.core.fetching import Reach, Reason
 from aimirror.core.headers import Headers
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class IUpstreamResponse(Interface):
     url: str = Attribute("the URL that answered, after redirects")
     hops: tuple[Hop, ...] = Attribute("redirects followed, first to last")
     length: int | None = Attribute("Content-Length, or None when unknown")
-    reach: object = Attribute("the Reach that later requests to ``url`` may use")
+    reach: Reach = Attribute("the Reach that later requests to ``url`` may use")
+    framed: bool = Attribute("whether the body says where it ends (else the connection does)")
 
     def deliver(receiver: IReceiver) -> None:
         """Start the flow of the body (once)."""

@@ -1,0 +1,96 @@
+"""The AMP commands; the docstring of each says who sends it.
+
+Offsets are bytes of the file, intervals half open.  AMP has no flow control: fetches are bounded
+by the pool's window per worker, progress is coalesced by the worker.
+"""
+
+from __future__ import annotations
+
+from twisted.protocols import amp
+
+
+class Failed(Exception):
+    """The other end could not do it; the text is for people."""
+
+
+class HashFailed(Exception):
+    """Hashing failed: an OSError as ``<errno> <text>``."""
+
+    @classmethod
+    def of(cls, error: OSError) -> HashFailed:
+        """From the error at the worker's end."""
+        return cls(f"{error.errno or 0} {error.strerror or error}")
+
+    def error(self) -> OSError:
+        """The error again, at the parent's end."""
+        number, _, text = str(self).partition(" ")
+        return OSError(int(number), text)
+
+
+class Fetch(amp.Command):
+    """Parent to worker: run a packed FetchTask; answered with its FetchResult when it ended."""
+
+    commandName = b"fetch"
+    arguments = [(b"task", amp.String())]
+    response = [(b"result", amp.String())]
+    errors = {Failed: b"FAILED"}
+
+
+class Trim(amp.Command):
+    """Parent to worker: a running fetch ends at ``stop`` already."""
+
+    commandName = b"trim"
+    arguments = [(b"id", amp.Integer()), (b"stop", amp.Integer())]
+    requiresAnswer = False
+
+
+class Cancel(amp.Command):
+    """Parent to worker: drop a running fetch and its connection."""
+
+    commandName = b"cancel"
+    arguments = [(b"id", amp.Integer())]
+    requiresAnswer = False
+
+
+class Wrote(amp.Command):
+    """Worker to parent: a running fetch has written ``[start, stop)``; spans follow each other."""
+
+    commandName = b"wrote"
+    arguments = [(b"id", amp.Integer()), (b"start", amp.Integer()), (b"stop", amp.Integer())]
+    requiresAnswer = False
+
+
+class Hash(amp.Command):
+    """Parent to worker: digests of ``[0, stop)`` of a file, going on from where ``key`` stands."""
+
+    commandName = b"hash"
+    arguments = [
+        (b"key", amp.Unicode()),
+        (b"path", amp.String()),
+        (b"algorithms", amp.ListOf(amp.String())),
+        (b"stop", amp.Integer()),
+    ]
+    response = [(b"digests", amp.ListOf(amp.String()))]
+    errors = {Failed: b"FAILED", HashFailed: b"HASH_FAILED"}
+
+
+class Forget(amp.Command):
+    """Parent to worker: drop the hashing state of ``key``."""
+
+    commandName = b"forget"
+    arguments = [(b"key", amp.Unicode())]
+    requiresAnswer = False
+
+
+class Ping(amp.Command):
+    """Parent to worker: are you there?  The first answer says that the worker is up."""
+
+    commandName = b"ping"
+    errors = {Failed: b"FAILED"}
+
+
+class Stop(amp.Command):
+    """Parent to worker: cancel all fetches (each still gets its answer), then leave."""
+
+    commandName = b"stop"
+    requiresAnswer = False

@@ -1,0 +1,97 @@
+"""The configuration: a YAML file becomes one frozen ``Config``, or one line saying what is wrong.
+
+``document`` reads YAML in bounds, ``schema`` is a small language of typed readers, ``scalars`` its
+words, ``tables`` the keys of the file, ``model`` the values that come out.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+
+from attrs import evolve
+
+from aimirror.config import tables
+from aimirror.config.document import MAX_BYTES, parse
+from aimirror.config.errors import ConfigError
+from aimirror.config.model import Abandoned, Cache, Config, Level, Logging, Server
+from aimirror.config.schema import At
+
+__all__ = [
+    "Abandoned",
+    "Cache",
+    "Config",
+    "ConfigError",
+    "Level",
+    "Logging",
+    "Server",
+    "check_dirs",
+    "load",
+]
+
+
+def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in a file, or the one that is built in.
+
+    Relative paths in it are relative to the file's folder (to the current one when built in).
+    Raises ConfigError.
+    """
+    file = "built-in default.yaml" if path is None else str(path)
+    folder = Path.cwd() if path is None else path.absolute().parent
+    at = At(file=file, folder=folder, cache_home=_cache_home(environ))
+    value = parse(_read(path, file), file)
+    return _inherited(tables.document(file, folder).read(value, at))
+
+
+def check_dirs(config: Config) -> None:
+    """Make the cache folder and the log file's folder; ConfigError when one can't be written."""
+    _check_dir(config, "cache.dir", config.cache.dir)
+    if config.logging.file is not None:
+        _check_dir(config, "logging.file", config.logging.file.parent)
+
+
+def _read(path: Path | None, file: str) -> bytes:
+    if path is None:
+        return (resources.files("aimirror") / "default.yaml").read_bytes()
+    try:
+        with path.open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"{file}: can't be read: {reason}") from None
+
+
+def _inherited(config: Config) -> Config:
+    rules = tuple(
+        rule
+        if rule.content_rewrite is not None
+        else evolve(rule, content_rewrite=config.content_rewrite)
+        for rule in config.rules
+    )
+    return evolve(config, rules=rules)
+
+
+def _cache_home(environ: Mapping[str, str]) -> Path:
+    """Where a service manager or the XDG base directory specification wants caches."""
+    given = environ.get("CACHE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    xdg = environ.get("XDG_CACHE_HOME", "")
+    # the specification has relative paths ignored
+    base = Path(xdg) if os.path.isabs(xdg) else Path(environ.get("HOME", "/")) / ".cache"  # noqa: PTH117
+    return base / "aimirror"
+
+
+def _check_dir(config: Config, key: str, folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        problem = f"{str(folder)!r} can't be written ({error.strerror})"
+        raise ConfigError(
+            f"{config.source}: {key}: {problem}; allowed: a folder where files can be made"
+        ) from None

@@ -1,0 +1,89 @@
+"""A YAML document as plain values, in bounded time and memory; the only importer of yaml."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from aimirror.config.errors import ConfigError
+
+#: Bytes of a configuration file; thousands of rules fit.
+MAX_BYTES = 1 << 20
+#: Levels of nesting; the schema has six.
+MAX_DEPTH = 32
+#: Values once every alias is written out, which bounds alias bombs.
+MAX_VALUES = 50_000
+
+
+def parse(content: bytes, file: str) -> object:
+    """The value of the single document in ``content``, of YAML's safe types.
+
+    Raises ConfigError naming ``file``, the line and the column.
+    """
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"{file}: longer than the {MAX_BYTES} bytes that are allowed")
+    try:
+        loader = _Loader(content.decode("utf-8-sig"))
+        try:
+            value: object = loader.get_single_data()
+        finally:
+            loader.dispose()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8 at byte {error.start}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{file}{where}: {error.problem or error.context}") from None
+    except yaml.reader.ReaderError as error:
+        raise ConfigError(f"{file}: {error.reason} at character {error.position}") from None
+    except (ValueError, LookupError, AttributeError):
+        # what PyYAML lets escape for an explicit tag that its text does not fit (!!int x)
+        raise ConfigError(f"{file}: a value does not fit its YAML tag") from None
+    return value
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, with bounds, that refuses keys written twice."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+        self._weights: dict[int, int] = {}
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        if self._depth == MAX_DEPTH:
+            raise yaml.MarkedYAMLError(None, None, f"nested deeper than {MAX_DEPTH} levels", mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if id(node) not in self._weights:
+            self._weights[id(node)] = 1 + sum(map(self._weight, _children(node)))
+        if self._weights[id(node)] > MAX_VALUES:
+            raise yaml.MarkedYAMLError(None, None, f"more than {MAX_VALUES} values", mark)
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _value in node.value if node is not None else ():
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    problem = f"the key {key.value!r} is written twice"
+                    raise yaml.MarkedYAMLError(None, None, problem, key.start_mark)
+                seen.add(key.value)
+        return node
+
+    def _weight(self, node: yaml.Node) -> int:
+        try:
+            return self._weights[id(node)]
+        except KeyError:  # an alias within the value that it names is not weighed yet
+            problem = "a value that contains itself"
+            raise yaml.MarkedYAMLError(None, None, problem, node.start_mark) from None
+
+
+def _children(node: yaml.Node | None) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []

@@ -1,0 +1,105 @@
+"""The configuration as frozen values; a field has the name, unit and default of its key."""
+
+from __future__ import annotations
+
+import enum
+import os
+from pathlib import Path
+
+from attrs import field, frozen
+
+from aimirror.core.fetching import Reach, Timeouts
+from aimirror.core.rules import ContentRewrite, Rule
+
+_GB = 1000**3
+_MB = 1000**2
+#: Worker processes when the configuration leaves their number open.
+_LEAST_WORKERS = 2
+
+
+class Abandoned(enum.Enum):
+    """What becomes of a running download whose clients have all left."""
+
+    FINISH = "finish"
+    DROP = "drop"
+
+
+class Level(enum.Enum):
+    """The least severe events that are logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+@frozen(kw_only=True)
+class Server:
+    """How we listen, and the limits of all downloads together."""
+
+    host: str = "0.0.0.0"
+    #: 0 takes any free one.
+    port: int = 8081
+    #: "" goes directly; may hold a password.
+    upstream_proxy: str = field(default="", repr=lambda value: repr("***" if value else ""))
+    #: "host:port" or a URL without trailing slash; "" derives it from each request's Host.
+    public_host: str = ""
+    max_concurrent_downloads: int = 100
+    #: 0 leaves it open; see ``worker_count``.
+    workers: int = 0
+    #: Where redirects and their like may lead, beside public addresses.
+    allow_private: Reach = Reach()
+    #: Connections to one upstream host, over all downloads.
+    connections_per_host: int = 64
+    timeouts: Timeouts = Timeouts()
+
+    def worker_count(self) -> int:
+        """The worker processes to run: as many as CPUs, at least two, unless the file says."""
+        return self.workers or max(_LEAST_WORKERS, len(os.sched_getaffinity(0)))
+
+
+@frozen(kw_only=True)
+class Cache:
+    """Where and how much is stored."""
+
+    dir: Path
+    max_size_gb: float = 100.0
+    lru_enabled: bool = True
+    #: Small hot answers kept in memory; 0 keeps none.
+    memory_mb: float = 32.0
+    keep_abandoned: Abandoned = Abandoned.FINISH
+
+    @property
+    def max_bytes(self) -> int:
+        """``max_size_gb`` in bytes (1 GB is 10^9)."""
+        return int(self.max_size_gb * _GB)
+
+    @property
+    def memory_bytes(self) -> int:
+        """``memory_mb`` in bytes (1 MB is 10^6)."""
+        return int(self.memory_mb * _MB)
+
+
+@frozen(kw_only=True)
+class Logging:
+    """What is logged, and where to; no file is standard error."""
+
+    level: Level = Level.INFO
+    file: Path | None = None
+
+
+@frozen(kw_only=True)
+class Config:
+    """A whole configuration; rules have inherited what the top level gives them."""
+
+    rules: tuple[Rule, ...]
+    cache: Cache
+    server: Server = Server()
+    logging: Logging = Logging()
+    #: What rules without one of their own were given.
+    content_rewrite: ContentRewrite | None = None
+    #: Bytes per second of all downloads together, 0 without limit.
+    rate_limit: int = 0
+    #: The file as messages name it, and the folder where handler modules are looked for first.
+    source: str
+    folder: Path

@@ -1,0 +1,251 @@
+"""The scalar readers of the configuration: sizes, durations, URLs, patterns and their like."""
+
+from __future__ import annotations
+
+import enum
+import math
+import os
+import re
+from collections.abc import Callable
+from ipaddress import ip_network
+from pathlib import Path
+from typing import TypeVar
+
+from aimirror.config.schema import At, Refusal, Scalar
+from aimirror.core import urls
+from aimirror.core.fetching import Network
+
+T = TypeVar("T")
+E = TypeVar("E", bound=enum.Enum)
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB|KIB|MIB|GIB|TIB)")
+_BYTES = {
+    "B": 1,
+    **{f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)},
+    **{f"{letter}IB": 1024**power for power, letter in enumerate("KMGT", 1)},
+}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+#: A host name, IPv4 or bracketed IPv6 address, perhaps with a port; IDNs as xn--.
+_HOST = r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\])"
+_AUTHORITY = re.compile(rf"{_HOST}(?::(\d{{1,5}}))?")
+_URL = re.compile(rf"https?://({_HOST}(?::\d{{1,5}})?)(/[!-~]*)?", re.IGNORECASE)
+_PROXY = re.compile(rf"http://(?:[!-.0-~]+@)?({_HOST}:\d{{1,5}})/?", re.IGNORECASE)
+
+
+def _typed(kind: type[T], allowed: str) -> Scalar[T]:
+    def convert(value: object, at: At) -> T:
+        if not isinstance(value, kind):
+            raise Refusal
+        return value
+
+    return Scalar(allowed, convert)
+
+
+def matching(
+    pattern: str, allowed: str, make: Callable[[str], T], flags: re.RegexFlag = re.NOFLAG
+) -> Scalar[T]:
+    """Text that fits ``pattern`` as a whole; ``make`` may raise Refusal."""
+    compiled = re.compile(pattern, flags)
+
+    def convert(value: object, at: At) -> T:
+        if not isinstance(value, str) or compiled.fullmatch(value) is None:
+            raise Refusal
+        return make(value)
+
+    return Scalar(allowed, convert)
+
+
+text = matching(r".*[^\s].*", "text", str)
+anything = matching(r"(?s:.*)", "text, which may be empty", str)
+flag = _typed(bool, "true or false")
+
+
+def integer(least: int, most: int, note: str = "") -> Scalar[int]:
+    """A whole number within bounds, both included."""
+
+    def convert(value: object, at: At) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise Refusal
+        return value
+
+    return Scalar(f"a whole number from {least} to {most}{note}", convert)
+
+
+def number(least: float, most: float) -> Scalar[float]:
+    """A finite number within bounds, both included."""
+
+    def convert(value: object, at: At) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise Refusal
+        if not least <= value <= most:
+            raise Refusal
+        return float(value)
+
+    return Scalar(f"a number from {least:g} to {most:g}", convert)
+
+
+def _size(value: object, at: At) -> int:
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value.strip().upper())
+        if match is None:
+            raise Refusal
+        value = int(float(match[1]) * _BYTES[match[2]])
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Refusal
+    if value >> 63 > 0:
+        raise Refusal("too large")
+    return value
+
+
+def _size_from_zero(value: object, at: At) -> int:
+    size = _size(value, at)
+    if size < 0:
+        raise Refusal("negative")
+    return size
+
+
+size = Scalar('bytes, or text such as "5MB" (5000000) or "1GiB"', _size_from_zero)
+size_or_none: Scalar[int | None] = Scalar(
+    f"{size.allowed}; 0 for no limit", lambda value, at: _size_from_zero(value, at) or None
+)
+rate = Scalar(f"{size.allowed}, per second; 0 for no limit", _size_from_zero)
+chunk = Scalar(f"{size.allowed}; 0 or less for automatic", lambda v, at: max(0, _size(v, at)))
+
+
+def duration(least: float = 0.0) -> Scalar[float]:
+    """Seconds, at least ``least``."""
+
+    def convert(value: object, at: At) -> float:
+        if isinstance(value, str):
+            match = _DURATION.fullmatch(value.strip().lower())
+            if match is None:
+                raise Refusal
+            value = float(match[1]) * _SECONDS[match[2]]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise Refusal
+        if not math.isfinite(value) or value < least:
+            raise Refusal
+        return float(value)
+
+    bound = f" of at least {least:g} s" if least else ""
+    return Scalar(f'seconds{bound}, or text such as "30s", "10m", "7d"', convert)
+
+
+def one_of(kind: type[E]) -> Scalar[E]:
+    """The value of an enum, in any case."""
+
+    def convert(value: object, at: At) -> E:
+        for member in kind:
+            if isinstance(value, str) and value.lower() == str(member.value).lower():
+                return member
+        raise Refusal
+
+    return Scalar(" or ".join(str(member.value) for member in kind), convert)
+
+
+def member(*words: str) -> Scalar[str]:
+    """One of these words."""
+
+    def convert(value: object, at: At) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise Refusal
+        return value
+
+    return Scalar(" or ".join(words), convert)
+
+
+def _pattern(value: object, at: At) -> re.Pattern[str]:
+    if not isinstance(value, str):
+        raise Refusal
+    try:
+        return re.compile(value)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise Refusal(str(error)) from None
+
+
+pattern = Scalar("a regular expression (Python's re)", _pattern)
+
+
+def _url(value: object, at: At) -> str:
+    if isinstance(value, str) and "@" in value.partition("//")[2].partition("/")[0]:
+        raise Refusal("credentials do not belong in it")
+    match = _URL.fullmatch(value) if isinstance(value, str) else None
+    if match is None or _bad_port(match[1]):
+        raise Refusal
+    if match[2] and urls.objection(match[2], "") is not None:
+        raise Refusal(str(urls.objection(match[2], "")))
+    return urls.base(match[0])
+
+
+url = Scalar('an http:// or https:// URL without query, such as "https://pypi.org"', _url)
+
+
+def _proxy(value: object, at: At) -> str:
+    match = _PROXY.fullmatch(value) if isinstance(value, str) else None
+    if value != "" and (match is None or _bad_port(match[1])):
+        raise Refusal
+    return str(value).rstrip("/")
+
+
+proxy = Scalar('"http://[user:password@]host:port", or "" to go directly', _proxy, secret=True)
+
+
+def _public_host(value: object, at: At) -> str:
+    if not isinstance(value, str):
+        raise Refusal
+    if "//" in value:
+        return _url(value, at)
+    if value and (not _AUTHORITY.fullmatch(value) or _bad_port(value)):
+        raise Refusal
+    return value
+
+
+public_host = Scalar(
+    '"host:port", a URL such as "https://mirror.example", or "" for the Host that clients send',
+    _public_host,
+)
+
+
+def _bad_port(authority: str) -> bool:
+    match = _AUTHORITY.fullmatch(authority)
+    return match is None or (match[1] is not None and not 0 < int(match[1]) < 65536)
+
+
+def _network_or_host(value: object, at: At) -> Network | str:
+    if not isinstance(value, str):
+        raise Refusal
+    try:
+        return ip_network(value)
+    except ValueError as error:
+        looks_numeric = "/" in value or re.fullmatch(r"[0-9.]+|.*:.*", value)
+        if looks_numeric or not re.fullmatch(_HOST, value):
+            raise Refusal(str(error) if looks_numeric else "") from None
+    return value.lower().rstrip(".")
+
+
+network_or_host = Scalar(
+    'a host name, an address, or a network such as "10.0.0.0/8"', _network_or_host
+)
+
+bind_host = matching(
+    r"[A-Za-z0-9_.:-]+", 'an address or host name to listen on, such as "0.0.0.0" or "::"', str
+)
+header_name = matching(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "the name of a header field", str)
+module_name = matching(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", 'a module such as "handlers.docker"', str)
+path_prefix = matching(r"/[!-~]*", 'a path such as "/nvidia"', str)
+
+
+def _file(value: object, at: At) -> Path | None:
+    if not isinstance(value, str) or "\0" in value:
+        raise Refusal
+    # os.path keeps "~name" of an unknown user as it is, where pathlib raises
+    return at.folder / os.path.expanduser(value) if value else None  # noqa: PTH111
+
+
+optional_file = Scalar('a file, or "" for standard error', _file)
+folder = Scalar(
+    'a folder, or "" for your own cache folder',
+    lambda value, at: _file(value, at) or at.cache_home,
+)

@@ -1,0 +1,185 @@
+"""The schema of the configuration: one table of keys for each mapping in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from aimirror.config import scalars
+from aimirror.config.model import Abandoned, Cache, Config, Level, Logging, Server
+from aimirror.config.scalars import duration, integer, number, one_of
+from aimirror.config.schema import Conflict, Either, Key, Made, Many, Record
+from aimirror.core.digests import ALGORITHMS, DigestSource, Source
+from aimirror.core.fetching import Network, Reach, Timeouts
+from aimirror.core.policies import CachePolicy
+from aimirror.core.rules import ContentRewrite, KeySource, PathRewrite, Rule, Strategy
+
+#: Bounds that keep a slip of the finger from exhausting sockets, processes or memory.
+_MOST_CONNECTIONS = 256
+_MOST_DOWNLOADS = 10_000
+_MOST_WORKERS = 64
+_MOST_GB = 1e6
+_MOST_MEMORY_MB = 1e5
+#: Seconds; less would fail on an ordinary network.
+_LEAST_TIMEOUT = 0.1
+
+
+def _reach(listed: Iterable[Network | str]) -> Reach:
+    hosts = frozenset(item for item in listed if isinstance(item, str))
+    return Reach(networks=tuple(i for i in listed if not isinstance(i, str)), hosts=hosts)
+
+
+_TIMEOUTS = Record(
+    "a mapping",
+    Timeouts,
+    tuple(Key(name, duration(_LEAST_TIMEOUT)) for name in ("connect", "header", "silence")),
+)
+
+_SERVER = Record(
+    "a mapping",
+    Server,
+    (
+        Key("host", scalars.bind_host),
+        Key("port", integer(0, 65535, "; 0 takes any free port")),
+        Key("upstream_proxy", scalars.proxy),
+        Key("public_host", scalars.public_host),
+        Key("max_concurrent_downloads", integer(1, _MOST_DOWNLOADS)),
+        Key("workers", integer(0, _MOST_WORKERS, "; 0 for one per CPU, at least 2")),
+        Key("connections_per_host", integer(1, _MOST_CONNECTIONS)),
+        Key("allow_private", Made(Many(scalars.network_or_host), _reach)),
+        Key("timeouts", _TIMEOUTS),
+    ),
+)
+
+_CACHE = Record(
+    "a mapping",
+    Cache,
+    (
+        Key("dir", scalars.folder, default="./cache"),
+        Key("max_size_gb", number(0.001, _MOST_GB)),
+        Key("lru_enabled", scalars.flag),
+        Key("memory_mb", number(0, _MOST_MEMORY_MB)),
+        Key("keep_abandoned", one_of(Abandoned)),
+    ),
+)
+
+_LOGGING = Record(
+    "a mapping",
+    Logging,
+    (Key("level", one_of(Level)), Key("file", scalars.optional_file)),
+)
+
+_PATH_REWRITE = Record(
+    "a mapping",
+    PathRewrite,
+    (
+        Key("search", scalars.text, required=True),
+        Key("replace", scalars.anything, required=True),
+    ),
+)
+
+_CONTENT_REWRITE = Record(
+    "a mapping",
+    ContentRewrite,
+    (Key("content_types", Many(scalars.text)), Key("targets", Many(scalars.url))),
+)
+
+_CACHE_POLICY = Record(
+    "a mapping",
+    CachePolicy,
+    (
+        Key("ttl", duration()),
+        Key("stale_if_error", duration()),
+        Key("stale_while_revalidate", duration()),
+        Key("negative_ttl", duration()),
+        Key("ignore_upstream", scalars.flag),
+    ),
+)
+
+
+def _check_digest(source: DigestSource) -> None:
+    in_path = source.source is Source.PATH
+    if in_path and source.pattern is None:
+        raise Conflict("pattern", "missing", scalars.pattern.allowed)
+    if not in_path and not source.name:
+        raise Conflict("name", "missing", f"the name of the {source.source.value} field")
+
+
+_DIGEST = Record(
+    "a mapping",
+    DigestSource,
+    (
+        Key("algorithm", scalars.member(*ALGORITHMS), required=True),
+        Key("from", one_of(Source), "source", required=True),
+        Key("pattern", scalars.pattern),
+        Key("name", scalars.text),
+    ),
+    _check_digest,
+)
+
+
+def _check_rule(rule: Rule) -> None:
+    if rule.max_size is not None and rule.min_size > rule.max_size:
+        raise Conflict(
+            "max_size", f"{rule.max_size} is not allowed", f"at least min_size, {rule.min_size}"
+        )
+    if rule.strip_prefix and not rule.path_prefix:
+        raise Conflict("strip_prefix", "nothing to strip", "true only with a path_prefix")
+
+
+_RULE = Record(
+    "a mapping",
+    Rule,
+    (
+        Key("name", scalars.text, required=True),
+        Key("upstream", Many(scalars.url, or_one=True, least=1), "upstreams", required=True),
+        Key("strategy", one_of(Strategy)),
+        Key("pattern", scalars.pattern),
+        Key("path_prefix", scalars.path_prefix),
+        Key("strip_prefix", scalars.flag),
+        Key("min_size", scalars.size),
+        Key("max_size", scalars.size_or_none),
+        Key("concurrency", integer(1, _MOST_CONNECTIONS)),
+        Key("chunk_size", scalars.chunk),
+        Key("cache_key_source", one_of(KeySource)),
+        Key("path_rewrite", Many(_PATH_REWRITE)),
+        Key("content_rewrite", _CONTENT_REWRITE),
+        Key("handler", scalars.module_name),
+        Key("head_meta_headers", Many(scalars.header_name)),
+        Key("immutable", Either(bool, scalars.flag, scalars.pattern)),
+        Key("digest", Many(_DIGEST, or_one=True), "digests"),
+        Key("rate_limit", scalars.rate),
+        Key("cache", _CACHE_POLICY),
+        Key("upstream_proxy", scalars.proxy),
+    ),
+    _check_rule,
+)
+
+
+def _check_config(config: Config) -> None:
+    first: dict[str, int] = {}
+    for index, rule in enumerate(config.rules):
+        if first.setdefault(rule.name, index) != index:
+            raise Conflict(
+                f"rules[{index}].name",
+                f"{rule.name!r} is the name of rules[{first[rule.name]}] already",
+                "a name of its own for each rule",
+            )
+
+
+def document(source: str, folder: Path) -> Record[Config]:
+    """The schema of a whole file; ``source`` and ``folder`` become the Config's."""
+    return Record(
+        "a mapping",
+        partial(Config, source=source, folder=folder),
+        (
+            Key("server", _SERVER),
+            Key("cache", _CACHE, default={}),
+            Key("rules", Many(_RULE, least=1), required=True),
+            Key("logging", _LOGGING),
+            Key("content_rewrite", _CONTENT_REWRITE),
+            Key("rate_limit", scalars.rate),
+        ),
+        _check_config,
+    )

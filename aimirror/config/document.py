@@ -55,11 +55,14 @@ class _Loader(yaml.SafeLoader):
         mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         if self._depth == MAX_DEPTH:
             raise yaml.MarkedYAMLError(None, None, f"nested deeper than {MAX_DEPTH} levels", mark)
+        alias = self.check_event(yaml.AliasEvent)
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
-        if id(node) not in self._weights:
-            self._weights[id(node)] = 1 + sum(map(self._weight, _children(node)))
+        if not alias:
+            self._weights[id(node)] = 1 + sum(self._weights[id(c)] for c in _children(node))
+        elif id(node) not in self._weights:  # the value that the alias names has not ended yet
+            raise yaml.MarkedYAMLError(None, None, "a value that contains itself", mark)
         if self._weights[id(node)] > MAX_VALUES:
             raise yaml.MarkedYAMLError(None, None, f"more than {MAX_VALUES} values", mark)
         return node
@@ -74,13 +77,6 @@ class _Loader(yaml.SafeLoader):
                     raise yaml.MarkedYAMLError(None, None, problem, key.start_mark)
                 seen.add(key.value)
         return node
-
-    def _weight(self, node: yaml.Node) -> int:
-        try:
-            return self._weights[id(node)]
-        except KeyError:  # an alias within the value that it names is not weighed yet
-            problem = "a value that contains itself"
-            raise yaml.MarkedYAMLError(None, None, problem, node.start_mark) from None
 
 
 def _children(node: yaml.Node | None) -> list[yaml.Node]:

@@ -55,7 +55,7 @@ class Server:
 
     def worker_count(self) -> int:
         """The worker processes to run: as many as CPUs, at least two, unless the file says."""
-        return self.workers or max(_LEAST_WORKERS, len(os.sched_getaffinity(0)))
+        return self.workers or max(_LEAST_WORKERS, os.cpu_count() or 1)
 
 
 @frozen(kw_only=True)

@@ -174,8 +174,8 @@ def _url(value: object, at: At) -> str:
     match = _URL.fullmatch(value) if isinstance(value, str) else None
     if match is None or _bad_port(match[1]):
         raise Refusal
-    if match[2] and urls.objection(match[2], "") is not None:
-        raise Refusal(str(urls.objection(match[2], "")))
+    if match[2]:
+        _plain_path(match[2])
     return urls.base(match[0])
 
 
@@ -229,12 +229,20 @@ network_or_host = Scalar(
     'a host name, an address, or a network such as "10.0.0.0/8"', _network_or_host
 )
 
+
+def _plain_path(path: str) -> str:
+    objection = urls.objection(path, "")
+    if objection is not None:
+        raise Refusal(objection)
+    return path
+
+
 bind_host = matching(
     r"[A-Za-z0-9_.:-]+", 'an address or host name to listen on, such as "0.0.0.0" or "::"', str
 )
 header_name = matching(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "the name of a header field", str)
 module_name = matching(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", 'a module such as "handlers.docker"', str)
-path_prefix = matching(r"/[!-~]*", 'a path such as "/nvidia"', str)
+path_prefix = matching(r"/[!-~]*", 'a path such as "/nvidia"', _plain_path)
 
 
 def _file(value: object, at: At) -> Path | None:

@@ -118,21 +118,23 @@ class Many(Generic[T]):
 
 
 @frozen
-class Either(Generic[T]):
-    """The first reader for values of Python type ``kind``, the second for all others."""
+class Either(Generic[S, T]):
+    """The first scalar for values of Python type ``kind``, the second for all others."""
 
     kind: type
-    first: Reader[T]
-    second: Reader[T]
+    first: Scalar[S]
+    second: Scalar[T]
 
     @property
     def allowed(self) -> str:
         """What may stand here."""
         return f"{self.first.allowed}, or {self.second.allowed}"
 
-    def read(self, value: object, at: At) -> T:
+    def read(self, value: object, at: At) -> S | T:
         """See Reader."""
-        return (self.first if isinstance(value, self.kind) else self.second).read(value, at)
+        if isinstance(value, self.kind):
+            return self.first.read(value, at)
+        return evolve(self.second, allowed=self.allowed).read(value, at)
 
 
 @frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -128,6 +129,8 @@ def _check_rule(rule: Rule) -> None:
         raise Conflict("strip_prefix", "nothing to strip", "true only with a path_prefix")
 
 
+_FLAG_OR_PATTERN = Either[bool, re.Pattern[str]](bool, scalars.flag, scalars.pattern)
+
 _RULE = Record(
     "a mapping",
     Rule,
@@ -147,7 +150,7 @@ _RULE = Record(
         Key("content_rewrite", _CONTENT_REWRITE),
         Key("handler", scalars.module_name),
         Key("head_meta_headers", Many(scalars.header_name)),
-        Key("immutable", Either(bool, scalars.flag, scalars.pattern)),
+        Key("immutable", _FLAG_OR_PATTERN),
         Key("digest", Many(_DIGEST, or_one=True), "digests"),
         Key("rate_limit", scalars.rate),
         Key("cache", _CACHE_POLICY),

@@ -95,7 +95,7 @@ class Rule:
     rate_limit: int = 0
     cache: CachePolicy = CachePolicy()
     #: None uses the server's, "" goes directly.
-    upstream_proxy: str | None = field(default=None, repr=lambda value: "'***'" if value else value)
+    upstream_proxy: str | None = field(default=None, repr=lambda value: repr(value and "***"))
 
     def matches(self, path: str) -> bool:
         """Whether this rule takes a path; a prefix ends at a segment's boundary."""

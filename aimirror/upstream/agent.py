@@ -1,0 +1,229 @@
+"""Single requests over pooled connections, for the service and, below treq, for the workers."""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorCore, IReactorPluggableNameResolver, IReactorTime
+from twisted.web._newclient import Request
+from twisted.web.http_headers import Headers as WireHeaders
+from twisted.web.iweb import IAgent, IBodyProducer, IPolicyForHTTPS, IResponse
+from zope.interface import implementer
+
+from aimirror.core.fetching import Egress, Outgoing, Reason, Timeouts
+from aimirror.core.headers import Headers
+from aimirror.core.targets import BadTarget, Target, parse_target
+from aimirror.interfaces import UpstreamError
+from aimirror.upstream.bodies import WatchedBody
+from aimirror.upstream.connection import Connection, Pool
+from aimirror.upstream.countdown import Countdown
+from aimirror.upstream.dialing import READ_BYTES, Dialer, Resolve, system_resolver
+from aimirror.upstream.errors import explain
+from aimirror.upstream.reply import Reply
+from aimirror.upstream.routes import Route
+from aimirror.upstream.tls import default_policy
+
+#: Idle connections kept to one host.
+PERSISTENT = 8
+
+#: Safe, and repeated on a fresh connection when a kept-alive one turns out to be dead.
+_REPEATABLE = ("GET", "HEAD")
+
+#: Set from the URL and the body, never taken over; Expect would need a wait for 100.
+_OURS = ("host", "content-length", "expect")
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_STRAY = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_PROXY_AUTHENTICATION_REQUIRED = 407
+
+
+class Agents:
+    """Sends requests; owns the idle connections, which ``close`` ends.
+
+    ``persistent`` is the number of idle connections kept to one host, ``read_bytes`` what a
+    socket reads at once, ``resolve`` turns a name into addresses (default: the reactor's way).
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        *,
+        persistent: int = PERSISTENT,
+        tls: IPolicyForHTTPS | None = None,
+        read_bytes: int = READ_BYTES,
+        resolve: Resolve | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._pool = Pool(reactor, persistent)
+        self._tls = tls if tls is not None else default_policy()
+        if resolve is None:
+            resolve = system_resolver(cast(IReactorPluggableNameResolver, reactor).nameResolver)
+        self._dialer = Dialer(cast(IReactorCore, reactor), resolve, read_bytes)
+
+    def agent(self, egress: Egress, timeouts: Timeouts) -> IAgent:
+        """A Twisted agent whose requests leave by ``egress``; its responses are ``Reply``s.
+
+        The URL goes out as the caller wrote it, but treq rewrites URLs and adds fields of its
+        own before an agent sees them: give treq ``verbatim`` instead.
+        """
+        return EgressAgent(self, egress, timeouts)
+
+    def verbatim(self, outgoing: Outgoing) -> IAgent:
+        """An agent that sends ``outgoing`` to the letter, whatever method, URL and fields
+        the client library above (treq) made of them."""
+        return Verbatim(self, outgoing)
+
+    def send(self, outgoing: Outgoing, body: IBodyProducer | None = None) -> Deferred[Reply]:
+        """Send one request; fires with its Reply when the header is there.
+
+        Fails with UpstreamError.  Cancelling closes the connection.  A GET or HEAD without body
+        that a kept-alive connection loses before a byte of the answer came is sent once more on
+        a fresh one (RFC 9110 section 9.2.2); other requests always get a fresh connection, as
+        they could not be repeated.
+        """
+        return Deferred.fromCoroutine(self._send(outgoing, body))
+
+    def close(self) -> Deferred[None]:
+        """Close the idle connections; fires when they are gone."""
+        return self._pool.close()
+
+    async def _send(self, outgoing: Outgoing, body: IBodyProducer | None) -> Reply:
+        target = _target(outgoing.url)
+        if _TOKEN.fullmatch(outgoing.method) is None:
+            raise UpstreamError(Reason.PROTOCOL, "the request's method is no token")
+        headers = wire_headers(outgoing.headers, target)
+        route = Route(
+            self._reactor,
+            self._dialer,
+            self._tls,
+            target,
+            outgoing.egress,
+            outgoing.timeouts.connect,
+        )
+        route.judge()
+        if route.absolute and route.proxy is not None and route.proxy.authorization:
+            headers.setRawHeaders("Proxy-Authorization", [route.proxy.authorization])
+        sending = _Sending(
+            self._reactor, outgoing, headers, target.url if route.absolute else target.path
+        )
+        repeatable = outgoing.method in _REPEATABLE and body is None
+        connection = await self._pool.connection(route.key, route, fresh=not repeatable)
+        reused = connection.exchanges > 0
+        try:
+            reply = await sending.over(connection, body)
+        except UpstreamError as error:
+            if not (repeatable and reused and error.reason is Reason.RESET) or connection.answered:
+                raise
+            connection = await self._pool.connection(route.key, route, fresh=True)
+            reply = await sending.over(connection, body)
+        if route.absolute and reply.code == _PROXY_AUTHENTICATION_REQUIRED:
+            reply.abortConnection()
+            raise UpstreamError(Reason.CONNECT, "the upstream proxy answered 407")
+        return reply
+
+
+class _Sending:
+    """One request, ready to be written to a connection."""
+
+    def __init__(
+        self, clock: IReactorTime, outgoing: Outgoing, headers: WireHeaders, path: str
+    ) -> None:
+        self._clock = clock
+        self._method = outgoing.method.encode("latin-1")
+        self._timeouts = outgoing.timeouts
+        self._headers = headers
+        self._path = path.encode("ascii")
+
+    async def over(self, connection: Connection, body: IBodyProducer | None) -> Reply:
+        """Write it and wait for the header; raises UpstreamError."""
+        silent = UpstreamError(Reason.SILENT, "no response header")
+        countdown = Countdown(self._clock, self._timeouts.header, lambda: connection.fail(silent))
+        watched = None if body is None else WatchedBody(body, countdown.restart)
+        countdown.restart()
+        try:
+            request = Request(self._method, self._path, self._headers, watched, persistent=True)
+            response: IResponse = await connection.exchange(request)
+        except Exception as error:
+            connection.drop()
+            raise explain(error) from None
+        finally:
+            countdown.stop()
+        if connection.head is None:
+            raise UpstreamError(Reason.PROTOCOL, "no response header")
+        if connection.sending:  # answered early: the rest of the body is not wanted
+            connection.drop()
+        return Reply(response, connection.head, connection, self._clock, self._timeouts.silence)
+
+
+@implementer(IAgent)
+class EgressAgent:
+    """An IAgent for one way out."""
+
+    def __init__(self, agents: Agents, egress: Egress, timeouts: Timeouts) -> None:
+        self._agents = agents
+        self._egress = egress
+        self._timeouts = timeouts
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: WireHeaders | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        """Send a request (IAgent); fails with UpstreamError."""
+        given = () if headers is None else headers.getAllRawHeaders()
+        outgoing = Outgoing(
+            method=method.decode("latin-1"),
+            url=uri.decode("latin-1"),
+            headers=Headers.from_raw((name, value) for name, values in given for value in values),
+            egress=self._egress,
+            timeouts=self._timeouts,
+        )
+        return cast("Deferred[IResponse]", self._agents.send(outgoing, bodyProducer))
+
+
+@implementer(IAgent)
+class Verbatim:
+    """An IAgent bound to one request."""
+
+    def __init__(self, agents: Agents, outgoing: Outgoing) -> None:
+        self._agents = agents
+        self._outgoing = outgoing
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: WireHeaders | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        """Send the bound request; only ``bodyProducer`` is taken from the caller (IAgent)."""
+        return cast("Deferred[IResponse]", self._agents.send(self._outgoing, bodyProducer))
+
+
+def wire_headers(headers: Headers, target: Target) -> WireHeaders:
+    """The fields as they are sent: end-to-end ones as given, and the right Host.
+
+    Raises UpstreamError for names and values that would break out of their line.
+    """
+    wire = WireHeaders({b"Host": [target.authority.encode("ascii")]})
+    for name, value in headers.end_to_end().without(*_OURS):
+        if _TOKEN.fullmatch(name) is None:
+            raise UpstreamError(Reason.PROTOCOL, "a request field's name is no token")
+        if _STRAY.search(value):
+            raise UpstreamError(Reason.PROTOCOL, f"request field {name} holds a control character")
+        try:
+            wire.addRawHeader(name.encode("ascii"), value.encode("latin-1"))
+        except UnicodeEncodeError:
+            raise UpstreamError(Reason.PROTOCOL, f"request field {name} is not latin-1") from None
+    return wire
+
+
+def _target(url: str) -> Target:
+    try:
+        return parse_target(url)
+    except BadTarget as error:
+        raise UpstreamError(Reason.PROTOCOL, str(error)) from None

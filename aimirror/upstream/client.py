@@ -1,0 +1,137 @@
+"""The service's way outward: redirects followed, bodies handed over as they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http import PotentialDataLoss
+from twisted.web.iweb import IBodyProducer
+from zope.interface import implementer
+
+from aimirror.core.fetching import Outgoing, Reach, Reason
+from aimirror.core.headers import CREDENTIALS
+from aimirror.core.redirects import BadRedirect, Trail
+from aimirror.interfaces import Hop, IReceiver, IUpstream, IUpstreamResponse, UpstreamError
+from aimirror.upstream.agent import Agents
+from aimirror.upstream.errors import explain
+from aimirror.upstream.reply import Reply
+
+#: Bytes of a redirect's body that are read to keep its connection; few say more than a line.
+MAX_DRAINED = 16 * 1024
+
+
+@implementer(IUpstream)
+class Upstream:
+    """Speaks HTTP outward: no cookie jar, no decoding, fields as given.
+
+    ``secrets`` names the request fields that a redirect to another origin must not get.
+    """
+
+    def __init__(self, agents: Agents, secrets: Collection[str] = CREDENTIALS) -> None:
+        self._agents = agents
+        self._secrets = secrets
+
+    def request(
+        self, outgoing: Outgoing, body: object | None = None, redirects: int = 0
+    ) -> Deferred[IUpstreamResponse]:
+        """Send a request, following up to ``redirects`` redirects of a GET or HEAD.
+
+        Fires with the final response's header; with ``redirects`` 0 a redirect is that.  Fails
+        with UpstreamError.  Cancelling closes the connection.  ``body`` is an IBodyProducer,
+        sent with Content-Length or, when its length is unknown, chunked.
+        """
+        producer = cast("IBodyProducer | None", body)
+        trail = Trail(outgoing, 0 if body is not None else redirects)
+        return Deferred.fromCoroutine(self._request(trail, producer))
+
+    async def _request(self, trail: Trail, body: IBodyProducer | None) -> IUpstreamResponse:
+        hops: list[Hop] = []
+        following = trail.budget > 0
+        while True:
+            reply = await self._agents.send(trail.outgoing, body)
+            headers = reply.head.headers.end_to_end()
+            try:
+                onward = None
+                if following:
+                    onward = trail.next_hop(reply.code, headers, reply.zone, self._secrets)
+            except BadRedirect as error:
+                reply.abortConnection()
+                raise UpstreamError(Reason.REDIRECTS, str(error)) from None
+            url = trail.outgoing.url
+            if onward is None:
+                return UpstreamResponse(reply, url, tuple(hops), trail.outgoing.egress.reach)
+            reply.deliverBody(_Drain(reply))
+            hops.append(Hop(reply.code, url, headers))
+            trail = onward
+
+
+@implementer(IUpstreamResponse)
+class UpstreamResponse:
+    """A response whose header has arrived; owns its connection until the body ends."""
+
+    def __init__(self, reply: Reply, url: str, hops: tuple[Hop, ...], reach: Reach) -> None:
+        head = reply.head
+        self.status = head.status
+        self.phrase = head.phrase
+        self.headers = head.headers.end_to_end()
+        self.url = url
+        self.hops = hops
+        self.length = head.length
+        self.reach = reach
+        #: Whether the framing tells a complete body from a cut one; without it, whatever came
+        #: before the peer closed counts as complete, and must not be kept as such.
+        self.framed = (
+            head.chunked
+            or head.length is not None
+            or head.status in (204, 304)
+            or reply.request.method == b"HEAD"
+        )
+        self._reply = reply
+
+    def deliver(self, receiver: IReceiver) -> None:
+        """Start the flow of the body (once); ``finished`` may be called at once."""
+        self._reply.deliverBody(_Delivery(receiver))
+
+    def pause(self) -> None:
+        """Stop reading from the socket; what was read already (256 KiB at most) still comes."""
+        self._reply.pauseProducing()
+
+    def resume(self) -> None:
+        """Read on."""
+        self._reply.resumeProducing()
+
+    def abort(self) -> None:
+        """Close the connection at once, also before ``deliver``."""
+        self._reply.abortConnection()
+
+
+class _Delivery(Protocol):
+    """A body protocol that feeds a receiver."""
+
+    def __init__(self, receiver: IReceiver) -> None:
+        self._receiver = receiver
+
+    def dataReceived(self, data: bytes) -> None:
+        self._receiver.data(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        complete = reason.check(ResponseDone, PotentialDataLoss)
+        self._receiver.finished(None if complete else explain(reason.value))
+
+
+class _Drain(Protocol):
+    """Reads a redirect's body to its end, so that the connection can be used again."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self._left = MAX_DRAINED
+
+    def dataReceived(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            self._reply.abortConnection()

@@ -1,0 +1,220 @@
+"""One kept-alive connection to an upstream or proxy, and the pool of idle ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import cast
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import (
+    IAddress,
+    IHandshakeListener,
+    IReactorTime,
+    IStreamClientEndpoint,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.python.failure import Failure
+from twisted.web._newclient import HTTP11ClientProtocol, Request
+from twisted.web.client import HTTPConnectionPool
+from twisted.web.iweb import IResponse
+from zope.interface import implementer
+
+from aimirror.core.fetching import Reason, Zone
+from aimirror.interfaces import UpstreamError
+from aimirror.upstream.heads import Head, Malformed, take
+
+#: Bytes of a body taken in before anybody asked for it: an early answer to an upload is lost
+#: with the connection unless all of it was read.  One read more may be held.
+EARLY_BODY = 64 * 1024
+
+#: Interim (1xx) answers before the final one; 100 and 103 come once each.
+MAX_INTERIM = 8
+
+#: Seconds for which an idle connection is kept; servers close after 60 to 75, some after 5.
+IDLE_SECONDS = 30
+
+_IN_FLIGHT = ("TRANSMITTING", "WAITING")
+
+
+@implementer(IHandshakeListener)
+class Connection(HTTP11ClientProtocol):
+    """Twisted's HTTP/1.1 client with a strict gate in front of its parser; owns its socket.
+
+    Twisted's parser bounds neither the header's size nor its number of fields, takes a
+    ``Connection: Close`` for keep-alive and puts a connection back into the pool although bytes
+    beyond the response came.  So each header is read by ``heads`` first, interim ones are
+    skipped, and a connection whose framing is in doubt is never used again.
+    """
+
+    #: The kind of network it was dialled in.
+    zone = Zone.PUBLIC
+    #: Requests sent so far, this one included.
+    exchanges = 0
+    #: The header of the response under way.
+    head: Head | None = None
+    #: Whether a byte of the response under way came.
+    answered = False
+    #: Whether somebody takes the body of the response under way.
+    claimed = False
+    #: Why the connection ended, None while it lives.
+    lost: Failure | None = None
+
+    _fault: UpstreamError | None = None
+    _secured = False
+    _waiter: Deferred[None] | None = None
+    _sent: Request | None = None
+
+    def __init__(self, quiescent: Callable[[Connection], None]) -> None:
+        super().__init__(quiescent)  # type: ignore[no-untyped-call]
+        self._pending = bytearray()
+        self._interim = 0
+        self._early = 0
+
+    def secured(self) -> Deferred[None]:
+        """Fires when the TLS handshake is through; fails with what ended it."""
+        if self.lost is not None:
+            return fail(self.lost)
+        if self._secured:
+            return succeed(None)
+        self._waiter = Deferred(lambda _: self.drop())
+        return self._waiter
+
+    def handshakeCompleted(self) -> None:
+        """The TLS layer below is up (IHandshakeListener)."""
+        self._secured = True
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.callback(None)
+
+    def exchange(self, request: Request) -> Deferred[IResponse]:
+        """Send a request; fires with Twisted's response once its header is there."""
+        self.exchanges += 1
+        self.head, self.answered, self.claimed = None, False, False
+        self._interim, self._early = 0, 0
+        self._sent = request
+        return self.request(request)
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether a request or its response is under way."""
+        return self.state in _IN_FLIGHT
+
+    @property
+    def sending(self) -> bool:
+        """Whether the request is still going out."""
+        return bool(self.state.startswith("TRANSMITTING"))
+
+    def drop(self) -> None:
+        """Close the socket at once."""
+        if self.lost is None and self.transport is not None:
+            cast(ITCPTransport, self.transport).abortConnection()
+
+    def fail(self, error: UpstreamError) -> None:
+        """Close the socket at once; the exchange under way fails with ``error``."""
+        self._fault = self._fault or error
+        self.drop()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes from the upstream: a header is held until it is whole and was read."""
+        if not self.in_flight:  # nobody asked: the next request must not get this as its answer
+            self.drop()
+        elif self._fault is None:
+            self.answered = True
+            gated = data if self.head is not None else self._gate(data)
+            if gated:
+                exchange = self.exchanges
+                super().dataReceived(gated)  # type: ignore[no-untyped-call]
+                if exchange == self.exchanges:  # the end of a response may start the next request
+                    self._hold_early(len(gated))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The socket is gone; whoever waits gets the fault that we found, or else ``reason``."""
+        self.lost = Failure(self._fault) if self._fault is not None else reason
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.errback(self.lost)
+        super().connectionLost(self.lost)  # type: ignore[no-untyped-call]
+
+    def _gate(self, data: bytes) -> bytes:
+        """What may go to the parser: nothing until a final header is complete."""
+        self._pending += data
+        try:
+            taken = self._final_head()
+        except Malformed as error:
+            self.fail(UpstreamError(Reason.PROTOCOL, str(error)))
+            return b""
+        if taken is None:
+            return b""
+        self.head = taken
+        if self._sent is not None and not taken.persistent:
+            self._sent.persistent = False  # read by Twisted when the response ends
+        whole, self._pending = bytes(self._pending), bytearray()
+        return whole
+
+    def _final_head(self) -> Head | None:
+        while (taken := take(self._pending)) is not None:
+            head, end = taken
+            if head.status >= 200:
+                return head
+            self._interim += 1
+            if head.status == 101 or self._interim > MAX_INTERIM:
+                raise Malformed(f"unexpected {head.status} responses")
+            del self._pending[:end]
+        return None
+
+    def _hold_early(self, count: int) -> None:
+        """Read a little of a body that nobody has claimed yet, then wait."""
+        if self.claimed or not self.in_flight or self.transport is None:
+            return
+        self._early += count
+        transport = cast(ITCPTransport, self.transport)
+        if self._early > EARLY_BODY:
+            transport.pauseProducing()  # type: ignore[attr-defined]
+        elif self.state == "TRANSMITTING":
+            transport.resumeProducing()  # type: ignore[attr-defined]
+
+    def _finishResponse(self, rest: bytes) -> None:
+        if rest and self._sent is not None:  # of unknown meaning (RFC 9112 section 6.3)
+            self._sent.persistent = False
+        super()._finishResponse(rest)
+
+
+class ConnectionFactory(Factory):
+    """Builds the pool's connections."""
+
+    noisy = False
+
+    def __init__(self, quiescent: Callable[[Connection], None], description: str) -> None:
+        self._quiescent = quiescent
+
+    def buildProtocol(self, addr: IAddress | None) -> Connection:
+        """A connection that goes back to the pool after each exchange."""
+        return Connection(self._quiescent)
+
+
+class Pool(HTTPConnectionPool):
+    """Idle connections by key; a key stands for all that makes two of them interchangeable."""
+
+    retryAutomatically = False  # Twisted would repeat DELETE; we repeat GET and HEAD
+    cachedConnectionTimeout = IDLE_SECONDS
+    _factory = ConnectionFactory  # type: ignore[assignment]
+
+    def __init__(self, reactor: IReactorTime, kept: int) -> None:
+        super().__init__(reactor, persistent=kept > 0)  # type: ignore[no-untyped-call]
+        self.maxPersistentPerHost = kept
+
+    def close(self) -> Deferred[None]:
+        """Close the idle connections; fires when they are gone."""
+        closed = self.closeCachedConnections()  # type: ignore[no-untyped-call]
+        return cast("Deferred[None]", closed)
+
+    async def connection(
+        self, key: Hashable, endpoint: IStreamClientEndpoint, *, fresh: bool
+    ) -> Connection:
+        """An idle connection, or a new one, always a new one when ``fresh``."""
+        for unused in [k for k, idle in self._connections.items() if not idle]:
+            del self._connections[unused]
+        if fresh:
+            return cast(Connection, await self._newConnection(key, endpoint))
+        return cast(Connection, await self.getConnection(key, endpoint))

@@ -1,0 +1,128 @@
+"""From a host name to a connected socket at an address that was judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+from itertools import zip_longest
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import (
+    IAddress,
+    IHostnameResolver,
+    IHostResolution,
+    IProtocol,
+    IProtocolFactory,
+    IResolutionReceiver,
+)
+from zope.interface import implementer
+
+from aimirror.core.addresses import permitted
+from aimirror.core.fetching import Address, Reach, Reason
+from aimirror.interfaces import UpstreamError
+from aimirror.upstream.errors import explain
+
+#: Bytes read from a socket at once: 0.6 CPU s/GB, against 1.2 at Twisted's 64 KiB and 2.0 at 1 MiB.
+READ_BYTES = 256 * 1024
+
+#: Seconds for one address while another is left to try.
+ATTEMPT_SECONDS = 2.0
+#: Addresses of one name that are tried.
+MAX_ADDRESSES = 8
+
+Resolve = Callable[[str], "Deferred[list[Address]]"]
+
+
+@implementer(IResolutionReceiver)
+class _Collected:
+    """Gathers the addresses of a name; ``done`` fires with them."""
+
+    def __init__(self) -> None:
+        self.done: Deferred[list[Address]] = Deferred()
+        self._found: list[Address] = []
+
+    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
+        """Nothing to note (IResolutionReceiver)."""
+
+    def addressResolved(self, address: IAddress) -> None:
+        """One more address."""
+        if isinstance(address, (IPv4Address, IPv6Address)):
+            found = ip_address(address.host)
+            if found not in self._found:
+                self._found.append(found)
+
+    def resolutionComplete(self) -> None:
+        """No more will come."""
+        if not self.done.called:
+            self.done.callback(self._found)
+
+
+def system_resolver(names: IHostnameResolver) -> Resolve:
+    """Resolution by the reactor's own resolver (getaddrinfo in its threads)."""
+
+    def resolve(host: str) -> Deferred[list[Address]]:
+        receiver = _Collected()
+        names.resolveHostName(receiver, host)
+        return receiver.done
+
+    return resolve
+
+
+def interleaved(addresses: Sequence[Address]) -> list[Address]:
+    """The resolver's order with the two families taking turns (RFC 8305 section 4)."""
+    first = [a for a in addresses if a.version == addresses[0].version]
+    others = [a for a in addresses if a.version != addresses[0].version]
+    return [a for pair in zip_longest(first, others) for a in pair if a is not None]
+
+
+class Dialer:
+    """Opens sockets.  Each is set to read ``read_bytes`` at once."""
+
+    def __init__(self, reactor: object, resolve: Resolve, read_bytes: int = READ_BYTES) -> None:
+        self._reactor = reactor
+        self._resolve = resolve
+        self._read_bytes = read_bytes
+
+    async def dial(
+        self, host: str, port: int, reach: Reach, seconds: float, factory: IProtocolFactory
+    ) -> tuple[IProtocol, Address]:
+        """Connect to one of the host's permitted addresses, tried in turn.
+
+        Fires with what ``factory`` built and the address, and raises UpstreamError: RESOLVE,
+        FORBIDDEN when no address is permitted, CONNECT when none answers.  ``seconds`` bounds
+        the last attempt; the caller bounds the whole.
+        """
+        addresses = await self._judged(host, reach)
+        failure = UpstreamError(Reason.CONNECT, host)
+        for place, address in enumerate(addresses, 1):
+            alone = place == len(addresses)
+            wait = seconds if alone else min(ATTEMPT_SECONDS, seconds)
+            try:
+                return await self._connect(address, port, wait, factory), address
+            except ConnectError as error:
+                failure = UpstreamError(Reason.CONNECT, f"{host}: {explain(error).detail}")
+        raise failure
+
+    async def _judged(self, host: str, reach: Reach) -> list[Address]:
+        try:
+            found = [ip_address(host)]
+        except ValueError:
+            found = await self._resolve(host)
+        if not found:
+            raise UpstreamError(Reason.RESOLVE, host)
+        allowed = [address for address in found if permitted(reach, host, address)]
+        if not allowed:
+            raise UpstreamError(Reason.FORBIDDEN, f"{host} is at {found[0]}")
+        return interleaved(allowed)[:MAX_ADDRESSES]
+
+    async def _connect(
+        self, address: Address, port: int, seconds: float, factory: IProtocolFactory
+    ) -> IProtocol:
+        kind = TCP4ClientEndpoint if address.version == 4 else TCP6ClientEndpoint
+        endpoint = kind(self._reactor, str(address), port, timeout=seconds)
+        protocol: IProtocol = await endpoint.connect(factory)
+        protocol.transport.bufferSize = self._read_bytes  # type: ignore[attr-defined]
+        return protocol

@@ -1,0 +1,150 @@
+"""A response on the wire: Twisted's, with an end that can be trusted and a way to cut it off."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IProtocol, IPushProducer, IReactorTime, ITCPTransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers as WireHeaders
+from twisted.web.iweb import IClientRequest, IResponse
+from zope.interface import implementer
+
+from aimirror.core.fetching import Reason, Zone
+from aimirror.interfaces import UpstreamError
+from aimirror.upstream.connection import Connection
+from aimirror.upstream.countdown import Countdown
+from aimirror.upstream.errors import explain
+from aimirror.upstream.heads import Head
+
+
+@implementer(IResponse, IPushProducer)
+class Reply:
+    """An IResponse, and at the same time the transport that its body protocol sees.
+
+    The body protocol's ``connectionLost`` gets ResponseDone when the body is complete,
+    PotentialDataLoss when it had no length and the peer closed in the regular way, else an
+    UpstreamError.  After ``silence`` seconds without a byte, pauses not counted, it is SILENT;
+    a body that nobody claims for that long is cut off, too.
+    """
+
+    def __init__(
+        self,
+        response: IResponse,
+        head: Head,
+        connection: Connection,
+        clock: IReactorTime,
+        silence: float,
+    ) -> None:
+        self._response = response
+        self._connection = connection
+        self._exchange = connection.exchanges
+        self._silence = Countdown(clock, silence, self._silent)
+        self._over = not connection.in_flight
+        self._paused = False
+        #: The header in wire order and spelling, hop-by-hop fields and all.
+        self.head = head
+        #: The kind of network it came from.
+        self.zone: Zone = connection.zone
+        self.version: tuple[bytes, int, int] = response.version
+        self.code: int = response.code
+        self.phrase: bytes = response.phrase
+        self.headers: WireHeaders = response.headers
+        self.length: object = response.length
+        self.request: IClientRequest = response.request
+        self.previousResponse: IResponse | None = None
+        if not self._over:
+            self._silence.restart()
+
+    def setPreviousResponse(self, response: IResponse) -> None:
+        """Note the redirect that led here (IResponse)."""
+        self.previousResponse = response
+
+    def deliverBody(self, protocol: IProtocol) -> None:
+        """Let the body flow into ``protocol``, once."""
+        if self._current():
+            self._connection.claimed = True
+            self._silence.restart()
+        self._response.deliverBody(_Relay(self, protocol))
+
+    def pauseProducing(self) -> None:
+        """Stop reading; bytes read already (up to one read's worth of TLS records) still come."""
+        if self._current():
+            self._paused = True
+            self._silence.stop()
+            self._transport().pauseProducing()  # type: ignore[attr-defined]
+
+    def resumeProducing(self) -> None:
+        """Read on."""
+        if self._current():
+            self._paused = False
+            self._silence.restart()
+            self._transport().resumeProducing()  # type: ignore[attr-defined]
+
+    def stopProducing(self) -> None:
+        """Cut the body off (IPushProducer)."""
+        self.abortConnection()
+
+    def loseConnection(self) -> None:
+        """Cut the body off."""
+        self.abortConnection()
+
+    def abortConnection(self) -> None:
+        """Close the socket at once, before or during delivery; nothing happens after the end."""
+        self.cut(UpstreamError(Reason.CANCELLED))
+
+    def cut(self, error: UpstreamError) -> None:
+        """Close the socket at once; the body protocol gets ``error``."""
+        self._silence.stop()
+        if self._current():
+            self._connection.fail(error)
+
+    def moved(self) -> None:
+        """A byte came: the silence is broken."""
+        if not self._paused and self._current():
+            self._silence.restart()
+
+    def ended(self, reason: Failure) -> Failure:
+        """Why the body ended, judged by its framing and by how the peer closed."""
+        self._over = True
+        self._silence.stop()
+        lost = self._connection.lost
+        if reason.check(PotentialDataLoss) and lost is not None and not lost.check(ConnectionDone):
+            return Failure(explain(lost.value))  # Twisted takes even a reset for an end
+        if reason.check(ResponseDone, PotentialDataLoss):
+            return reason
+        return Failure(explain(reason.value))
+
+    def _current(self) -> bool:
+        """Whether the connection still works on this response and on no later one."""
+        connection = self._connection
+        mine = connection.exchanges == self._exchange and connection.lost is None
+        return mine and not self._over and connection.in_flight
+
+    def _silent(self) -> None:
+        self.cut(UpstreamError(Reason.SILENT, "in the body"))
+
+    def _transport(self) -> ITCPTransport:
+        return cast(ITCPTransport, self._connection.transport)
+
+
+class _Relay(Protocol):
+    """Stands between Twisted's response and the body protocol."""
+
+    def __init__(self, reply: Reply, protocol: IProtocol) -> None:
+        self._reply = reply
+        self._protocol = protocol
+
+    def connectionMade(self) -> None:
+        self._protocol.makeConnection(self._reply)  # type: ignore[arg-type]
+
+    def dataReceived(self, data: bytes) -> None:
+        self._reply.moved()
+        self._protocol.dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._protocol.connectionLost(self._reply.ended(reason))

@@ -1,0 +1,395 @@
+"""One client connection: requests in, one at a time and in order; answers out.
+
+The response half (producers, writing) is Twisted's; the request half is ours: heads are read
+strictly by ``head``, processing starts when a head is complete, bodies are streamed, and an exact
+repeat of a memoised request is answered without parsing.
+
+A connection has one deadline, whose meaning follows from what it is doing; the site looks at all
+deadlines once a second, which is cheaper than a delayed call for each request.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHalfCloseableDescriptor
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from twisted.web import http
+
+from aimirror.web.access import Exchange
+from aimirror.web.errors import error_answer
+from aimirror.web.head import MAX_HEAD, BadRequest, Head, format_head, parse_head
+from aimirror.web.request import MirrorRequest
+from aimirror.web.sendfile import ClientGone, FileServer
+from aimirror.web.upload import RequestBody
+
+if TYPE_CHECKING:
+    from aimirror.web.site import MirrorSite
+
+#: Bytes of further requests held while one is being answered; then the socket is not read.
+MAX_PIPELINED = 64 * 1024
+#: Bytes of a body nobody wanted that are read to keep the connection; else it is closed.
+MAX_DRAINED = 256 * 1024
+#: Seconds in which a client may read the answer to a broken request before the socket is closed:
+#: closing at once would reset the connection and could take the answer with it.
+LINGER = 3.0
+_END = b"\r\n\r\n"
+
+
+class MirrorChannel(http.HTTPChannel):
+    """The server's side of an HTTP/1 connection."""
+
+    transport: FileServer
+
+    def __init__(self, site: MirrorSite) -> None:
+        super().__init__()
+        self.site = self.factory = site
+        #: Seconds of the site's clock at which ``expire`` is called.
+        self.deadline = site.seconds() + site.limits.head_time
+        #: The transport, when it can send files.
+        self.files: FileServer | None = None
+        self.peer = ""
+        self._input = bytearray()
+        self._scanned = 0
+        self._served = 0
+        self._drained = 0
+        self._body: RequestBody | None = None
+        self._reading = True
+        self._blocked = False
+        self._serving = False
+        self._closing = False
+        self._partial = False
+        self._continue = False
+        self._room: Deferred[None] | None = None
+        self._meter: FileServer | None = None
+        self._taken = 0
+
+    def connectionMade(self) -> None:
+        """A client has connected."""
+        super().connectionMade()
+        self._addresses = (self.transport.getPeer(), self.transport.getHost())
+        self.peer = getattr(self._addresses[0], "host", "unix")
+        socket = getattr(self.transport, "transport", self.transport)  # TLS wraps the socket
+        self._meter = socket if isinstance(socket, FileServer) else None
+        self.files = self._meter if not self.isSecure() else None
+        self._memo = self.site.memo if not self.isSecure() else None
+        self.site.channels.add(self)
+
+    def getPeer(self) -> object:
+        """The client's address (asked for each request, so kept)."""
+        return self._addresses[0]
+
+    def getHost(self) -> object:
+        """The address that the client connected to."""
+        return self._addresses[1]
+
+    # Requests
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes from the client."""
+        if self._closing:
+            return
+        if self._transferDecoder is not None:
+            self._receive_body(data)
+        elif self._input or self.requests or self._blocked or not self._repeat(data):
+            self._input += data
+        if self._input:
+            self._serve()
+        elif not self._reading:
+            self._set_reading()
+
+    def _repeat(self, raw: bytes) -> bool:
+        """Answer from the memo, if this is the head of a request that it knows."""
+        if self._memo is None or self._served >= self.site.limits.requests - 1:
+            return False
+        now = self.site.seconds()
+        found = self._memo.get(raw, now)
+        if found is None:
+            return False
+        self._served += 1
+        self.deadline = now + self.site.limits.keep_alive
+        self.write_now(found.wire(now))
+        self.site.access(found.exchange, self.peer, len(found.body), 0.0)
+        return True
+
+    def _serve(self) -> None:
+        """Begin what can be begun: a loop, for many pipelined requests must not recurse."""
+        if self._serving:
+            return
+        self._serving = True
+        try:
+            while self._input and not (
+                self.requests or self._transferDecoder or self._closing or self._blocked
+            ):
+                if not self._next():
+                    break
+        finally:
+            self._serving = False
+        self._set_reading()
+
+    def _next(self) -> bool:
+        """Take one head from the input; False when it is not complete."""
+        data = self._input
+        while data.startswith(b"\r\n"):  # RFC 9112 section 2.2: some clients end a body so
+            del data[:2]
+        end = data.find(_END, max(0, self._scanned - len(_END)))
+        if end < 0 or end > MAX_HEAD:
+            return self._incomplete(data)
+        raw = bytes(data[: end + len(_END)])
+        del data[: len(raw)]
+        self._scanned = 0
+        self._partial = False
+        if not self._repeat(raw):
+            self._begin(raw)
+        return True
+
+    def _incomplete(self, data: bytearray) -> bool:
+        if len(data) > MAX_HEAD:
+            self._refuse(431, f"request head longer than {MAX_HEAD} bytes")
+            return False
+        line_end = data.find(b"\n", self._scanned)
+        if line_end == 0 or (line_end > 0 and data[line_end - 1] != 0x0D):
+            self._refuse(400, "a line must end in CR LF")
+            return False
+        self._scanned = len(data)
+        if data and not self._partial:
+            self._partial = True
+            self.deadline = self.site.seconds() + self.site.limits.head_time
+        return False
+
+    def _begin(self, raw: bytes) -> None:
+        self._served += 1
+        try:
+            head = parse_head(raw[: -len(_END)])
+            self.persistent = head.persistent and self._served < self.site.limits.requests
+            request = MirrorRequest(self, head, raw)
+            if head.length != 0:
+                self._expect_body(head, request)
+        except BadRequest as bad:
+            self._refuse(bad.status, bad.detail)
+            return
+        self.requests.append(request)
+        self.deadline = inf
+        request.process()
+
+    def _expect_body(self, head: Head, request: MirrorRequest) -> None:
+        """Have the body decoded; what came with the head may hold all of it."""
+        body = self._body = request.body = RequestBody(head.length, self._body_changed)
+        if head.length is None:
+            self._transferDecoder = http._ChunkedTransferDecoder(body.feed, self._body_ended)
+        else:
+            self._transferDecoder = http._IdentityTransferDecoder(
+                head.length, body.feed, self._body_ended
+            )
+        self._drained = 0
+        self._continue = head.expects_continue and not self._input
+        rest, self._input = bytes(self._input), bytearray()
+        if rest:
+            self._decode(rest)
+
+    def _decode(self, data: bytes) -> None:
+        """Raises BadRequest for a malformed chunk."""
+        decoder = self._transferDecoder
+        assert decoder is not None  # a body is being read
+        try:
+            decoder.dataReceived(data)
+        except http._MalformedChunkedDataError as problem:
+            raise BadRequest(400, f"malformed chunked body: {problem}") from None
+
+    def _receive_body(self, data: bytes) -> None:
+        body = self._body
+        assert body is not None  # it lives as long as its decoder
+        self.deadline = self.site.seconds() + self.site.limits.body_silence
+        self._continue = False
+        try:
+            self._decode(data)
+        except BadRequest as bad:
+            self.persistent = 0
+            self._transferDecoder = None
+            body.end(Failure(bad))
+        if not self.requests:
+            self._drained += len(data)
+            if self._drained > MAX_DRAINED or not self.persistent:
+                self._hang_up()
+
+    def _body_ended(self, rest: bytes) -> None:
+        body, self._body = self._body, None
+        self._transferDecoder = None
+        self._input += rest
+        self.deadline = inf if self.requests else self._idle_deadline()
+        if body is not None:
+            body.end()
+
+    def _body_changed(self) -> None:
+        """The wish to read the body may have changed."""
+        body = self._body
+        if body is None:
+            return
+        if body.reading:
+            self.deadline = self.site.seconds() + self.site.limits.body_silence
+            if self._continue:  # RFC 9110 section 10.1.1: only now is the body asked for
+                self._continue = False
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif self.requests:
+            self.deadline = inf
+        self._set_reading()
+
+    def settle(self) -> bool:
+        """Whether the connection lives on after the answer that is being started."""
+        body = self._body
+        if body is not None and not body.started:
+            # Nobody will ask for it any more: whether the client sends it is anybody's guess
+            # when it waits for a 100; and a long one is not worth reading.
+            if self._continue or body.length > MAX_DRAINED:
+                self.persistent = 0
+            self._continue = False
+        return bool(self.persistent)
+
+    def requestDone(self, request: http.Request) -> None:
+        """An answer is complete."""
+        self.requests.remove(request)
+        if not self.persistent:
+            self._hang_up()
+            return
+        self.deadline = self._idle_deadline()
+        if self._body is not None:
+            self._body.discard()
+        if not self._serving:
+            self._serve()
+
+    # Answers
+
+    def write_now(self, data: bytes) -> None:
+        """Write a complete answer, at once where the transport can."""
+        if self.files is not None:
+            self.files.write_now(data)
+        else:
+            self.transport.write(data)
+
+    def room(self) -> Deferred[None] | None:
+        """None when more may be written, else what fires when the client has taken it.
+
+        Fails with ClientGone when the client leaves.
+        """
+        if not self._blocked:
+            return None
+        self._room = Deferred()
+        return self._room
+
+    def sending(self, active: bool) -> None:
+        """The client's silence counts while it is to take bytes, not while upstream is slow."""
+        if active:
+            self._taken = self._meter.taken if self._meter is not None else 0
+            self.deadline = self.site.seconds() + self.site.limits.silence
+        else:
+            self.deadline = inf
+
+    def pauseProducing(self) -> None:
+        """The transport's buffer is full."""
+        self._blocked = True
+        if self._requestProducer is not None:
+            self._requestProducer.pauseProducing()
+        self._set_reading()
+
+    def resumeProducing(self) -> None:
+        """The transport's buffer is empty again."""
+        self._blocked = False
+        room, self._room = self._room, None
+        if room is not None:
+            room.callback(None)
+        if self._requestProducer is not None:
+            self._requestProducer.resumeProducing()
+        self._serve()
+
+    def _set_reading(self) -> None:
+        if self._closing:
+            wanted = True
+        elif self._body is not None:
+            wanted = self._body.reading
+        elif self.requests:
+            wanted = len(self._input) <= MAX_PIPELINED  # read on, to notice when the client leaves
+        else:
+            wanted = not self._blocked
+        if wanted != self._reading:
+            self._reading = wanted
+            if wanted:
+                self._networkProducer.resumeProducing()
+            else:
+                self._networkProducer.pauseProducing()
+
+    # Endings
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        now = self.site.seconds()
+        if self.requests:
+            taken = self._meter.taken if self._meter is not None else 0
+            if taken != self._taken:  # slow, but alive
+                self._taken = taken
+                self.deadline = now + self.site.limits.silence
+                return
+            self.transport.abortConnection()
+        elif self._closing:
+            self.transport.abortConnection()
+        elif self._partial:
+            self._refuse(408, "the request took too long")
+        else:
+            self._closing = True
+            self.deadline = now + LINGER
+            self.loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The client is gone."""
+        self.site.channels.discard(self)
+        self.deadline = inf
+        body, self._body = self._body, None
+        room, self._room = self._room, None
+        super().connectionLost(reason)
+        self.requests.clear()
+        if body is not None:
+            body.lose()
+        if room is not None:
+            room.errback(Failure(ClientGone()))
+
+    def _idle_deadline(self) -> float:
+        return self.site.seconds() + self.site.limits.keep_alive
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """Answer a request that can't be understood, and close."""
+        answer = error_answer(status, detail)
+        assert isinstance(answer.body, bytes)
+        extra = [
+            ("Content-Length", str(len(answer.body))),
+            ("Date", self.site.date()),
+            ("Connection", "close"),
+        ]
+        head = format_head(status, [*answer.headers, *extra])
+        self.transport.write(head.encode("latin-1") + b"\r\n" + answer.body)
+        self.site.access(
+            Exchange("-", "-", "-", status, "", "", ""), self.peer, len(answer.body), 0.0
+        )
+        self._linger()
+
+    def _hang_up(self) -> None:
+        if self._body is not None or self._input:
+            self._linger()
+        else:
+            self._closing = True
+            self.deadline = self._idle_deadline()
+            self.loseConnection()
+
+    def _linger(self) -> None:
+        """Send what is buffered and a FIN, and read on for a while what the client still sends."""
+        self._closing = True
+        self._input.clear()
+        self._body = self._transferDecoder = None
+        self.deadline = self.site.seconds() + LINGER
+        if self.isSecure() or not IHalfCloseableDescriptor.providedBy(self.transport):
+            self.loseConnection()
+            return
+        self.transport.unregisterProducer()
+        self.transport.loseWriteConnection()
+        self._set_reading()

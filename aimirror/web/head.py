@@ -1,0 +1,190 @@
+"""The head of a request: request line and fields, read strictly (RFC 9112 sections 2 to 6).
+
+Whatever two readers of one message could understand differently is refused, for such differences
+are what request smuggling is made of (RFC 9112 section 11.2).
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from attrs import frozen
+
+from aimirror.core.headers import Headers
+
+#: Bytes of a request line: room for signed URLs of a few kilobytes, answered 414 beyond.
+MAX_REQUEST_LINE = 16 * 1024
+#: Bytes of a whole head: room for the bearer tokens of registries, answered 431 beyond.
+MAX_HEAD = 64 * 1024
+#: Field lines of a head, answered 431 beyond.
+MAX_FIELDS = 128
+
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+#: method SP target SP version; the target holds visible ASCII only and no fragment.
+_REQUEST_LINE = re.compile(rf"({_TOKEN}) ([!-\"$-~]+) (HTTP/[0-9]\.[0-9])")
+#: No space before the colon, no obs-fold, no control but HTAB in the value (RFC 9112 section 5.1).
+_FIELD = re.compile(rf"({_TOKEN}):([\t -~\x80-\xff]*)")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?]+")
+#: RFC 9110 section 7.2 with the host of RFC 3986 section 3.2.2, without percent-encoding.
+_AUTHORITY = re.compile(r"(?:[A-Za-z0-9._~\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_DIGITS = re.compile(r"[0-9]{1,18}")
+
+
+class BadRequest(Exception):
+    """A request that gets an error answer and, its framing being in doubt, a closed connection."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+class Form(enum.Enum):
+    """The four forms of a request target (RFC 9112 section 3.2)."""
+
+    ORIGIN = "/path?query"
+    ABSOLUTE = "http://host/path?query"
+    AUTHORITY = "host:port"
+    ASTERISK = "*"
+
+
+@frozen
+class Head:
+    """A request without its body."""
+
+    method: str
+    #: To the letter as it was sent.
+    target: str
+    #: "HTTP/1.0" or "HTTP/1.1".
+    version: str
+    form: Form
+    headers: Headers
+    #: Bytes of the body, None when it is chunked.
+    length: int | None
+    #: Whether the client would like to send another request on this connection.
+    persistent: bool
+    #: Whether the client waits for 100 (Continue) before it sends the body.
+    expects_continue: bool
+
+
+def valid_authority(value: str) -> bool:
+    """Whether ``host[:port]`` may be put into a URL (charset only)."""
+    return _AUTHORITY.fullmatch(value) is not None
+
+
+def parse_head(raw: bytes) -> Head:
+    """Read a head, given without its final empty line.
+
+    Raises BadRequest with the status of the answer: 400, 413, 414, 417, 431, 501 or 505.
+    """
+    lines = raw.decode("latin-1").split("\r\n")
+    if len(lines[0]) > MAX_REQUEST_LINE:
+        raise BadRequest(414, f"request line longer than {MAX_REQUEST_LINE} bytes")
+    if len(lines) - 1 > MAX_FIELDS:
+        raise BadRequest(431, f"more than {MAX_FIELDS} header fields")
+    method, target, version = _request_line(lines[0])
+    headers = _fields(lines)
+    connection = headers.tokens("connection")
+    return Head(
+        method,
+        target,
+        version,
+        _form(method, target),
+        _checked_host(headers, version),
+        _body_length(headers, version),
+        "close" not in connection and (version == "HTTP/1.1" or "keep-alive" in connection),
+        _expects_continue(headers, version),
+    )
+
+
+def _request_line(line: str) -> tuple[str, str, str]:
+    found = _REQUEST_LINE.fullmatch(line)
+    if found is None:
+        raise BadRequest(400, "malformed request line")
+    method, target, version = found.groups()
+    if version not in ("HTTP/1.1", "HTTP/1.0"):
+        raise BadRequest(505, f"{version} is not spoken here, HTTP/1.1 and HTTP/1.0 are")
+    return method, target, version
+
+
+def _fields(lines: list[str]) -> Headers:
+    pairs = []
+    match = _FIELD.fullmatch
+    for line in lines[1:]:
+        found = match(line)
+        if found is None:
+            raise BadRequest(400, "malformed header field")
+        name, value = found.groups()
+        pairs.append((name, value.strip(" \t")))
+    return Headers(pairs)
+
+
+def _form(method: str, target: str) -> Form:
+    if method == "CONNECT":
+        if not valid_authority(target):
+            raise BadRequest(400, "CONNECT wants host:port")
+        return Form.AUTHORITY
+    if target[0] == "/":
+        return Form.ORIGIN
+    if target == "*" and method == "OPTIONS":
+        return Form.ASTERISK
+    if _ABSOLUTE.match(target):
+        return Form.ABSOLUTE
+    raise BadRequest(400, "malformed request target")
+
+
+def _checked_host(headers: Headers, version: str) -> Headers:
+    hosts = headers.get_all("host")
+    if len(hosts) > 1:
+        raise BadRequest(400, "more than one Host field")
+    if not hosts and version == "HTTP/1.1":
+        raise BadRequest(400, "no Host field")
+    if hosts and hosts[0] and not valid_authority(hosts[0]):
+        raise BadRequest(400, "malformed Host field")
+    return headers
+
+
+def _body_length(headers: Headers, version: str) -> int | None:
+    lengths = headers.get_all("content-length")
+    codings = headers.get_all("transfer-encoding")
+    if codings:
+        if lengths:
+            raise BadRequest(400, "both Content-Length and Transfer-Encoding")
+        if version == "HTTP/1.0":
+            raise BadRequest(400, "Transfer-Encoding in HTTP/1.0")
+        if len(codings) > 1 or codings[0].lower() != "chunked":
+            raise BadRequest(501, "the only transfer coding understood is chunked")
+        return None
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or _DIGITS.fullmatch(lengths[0]) is None:
+        raise BadRequest(400, "malformed or repeated Content-Length")
+    return int(lengths[0])
+
+
+def _expects_continue(headers: Headers, version: str) -> bool:
+    expected = headers.tokens("expect")
+    if not expected or version == "HTTP/1.0":  # RFC 9110 section 10.1.1: ignore it in 1.0
+        return False
+    if expected != ("100-continue",):
+        raise BadRequest(417, "the only expectation understood is 100-continue")
+    return True
+
+
+def format_head(status: int, items: Iterable[tuple[str, str]]) -> str:
+    """Status line and fields of an answer, without the final empty line.
+
+    Raises ValueError when a name or value would break out of its line (response splitting).
+    """
+    lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} "]
+    lines += [f"{name}: {value}" for name, value in items]
+    text = "\r\n".join(lines)
+    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
+        raise ValueError("a header field of an answer holds a line break")
+    return text + "\r\n"
+
+
+_STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}" for s in HTTPStatus}

@@ -1,0 +1,151 @@
+"""The site: the resource tree, the connections and what bounds them, the memo, the access log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+from twisted.internet.interfaces import IReactorTime
+from twisted.web import server
+from twisted.web.resource import IResource, Resource
+
+from aimirror.core.dates import format_date
+from aimirror.web.access import AccessHook, ignore
+from aimirror.web.answers import Answer
+from aimirror.web.channel import MirrorChannel
+from aimirror.web.errors import error_answer
+from aimirror.web.memo import Memo
+from aimirror.web.respond import Handler, HandlerResource, serve
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IAddress, IDelayedCall
+
+    from aimirror.web.request import MirrorRequest
+
+#: Seconds between two looks at the connections' deadlines.
+SWEEP = 1.0
+
+
+@frozen(kw_only=True)
+class Limits:
+    """What a client may take; times in seconds."""
+
+    #: An idle connection is kept this long for another request.
+    keep_alive: float = 75.0
+    #: From a head's first byte to its last: slower is an attempt to hold connections.
+    head_time: float = 20.0
+    #: Silence of a client that is to send its request's body.
+    body_silence: float = 60.0
+    #: Silence of a client that is to take an answer.
+    silence: float = 300.0
+    #: Requests on one connection.
+    requests: int = 10_000
+    #: Simultaneous connections; further ones are closed at once.
+    connections: int = 8192
+
+
+class Front(Resource):
+    """The root: some names of their own, all else for one resource, with the path left whole."""
+
+    def __init__(self, rest: IResource, named: Mapping[str, IResource]) -> None:
+        super().__init__()
+        self._rest = rest
+        for name, resource in named.items():
+            self.putChild(name.encode("ascii"), resource)
+
+    def getChild(self, path: bytes, request: MirrorRequest) -> IResource:
+        """Whatever has no name here."""
+        return self._rest
+
+
+async def refuse_forward(request: MirrorRequest) -> Answer:
+    """The answer to CONNECT and to absolute-form targets where nothing serves them."""
+    if request.head.method == "CONNECT":
+        return error_answer(501, "no tunnels", "this mirror does not serve CONNECT")
+    return error_answer(400, "no forward proxy", "ask for a path, not for an absolute URL")
+
+
+class MirrorSite(server.Site):
+    """Answers HTTP/1 as ``handler`` says, and ``named`` handlers below their own first segment.
+
+    ``forward`` answers CONNECT and absolute-form requests.  ``access`` is called once for each
+    answer.  Listen on it with ``FilePort`` to have files sent by sendfile.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        reactor: IReactorTime,
+        *,
+        named: Mapping[str, Handler] | None = None,
+        forward: Handler = refuse_forward,
+        limits: Limits | None = None,
+        access: AccessHook = ignore,
+        memo: Memo | None = None,
+    ) -> None:
+        children = {name: HandlerResource(each) for name, each in (named or {}).items()}
+        super().__init__(
+            Front(HandlerResource(handler), children),
+            parsePOSTFormSubmission=False,
+            reactor=reactor,
+        )
+        self.limits = limits or Limits()
+        self.access = access
+        self.memo = memo or Memo()
+        self.channels: set[MirrorChannel] = set()
+        self.seconds = reactor.seconds
+        self._forward = forward
+        self._sweeping: IDelayedCall | None = None
+        self._second = -1
+        self._date = ""
+
+    def buildProtocol(self, addr: IAddress | None) -> MirrorChannel | None:  # type: ignore[override]
+        """A channel for a new connection, None (close it) when there are too many."""
+        if len(self.channels) >= self.limits.connections:
+            return None
+        return MirrorChannel(self)
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """What is offered by ALPN."""
+        return [b"http/1.1"]
+
+    def startFactory(self) -> None:
+        """Begin to look at deadlines."""
+        self._sweeping = self.reactor.callLater(SWEEP, self._sweep)
+
+    def stopFactory(self) -> None:
+        """No port uses the site any more."""
+        if self._sweeping is not None and self._sweeping.active():
+            self._sweeping.cancel()
+        self._sweeping = None
+
+    def forward(self, request: MirrorRequest) -> None:
+        """Have a request answered whose target is not a path here."""
+        serve(request, self._forward)
+
+    def answer_broken(self, request: MirrorRequest) -> None:
+        """A 500 for a request that something here failed to answer."""
+
+        async def broken(_: MirrorRequest) -> Answer:
+            return error_answer(500, "a fault in the mirror", "its log has the details")
+
+        serve(request, broken)
+
+    def date(self) -> str:
+        """The Date field of now, formatted once a second."""
+        second = int(self.seconds())
+        if second != self._second:
+            self._second = second
+            self._date = format_date(second)
+        return self._date
+
+    def log(self, request: MirrorRequest) -> None:  # type: ignore[override]
+        """Tell the access hook of an answer."""
+        self.access(request.exchange(), request.peer, request.sentLength, request.seconds())
+
+    def _sweep(self) -> None:
+        self._sweeping = self.reactor.callLater(SWEEP, self._sweep)
+        now = self.seconds()
+        for channel in [each for each in self.channels if each.deadline <= now]:
+            channel.expire()

@@ -117,8 +117,8 @@ def on_error(
     left = remaining(entry, policy, now)
     if left > 0 and not must_validate(entry, policy):
         return True
-    if never_stale(entry, policy):
-        return False
+    if never_stale(entry, policy) or entry.status == 429 or entry.status >= 500:
+        return False  # an old failure is no better than a new one
     window = _window(entry, "stale-if-error", policy.stale_if_error, policy)
     asked = request_directives(request).seconds("stale-if-error")
     bounds = [bound for bound in (window, asked) if bound is not None]

@@ -44,6 +44,11 @@ def host(url: str) -> str:
     return authority.partition(":")[0]
 
 
+def origin(url: str) -> str:
+    """Scheme, host and port in canonical form; ValueError as ``base``."""
+    return _parts(url)[0]
+
+
 def join(upstream: str, path: str, query: str) -> str:
     """An upstream's base with a raw path and query behind it.
 

@@ -1,0 +1,107 @@
+"""Taking a gzip Content-Encoding off a response, so that it is stored once and as it is."""
+
+from __future__ import annotations
+
+import zlib
+
+from zope.interface import implementer
+
+from aimirror.core.fetching import Reach, Reason
+from aimirror.core.headers import Headers
+from aimirror.interfaces import Hop, IReceiver, IUpstreamResponse, UpstreamError
+
+#: Bytes handed on at once.
+_STEP = 256 << 10
+#: A body that grows beyond this many bytes by more than this factor is taken for an attack.
+_SUSPICIOUS_SIZE = 64 << 20
+_SUSPICIOUS_RATIO = 300
+
+#: Substrings of the content types that are text: only these are decoded and encoded here, since
+#: a server that sends "Content-Encoding: gzip" with an archive means the archive itself.
+TEXT_TYPES = ("text/", "json", "xml", "javascript", "yaml")
+
+
+def is_text(content_type: str) -> bool:
+    """Whether a Content-Type is one that gains by compression."""
+    lowered = content_type.lower()
+    return any(part in lowered for part in TEXT_TYPES)
+
+
+def decodable(headers: Headers) -> bool:
+    """Whether a response's encoding is taken off before it is stored."""
+    coding = headers.tokens("content-encoding")
+    return coding in (("gzip",), ("x-gzip",)) and is_text(headers.get("content-type", "") or "")
+
+
+@implementer(IReceiver)
+class _Inflater:
+    def __init__(self, receiver: IReceiver, response: IUpstreamResponse) -> None:
+        self._receiver = receiver
+        self._response = response
+        self._inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        self._taken = self._given = 0
+        self._error: UpstreamError | None = None
+
+    def data(self, chunk: bytes) -> None:
+        if self._error is not None:
+            return
+        self._taken += len(chunk)
+        try:
+            while chunk:
+                out = self._inflate.decompress(chunk, _STEP)
+                self._given += len(out)
+                if self._given > max(_SUSPICIOUS_SIZE, self._taken * _SUSPICIOUS_RATIO):
+                    raise zlib.error("the body grows without measure")
+                if out:
+                    self._receiver.data(out)
+                chunk = self._inflate.unconsumed_tail
+        except zlib.error as error:
+            self._error = UpstreamError(Reason.ENCODED, str(error))
+            self._response.abort()
+
+    def finished(self, error: UpstreamError | None) -> None:
+        error = self._error or error
+        if error is None and not self._inflate.eof:
+            error = UpstreamError(Reason.SHORT, "the compressed body ends early")
+        self._receiver.finished(error)
+
+
+@implementer(IUpstreamResponse)
+class DecodedResponse:
+    """A response as if it had been sent without its gzip encoding.
+
+    Its ETag becomes weak: the bytes are equivalent to, not the same as, what it names
+    (RFC 9110 section 8.8.3.3).
+    """
+
+    def __init__(self, response: IUpstreamResponse) -> None:
+        self._response = response
+        self.status: int = response.status
+        self.phrase: str = response.phrase
+        self.url: str = response.url
+        self.hops: tuple[Hop, ...] = response.hops
+        self.length: int | None = None
+        self.reach: Reach = response.reach
+        self.framed: bool = response.framed
+        headers = response.headers.without("content-encoding", "content-length", "content-md5")
+        etag = headers.get("etag")
+        if etag and not etag.startswith("W/"):
+            headers = headers.with_("ETag", "W/" + etag)
+        kept = [t for t in headers.tokens("vary") if t != "accept-encoding"]
+        self.headers = headers.with_("Vary", *([", ".join(kept)] if kept else []))
+
+    def deliver(self, receiver: IReceiver) -> None:
+        """Start the flow of the decoded body."""
+        self._response.deliver(_Inflater(receiver, self._response))
+
+    def pause(self) -> None:
+        """Stop reading from the socket."""
+        self._response.pause()
+
+    def resume(self) -> None:
+        """Read on."""
+        self._response.resume()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._response.abort()

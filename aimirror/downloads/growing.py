@@ -1,0 +1,178 @@
+"""A body that clients read while it is being written."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from aimirror.interfaces import BodyFailed, IBody, IBodyReader
+
+#: Called with (reader, position, stop): a reader came or jumped; and with (reader): it left.
+Joined = Callable[[int, int, int | None], None]
+Left = Callable[[int], None]
+
+
+@implementer(IBodyReader)
+class GrowingReader:
+    """One client's place in a growing body."""
+
+    fd: int
+    position: int
+
+    def __init__(self, body: GrowingBody, number: int, start: int, stop: int | None) -> None:
+        self.fd = body.fd
+        self.position = start
+        self._stop = stop
+        self._body = body
+        self._number = number
+        self._waiting: Deferred[None] | None = None
+        self._closed = False
+
+    @property
+    def stop(self) -> int | None:
+        """Where this reader ends; None while nobody knows."""
+        size = self._body.size
+        if self._stop is None:
+            return size
+        return self._stop if size is None else min(self._stop, size)
+
+    def ready(self) -> int:
+        """Bytes that can be read at ``position`` now."""
+        end = self._body.readable(self.position)
+        stop = self.stop
+        return max(0, (end if stop is None else min(end, stop)) - self.position)
+
+    def ended(self) -> bool:
+        """Whether all bytes up to ``stop`` were sent."""
+        stop = self.stop
+        return stop is not None and self.position >= stop
+
+    def wait(self) -> Deferred[None]:
+        """Fires when there is something to read or the end is reached; fails with BodyFailed."""
+        if self.ready() or self.ended():
+            return succeed(None)
+        self._waiting = Deferred(lambda _: setattr(self, "_waiting", None))
+        self.wake()
+        return self._waiting or succeed(None)
+
+    def wake(self) -> None:
+        """Look again whether this reader can go on."""
+        waiting = self._waiting
+        if waiting is None:
+            return
+        error = self._body.error
+        if self.ready() or self.ended():
+            self._waiting = None
+            waiting.callback(None)
+        elif error is not None:
+            self._waiting = None
+            waiting.errback(error)
+
+    def advance(self, count: int) -> None:
+        """``count`` bytes were sent."""
+        self.position += count
+        self._body.advanced(self._number, self.position)
+
+    def close(self) -> None:
+        """Leave; idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._waiting = None
+            self._body.closed(self._number)
+
+
+@implementer(IBody)
+class GrowingBody:
+    """A part file with readable spans.
+
+    Owns one read-only descriptor, closed when the writing is over and the last reader has left,
+    and opened again for a reader that comes later.
+    ``readable(position)`` gives the end of the readable run there; ``joined``, ``advanced`` and
+    ``left`` tell the writer about demand.
+    """
+
+    size: int | None
+    complete: bool
+
+    def __init__(
+        self,
+        path: str,
+        size: int | None,
+        readable: Callable[[int], int],
+        *,
+        joined: Joined = lambda reader, position, stop: None,
+        advanced: Callable[[int, int], None] = lambda reader, position: None,
+        left: Left = lambda reader: None,
+    ) -> None:
+        self._path = path
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.size = size
+        self.complete = False
+        self.error: BodyFailed | None = None
+        self.readable = readable
+        self.advanced = advanced
+        self._joined = joined
+        self._left = left
+        self._readers: dict[int, GrowingReader] = {}
+        self._numbers = itertools.count(1)
+        self._over = False
+
+    def reader(self, start: int, stop: int | None) -> GrowingReader:
+        """A reader of ``[start, stop)``; its demand is known to the writer at once.
+
+        Raises BodyFailed when the stored file has been evicted meanwhile.
+        """
+        if self.fd < 0 and self.error is None:
+            try:
+                self.fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise BodyFailed("the stored file is gone") from error
+        number = next(self._numbers)
+        made = self._readers[number] = GrowingReader(self, number, start, stop)
+        if not self._over:
+            self._joined(number, start, stop)
+        return made
+
+    @property
+    def readers(self) -> int:
+        """How many are reading."""
+        return len(self._readers)
+
+    def wake(self) -> None:
+        """Something became readable: look at every waiting reader."""
+        for reader in list(self._readers.values()):
+            reader.wake()
+
+    def finish(self, size: int, path: str) -> None:
+        """All bytes are there and proven; from now on the file is found at ``path``."""
+        self.size, self.complete, self._path = size, True, path
+        self.wake()
+        self.writing_over()
+
+    def fail(self, detail: str) -> None:
+        """The body can't be completed: readers are cut when they reach what is missing."""
+        if not self.complete and self.error is None:
+            self.error = BodyFailed(detail)
+            self.readable = lambda position: position
+            self.wake()
+            self.writing_over()
+
+    def writing_over(self) -> None:
+        """No more bytes will come; the descriptor closes with the last reader."""
+        self._over = True
+        self._close_if_unused()
+
+    def closed(self, number: int) -> None:
+        """A reader has left."""
+        if self._readers.pop(number, None) is not None and not self._over:
+            self._left(number)
+        self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self._over and not self._readers and self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1

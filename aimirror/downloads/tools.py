@@ -1,0 +1,117 @@
+"""What every fill works with, and the words in which its end is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attrs import define, field, frozen
+
+from aimirror.core.digests import Digest
+from aimirror.core.entries import Entry
+from aimirror.core.fetching import Egress, Reason, Timeouts
+from aimirror.core.headers import Headers
+from aimirror.core.rules import Route, Rule
+from aimirror.interfaces import IPool, IUpstream, IUpstreamResponse
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
+    from aimirror.cache.store import Store
+    from aimirror.downloads.growing import GrowingBody
+    from aimirror.downloads.stream import ToThread
+
+
+@frozen(kw_only=True)
+class Tools:
+    """The edges that a download uses; ``clock.seconds()`` is epoch time."""
+
+    store: Store
+    pool: IPool
+    upstream: IUpstream
+    clock: IReactorTime
+    to_thread: ToThread
+    #: Numbers in [0, 1) to spread back-offs.
+    jitter: Callable[[], float]
+    #: How requests of a rule leave.
+    egress: Callable[[Rule], Egress]
+    timeouts: Timeouts = Timeouts()
+    #: Bytes per second over all downloads, 0 = unlimited.
+    rate_limit: int = 0
+    #: Redirects followed inside one request.
+    redirects: int = 10
+    #: Whether a download goes on when its last reader has left.
+    finish_abandoned: bool = True
+
+
+@frozen(kw_only=True)
+class Wanted:
+    """What a client needs that the cache can't answer."""
+
+    route: Route
+    #: What goes upstream, credentials included, conditions and Range left out.
+    headers: Headers = field(repr=False)
+    #: The client's credential as a hash, "" without one.
+    scope: str = ""
+    #: A stale entry and the fields that ask whether it still holds.
+    previous: Entry | None = None
+    conditional: Headers = Headers()
+
+    @property
+    def key(self) -> str:
+        """The name of the entry."""
+        return self.route.key
+
+
+@frozen
+class Validated:
+    """The upstream said that the stored entry still holds; it is updated and stored."""
+
+    entry: Entry
+
+
+@frozen
+class Storing:
+    """The answer is being stored, anyone in its scope may read it while it arrives."""
+
+    entry: Entry
+    body: GrowingBody
+
+
+@frozen
+class Passing:
+    """The answer may not be stored: it belongs to the one who asked."""
+
+    response: IUpstreamResponse
+
+
+Outcome = Validated | Storing | Passing
+
+
+@define
+class Progress:
+    """Numbers of one running download, for status pages."""
+
+    key: str
+    rule: str
+    started_at: float
+    total: int | None = None
+    written: int = 0
+
+
+@frozen
+class Finished:
+    """How a fill ended: ``entry`` is set when it is stored."""
+
+    entry: Entry | None = None
+    reason: Reason = Reason.DONE
+    detail: str = ""
+    #: The bytes were whole and did not hash to what they should.
+    mismatch: bool = False
+
+
+def algorithms(expected: Digest | None) -> tuple[str, ...]:
+    """The digests to compute: sha256 names the blob, and the expected one proves it."""
+    if expected is None or expected.algorithm == "sha256":
+        return ("sha256",)
+    return ("sha256", expected.algorithm)

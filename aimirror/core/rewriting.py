@@ -26,8 +26,8 @@ _BASE = re.compile(
 )
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
-#: Bytes of a match beside host, port and path (``https:\/\/``) and those looked at behind it.
-_OVERHEAD = len(rb"https:\/\/") + len(rb"\/\/")
+#: Bytes of a match beside host, port and path.
+_OVERHEAD = len(rb"https:\/\/")
 
 #: Blanks that may stand on each side of ``=`` and ``:``; bounded, so that looking back is.
 _BLANKS = 4
@@ -135,7 +135,7 @@ class Rewriter:
             for before, targets in ((_BEFORE_HOST, hosts), (_BEFORE_PATH, paths))
             if targets
         ]
-        #: From this many bytes before the end on, a match can't be judged yet.
+        #: A match that starts further than this from the end is there whole, with a byte behind.
         self._reach = max((target.longest for target in hosts + paths), default=0) + _OVERHEAD
         #: Bytes not given out yet, behind a few that were and that are looked back at.
         self._data = b""

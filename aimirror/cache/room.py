@@ -1,0 +1,101 @@
+"""Room for more: the limit of the cache, the space on the disk, and what goes for it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+
+from aimirror.cache.catalogue import Catalogue
+from aimirror.cache.errors import disk_errors
+from aimirror.cache.index import PAGE, Index
+from aimirror.cache.partfolder import PartFolder
+from aimirror.cache.shelf import Shelf
+from aimirror.cache.trash import Trash
+from aimirror.core.eviction import Candidate, choose
+
+#: Blobs that one slice of eviction removes at most, so that it blocks for milliseconds.
+SLICE = 16
+#: Bytes that eviction frees beyond what a growing part asks for, so that it runs seldom.
+GROWTH_STEP = 8 << 20
+#: Before the first page of blobs by last use.
+_START = (-1.0, "")
+
+
+@frozen(kw_only=True)
+class Room:
+    """Weighs what is stored against ``max_bytes`` and the disk under ``root``."""
+
+    root: Path
+    max_bytes: int
+    #: Whether blobs may go; else only quarantine and parts that nobody works on.
+    evict: bool
+    index: Index
+    catalogue: Catalogue
+    shelf: Shelf
+    parts: PartFolder
+    trash: Trash
+
+    def make(self, count: int) -> Deferred[bool]:
+        """Fires with whether ``count`` more bytes fit, after eviction if need be."""
+        return Deferred.fromCoroutine(self._make(count))
+
+    async def _make(self, count: int) -> bool:
+        if (short := self._short(count)) <= 0:
+            return True
+        if short > self._evictable():
+            return False
+        self.parts.shed(short)
+        await self.trash.emptied()
+        after: tuple[float, str] | None = _START
+        while (short := self._short(count)) > 0:
+            if after is None or not self.evict:
+                return False
+            after = self._evict(short, after)
+            await self.trash.emptied()
+        return True
+
+    def _over(self, count: int) -> int:
+        """By how much ``count`` more bytes exceed the limit."""
+        return self.index.bytes + self.parts.bytes + count - self.max_bytes
+
+    def _short(self, count: int) -> int:
+        """Bytes that must go for ``count`` to fit, both into the limit and onto the disk."""
+        with disk_errors("cannot tell the free space"):
+            disk = os.statvfs(self.root)
+        return max(self._over(count), count - disk.f_bavail * disk.f_frsize)
+
+    def _evictable(self) -> int:
+        free = self.parts.left + self.parts.kept
+        if self.evict:
+            free += self.index.bytes - self.index.held_bytes(self.shelf.readers)
+        return free
+
+    def _evict(self, needed: int, after: tuple[float, str]) -> tuple[float, str] | None:
+        """Remove a slice of the least recently used blobs; where to go on, None at the end."""
+        self.catalogue.flush()
+        page = self.index.least_used(after)
+        readers = self.shelf.readers
+        victims = choose(
+            [
+                Candidate(blob.sha256, blob.size, blob.used, pinned or readers[blob.sha256] > 0)
+                for blob, pinned in page
+            ],
+            needed,
+        )
+        for victim in victims[:SLICE]:
+            self.shelf.remove(victim.blob)
+        if len(victims) > SLICE or sum(victim.size for victim in victims) >= needed:
+            return after
+        return (page[-1][0].used, page[-1][0].sha256) if len(page) == PAGE else None
+
+    def grow(self, count: int) -> bool:
+        """Whether a part may grow, after eviction of one slice at most."""
+        over = self._over(count)
+        if over > 0:
+            over -= self.parts.shed(over)
+        if over > 0 and self.evict:
+            self._evict(over + min(GROWTH_STEP, self.max_bytes // 64), _START)
+        return self._over(count) <= 0

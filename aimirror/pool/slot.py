@@ -298,7 +298,8 @@ class _ParentLink(Link):
         self._fetches = fetches
 
     @commands.Wrote.responder
-    def _wrote(self, id: int, start: int, stop: int) -> dict[str, object]:
+    def _wrote(self, span: tuple[int, int, int]) -> dict[str, object]:
+        id, start, stop = span
         if id in self._fetches:
             self._fetches[id].wrote(start, stop)
         return {}

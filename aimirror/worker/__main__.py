@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -10,6 +11,8 @@ from typing import Any
 
 #: Threads beside those that hash: for names, which are resolved in the same pool.
 RESOLVER_THREADS = 8
+#: Idle connections kept to one host: as many as a download may have, so that each is used again.
+IDLE_CONNECTIONS = 32
 
 
 def main() -> None:
@@ -42,8 +45,11 @@ def _serve(reactor: Any) -> None:
         with suppress(ReactorNotRunning):
             reactor.stop()
 
-    adopt(reactor, WORKER_FD, Face(reactor, Agents(reactor), hasher, leave))
+    agents = Agents(reactor, persistent=IDLE_CONNECTIONS)
+    adopt(reactor, WORKER_FD, Face(reactor, agents, hasher, leave))
     os.close(WORKER_FD)
+    # What was imported stays: the collector need not look at it again and again.
+    gc.freeze()
     reactor.run()
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
 
-from aimirror.core.fetching import Reason
+from aimirror.core.fetching import FetchTask, Reason
 from aimirror.worker.files import PartFile
-from aimirror.worker.outcomes import Outcome, abort, disk_outcome, upstream_outcome
+from aimirror.worker.outcomes import Outcome, disk_outcome, upstream_outcome
 from aimirror.worker.throttle import Throttle
 from aimirror.worker.writer import SpanWriter
 
@@ -22,42 +21,34 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 
-@frozen
-class Terms:
-    """What a body must keep to: its announced end, seconds of silence, bytes per second."""
-
-    announced: int
-    silence: float
-    rate_limit: int = 0
-
-
 class PieceBody(Protocol):
-    """Writes a body of ``[start, announced)``; ``ended`` fires with its Outcome, never fails.
+    """Writes a body of ``[task.start, announced)``; ``ended`` fires with its Outcome, never fails.
 
-    It ends at ``announced`` with the connection kept for the next piece, or earlier at a trimmed
-    ``stop``, by cancelling ``ended``, by an error: then the connection is dropped.
+    It ends at ``announced`` with the connection kept for the next piece, or earlier, at a trimmed
+    stop, by cancelling ``ended`` or by an error: then the connection is dropped.  Silence is
+    watched by the response.
     """
+
+    #: A ``Reply`` of ``aimirror.upstream``, which can be paused and aborted.
+    transport: Any
 
     def __init__(
         self,
         clock: IReactorTime,
         part: PartFile,
-        start: int,
-        stop: int,
-        terms: Terms,
+        task: FetchTask,
+        announced: int,
         wrote: Callable[[int, int], None],
     ) -> None:
         self._clock = clock
-        self._terms = terms
-        self._writer = SpanWriter(clock, part, start, wrote, self._disk_failed)
-        self._stop = min(stop, terms.announced)
-        self._asked = stop
-        self._throttle = Throttle(terms.rate_limit)
+        self._writer = SpanWriter(clock, part, task.start, wrote, self._disk_failed)
+        self._announced = announced
+        self._asked = task.stop
+        self._stop = announced
+        self._throttle = Throttle(task.rate_limit) if task.rate_limit > 0 else None
         self._pause: IDelayedCall | None = None
-        self._silence: IDelayedCall | None = None
-        self._heard = clock.seconds()
         self._over = False
-        self.ended: Deferred[Outcome] = Deferred(lambda _: self._cancelled())
+        self.ended: Deferred[Outcome] = Deferred(self._cancelled)
 
     @property
     def written(self) -> int:
@@ -74,16 +65,10 @@ class PieceBody(Protocol):
         if self._writer.position >= self._stop:
             self._drop(Outcome(Reason.DONE))
 
-    def connectionMade(self) -> None:
-        """The body is about to flow."""
-        self._heard = self._clock.seconds()
-        self._silence = self._clock.callLater(self._terms.silence, self._check_silence)
-
     def dataReceived(self, data: bytes) -> None:
         """Some bytes, in order."""
         if self._over:
             return
-        now = self._heard = self._clock.seconds()
         room = self._stop - self._writer.position
         try:
             if room > 0:
@@ -91,71 +76,51 @@ class PieceBody(Protocol):
         except OSError as error:
             self._drop(disk_outcome(error))
             return
-        if len(data) >= room and self._stop < self._terms.announced:
+        if len(data) >= room and self._stop < self._announced:
             self._drop(Outcome(Reason.DONE))
         elif len(data) > room:
             self._drop(Outcome(Reason.PROTOCOL, "more bytes than announced"))
-        else:
-            self._throttle_after(len(data), now)
+        elif self._throttle is not None and len(data) < room:
+            self._slow_down(self._throttle.pause_after(len(data), self._clock.seconds()))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The end of the body, whole or not."""
         if self._writer.position >= self._stop:
-            self._end(self._reached())
+            short = self._stop < self._asked
+            self._end(Outcome(Reason.SHORT, "a shorter range") if short else Outcome(Reason.DONE))
         elif reason.check(ResponseDone, PotentialDataLoss):
-            self._end(Outcome(Reason.SHORT, "the body ended early"))
+            self._end(Outcome(Reason.SHORT))
         else:
-            self._end(upstream_outcome(reason))
+            assert reason.value is not None
+            self._end(upstream_outcome(reason.value))
 
-    def _reached(self) -> Outcome:
-        """All that was announced is here: is it all that was asked for?"""
-        if self._stop < self._asked:
-            return Outcome(Reason.SHORT, "a shorter range than asked for")
-        return Outcome(Reason.DONE)
-
-    def _throttle_after(self, count: int, now: float) -> None:
-        wait = self._throttle.pause_after(count, now)
-        if wait > 0 and self._pause is None and self._writer.position < self._stop:
-            self.transport.pauseProducing()  # type: ignore[union-attr]
+    def _slow_down(self, wait: float) -> None:
+        if wait > 0 and self._pause is None:
+            self.transport.pauseProducing()
             self._pause = self._clock.callLater(wait, self._resume)
 
     def _resume(self) -> None:
         self._pause = None
-        self._heard = self._clock.seconds()
-        self.transport.resumeProducing()  # type: ignore[union-attr]
-
-    def _check_silence(self) -> None:
-        """Fires at the earliest moment at which it may have been silent for long enough."""
-        now = self._clock.seconds()
-        left = self._heard + self._terms.silence - now
-        if self._pause is not None or left > 0:
-            wait = left if left > 0 else self._terms.silence
-            self._silence = self._clock.callLater(wait, self._check_silence)
-            return
-        self._silence = None
-        if self._writer.position >= self._stop:
-            self._drop(self._reached())
-        else:
-            self._drop(Outcome(Reason.SILENT, f"no byte for {self._terms.silence:g} s"))
+        self.transport.resumeProducing()
 
     def _disk_failed(self, error: OSError) -> None:
         self._drop(disk_outcome(error))
 
-    def _cancelled(self) -> None:
+    def _cancelled(self, _: Deferred[Outcome]) -> None:
         self._drop(Outcome(Reason.CANCELLED))
 
     def _drop(self, outcome: Outcome) -> None:
         """End, and close the connection: the rest of the body is not wanted."""
         self._end(outcome)
-        abort(self.transport)
+        self.transport.abortConnection()
 
     def _end(self, outcome: Outcome) -> None:
         if self._over:
             return
         self._over = True
-        for timer in (self._silence, self._pause):
-            if timer is not None and timer.active():
-                timer.cancel()
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
         try:
             if outcome.reason not in (Reason.DISK, Reason.DISK_FULL):
                 self._writer.flush()

@@ -85,7 +85,7 @@ class Face(Link):
 
     async def _run(self, task: FetchTask) -> FetchResult:
         def wrote(start: int, stop: int) -> None:
-            self.tell(commands.Wrote, id=task.id, start=start, stop=stop)
+            self.tell(commands.Wrote, span=(task.id, start, stop))
 
         piece = Piece(self._clock, self._agents, self._files, task, wrote)
         self._pieces[task.id] = piece

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from treq.client import HTTPClient
-from twisted.internet import protocol as twisted_protocol
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers as WebHeaders
-from twisted.web.iweb import UNKNOWN_LENGTH, IAgent
+from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
-from aimirror.core.fetching import Egress, FetchResult, FetchTask, Reason, Timeouts
-from aimirror.core.headers import Headers
+from aimirror.core.fetching import FetchResult, FetchTask, Outgoing, Reason
 from aimirror.core.piece import Accepted, Answer, Refused, judge, piece_headers
-from aimirror.interfaces import UpstreamError
-from aimirror.worker.body import PieceBody, Terms
+from aimirror.worker.body import PieceBody
 from aimirror.worker.files import PartFile, PartFiles
-from aimirror.worker.outcomes import Outcome, abort, disk_outcome, upstream_outcome
+from aimirror.worker.outcomes import Outcome, disk_outcome, upstream_outcome
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
     from twisted.web.iweb import IBodyProducer, IResponse
 
+    from aimirror.upstream.reply import Reply
+
 
 class Agents(Protocol):
-    """Where agents come from: ``aimirror.upstream.agent.Agents``."""
+    """Who sends requests: ``aimirror.upstream.agent.Agents``."""
 
-    def agent(self, egress: Egress, timeouts: Timeouts) -> IAgent:
-        """An agent that leaves by ``egress``, with its connections pooled."""
+    def send(self, outgoing: Outgoing, body: IBodyProducer | None = None) -> Deferred[Reply]:
+        """Fires with the response once its header is there; fails with UpstreamError.
+
+        Cancelling closes the connection.
+        """
 
 
 class Piece:
@@ -91,20 +92,19 @@ class Piece:
             response = await self._pending
         except _RefusedError as refusal:
             return self._refused(refusal.verdict, exchange.latency)
-        except Exception:
-            failure = Failure()
+        except Exception as error:
             if self._ended is not None:
                 return self._result(Outcome(self._ended))
-            return self._result(upstream_outcome(failure))
+            return self._result(upstream_outcome(error))
         self._latency = exchange.latency
         return self._result(await self._receive(response, exchange.accepted, part))
 
     async def _receive(self, response: IResponse, accepted: Accepted, part: PartFile) -> Outcome:
-        task = self._task
-        terms = Terms(accepted.stop, task.timeouts.silence, task.rate_limit)
-        self._body = PieceBody(self._clock, part, task.start, self._stop, terms, self._wrote)
-        response.deliverBody(self._body)
-        return await self._body.ended
+        body = PieceBody(self._clock, part, self._task, accepted.stop, self._wrote)
+        body.trim(self._stop)
+        self._body = body
+        response.deliverBody(body)
+        return await body.ended
 
     def _refused(self, verdict: Refused, latency: float) -> FetchResult:
         return FetchResult(
@@ -133,8 +133,9 @@ class _RefusedError(Exception):
 class _Exchange:
     """One request over treq, and the agent below treq that carries it.
 
-    Below, since treq asks for gzip beside any Accept-Encoding, undoes a coding before its caller
-    could see it, and respells some URLs; a signed URL must go out as it came.
+    Below, the request goes out to the letter and the answer is judged before treq's decoder
+    sees it: treq respells some URLs, asks for gzip beside any Accept-Encoding, and takes a
+    Content-Encoding away.
     """
 
     def __init__(self, clock: IReactorTime, agents: Agents, task: FetchTask) -> None:
@@ -146,22 +147,19 @@ class _Exchange:
         self.latency = 0.0
         self.accepted = Accepted(task.stop)
 
-    def ask(self) -> Deferred[IResponse]:
+    def ask(self) -> Deferred[Any]:
         """Fires with an accepted response, its body still to be delivered.
 
-        Fails with _RefusedError, or what the agent fails with.  Cancelling closes the connection.
+        Fails with _RefusedError or UpstreamError.  Cancelling closes the connection.
         """
-        limits = self._task.timeouts
         # Its own client: a cookie that one task receives is none of another's business.
-        asked: Deferred[Any] = HTTPClient(self).request(
+        return HTTPClient(self).request(
             "GET",
             self._task.url,
-            headers=_web_headers(piece_headers(self._task)),
             allow_redirects=False,
             unbuffered=True,
             reactor=self._clock,  # type: ignore[arg-type]
         )
-        return asked.addTimeout(limits.connect + limits.header, self._clock, _too_late)
 
     def request(
         self,
@@ -170,42 +168,20 @@ class _Exchange:
         headers: WebHeaders | None = None,
         bodyProducer: IBodyProducer | None = None,
     ) -> Deferred[IResponse]:
-        """What treq calls."""
-        fields = WebHeaders() if headers is None else headers.copy()
-        fields.setRawHeaders(b"Accept-Encoding", [b"identity"])
-        agent = self._agents.agent(self._task.egress, self._task.timeouts)
+        """What treq calls (IAgent); the request is the task's, whatever treq made of it."""
+        task = self._task
+        outgoing = Outgoing("GET", task.url, piece_headers(task), task.egress, task.timeouts)
         self._asked_at = self._clock.seconds()
-        sent = agent.request(method, self._task.url.encode("ascii"), fields, bodyProducer)
-        return sent.addCallback(self._judge)
+        sent = self._agents.send(outgoing).addCallback(self._judge)
+        return cast("Deferred[IResponse]", sent)
 
-    def _judge(self, response: IResponse) -> IResponse:
+    def _judge(self, reply: Reply) -> Reply:
         now = self._clock.seconds()  # a reactor's seconds are epoch seconds
         self.latency = now - self._asked_at
-        length = None if response.length is UNKNOWN_LENGTH else response.length
-        pairs = response.headers.getAllRawHeaders()
-        headers = Headers.from_raw((name, value) for name, values in pairs for value in values)
-        verdict = judge(self._task, Answer(response.code, headers, length), now)
+        answer = Answer(reply.code, reply.head.headers, reply.head.length)
+        verdict = judge(self._task, answer, now)
         if isinstance(verdict, Refused):
-            response.deliverBody(_Unwanted())
+            reply.abortConnection()
             raise _RefusedError(verdict)
         self.accepted = verdict
-        return response
-
-
-class _Unwanted(twisted_protocol.Protocol):
-    """A body that nobody wants: its connection is closed instead of reading it."""
-
-    def connectionMade(self) -> None:
-        abort(self.transport)
-
-
-def _too_late(result: object, seconds: float) -> NoReturn:
-    """Wrapped or not, the cancellation was the time-out's."""
-    raise UpstreamError(Reason.SILENT, f"no response header within {seconds:g} s")
-
-
-def _web_headers(headers: Headers) -> WebHeaders:
-    fields = WebHeaders()
-    for name, value in headers.raw():
-        fields.addRawHeader(name, value)
-    return fields
+        return reply

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-#: Seconds worth of the rate that may come at once after a lull.
+#: Seconds' worth of the rate that may come at once after a lull.
 BURST_SECONDS = 0.25
 
 
 class Throttle:
-    """A token bucket for one connection; ``rate`` in bytes per second, 0 = unlimited."""
+    """A token bucket for one connection; ``rate`` in bytes per second."""
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
@@ -15,7 +15,5 @@ class Throttle:
 
     def pause_after(self, count: int, now: float) -> float:
         """Seconds to pause after ``count`` bytes came in at time ``now``; 0 for none."""
-        if self._rate <= 0:
-            return 0.0
         self._paid_until = max(self._paid_until, now - BURST_SECONDS) + count / self._rate
         return max(0.0, self._paid_until - now)

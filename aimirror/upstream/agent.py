@@ -24,6 +24,7 @@ from aimirror.upstream.errors import explain
 from aimirror.upstream.reply import Reply
 from aimirror.upstream.routes import Route
 from aimirror.upstream.tls import default_policy
+from aimirror.upstream.tunnel import Proxy
 
 #: Idle connections kept to one host.
 PERSISTENT = 8
@@ -91,33 +92,22 @@ class Agents:
 
     async def _send(self, outgoing: Outgoing, body: IBodyProducer | None) -> Reply:
         target = _target(outgoing.url)
-        if _TOKEN.fullmatch(outgoing.method) is None:
-            raise UpstreamError(Reason.PROTOCOL, "the request's method is no token")
-        headers = wire_headers(outgoing.headers, target)
-        route = Route(
-            self._reactor,
-            self._dialer,
-            self._tls,
-            target,
-            outgoing.egress,
-            outgoing.timeouts.connect,
-        )
+        request = _Sending(self._reactor, outgoing, target, keep=self._pool.persistent)
+        egress, seconds = outgoing.egress, outgoing.timeouts.connect
+        route = Route(self._reactor, self._dialer, self._tls, target, egress, seconds)
         route.judge()
-        if route.absolute and route.proxy is not None and route.proxy.authorization:
-            headers.setRawHeaders("Proxy-Authorization", [route.proxy.authorization])
-        sending = _Sending(
-            self._reactor, outgoing, headers, target.url if route.absolute else target.path
-        )
+        if route.absolute and route.proxy is not None:
+            request.address(route.proxy)
         repeatable = outgoing.method in _REPEATABLE and body is None
         connection = await self._pool.connection(route.key, route, fresh=not repeatable)
         reused = connection.exchanges > 0
         try:
-            reply = await sending.over(connection, body)
+            reply = await request.over(connection, body)
         except UpstreamError as error:
             if not (repeatable and reused and error.reason is Reason.RESET) or connection.answered:
                 raise
             connection = await self._pool.connection(route.key, route, fresh=True)
-            reply = await sending.over(connection, body)
+            reply = await request.over(connection, body)
         if route.absolute and reply.code == _PROXY_AUTHENTICATION_REQUIRED:
             reply.abortConnection()
             raise UpstreamError(Reason.CONNECT, "the upstream proxy answered 407")
@@ -128,13 +118,23 @@ class _Sending:
     """One request, ready to be written to a connection."""
 
     def __init__(
-        self, clock: IReactorTime, outgoing: Outgoing, headers: WireHeaders, path: str
+        self, clock: IReactorTime, outgoing: Outgoing, target: Target, *, keep: bool
     ) -> None:
+        if _TOKEN.fullmatch(outgoing.method) is None:
+            raise UpstreamError(Reason.PROTOCOL, "the request's method is no token")
         self._clock = clock
-        self._method = outgoing.method.encode("latin-1")
+        self._method = outgoing.method.encode("ascii")
         self._timeouts = outgoing.timeouts
-        self._headers = headers
-        self._path = path.encode("ascii")
+        self._headers = wire_headers(outgoing.headers, target)
+        self._target = target
+        self._form = target.path
+        self._keep = keep
+
+    def address(self, proxy: Proxy) -> None:
+        """Write it for a proxy, which wants the whole URL (RFC 9112 section 3.2.2)."""
+        self._form = self._target.url
+        if proxy.authorization:
+            self._headers.setRawHeaders("Proxy-Authorization", [proxy.authorization])
 
     async def over(self, connection: Connection, body: IBodyProducer | None) -> Reply:
         """Write it and wait for the header; raises UpstreamError."""
@@ -143,7 +143,9 @@ class _Sending:
         watched = None if body is None else WatchedBody(body, countdown.restart)
         countdown.restart()
         try:
-            request = Request(self._method, self._path, self._headers, watched, persistent=True)
+            request = Request(
+                self._method, self._form.encode("ascii"), self._headers, watched, self._keep
+            )
             response: IResponse = await connection.exchange(request)
         except Exception as error:
             connection.drop()

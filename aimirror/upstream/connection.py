@@ -77,8 +77,12 @@ class Connection(HTTP11ClientProtocol):
             return fail(self.lost)
         if self._secured:
             return succeed(None)
-        self._waiter = Deferred(lambda _: self.drop())
+        self._waiter = Deferred(self._stop_waiting)
         return self._waiter
+
+    def _stop_waiting(self, waiter: Deferred[None]) -> None:
+        self._waiter = None
+        self.drop()
 
     def handshakeCompleted(self) -> None:
         """The TLS layer below is up (IHandshakeListener)."""

@@ -32,11 +32,13 @@ def default_policy(trust: Certificate | None = None) -> IPolicyForHTTPS:
     return HostnameCachingHTTPSPolicy(SystemTrust(trust), cacheSize=CACHED_CONTEXTS)
 
 
-class ClosingTLS(BufferingTLSTransport):
+class ClientTLS(BufferingTLSTransport):
     """TLS whose ``loseConnection`` says goodbye and closes, without waiting for the peer's.
 
     Twisted waits for the peer's close alert for ever: a dead peer would hold the socket.  A
-    close after sending our own alert is allowed (RFC 8446 section 6.1).
+    close after sending our own alert is allowed (RFC 8446 section 6.1).  Bytes are delivered in
+    records of 16 KiB as they were sent: joining those of one read was measured to cost as much
+    as it saves.
     """
 
     def loseConnection(self) -> None:
@@ -47,6 +49,6 @@ class ClosingTLS(BufferingTLSTransport):
 
 
 class ClientTLSFactory(TLSMemoryBIOFactory):
-    """Builds ClosingTLS."""
+    """Builds ClientTLS."""
 
-    protocol = ClosingTLS
+    protocol = ClientTLS

@@ -82,8 +82,12 @@ class Tunnel(Protocol):
             return fail(self._lost)
         if self._open:
             return succeed(None)
-        self._waiter = Deferred(lambda _: self._transport().abortConnection())
+        self._waiter = Deferred(self._stop_waiting)
         return self._waiter
+
+    def _stop_waiting(self, waiter: Deferred[None]) -> None:
+        self._waiter = None
+        self._transport().abortConnection()
 
     def enter(self, factory: IProtocolFactory) -> IProtocol:
         """Build the protocol inside and connect it; from now on it owns the socket."""

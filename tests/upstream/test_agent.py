@@ -1,0 +1,278 @@
+"""Single requests: what goes out to the letter, which connection carries it."""
+
+import treq.client
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers as WireHeaders
+
+from aimirror.core.fetching import ANYWHERE, Egress, Reach, Reason
+from aimirror.core.headers import Headers
+from aimirror.interfaces import UpstreamError
+from aimirror.upstream.connection import IDLE_SECONDS
+from tests.upstream.network import TIMEOUTS, Network, Upload, Wire, get
+
+EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+PROXIED = Egress("http://u:secret@10.9.9.9:3128", ANYWHERE)
+
+
+class SendTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.network = Network()
+        self.agents = self.network.agents
+
+    def reason(self, sending: object) -> Reason:
+        return self.failureResultOf(sending, UpstreamError).value.reason
+
+    def serve(self, url: str = "http://one.example/file", **changes: object) -> Wire:
+        """One request on a new connection, answered."""
+        sending = self.agents.send(get(url, **changes))
+        wire = self.network.accept()
+        wire.receive(EMPTY)
+        self.successResultOf(sending)
+        return wire
+
+    def test_target_to_the_letter(self) -> None:
+        """Path and query go out as they are; a fragment does not go out."""
+        for path in ("/a%2Fb%7E+?a=b&a=c", "/a?", "/;", "/a;b?", "//x/../y", "/[x]?q=[1]|"):
+            wire = self.serve(f"http://one.example{path}#f", egress=Egress())
+            self.assertEqual(wire.value().split(b"\r\n")[0], f"GET {path} HTTP/1.1".encode())
+            self.setUp()
+
+    def test_fields(self) -> None:
+        """End-to-end fields go out as given, repeated ones on their lines; Host is ours."""
+        fields = [
+            ("Host", "evil"),
+            ("Accept", "a/b"),
+            ("X", "caf\xe9"),
+            ("Accept", "c/d"),
+            ("Connection", "close, Y"),
+            ("Y", "hop"),
+            ("TE", "trailers"),
+            ("Proxy-Authorization", "Basic x"),
+            ("Content-Length", "5"),
+            ("Expect", "100-continue"),
+        ]
+        wire = self.serve("http://one.example:81/", headers=Headers(fields))
+        self.assertEqual(
+            wire.value(),
+            b"GET / HTTP/1.1\r\nHost: one.example:81\r\nAccept: a/b\r\nAccept: c/d\r\n"
+            b"X: caf\xe9\r\n\r\n",
+        )
+
+    def test_injection(self) -> None:
+        """Line breaks and NULs in method, URL, names and values are refused, unconnected."""
+        for bad in (
+            get("http://one.example/\r\nX: y"),
+            get("http://one.example/a b"),
+            get(headers=Headers([("A", "b\r\nX: y")])),
+            get(headers=Headers([("A", "b\x00")])),
+            get(headers=Headers([("A\r\nX", "b")])),
+            get(headers=Headers([("A", "\u20ac")])),
+            get(method="GET / HTTP/1.1\r\nX: y\r\n\r\nGET"),
+        ):
+            self.assertIs(self.reason(self.agents.send(bad)), Reason.PROTOCOL)
+        self.assertEqual(self.network.dialled, [])
+
+    def test_reuse(self) -> None:
+        """A second request to the same origin and egress takes the idle connection."""
+        wire = self.serve()
+        wire.taken()
+        self.agents.send(get("http://one.example/other"))
+        self.assertIn(b"GET /other ", wire.taken())
+        self.agents.send(get(egress=Egress(reach=Reach())))
+        self.agents.send(get("http://two.example/"))
+        self.assertEqual(len(self.network.dialled), 3)
+
+    def test_idle_ones_close(self) -> None:
+        """An idle connection is closed after IDLE_SECONDS, or by ``close``."""
+        wire = self.serve()
+        self.network.reactor.advance(IDLE_SECONDS)
+        self.network.settle()
+        self.assertTrue(wire.closed)
+        wire = self.serve()
+        closing = self.agents.close()
+        self.network.settle()
+        self.successResultOf(closing)
+        self.assertTrue(wire.closed)
+        self.assertEqual(self.network.reactor.getDelayedCalls(), [])
+
+    def test_bounded_idle(self) -> None:
+        """No more than ``persistent`` idle connections to a host are kept; 0 keeps none."""
+        for kept in (2, 0):
+            self.network = Network(persistent=kept)
+            for _ in range(3):
+                self.network.agents.send(get())
+            wires = [self.network.accept(place) for place in range(3)]
+            for wire in wires:
+                self.assertEqual(b"Connection: close\r\n" in wire.value(), not kept)
+                wire.receive(EMPTY)
+            self.network.settle()
+            self.assertEqual([wire.closed for wire in wires].count(False), kept)
+
+    def test_retried_once(self) -> None:
+        """A GET that a kept-alive connection loses is sent again, on a new one, once."""
+        for how in (ConnectionDone(), ConnectionLost()):
+            self.setUp()
+            old = self.serve()
+            sending = self.agents.send(get("http://one.example/again"))
+            old.end(how)
+            new = self.network.accept()
+            self.assertIn(b"GET /again ", new.value())
+            new.end(how)
+            self.assertIs(self.reason(sending), Reason.RESET)
+            self.assertEqual(len(self.network.dialled), 2)
+
+    def test_not_retried(self) -> None:
+        """On a new connection, after a byte, after silence or cancelling nothing is repeated."""
+        sending = self.agents.send(get())
+        self.network.accept().end()
+        self.assertIs(self.reason(sending), Reason.RESET)
+        for act, reason in (
+            (lambda wire, _: (wire.receive(b"HTTP"), wire.end()), Reason.RESET),
+            (lambda *_: self.network.reactor.advance(TIMEOUTS.header), Reason.SILENT),
+            (lambda _, sending: sending.cancel(), Reason.CANCELLED),
+        ):
+            self.setUp()
+            wire = self.serve()
+            sending = self.agents.send(get())
+            act(wire, sending)
+            self.network.settle()
+            self.assertIs(self.reason(sending), reason)
+            self.assertEqual((len(self.network.dialled), wire.closed), (1, True))
+
+    def test_unrepeatable(self) -> None:
+        """A request that can't be repeated never takes a connection that may be dead."""
+        self.serve()
+        self.agents.send(get(method="DELETE"))
+        self.agents.send(get(method="GET"), Upload(3))
+        self.assertEqual(len(self.network.dialled), 3)
+
+    def test_header_time_out(self) -> None:
+        """Without a whole header in time it is SILENT and the socket closed."""
+        sending = self.agents.send(get())
+        wire = self.network.accept()
+        wire.receive(b"HTTP/1.1 200 OK\r\n")
+        self.network.reactor.advance(TIMEOUTS.header - 1)
+        self.assertNoResult(sending)
+        self.network.reactor.advance(1)
+        self.network.settle()
+        self.assertIs(self.reason(sending), Reason.SILENT)
+        self.assertTrue(wire.closed)
+
+    def test_cancel_while_connecting(self) -> None:
+        """Cancelling stops the attempt."""
+        sending = self.agents.send(get())
+        sending.cancel()
+        self.assertIs(self.reason(sending), Reason.CANCELLED)
+        self.assertTrue(self.network.reactor.connectors[0].stoppedConnecting)
+
+    def test_absolute_form(self) -> None:
+        """An http target goes to the proxy as a whole URL with the proxy's credentials."""
+        sending = self.agents.send(get("http://one.example/a?", egress=PROXIED))
+        wire = self.network.accept()
+        self.assertTrue(wire.value().startswith(b"GET http://one.example/a? HTTP/1.1\r\n"))
+        self.assertIn(b"\r\nHost: one.example\r\n", wire.value())
+        self.assertIn(b"\r\nProxy-Authorization: Basic dTpzZWNyZXQ=\r\n", wire.value())
+        wire.receive(b"HTTP/1.1 407 Auth\r\nContent-Length: 0\r\n\r\n")
+        error = self.failureResultOf(sending, UpstreamError).value
+        self.assertEqual((error.reason, "407" in error.detail), (Reason.CONNECT, True))
+        self.assertNotIn("secret", str(error))
+
+
+class UploadTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.network = Network()
+
+    def send(self, upload: Upload) -> Wire:
+        self.sending = self.network.agents.send(get(method="PUT"), upload)
+        return self.network.accept()
+
+    def test_framing(self) -> None:
+        """A body goes out with its length, or chunked where that is unknown."""
+        for upload, wanted in (
+            (Upload(3), b"Content-Length: 3\r\n"),
+            (Upload(), b"Transfer-Encoding: chunked\r\n"),
+        ):
+            wire = self.send(upload)
+            self.assertIn(wanted, wire.taken())
+            upload.write(b"abc")
+            upload.done.callback(None)
+            body = b"abc" if upload.length == 3 else b"3\r\nabc\r\n0\r\n\r\n"
+            self.assertEqual(wire.taken(), body)
+            wire.receive(EMPTY)
+            self.assertEqual(self.successResultOf(self.sending).code, 200)
+
+    def test_clock_restarts(self) -> None:
+        """The header time-out counts from the last byte that moved."""
+        upload = Upload()
+        self.send(upload)
+        for _ in range(3):
+            self.network.reactor.advance(TIMEOUTS.header - 1)
+            upload.write(b"abc")
+        self.assertNoResult(self.sending)
+        self.network.reactor.advance(TIMEOUTS.header)
+        self.network.settle()
+        error = self.failureResultOf(self.sending, UpstreamError).value
+        self.assertIs(error.reason, Reason.SILENT)
+        self.assertEqual(upload.calls, ["stop"])
+
+    def test_early_answer(self) -> None:
+        """An answer in the middle of the upload is passed on, the rest of the body stopped."""
+        upload = Upload()
+        wire = self.send(upload)
+        upload.write(b"abc")
+        wire.receive(b"HTTP/1.1 413 Big\r\nContent-Length: 2\r\n\r\nno")
+        self.assertEqual(self.successResultOf(self.sending).code, 413)
+        self.network.settle()
+        self.assertEqual((upload.calls, wire.closed), (["stop"], True))
+
+    def test_broken_body(self) -> None:
+        """A body that fails closes the connection: half a body must not look whole."""
+        upload = Upload()
+        wire = self.send(upload)
+        upload.done.errback(ValueError())
+        self.network.settle()
+        self.failureResultOf(self.sending, UpstreamError)
+        self.assertTrue(wire.closed)
+
+    def test_cancel(self) -> None:
+        """Cancelling in the middle of the upload stops the body and closes the socket."""
+        upload = Upload(10)
+        wire = self.send(upload)
+        self.sending.cancel()
+        self.network.settle()
+        error = self.failureResultOf(self.sending, UpstreamError).value
+        self.assertIs(error.reason, Reason.CANCELLED)
+        self.assertEqual((upload.calls, wire.closed), (["stop"], True))
+
+
+class AgentTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.network = Network()
+
+    def test_iagent(self) -> None:
+        """The agent sends the URL as it got it, with the fields it got."""
+        agent = self.network.agents.agent(Egress(), TIMEOUTS)
+        agent.request(b"GET", b"http://one.example/a?", WireHeaders({"X": ["1", "2"]}))
+        self.assertEqual(
+            self.network.accept().value(),
+            b"GET /a? HTTP/1.1\r\nHost: one.example\r\nX: 1\r\nX: 2\r\n\r\n",
+        )
+
+    def test_below_treq(self) -> None:
+        """``verbatim`` undoes what treq does to URLs and fields; the body can be cut off."""
+        outgoing = get("http://one.example/a[1]?", headers=Headers([("Range", "bytes=0-")]))
+        client = treq.client.HTTPClient(self.network.agents.verbatim(outgoing))
+        asking = client.get(outgoing.url, unbuffered=True, reactor=self.network.reactor)
+        wire = self.network.accept()
+        self.assertEqual(
+            wire.value(), b"GET /a[1]? HTTP/1.1\r\nHost: one.example\r\nRange: bytes=0-\r\n\r\n"
+        )
+        wire.receive(b"HTTP/1.1 206 P\r\nContent-Length: 9\r\n\r\nabc")
+        taken: list[bytes] = []
+        collecting = self.successResultOf(asking).collect(taken.append)
+        self.assertEqual(taken, [b"abc"])
+        self.network.reactor.advance(TIMEOUTS.silence)
+        self.network.settle()
+        error = self.failureResultOf(collecting, UpstreamError).value
+        self.assertEqual((error.reason, wire.closed), (Reason.SILENT, True))

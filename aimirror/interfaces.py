@@ -104,7 +104,10 @@ class IPool(Interface):
     """The worker processes as the parent sees them."""
 
     def fetch(task: FetchTask, wrote: Callable[[int, int], None]) -> IFetch:
-        """Have a piece fetched; ``wrote(start, stop)`` is called as its bytes get readable."""
+        """Have a piece fetched; ``wrote(start, stop)`` is called as its bytes get readable.
+
+        ``task.id`` is the caller's own; the pool gives its workers numbers of its own.
+        """
 
     def hash(task: HashTask) -> Deferred[dict[str, str]]:
         """Digests (algorithm -> hex) of ``[0, stop)``; fails with OSError."""

@@ -8,6 +8,7 @@ from zope.interface import implementer
 
 from aimirror.core.fetching import Reach, Reason
 from aimirror.core.headers import Headers
+from aimirror.core.media import is_text
 from aimirror.interfaces import Hop, IReceiver, IUpstreamResponse, UpstreamError
 
 #: Bytes handed on at once.
@@ -15,16 +16,6 @@ _STEP = 256 << 10
 #: A body that grows beyond this many bytes by more than this factor is taken for an attack.
 _SUSPICIOUS_SIZE = 64 << 20
 _SUSPICIOUS_RATIO = 300
-
-#: Substrings of the content types that are text: only these are decoded and encoded here, since
-#: a server that sends "Content-Encoding: gzip" with an archive means the archive itself.
-TEXT_TYPES = ("text/", "json", "xml", "javascript", "yaml")
-
-
-def is_text(content_type: str) -> bool:
-    """Whether a Content-Type is one that gains by compression."""
-    lowered = content_type.lower()
-    return any(part in lowered for part in TEXT_TYPES)
 
 
 def decodable(headers: Headers) -> bool:

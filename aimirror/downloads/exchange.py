@@ -97,14 +97,14 @@ class Exchange:
                 return self._validated(previous, response)
             found = Meaning(Kind.ASK_PLAINLY)
         if found.kind is Kind.RANGED:
-            outcome = self._ranged(response, found, None)
+            outcome = await self._ranged(response, found, None)
             if outcome is not None:
                 return outcome
             found = Meaning(Kind.ASK_PLAINLY)
         if found.kind is Kind.ASK_PLAINLY:
             response.abort()
             response = await self._ask(None, conditional=False)
-        return self._plain(response)
+        return await self._plain(response)
 
     # -- asking ----------------------------------------------------------------------------
 
@@ -217,7 +217,7 @@ class Exchange:
         known = route.digest or self._expected()
         return known or digests.expected(self._rule.digests, route.path, query, response.headers)
 
-    def _plain(self, response: IUpstreamResponse) -> Outcome:
+    async def _plain(self, response: IUpstreamResponse) -> Outcome:
         """One stream: stored if it may be, else passed on to the one who asked."""
         if decodable(response.headers):
             response = DecodedResponse(response)
@@ -227,7 +227,7 @@ class Exchange:
             return self._passing(response)
         entry = self._entry(response, response.headers, verdict)
         try:
-            part = self._new_part(response, entry, length)
+            part = await self._new_part(response, entry, length)
         except OSError as error:
             self.log.warn("not cached: {error}", error=str(error))
             return self._passing(response)
@@ -243,7 +243,7 @@ class Exchange:
         self._over(Finished())
         return Passing(response)
 
-    def _new_part(self, response: IUpstreamResponse, entry: Entry, total: int | None) -> Part:
+    async def _new_part(self, response: IUpstreamResponse, entry: Entry, total: int | None) -> Part:
         meta = PartMeta(
             key=entry.key,
             scope=entry.scope,
@@ -256,6 +256,8 @@ class Exchange:
             received_at=entry.received_at,
             rule=entry.rule,
         )
+        if total and not await self._tools.store.make_room(total):
+            raise OSError(f"there is no room for {total} bytes")
         part = self._tools.store.create_part(meta)
         try:
             if total:
@@ -268,7 +270,7 @@ class Exchange:
 
     # -- ranges ----------------------------------------------------------------------------
 
-    def _ranged(
+    async def _ranged(
         self, response: IUpstreamResponse, found: Meaning, part: Part | None
     ) -> Outcome | None:
         """Start a ranged download; None when this file is not to be stored."""
@@ -279,7 +281,7 @@ class Exchange:
             return None
         entry = self._entry(response, headers, verdict)
         try:
-            part = part or self._new_part(response, entry, found.total)
+            part = part or await self._new_part(response, entry, found.total)
         except OSError as error:
             self.log.warn("not cached: {error}", error=str(error))
             return None
@@ -338,7 +340,7 @@ class Exchange:
                 found = meaning(response.status, response.headers, (start, stop), False)
                 same = part.meta.validator.agrees(validator(response.headers))
                 if found.kind is Kind.RANGED and found.total == total and same:
-                    outcome = self._ranged(response, found, part)
+                    outcome = await self._ranged(response, found, part)
                 if outcome is None:
                     response.abort()
         except UpstreamError:

@@ -78,6 +78,7 @@ class RangedFill:
         self._over: Callable[[Finished], None] | None = over
         self._flights: dict[int, IFetch] = {}
         self._stream: StreamWriter | None = None
+        self._drained: Deferred[None] | None = None
         self._pending: deque[c.Command] = deque()
         self._carrying_out = False
         self._wake: IDelayedCall | None = None
@@ -158,6 +159,9 @@ class RangedFill:
         self._flights.pop(flight, None)
         if flight == 0:
             self._stream = None
+        if self._drained is not None and not self._flights and self._stream is None:
+            drained, self._drained = self._drained, None
+            drained.callback(None)
         self._do(self.machine.ended(flight, result, self._tools.clock.seconds()))
 
     def _checkpoint(self, now: float) -> None:
@@ -310,6 +314,10 @@ class RangedFill:
     async def _commit(self, blob: str) -> None:
         total = self.machine.total
         self.body.wake()
+        if self._flights or self._stream is not None:
+            # Losers of a race may still write; what is committed must not be touched any more.
+            self._drained = Deferred()
+            await self._drained
         try:
             path = await self._tools.store.commit(self._part, blob, total)
         except OSError as error:

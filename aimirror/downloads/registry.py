@@ -93,6 +93,10 @@ class Downloads:
             if name == key and isinstance(running.fill, RangedFill):
                 running.fill.expect(digest.algorithm, digest.hex)
 
+    def under_way(self, key: str, scope: str) -> bool:
+        """Whether a request for this key would be joined to another one."""
+        return (key, scope, "") in self._running
+
     def running(self, key: str, scope: str) -> Storing | None:
         """A download under way that may be read with this scope."""
         for (name, owner, _), running in self._running.items():

@@ -1,0 +1,185 @@
+"""Builds the graph of the service from a configuration, starts it and stops it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from aimirror.cache.store import Store
+from aimirror.config import Config
+from aimirror.config.model import Abandoned
+from aimirror.core.fetching import ANYWHERE, Egress
+from aimirror.core.rules import Rule
+from aimirror.downloads.registry import Downloads
+from aimirror.downloads.tools import Tools
+from aimirror.pool.pool import Pool
+from aimirror.upstream.agent import Agents
+from aimirror.upstream.client import Upstream
+from aimirror.web.access import AccessHook, ignore
+from aimirror.web.memo import Memo
+from aimirror.web.mirror import Mirror
+from aimirror.web.peers import base_url
+from aimirror.web.sendfile import FilePort
+from aimirror.web.site import MirrorSite
+from aimirror.web.status import Status
+
+if TYPE_CHECKING:
+    from aimirror.web.request import MirrorRequest
+
+#: Seconds that running answers and downloads get to end when the service stops.
+GRACE = 5.0
+#: Threads for disk work.
+DISK_THREADS = 8
+
+
+def egress_of(config: Config) -> Callable[[Rule], Egress]:
+    """How requests of a rule leave: its own upstream may be anywhere, but nowhere forbidden."""
+    listed = config.server.allow_private
+    reach = evolve(ANYWHERE, networks=listed.networks, hosts=listed.hosts)
+
+    def egress(rule: Rule) -> Egress:
+        proxy = rule.upstream_proxy
+        return Egress(config.server.upstream_proxy if proxy is None else proxy, reach)
+
+    return egress
+
+
+class MirrorService(Service):
+    """The whole mirror.
+
+    ``failed(message)`` is called with one line when it can't start; ``ready(url)`` when it
+    listens.  ``stopService`` returns a Deferred that waits for every download and child.
+    """
+
+    log = Logger()
+    name = "aimirror"
+    #: Where it listens, once it does.
+    port = 0
+
+    def __init__(
+        self,
+        config: Config,
+        reactor: Any,
+        *,
+        failed: Callable[[str], None],
+        ready: Callable[[str], None],
+        access: AccessHook = ignore,
+    ) -> None:
+        self._config = config
+        self._reactor = reactor
+        self._failed = failed
+        self._ready = ready
+        self._access = access
+        self._port: FilePort | None = None
+        self._site: MirrorSite | None = None
+        self._starting: Deferred[None] | None = None
+        to_thread = self._to_thread
+        self.store = Store(
+            config.cache.dir,
+            max_bytes=config.cache.max_bytes,
+            evict=config.cache.lru_enabled,
+            clock=reactor,
+            defer_to_thread=to_thread,
+        )
+        self.pool = Pool(reactor, config.server.worker_count())
+        self.tools = Tools(
+            store=self.store,
+            pool=self.pool,
+            upstream=Upstream(Agents(reactor)),
+            clock=reactor,
+            to_thread=to_thread,
+            jitter=random.random,
+            egress=egress_of(config),
+            timeouts=config.server.timeouts,
+            rate_limit=config.rate_limit,
+            finish_abandoned=config.cache.keep_abandoned is Abandoned.FINISH,
+        )
+        self.downloads = Downloads(
+            self.tools,
+            most=config.server.max_concurrent_downloads,
+            per_host=config.server.connections_per_host,
+        )
+
+    def _to_thread(self, function: Callable[..., Any], *args: Any, **kw: Any) -> Deferred[Any]:
+        pool = self._reactor.getThreadPool()
+        return deferToThreadPool(self._reactor, pool, function, *args, **kw)
+
+    def startService(self) -> None:
+        """Open the cache, spawn the workers, listen."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._reactor.suggestThreadPoolSize(DISK_THREADS)
+        starting = Deferred.fromCoroutine(self._start())
+        self._starting = starting.addErrback(self._not_started)
+
+    async def _start(self) -> None:
+        await self.store.open()
+        self.pool.start()
+        site = self._site = self._build_site()
+        server = self._config.server
+        port = FilePort(server.port, site, interface=server.host, reactor=self._reactor)
+        port.startListening()
+        self.port = port.getHost().port  # type: ignore[no-untyped-call]
+        self._port = port
+        host = f"[{server.host}]" if ":" in server.host else server.host
+        self._ready(f"http://{host}:{self.port}/")
+
+    def _build_site(self) -> MirrorSite:
+        config = self._config
+        memo = Memo(config.cache.memory_bytes)
+        public = config.server.public_host
+
+        def mirror_url(request: MirrorRequest) -> str:
+            return base_url(request, public)
+
+        mirror = Mirror(config.rules, self.tools, self.downloads, memo, mirror_url)
+        status = Status(self.store, self.downloads, self.pool, self._reactor)
+        return MirrorSite(
+            mirror.handle,
+            self._reactor,
+            named={"health": status.health, "stats": status.stats},
+            memo=memo,
+            access=self._access,
+        )
+
+    def _not_started(self, failure: Failure) -> None:
+        if failure.check(CannotListenError):
+            server = self._config.server
+            cause = getattr(failure.value, "socketError", failure.value)
+            problem = getattr(cause, "strerror", None) or cause
+            self._failed(f"cannot listen on {server.host}:{server.port}: {problem}")
+        elif failure.check(OSError):
+            self._failed(f"{self._config.cache.dir}: {failure.getErrorMessage()}")
+        else:
+            self.log.failure("cannot start", failure)
+            self._failed(f"cannot start: {failure.getErrorMessage()}")
+
+    def stopService(self) -> Deferred[None]:
+        """Stop listening, end downloads (ranged ones can be resumed), wait for all children."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._starting is not None:
+            await self._starting
+        if self._port is not None:
+            await maybeDeferred(self._port.stopListening)
+        if self._site is not None:
+            for channel in list(self._site.channels):
+                channel.loseConnection()  # type: ignore[no-untyped-call]
+        await gatherResults([self._bounded(self.downloads.stop()), self.pool.stop()])
+        await self.store.close()
+
+    def _bounded(self, waiting: Deferred[None]) -> Deferred[None]:
+        """Whatever hangs at the end is left behind."""
+        return waiting.addTimeout(GRACE, self._reactor).addErrback(
+            lambda f: self.log.warn("stopped without waiting: {problem}", problem=f.value)
+        )

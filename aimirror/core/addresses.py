@@ -26,16 +26,11 @@ _METADATA = _networks(
 _NEVER = _networks(
     "0.0.0.0/8",
     "192.0.0.0/24",
-    "192.0.2.0/24",
-    "198.51.100.0/24",
-    "203.0.113.0/24",
     "224.0.0.0/4",
     "240.0.0.0/4",  # with the limited broadcast address
     "fe80::/10",
     "ff00::/8",
     "2001::/32",  # Teredo
-    "2001:db8::/32",
-    "3fff::/20",
 )
 
 _LOOPBACK = _networks("127.0.0.0/8", "::1/128")
@@ -48,6 +43,12 @@ _PRIVATE = _networks(
     "198.18.0.0/15",  # benchmarks (RFC 2544); also what transparent proxies hand out
     "fc00::/7",
     "fec0::/10",
+    # Documentation: what closed networks and proxies answer for names of the outside.
+    "192.0.2.0/24",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "2001:db8::/32",
+    "3fff::/20",
 )
 
 #: The only IPv6 space that IANA has given out for global unicast.

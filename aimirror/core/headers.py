@@ -71,6 +71,10 @@ class Headers:
             return ()
         return tuple(t for t in (part.strip().lower() for part in joined.split(",")) if t)
 
+    def has_any(self, names: frozenset[str]) -> bool:
+        """Whether one of these fields (names in lower case) is present."""
+        return not names.isdisjoint(self._index)
+
     def with_(self, name: str, *values: str) -> Headers:
         """A copy in which ``name`` has exactly these values (none: absent)."""
         lowered = name.lower()

@@ -20,12 +20,7 @@ from aimirror.core.ranges import (
 )
 from aimirror.interfaces import IBody
 
-_CONDITIONS = (
-    "if-none-match",
-    "if-modified-since",
-    "if-match",
-    "if-unmodified-since",
-)
+_CONDITIONS = frozenset({"if-none-match", "if-modified-since", "if-match", "if-unmodified-since"})
 _EVERYTHING = RangeSet(Verdict.WHOLE)
 _ACCEPTED = ("Accept-Ranges", "bytes")
 #: Fields about the representation that a 304 need not repeat (RFC 9110 section 15.4.5).
@@ -33,6 +28,10 @@ _ABOUT_BODY = frozenset(
     f"content-{what}"
     for what in ("type", "length", "encoding", "language", "range", "disposition", "digest", "md5")
 ) | {"accept-ranges", "digest", "repr-digest"}
+
+Fields = tuple[tuple[str, str], ...]
+#: Bytes as they are, or an interval of the answer's body; an open one goes to the end.
+Part = bytes | tuple[int, int | None]
 
 
 @frozen(kw_only=True)
@@ -64,12 +63,11 @@ class Shape:
     status: int
     headers: Headers
     #: Fields beside those.
-    added: tuple[tuple[str, str], ...]
+    added: Fields
     #: Bytes of the body, None when that is not known.
     length: int | None
-    #: What the body consists of, in order: bytes as they are, and intervals of the answer's body.
-    #: An open interval (stop None) goes to the end.
-    parts: tuple[bytes | tuple[int, int | None], ...] = ()
+    #: What the body consists of, in order.
+    parts: tuple[Part, ...] = ()
 
 
 def body_size(answer: Answer) -> int | None:
@@ -92,7 +90,7 @@ def shape(answer: Answer, method: str, request: Headers, boundary: str) -> Shape
     size = body_size(answer)
     if answer.status != 200 or method not in ("GET", "HEAD"):
         return _whole(answer, method, size)
-    if answer.conditional and any(name in request for name in _CONDITIONS):
+    if answer.conditional and request.has_any(_CONDITIONS):
         verdict = evaluate(
             method, request, answer.headers.get("etag"), answer.headers.get("last-modified")
         )
@@ -111,17 +109,17 @@ def unsatisfied(size: int) -> Headers:
     return Headers([("Content-Range", format_unsatisfied(size)), ("Accept-Ranges", "bytes")])
 
 
-def _whole(answer: Answer, method: str, size: int | None) -> Shape:
+def _whole(answer: Answer, method: str, size: int | None, added: Fields = ()) -> Shape:
     status, headers = answer.status, answer.headers
     if bodiless(status):
-        return Shape(status, headers, (), None)
+        return Shape(status, headers, added, None)
     if answer.body is None and method == "HEAD":
         told = headers.get("content-length")
-        return Shape(status, headers, (), int(told) if told and told.isdecimal() else None)
+        return Shape(status, headers, added, int(told) if told and told.isdecimal() else None)
     if answer.body is None or method == "HEAD":
-        return Shape(status, headers, (), size)
+        return Shape(status, headers, added, size)
     part = answer.body if isinstance(answer.body, bytes) else (0, size)
-    return Shape(status, headers, (), size, (part,))
+    return Shape(status, headers, added, size, (part,))
 
 
 def _ranged(answer: Answer, method: str, request: Headers, size: int, boundary: str) -> Shape | int:
@@ -129,14 +127,14 @@ def _ranged(answer: Answer, method: str, request: Headers, size: int, boundary: 
     if asked.verdict is Verdict.UNSATISFIABLE:
         return 416
     if asked.verdict is Verdict.WHOLE:
-        return evolve(_whole(answer, method, size), added=(_ACCEPTED,))
+        return _whole(answer, method, size, (_ACCEPTED,))
     if len(asked.spans) == 1:
         start, stop = asked.spans[0]
         told = ("Content-Range", format_content_range(start, stop, size))
         part = _cut(answer, start, stop)
         return Shape(206, answer.headers, (_ACCEPTED, told), stop - start, (part,))
     framed = multipart(asked.spans, answer.headers.get("content-type"), size, boundary)
-    parts: list[bytes | tuple[int, int | None]] = []
+    parts: list[Part] = []
     for each in framed.parts:
         parts += [each.header, _cut(answer, each.start, each.stop)]
     headers = answer.headers.with_("Content-Type", framed.content_type)
@@ -153,5 +151,5 @@ def _asked(answer: Answer, method: str, request: Headers, size: int) -> RangeSet
     return _EVERYTHING if wanted is None else parse_range(wanted, size)
 
 
-def _cut(answer: Answer, start: int, stop: int) -> bytes | tuple[int, int | None]:
+def _cut(answer: Answer, start: int, stop: int) -> Part:
     return answer.body[start:stop] if isinstance(answer.body, bytes) else (start, stop)

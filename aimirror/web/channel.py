@@ -94,7 +94,7 @@ class MirrorChannel(http.HTTPChannel):
             return
         if self._transferDecoder is not None:
             self._receive_body(data)
-        elif self._input or self.requests or self._blocked or not self._repeat(data):
+        else:
             self._input += data
         if self._input:
             self._serve()

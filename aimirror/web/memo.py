@@ -22,20 +22,24 @@ MAX_BODY = 64 * 1024
 #: Bytes of a request's head: longer ones are rarely repeated to the letter.
 MAX_KEY = 4096
 #: Requests with one of these are answered for one client only, or depend on who sent them.
-PERSONAL = ("authorization", "cookie", "proxy-authorization", "forwarded", "expect")
-_PERSONAL_PREFIX = "x-forwarded-"
+PERSONAL = frozenset(
+    {
+        "authorization",
+        "cookie",
+        "proxy-authorization",
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+    }
+)
 #: What an answer costs beside its bytes.
 _OVERHEAD = 1024
 
 
 def repeatable(method: str, headers: Headers) -> bool:
     """Whether an equal request from anybody would get an equal answer."""
-    return (
-        method == "GET"
-        and "host" in headers
-        and not any(name in headers for name in PERSONAL)
-        and not any(name.lower().startswith(_PERSONAL_PREFIX) for name, _ in headers)
-    )
+    return method == "GET" and "host" in headers and not headers.has_any(PERSONAL)
 
 
 @define

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from aimirror.core.headers import HOP_BY_HOP, Headers
 from aimirror.web.access import Exchange
-from aimirror.web.answers import bodiless
+from aimirror.web.answers import Fields, bodiless
 from aimirror.web.head import Form, Head, format_head
 from aimirror.web.memo import MAX_BODY, MAX_KEY, Remembered, repeatable
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 #: Set when an answer is sent, whatever came from upstream; the origin's word on ranges is not ours.
 _SET_HERE = frozenset({*HOP_BY_HOP, "content-length", "accept-ranges", "age"})
-
-Fields = tuple[tuple[str, str], ...]
 
 
 @implementer(IRequest)

@@ -97,7 +97,7 @@ async def respond(
     if isinstance(shaped, int):
         await respond(request, _shaped_error(shaped, answer))
         return
-    if all(isinstance(part, bytes) for part in shaped.parts):
+    if not shaped.parts or isinstance(answer.body, bytes):
         data = b"".join(part for part in shaped.parts if isinstance(part, bytes))
         request.reply(
             shaped.status,

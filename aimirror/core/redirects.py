@@ -64,7 +64,7 @@ class Trail:
     def _onward(self, url: str, zone: Zone, secrets: Collection[str]) -> Outgoing:
         here = self.outgoing
         try:
-            same = parse_target(url).origin == parse_target(here.url).origin
+            same = same_origin(url, here.url)
         except BadTarget as error:
             raise BadRedirect(f"a redirect leads nowhere: {error}") from None
         headers = here.headers if same else here.headers.without(*secrets)
@@ -72,6 +72,11 @@ class Trail:
         if not self.visited:  # the rule's own upstream answered: what is it allowed to point at?
             egress = evolve(egress, reach=redirected_reach(egress.reach, zone))
         return evolve(here, url=url, headers=headers, egress=egress)
+
+
+def same_origin(url: str, other: str) -> bool:
+    """Whether scheme, host and port are equal; raises BadTarget."""
+    return parse_target(url).origin == parse_target(other).origin
 
 
 def redirected_reach(first: Reach, zone: Zone) -> Reach:

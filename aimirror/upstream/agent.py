@@ -56,7 +56,8 @@ class Agents:
         read_bytes: int = READ_BYTES,
         resolve: Resolve | None = None,
     ) -> None:
-        self._reactor = reactor
+        #: The clock of all time-outs.
+        self.clock = reactor
         self._pool = Pool(reactor, persistent)
         self._tls = tls if tls is not None else default_policy()
         if resolve is None:
@@ -92,26 +93,31 @@ class Agents:
 
     async def _send(self, outgoing: Outgoing, body: IBodyProducer | None) -> Reply:
         target = _target(outgoing.url)
-        request = _Sending(self._reactor, outgoing, target, keep=self._pool.persistent)
+        request = _Sending(self.clock, outgoing, target, keep=self._pool.persistent)
         egress, seconds = outgoing.egress, outgoing.timeouts.connect
-        route = Route(self._reactor, self._dialer, self._tls, target, egress, seconds)
+        route = Route(self.clock, self._dialer, self._tls, target, egress, seconds)
         route.judge()
         if route.absolute and route.proxy is not None:
             request.address(route.proxy)
         repeatable = outgoing.method in _REPEATABLE and body is None
-        connection = await self._pool.connection(route.key, route, fresh=not repeatable)
-        reused = connection.exchanges > 0
-        try:
-            reply = await request.over(connection, body)
-        except UpstreamError as error:
-            if not (repeatable and reused and error.reason is Reason.RESET) or connection.answered:
-                raise
-            connection = await self._pool.connection(route.key, route, fresh=True)
-            reply = await request.over(connection, body)
+        if repeatable:
+            reply = await self._repeatable(request, route)
+        else:
+            reply = await request.over(await self._pool.fresh(route.key, route), route, body)
         if route.absolute and reply.code == _PROXY_AUTHENTICATION_REQUIRED:
             reply.abortConnection()
             raise UpstreamError(Reason.CONNECT, "the upstream proxy answered 407")
         return reply
+
+    async def _repeatable(self, request: _Sending, route: Route) -> Reply:
+        connection = await self._pool.connection(route.key, route, route.admits)
+        reused = connection.exchanges > 0
+        try:
+            return await request.over(connection, route)
+        except UpstreamError as error:
+            if not reused or connection.answered or error.reason is not Reason.RESET:
+                raise
+        return await request.over(await self._pool.fresh(route.key, route), route)
 
 
 class _Sending:
@@ -136,7 +142,9 @@ class _Sending:
         if proxy.authorization:
             self._headers.setRawHeaders("Proxy-Authorization", [proxy.authorization])
 
-    async def over(self, connection: Connection, body: IBodyProducer | None) -> Reply:
+    async def over(
+        self, connection: Connection, route: Route, body: IBodyProducer | None = None
+    ) -> Reply:
         """Write it and wait for the header; raises UpstreamError."""
         silent = UpstreamError(Reason.SILENT, "no response header")
         countdown = Countdown(self._clock, self._timeouts.header, lambda: connection.fail(silent))
@@ -156,7 +164,8 @@ class _Sending:
             raise UpstreamError(Reason.PROTOCOL, "no response header")
         if connection.sending:  # answered early: the rest of the body is not wanted
             connection.drop()
-        return Reply(response, connection.head, connection, self._clock, self._timeouts.silence)
+        zone, silence = route.zone(connection), self._timeouts.silence
+        return Reply(response, connection.head, connection, zone, self._clock, silence)
 
 
 @implementer(IAgent)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
@@ -15,14 +16,17 @@ from zope.interface import implementer
 
 from aimirror.core.fetching import Outgoing, Reach, Reason
 from aimirror.core.headers import CREDENTIALS
-from aimirror.core.redirects import BadRedirect, Trail
+from aimirror.core.redirects import BadRedirect, Trail, same_origin
 from aimirror.interfaces import Hop, IReceiver, IUpstream, IUpstreamResponse, UpstreamError
 from aimirror.upstream.agent import Agents
+from aimirror.upstream.countdown import Countdown
 from aimirror.upstream.errors import explain
 from aimirror.upstream.reply import Reply
 
 #: Bytes of a redirect's body that are read to keep its connection; few say more than a line.
 MAX_DRAINED = 16 * 1024
+#: Seconds that reading it may take; a new connection takes less.
+DRAIN_SECONDS = 1.0
 
 
 @implementer(IUpstream)
@@ -65,7 +69,9 @@ class Upstream:
             url = trail.outgoing.url
             if onward is None:
                 return UpstreamResponse(reply, url, tuple(hops), trail.outgoing.egress.reach)
-            reply.deliverBody(_Drain(reply))
+            drain = _Drain(reply, self._agents.clock)
+            if same_origin(url, onward.outgoing.url):
+                await drain.done  # then the connection is free for the next request
             hops.append(Hop(reply.code, url, headers))
             trail = onward
 
@@ -125,13 +131,26 @@ class _Delivery(Protocol):
 
 
 class _Drain(Protocol):
-    """Reads a redirect's body to its end, so that the connection can be used again."""
+    """Reads a redirect's body to its end, so that the connection can be used again.
 
-    def __init__(self, reply: Reply) -> None:
+    Closes it instead when the body is long or slow.  ``done`` fires when either is over;
+    cancelling it closes the connection.
+    """
+
+    def __init__(self, reply: Reply, clock: IReactorTime) -> None:
         self._reply = reply
         self._left = MAX_DRAINED
+        self._countdown = Countdown(clock, DRAIN_SECONDS, reply.abortConnection)
+        self._countdown.restart()
+        self.done: Deferred[None] = Deferred(lambda _: reply.abortConnection())
+        reply.deliverBody(self)
 
     def dataReceived(self, data: bytes) -> None:
         self._left -= len(data)
         if self._left < 0:
             self._reply.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._countdown.stop()
+        if not self.done.called:
+            self.done.callback(None)

@@ -20,7 +20,7 @@ from twisted.web.client import HTTPConnectionPool
 from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
-from aimirror.core.fetching import Reason, Zone
+from aimirror.core.fetching import Address, Reason
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.heads import Head, Malformed, take
 
@@ -47,8 +47,8 @@ class Connection(HTTP11ClientProtocol):
     skipped, and a connection whose framing is in doubt is never used again.
     """
 
-    #: The kind of network it was dialled in.
-    zone = Zone.PUBLIC
+    #: The address that was dialled, None behind a proxy.
+    address: Address | None = None
     #: Requests sent so far, this one included.
     exchanges = 0
     #: The header of the response under way.
@@ -214,11 +214,20 @@ class Pool(HTTPConnectionPool):
         return cast("Deferred[None]", closed)
 
     async def connection(
-        self, key: Hashable, endpoint: IStreamClientEndpoint, *, fresh: bool
+        self,
+        key: Hashable,
+        endpoint: IStreamClientEndpoint,
+        admits: Callable[[Connection], bool],
     ) -> Connection:
-        """An idle connection, or a new one, always a new one when ``fresh``."""
+        """An idle connection that ``admits`` agrees to, or a new one."""
         for unused in [k for k, idle in self._connections.items() if not idle]:
             del self._connections[unused]
-        if fresh:
-            return cast(Connection, await self._newConnection(key, endpoint))
-        return cast(Connection, await self.getConnection(key, endpoint))
+        while True:
+            connection = cast(Connection, await self.getConnection(key, endpoint))
+            if not connection.exchanges or admits(connection):
+                return connection
+            connection.drop()
+
+    async def fresh(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Connection:
+        """A new connection."""
+        return cast(Connection, await self._newConnection(key, endpoint))

@@ -37,6 +37,7 @@ class Reply:
         response: IResponse,
         head: Head,
         connection: Connection,
+        zone: Zone,
         clock: IReactorTime,
         silence: float,
     ) -> None:
@@ -49,7 +50,7 @@ class Reply:
         #: The header in wire order and spelling, hop-by-hop fields and all.
         self.head = head
         #: The kind of network it came from.
-        self.zone: Zone = connection.zone
+        self.zone = zone
         self.version: tuple[bytes, int, int] = response.version
         self.code: int = response.code
         self.phrase: bytes = response.phrase

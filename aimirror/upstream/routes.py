@@ -18,7 +18,7 @@ from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from aimirror.core.addresses import permitted, zone
-from aimirror.core.fetching import ANYWHERE, Egress, Reason, Zone
+from aimirror.core.fetching import ANYWHERE, Address, Egress, Reason, Zone
 from aimirror.core.targets import Target
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.connection import Connection
@@ -68,8 +68,13 @@ class Route:
 
     @property
     def key(self) -> Hashable:
-        """Connections with one key are interchangeable; ``egress`` stands for what was judged."""
-        return self._egress, self.proxy if self.absolute else self._target.origin
+        """Connections with one key go to one place; who may use them ``admits`` tells."""
+        return self.proxy, None if self.absolute else self._target.origin
+
+    def admits(self, connection: Connection) -> bool:
+        """Whether an idle connection, dialled under another reach perhaps, may be used."""
+        address = connection.address
+        return address is None or permitted(self._egress.reach, self._target.host, address)
 
     def judge(self) -> None:
         """Refuse what is known before a name is resolved, also on a connection to a proxy.
@@ -82,6 +87,11 @@ class Route:
         address = ip_address("127.0.0.1") if local else self._target.literal
         if address is not None and not permitted(self._egress.reach, host, address):
             raise UpstreamError(Reason.FORBIDDEN, host)
+
+    def zone(self, connection: Connection) -> Zone:
+        """The kind of network that answers; behind a proxy only literal targets tell theirs."""
+        address = connection.address or self._target.literal
+        return Zone.PUBLIC if address is None else zone(address)
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Dial, cross the proxy and shake hands, all within the connect time-out.
@@ -104,39 +114,38 @@ class Route:
             raise _naming(explain(error), self._target.host) from None
 
     async def _plain(self, factory: IProtocolFactory) -> IProtocol:
-        dialled, zone_ = await self._dial(factory)
-        connection = cast(Connection, dialled)
-        connection.zone = zone_
-        return connection
+        dialled, address = await self._dial(factory)
+        return self._placed(dialled, address)
 
     async def _secure(self, factory: IProtocolFactory) -> IProtocol:
         creator = self._tls.creatorForNetloc(self._target.host.encode("ascii"), self._target.port)
         wrapping = ClientTLSFactory(creator, True, factory, self._reactor)
         if self.proxy is None:
-            secure, zone_ = await self._dial(wrapping)
+            secure, address = await self._dial(wrapping)
         else:
             asking = TunnelFactory(connect_request(self._target, self.proxy))
-            dialled, zone_ = await self._dial(asking)
+            dialled, address = await self._dial(asking)
             tunnel = cast(Tunnel, dialled)
             await tunnel.opened()
             secure = tunnel.enter(wrapping)
         connection = cast(Connection, secure.wrappedProtocol)  # type: ignore[attr-defined]
         await connection.secured()
-        connection.zone = zone_
+        return self._placed(connection, address)
+
+    def _placed(self, protocol: IProtocol, address: Address) -> Connection:
+        """A connection that knows where it leads; what a proxy dials we never learn."""
+        connection = cast(Connection, protocol)
+        connection.address = address if self.proxy is None else None
         return connection
 
-    async def _dial(self, factory: IProtocolFactory) -> tuple[IProtocol, Zone]:
+    async def _dial(self, factory: IProtocolFactory) -> tuple[IProtocol, Address]:
         """Dial the target, or its proxy, which the administrator wrote down."""
         target, reach = self._target, self._egress.reach
         if self.proxy is None:
-            dialled, address = await self._dialer.dial(
-                target.host, target.port, reach, self._seconds, factory
-            )
-            return dialled, zone(address)
-        dialled, _ = await self._dialer.dial(
+            return await self._dialer.dial(target.host, target.port, reach, self._seconds, factory)
+        return await self._dialer.dial(
             self.proxy.host, self.proxy.port, ANYWHERE, self._seconds, factory
         )
-        return dialled, zone(target.literal) if target.literal else Zone.PUBLIC
 
 
 def _naming(error: UpstreamError, host: str) -> UpstreamError:

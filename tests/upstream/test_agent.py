@@ -5,7 +5,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers as WireHeaders
 
-from aimirror.core.fetching import ANYWHERE, Egress, Reach, Reason
+from aimirror.core.fetching import ANYWHERE, Egress, Reason
 from aimirror.core.headers import Headers
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.connection import IDLE_SECONDS
@@ -74,14 +74,20 @@ class SendTests(SynchronousTestCase):
         self.assertEqual(self.network.dialled, [])
 
     def test_reuse(self) -> None:
-        """A second request to the same origin and egress takes the idle connection."""
+        """A second request to the same origin takes the idle connection, another one does not."""
         wire = self.serve()
         wire.taken()
         self.agents.send(get("http://one.example/other"))
         self.assertIn(b"GET /other ", wire.taken())
-        self.agents.send(get(egress=Egress(reach=Reach())))
         self.agents.send(get("http://two.example/"))
-        self.assertEqual(len(self.network.dialled), 3)
+        self.assertEqual(len(self.network.dialled), 2)
+
+    def test_no_reuse_out_of_reach(self) -> None:
+        """An idle connection to an address beyond the request's reach is closed, not used."""
+        self.network.names = {"one.example": ["127.0.0.1"]}
+        wire = self.serve()
+        self.assertIs(self.reason(self.agents.send(get(egress=Egress()))), Reason.FORBIDDEN)
+        self.assertTrue(wire.aborted)
 
     def test_idle_ones_close(self) -> None:
         """An idle connection is closed after IDLE_SECONDS, or by ``close``."""

@@ -29,18 +29,20 @@ class RouteTests(SynchronousTestCase):
 
     def test_direct(self) -> None:
         """Without a proxy the target is dialled, and its zone known."""
-        connecting = self.route("http://inside:81/", Egress(reach=ANYWHERE)).connect(_Connections())
+        route = self.route("http://inside:81/", Egress(reach=ANYWHERE))
+        connecting = route.connect(_Connections())
         self.assertEqual(self.network.dialled, [("127.0.0.1", 81)])
         self.network.accept()
-        self.assertIs(self.successResultOf(connecting).zone, Zone.LOOPBACK)
+        self.assertIs(route.zone(self.successResultOf(connecting)), Zone.LOOPBACK)
         self.assertEqual(self.network.reactor.getDelayedCalls(), [])
 
     def test_proxy(self) -> None:
         """The proxy is dialled wherever it is, by the administrator's word."""
-        connecting = self.route("http://one.example/", Egress(PROXY)).connect(_Connections())
+        route = self.route("http://one.example/", Egress(PROXY))
+        connecting = route.connect(_Connections())
         self.assertEqual(self.network.dialled, [("10.9.9.9", 3128)])
         self.network.accept()
-        self.assertIs(self.successResultOf(connecting).zone, Zone.PUBLIC)
+        self.assertIs(route.zone(self.successResultOf(connecting)), Zone.PUBLIC)
 
     def test_bypass(self) -> None:
         """A host of no_proxy is dialled directly and judged."""
@@ -86,8 +88,17 @@ class RouteTests(SynchronousTestCase):
             self.network.settle()
             self.assertTrue(all(wire.closed for wire in wires))
 
+    def test_admits(self) -> None:
+        """An idle connection is judged again: it may lead where this request must not go."""
+        route = self.route("http://inside/", Egress(reach=ANYWHERE))
+        connecting = route.connect(_Connections())
+        self.network.accept()
+        connection = self.successResultOf(connecting)
+        self.assertTrue(route.admits(connection))
+        self.assertFalse(self.route("http://inside/", Egress()).admits(connection))
+
     def test_keys(self) -> None:
-        """Connections are shared by origin and egress; through a proxy, by all http targets."""
+        """Connections are shared by origin; through a proxy, by all its http targets."""
         direct, proxied = Egress(reach=ANYWHERE), Egress(PROXY)
 
         def key(url: str, egress: Egress) -> object:
@@ -95,6 +106,7 @@ class RouteTests(SynchronousTestCase):
 
         self.assertEqual(key("http://a/x", direct), key("http://A:80/y", direct))
         self.assertNotEqual(key("http://a/", direct), key("http://b/", direct))
-        self.assertNotEqual(key("http://a/", direct), key("http://a/", Egress()))
+        self.assertEqual(key("http://a/", direct), key("http://a/", Egress()))
+        self.assertNotEqual(key("http://a/", direct), key("http://a/", proxied))
         self.assertEqual(key("http://a/", proxied), key("http://b/", proxied))
         self.assertNotEqual(key("https://a/", proxied), key("https://b/", proxied))

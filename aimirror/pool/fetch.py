@@ -76,6 +76,8 @@ class PoolFetch:
 
     def wrote(self, start: int, stop: int) -> None:
         """The worker says that ``[start, stop)`` is written."""
+        if self._state is not _State.RUNNING:
+            return
         if start != self.position or not start < stop <= self.task.stop:
             log.error(
                 "Fetch {id} at {position} of {task_stop}: a worker reported [{start}, {stop})",
@@ -87,8 +89,7 @@ class PoolFetch:
             )
             return
         self.position = stop
-        if self._state is _State.RUNNING:
-            self._wrote(start, stop)
+        self._wrote(start, stop)
 
     def end(self, reason: Reason, detail: str = "") -> None:
         """It is over for a reason of the pool's own."""

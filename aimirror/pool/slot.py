@@ -172,8 +172,8 @@ class Slot:
         ours, theirs = socket_pair()
         nothing = os.open(os.devnull, os.O_RDWR)
         try:
-            self._link = _ParentLink(self._link_lost, self.fetches)
-            adopt(self._reactor, ours, self._link)
+            self._link = link = _ParentLink(lambda: self._link_lost(link), self.fetches)
+            adopt(self._reactor, ours, link)
             self._process = self._reactor.spawnProcess(
                 _Watch(self._exited),
                 self._recipe.arguments[0],
@@ -211,9 +211,9 @@ class Slot:
         self._leave()
         self._signal("KILL")
 
-    def _link_lost(self) -> None:
+    def _link_lost(self, link: Link) -> None:
         """A worker whose link is gone leaves by itself; if not, it is made to."""
-        if self.state in (State.STARTING, State.READY):
+        if link is self._link and self.state in (State.STARTING, State.READY):
             self._leave()
 
     def _leave(self) -> None:

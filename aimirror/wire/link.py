@@ -51,9 +51,12 @@ class Link(amp.AMP):
             log.failure("Error in a conversation with the other process", failure)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The other process is gone: calls in flight fail, then ``lost`` is called."""
-        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        """The other process is gone: ``lost`` is called, then calls in flight fail.
+
+        In this order, so that who comes back with a failed call is not sent here again.
+        """
         self._lost()
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
 
     def drop(self) -> None:
         """Close the connection at once; idempotent."""

@@ -2,6 +2,7 @@ import os
 
 from twisted.internet.error import ConnectionDone
 from twisted.protocols import amp
+from twisted.python.failure import Failure
 from twisted.test import iosim
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -95,11 +96,12 @@ class LinkTests(SynchronousTestCase):
         self.assertEqual((error.errno, error.strerror), (5, "Input/output error"))
 
     def test_lost(self):
-        """When the link is lost, calls in flight fail and its owner is told once."""
+        """When the link is lost, its owner is told once, then calls in flight fail."""
         asked = self.parent.ask(commands.Ping)
-        self.parent.transport.disconnectReason = ConnectionDone()
-        self.parent.connectionLost(amp.Failure(ConnectionDone()))
-        self.failureResultOf(asked, ConnectionDone)
+        told = []
+        asked.addErrback(lambda failure: told.append((failure.type, list(self.lost))))
+        self.parent.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(told, [(ConnectionDone, [1])])
         self.assertEqual(self.lost, [1])
 
 

@@ -19,7 +19,7 @@ from twisted.internet.protocol import Factory, Protocol, ServerFactory
 
 #: Seconds of line time per write: small enough to flow, large enough to cost little.
 QUANTUM = 0.008
-_MIN_QUANTUM = 512
+_MIN_QUANTUM = 2048
 _MAX_QUANTUM = 1 << 16
 
 #: Bytes waiting in a line, beyond what the delay itself holds, before its source is paused.
@@ -248,18 +248,18 @@ class Relay(ServerFactory):
 
 
 class _Status(Protocol):
-    """Says what has passed as one JSON line, then closes; "restart" in one line starts anew."""
+    """Says what has passed as one JSON line, then closes; "restart" also starts anew."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
 
     def dataReceived(self, data: bytes) -> None:
         """A line: "count" or "restart"."""
-        if data.startswith(b"restart"):
-            self._relay.restart()
         assert self.transport is not None
         self.transport.write(json.dumps(asdict(self._relay.count())).encode() + b"\n")
         self.transport.loseConnection()
+        if data.startswith(b"restart"):
+            self._relay.restart()
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,0 +1,45 @@
+# Needs Python 3.11 or newer; everything else is installed into .venv by the first target.
+#   make run      the service in the foreground, http://127.0.0.1:8081/ (CONFIG=FILE for your own)
+#   make test     format, lint, types, then all tests
+#   make check    format, lint, types
+#   make unit     the tests without real services (seconds)
+#   make bench    the benchmark table (ROWS="throttled hit" for some of it)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CONFIG ?=
+ROWS ?=
+UNIT := tests.test_layers $(subst /,.,$(patsubst %/__init__.py,%,\
+	$(filter-out tests/e2e/%,$(wildcard tests/*/__init__.py))))
+
+.PHONY: run test check unit bench clean
+
+run: $(READY)
+	$(BIN)/aimirror $(if $(CONFIG),--config $(CONFIG))
+
+test: check
+	$(BIN)/trial tests
+
+unit: $(READY)
+	$(BIN)/trial $(UNIT)
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python benchmarks/run.py $(ROWS)
+
+# The stamp is newer than what was installed; a failed installation leaves none.
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "aimirror needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist _trial_temp* .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find aimirror tests twisted benchmarks \( -name __pycache__ -o -name dropin.cache \) -prune -exec rm -rf {} +

@@ -1,0 +1,165 @@
+"""The ways to start the service, and the ways not to."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from twisted.trial.unittest import SkipTest
+
+from aimirror.testing import client
+from aimirror.testing.processes import READY, Program, own_environment
+from tests.e2e.support import EndToEndTests
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+#: Seconds for a command that ends by itself.
+COMMAND_LIMIT = 50
+
+#: The console script of twistd, wherever Twisted is installed.
+TWISTD = "from twisted.scripts.twistd import run; run()"
+
+
+class ConfigTests(EndToEndTests):
+    def command(self, config: object, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``aimirror ARGUMENTS FILE`` with a configuration."""
+        file = self.folder / "mistake.yaml"
+        file.write_text(json.dumps(config), "utf-8")
+        return subprocess.run(
+            [sys.executable, "-m", "aimirror", *arguments, str(file)],
+            env=own_environment(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_LIMIT,
+        )
+
+    def test_mistake_is_one_line(self) -> None:
+        """A mistake ends the start and the check with one line that names file, key and value."""
+        config = {"rules": [self.rule(concurrency=-3)], "cache": {"dir": str(self.folder / "c")}}
+        for arguments in (["--config"], ["check"]):
+            ended = self.command(config, *arguments)
+            self.assertNotEqual(ended.returncode, 0, arguments)
+            lines = (ended.stdout + ended.stderr).strip().splitlines()
+            self.assertEqual(len(lines), 1, lines)
+            for word in ("mistake.yaml", "rules[0].concurrency", "-3"):
+                self.assertIn(word, lines[0])
+
+    def test_check_of_a_good_file(self) -> None:
+        """``aimirror check`` of a right file ends with status 0 and starts nothing."""
+        config = {"rules": [self.rule()], "cache": {"dir": str(self.folder / "c")}}
+        self.assertEqual(self.command(config, "check").returncode, 0)
+
+    def test_port_in_use(self) -> None:
+        """A port that is taken ends the start with one line that names it."""
+        config = {
+            "server": {"host": "127.0.0.1", "port": self.origin.port},
+            "rules": [self.rule()],
+            "cache": {"dir": str(self.folder / "c")},
+        }
+        ended = self.command(config, "--config")
+        self.assertNotEqual(ended.returncode, 0)
+        self.assertIn(str(self.origin.port), ended.stderr)
+        self.assertNotIn("Traceback", ended.stderr)
+
+
+class StartTests(EndToEndTests):
+    def check_running(self, program: Program, path: str) -> None:
+        """Ready, serves, and ends."""
+        self.addCleanup(program.kill)
+        port = int(program.wait_for(READY)[1])
+        self.assertWhole(client.request(port, path))
+        program.stop()
+
+    def config(self) -> Path:
+        """A configuration file for the origin."""
+        file = self.folder / "aimirror.yaml"
+        told = {
+            "server": {"host": "127.0.0.1", "port": 0, "workers": 2},
+            "cache": {"dir": str(self.folder / "cache")},
+            "rules": [self.rule()],
+        }
+        file.write_text(json.dumps(told), "utf-8")
+        return file
+
+    def test_twistd(self) -> None:
+        """``twistd aimirror`` is the same service."""
+        path, file = self.serve(), str(self.config())
+        twistd = [sys.executable, "-c", TWISTD, "-n", "--pidfile=", "aimirror", "--config", file]
+        self.check_running(Program(twistd, self.folder / "twistd.log", folder=self.folder), path)
+
+    def test_wheel(self) -> None:
+        """The wheel holds all that the service needs: it starts where there is no source tree."""
+        wheel = self.build_wheel()
+        names = zipfile.ZipFile(wheel).namelist()
+        self.assertIn("twisted/plugins/aimirror_plugin.py", names)
+        self.assertIn("aimirror/default.yaml", names)
+        self.assertNotIn("twisted/__init__.py", names)
+        self.assertNotIn("twisted/plugins/__init__.py", names)
+        self.assertEqual([name for name in names if name.startswith(("tests", "bench"))], [])
+        python = self.install(wheel)
+        environment = {**os.environ, "HOME": str(self.folder)}
+        environment.pop("PYTHONPATH", None)
+        commands = (
+            [str(python.with_name("aimirror")), "--host=127.0.0.1", "--port=0"],
+            [str(python.with_name("aimirror")), "--config", str(self.config())],
+            [
+                str(python),
+                "-c",
+                TWISTD,
+                "-n",
+                "--pidfile=",
+                "aimirror",
+                "--config",
+                str(self.config()),
+            ],
+        )
+        for number, command in enumerate(commands):
+            log = self.folder / f"installed{number}.log"
+            program = Program(command, log, environment, self.folder)
+            self.addCleanup(program.kill)
+            port = int(program.wait_for(READY)[1])
+            self.assertEqual(client.request(port, "/health").json()["status"], "ok")
+            program.stop()
+
+    def build_wheel(self) -> Path:
+        """A wheel from a copy of the tree, so that the tree stays clean."""
+        tree = self.folder / "tree"
+        unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info", "dropin.cache")
+        for name in ("aimirror", "twisted"):
+            shutil.copytree(ROOT / name, tree / name, ignore=unwanted)
+        for name in ("pyproject.toml", "setup.cfg", "README.md", "LICENSE"):
+            shutil.copy(ROOT / name, tree / name)
+        self.pip(
+            "wheel", "--no-deps", "--no-build-isolation", f"--wheel-dir={self.folder}", str(tree)
+        )
+        return next(self.folder.glob("*.whl"))
+
+    def install(self, wheel: Path) -> Path:
+        """A fresh environment with the wheel, which borrows our dependencies; its python."""
+        place = self.folder / "venv"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
+        python = place / "bin" / "python"
+        self.pip("--python", str(python), "install", "--no-deps", "--no-index", str(wheel))
+        # A line in a .pth file adds a folder; that one's own .pth files are not read.
+        packages = next(place.glob("lib/python*/site-packages"))
+        borrowed = [path for path in sys.path if path.endswith("site-packages")]
+        (packages / "borrowed.pth").write_text("\n".join(borrowed) + "\n", "utf-8")
+        return python
+
+    def pip(self, *arguments: str) -> None:
+        """Run our pip."""
+        ended = subprocess.run(
+            [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_LIMIT,
+        )
+        if "No module named pip" in ended.stderr:
+            raise SkipTest("pip is not installed")
+        self.assertEqual(ended.returncode, 0, ended.stderr)

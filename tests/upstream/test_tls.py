@@ -1,0 +1,266 @@
+"""TLS and tunnels over real sockets on 127.0.0.1."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
+from twisted.protocols.portforward import ProxyServer
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.trial.unittest import TestCase
+
+from aimirror.core.fetching import ANYWHERE, Egress, Outgoing, Reason, Timeouts
+from aimirror.core.headers import Headers
+from aimirror.interfaces import UpstreamError
+from aimirror.upstream.agent import Agents
+from aimirror.upstream.client import Upstream
+from aimirror.upstream.tls import default_policy
+from tests.upstream.network import Receiver
+
+HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+UNFRAMED = b"HTTP/1.1 200 OK\r\n\r\nhello"
+
+
+def certificate(name: str) -> tuple[PrivateCertificate, bytes]:
+    """A self-signed certificate for a DNS name, and its PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    day = datetime.timedelta(days=1)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - day)
+        .not_valid_after(now + day)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = signed.public_bytes(serialization.Encoding.PEM)
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return PrivateCertificate.loadPEM(pem + secret), pem
+
+
+LOCALHOST, LOCALHOST_PEM = certificate("localhost")
+
+
+class Canned(Protocol):
+    """Answers each request header with ``answer``, then does ``then``."""
+
+    def __init__(self, answer: bytes, then: str) -> None:
+        self.answer, self.then = answer, then
+        self.received = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+        if self.received.endswith(b"\r\n\r\n"):
+            self.factory.requests.append((self.received, self.transport))
+            self.received = b""
+            self.transport.write(self.answer)
+            if self.then == "close":
+                self.transport.loseConnection()
+            elif self.then == "cut":  # below TLS: no close alert
+                self.transport.transport.loseConnection()
+            elif self.then == "deaf":
+                self.transport.transport.pauseProducing()
+
+
+class CannedFactory(Factory):
+    noisy = False
+
+    def __init__(self, answer: bytes, then: str) -> None:
+        self.answer, self.then = answer, then
+        self.requests: list[tuple[bytes, object]] = []
+
+    def buildProtocol(self, addr: object) -> Canned:
+        protocol = Canned(self.answer, self.then)
+        protocol.factory = self
+        return protocol
+
+
+class ConnectProxy(ProxyServer):
+    """A proxy that knows CONNECT and nothing else."""
+
+    asked = b""
+
+    def connectionMade(self) -> None:
+        pass
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.peer is not None:
+            super().dataReceived(data)
+            return
+        self.asked += data
+        if self.asked.endswith(b"\r\n\r\n"):
+            self.factory.asked.append(self.asked)
+            self.factory.port = int(self.asked.split()[1].rpartition(b":")[2])
+            self.factory.host = "127.0.0.1"
+            super().connectionMade()
+
+    def setPeer(self, peer: Protocol) -> None:
+        super().setPeer(peer)
+        self.transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+
+
+def _restore(name: str, before: str | None) -> None:
+    if before is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = before
+
+
+class LoopbackCase(TestCase):
+    timeout = 10
+
+    def listen(self, factory: IProtocolFactory) -> int:
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        return port.getHost().port
+
+    def serve(self, answer: bytes = HELLO, then: str = "", name: str = "localhost") -> int:
+        """A TLS origin; its port."""
+        own = LOCALHOST if name == "localhost" else certificate(name)[0]
+        self.origin = CannedFactory(answer, then)
+        options = CertificateOptions(
+            privateKey=own.privateKey.original,
+            certificate=own.original,
+            acceptableProtocols=[b"h2", b"http/1.1"],
+        )
+        return self.listen(TLSMemoryBIOFactory(options, False, self.origin))
+
+    def client(self, trust: Certificate | None = LOCALHOST) -> Upstream:
+        self.agents = Agents(reactor, tls=default_policy(trust))
+        self.addCleanup(self.agents.close)
+        return Upstream(self.agents)
+
+    async def ask(self, url: str, proxy: str = "", trust: Certificate | None = LOCALHOST):
+        egress = Egress(proxy, ANYWHERE)
+        outgoing = Outgoing("GET", url, Headers(), egress, Timeouts(5, 5, 5))
+        response = await self.client(trust).request(outgoing)
+        receiver, done = Receiver(), Deferred()
+        receiver.finished = done.callback
+        response.deliver(receiver)
+        error = await done
+        if error is not None:
+            raise error
+        return receiver.body
+
+    def kept(self, data: bytes) -> str:
+        """The path of a new file."""
+        path = Path(self.mktemp())
+        path.write_bytes(data)
+        return str(path)
+
+    def patch_environment(self, name: str, value: str) -> None:
+        before = os.environ.get(name)
+        os.environ[name] = value
+        self.addCleanup(_restore, name, before)
+
+    async def fault(self, url: str, **more: object) -> UpstreamError:
+        with self.assertRaises(UpstreamError) as caught:
+            await self.ask(url, **more)
+        return caught.exception
+
+
+class TrustTests(LoopbackCase):
+    async def test_verified(self) -> None:
+        """A trusted certificate is accepted; SNI is sent, and only http/1.1 offered by ALPN."""
+        port = self.serve()
+        self.assertEqual(await self.ask(f"https://localhost:{port}/"), b"hello")
+        [(request, transport)] = self.origin.requests
+        self.assertIn(b"Host: localhost:%d\r\n" % port, request)
+        self.assertEqual(transport.getHandle().get_servername(), b"localhost")
+        self.assertEqual(transport.negotiatedProtocol, b"http/1.1")
+
+    async def test_system_trust(self) -> None:
+        """SSL_CERT_FILE replaces the system's certificates."""
+        self.patch_environment("SSL_CERT_FILE", self.kept(LOCALHOST_PEM))
+        port = self.serve()
+        self.assertEqual(await self.ask(f"https://localhost:{port}/", trust=None), b"hello")
+
+    async def test_untrusted(self) -> None:
+        """A certificate that nobody vouches for is TLS, and no request is sent."""
+        error = await self.fault(f"https://localhost:{self.serve()}/", trust=None)
+        self.assertIs(error.reason, Reason.TLS)
+        self.assertIn("certificate verify failed", error.detail)
+        self.assertEqual(self.origin.requests, [])
+
+    async def test_other_host(self) -> None:
+        """A trusted certificate for another host is TLS."""
+        error = await self.fault(f"https://127.0.0.1:{self.serve()}/")
+        self.assertIs(error.reason, Reason.TLS)
+        self.assertIn("127.0.0.1", error.detail)
+
+    async def test_no_tls(self) -> None:
+        """A server that does not speak TLS is TLS, one that hangs up is RESET."""
+        plain = self.listen(Answering.factory(b"SSH-2.0-x\r\n"))
+        self.assertIs((await self.fault(f"https://localhost:{plain}/")).reason, Reason.TLS)
+        closing = self.listen(Answering.factory(b""))
+        self.assertIs((await self.fault(f"https://localhost:{closing}/")).reason, Reason.RESET)
+
+
+class Answering(Protocol):
+    """Writes something and hangs up."""
+
+    answer = b""
+
+    @classmethod
+    def factory(cls, answer: bytes) -> Factory:
+        made = Factory.forProtocol(type("Answering", (cls,), {"answer": answer}))
+        made.noisy = False
+        return made
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(self.answer)
+        self.transport.loseConnection()
+
+
+class ClosingTests(LoopbackCase):
+    async def test_end_with_alert(self) -> None:
+        """A body without length is complete when TLS was closed in the regular way."""
+        port = self.serve(UNFRAMED, "close")
+        self.assertEqual(await self.ask(f"https://localhost:{port}/"), b"hello")
+
+    async def test_end_without_alert(self) -> None:
+        """Without the close alert anybody could have cut it: RESET."""
+        port = self.serve(UNFRAMED, "cut")
+        self.assertIs((await self.fault(f"https://localhost:{port}/")).reason, Reason.RESET)
+
+    async def test_deaf_peer(self) -> None:
+        """An idle connection closes although the peer never answers the close alert."""
+        port = self.serve(then="deaf")
+        await self.ask(f"https://localhost:{port}/")
+        await self.agents.close()
+        self.origin.requests[0][1].transport.abortConnection()
+
+
+class TunnelTests(LoopbackCase):
+    def proxy(self) -> str:
+        self.crossed = Factory.forProtocol(ConnectProxy)
+        self.crossed.asked = []
+        self.crossed.noisy = False
+        return f"http://user:secret@127.0.0.1:{self.listen(self.crossed)}"
+
+    async def test_through(self) -> None:
+        """TLS runs through the tunnel end to end; the proxy alone gets its credentials."""
+        port, proxy = self.serve(), self.proxy()
+        self.assertEqual(await self.ask(f"https://localhost:{port}/", proxy=proxy), b"hello")
+        [asked] = self.crossed.asked
+        self.assertIn(b"\r\nProxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n", asked)
+        self.assertNotIn(b"Proxy-Authorization", self.origin.requests[0][0])

@@ -75,14 +75,15 @@ class FakeProcess:
         self.env = env
         self.childFDs = childFDs
         self.signals = []
+        self.exited = False
 
     def signalProcess(self, name):
-        if self.pid is None:
+        if self.exited:
             raise ProcessExitedAlready
         self.signals.append(name)
 
     def exit(self, status=0):
-        self.pid = None
+        self.exited = True
         ended = ProcessDone(0) if status == 0 else ProcessTerminated(status)
         self.protocol.processExited(Failure(ended))
 

@@ -67,15 +67,10 @@ class Agents:
     def agent(self, egress: Egress, timeouts: Timeouts) -> IAgent:
         """A Twisted agent whose requests leave by ``egress``; its responses are ``Reply``s.
 
-        The URL goes out as the caller wrote it, but treq rewrites URLs and adds fields of its
-        own before an agent sees them: give treq ``verbatim`` instead.
+        The URL goes out as the agent gets it; treq however respells some URLs and adds fields of
+        its own before an agent sees them: where that matters, put ``send`` below treq.
         """
         return EgressAgent(self, egress, timeouts)
-
-    def verbatim(self, outgoing: Outgoing) -> IAgent:
-        """An agent that sends ``outgoing`` to the letter, whatever method, URL and fields
-        the client library above (treq) made of them."""
-        return Verbatim(self, outgoing)
 
     def send(self, outgoing: Outgoing, body: IBodyProducer | None = None) -> Deferred[Reply]:
         """Send one request; fires with its Reply when the header is there.
@@ -194,25 +189,6 @@ class EgressAgent:
             timeouts=self._timeouts,
         )
         return cast("Deferred[IResponse]", self._agents.send(outgoing, bodyProducer))
-
-
-@implementer(IAgent)
-class Verbatim:
-    """An IAgent bound to one request."""
-
-    def __init__(self, agents: Agents, outgoing: Outgoing) -> None:
-        self._agents = agents
-        self._outgoing = outgoing
-
-    def request(
-        self,
-        method: bytes,
-        uri: bytes,
-        headers: WireHeaders | None = None,
-        bodyProducer: IBodyProducer | None = None,
-    ) -> Deferred[IResponse]:
-        """Send the bound request; only ``bodyProducer`` is taken from the caller (IAgent)."""
-        return cast("Deferred[IResponse]", self._agents.send(self._outgoing, bodyProducer))
 
 
 def wire_headers(headers: Headers, target: Target) -> WireHeaders:

@@ -266,15 +266,11 @@ class AgentTests(SynchronousTestCase):
         )
 
     def test_below_treq(self) -> None:
-        """``verbatim`` undoes what treq does to URLs and fields; the body can be cut off."""
-        outgoing = get("http://one.example/a[1]?", headers=Headers([("Range", "bytes=0-")]))
-        client = treq.client.HTTPClient(self.network.agents.verbatim(outgoing))
-        asking = client.get(outgoing.url, unbuffered=True, reactor=self.network.reactor)
+        """treq can use the agent; a body that falls silent fails and frees its socket."""
+        client = treq.client.HTTPClient(self.network.agents.agent(Egress(), TIMEOUTS))
+        asking = client.get("http://one.example/a", unbuffered=True, reactor=self.network.reactor)
         wire = self.network.accept()
-        self.assertEqual(
-            wire.value(), b"GET /a[1]? HTTP/1.1\r\nHost: one.example\r\nRange: bytes=0-\r\n\r\n"
-        )
-        wire.receive(b"HTTP/1.1 206 P\r\nContent-Length: 9\r\n\r\nabc")
+        wire.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
         taken: list[bytes] = []
         collecting = self.successResultOf(asking).collect(taken.append)
         self.assertEqual(taken, [b"abc"])

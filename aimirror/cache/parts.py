@@ -224,8 +224,6 @@ class Part:
         if self._closed:
             return
         self._closed = True
-        if not self.settled and self._journal_fd < 0:
-            self.discard()
         self._after_sync(self._close)
 
     def _after_sync(self, act: Callable[[], None]) -> None:
@@ -239,10 +237,15 @@ class Part:
         self.journal_path.unlink(missing_ok=True)
 
     def _close(self) -> None:
-        os.close(self.fd)
-        if self._journal_fd >= 0:
-            os.close(self._journal_fd)
-        self.fd = self._journal_fd = -1
+        try:
+            if not self.settled and self._journal_fd < 0:
+                self.settle()
+                self._unlink()
+        finally:
+            os.close(self.fd)
+            if self._journal_fd >= 0:
+                os.close(self._journal_fd)
+            self.fd = self._journal_fd = -1
         if not self.settled:
             self._owner.closed(self)
 

@@ -31,6 +31,8 @@ class Shelf:
         self.readers = self._bodies.readers
         #: Blobs without an entry that are still being read.
         self._orphans: set[str] = set()
+        #: Journals that tell, until an entry does, what the blob that the part became is for.
+        self._announced: dict[str, Path] = {}
 
     def close(self) -> None:
         """Keep nothing open that nobody reads."""
@@ -58,6 +60,7 @@ class Shelf:
         The file goes first: after a crash in between, a bad one is not there to be trusted.
         """
         self._bodies.forget(sha256)
+        self.named(sha256)
         self._trash.throw(self._layout.blob(sha256))
         self._catalogue.drop_blob(sha256)
 
@@ -95,5 +98,11 @@ class Shelf:
             path.rename(part.path)
             raise
         part.settle()
-        part.journal_path.unlink(missing_ok=True)
+        self._announced[sha256] = part.journal_path
         return path
+
+    def named(self, sha256: str) -> None:
+        """An entry names the blob by now: the journal that announced it has done its work."""
+        announced = self._announced.pop(sha256, None)
+        if announced is not None:
+            self._trash.throw(announced)

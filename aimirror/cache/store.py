@@ -173,7 +173,9 @@ class Store:
         """Store or replace an entry; False when its blob is not (or no longer) in the cache."""
         if entry.blob and self._index.blob(entry.blob) is None:
             return False
-        self._shelf.drop_loose(self._catalogue.put(entry))
+        loose = self._catalogue.put(entry)
+        self._shelf.named(entry.blob)
+        self._shelf.drop_loose(loose)
         return True
 
     def drop(self, entry: Entry) -> None:

@@ -171,9 +171,10 @@ class Download:
         if result.latency > 0:
             self._latencies = [*self._latencies[-8:], result.latency]
             self.latency = median(self._latencies)
-        if (seen := running.measured(now, self.latency)) and running.source in self.sources:
+        seen = running.average(now, self.latency) if result.reason is Reason.DONE else None
+        if seen is not None:
             source = self.sources[running.source]
-            source.rate = seen if not source.rate else 0.7 * source.rate + 0.3 * seen
+            source.rate = 0.7 * source.rate + 0.3 * seen if source.rate else seen
         return self._judge(running, result, now)
 
     def joined(self, reader: int, position: int, stop: int, now: float) -> list[Command]:

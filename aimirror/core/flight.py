@@ -63,6 +63,12 @@ class Flight:
             since, place = when, position
         return (self.position - place) / max(now - since, 1e-3)
 
+    def average(self, now: float, latency: float) -> float | None:
+        """Bytes per second over the whole flight, for one that has ended; None without bytes."""
+        if self.position <= self.start:
+            return None
+        return (self.position - self.start) / max(now - self.sent_at - latency, 1e-3)
+
     def rate(self, now: float, usual: float, latency: float) -> float:
         """Measured rate, or the usual one while nothing is known."""
         seen = self.measured(now, latency)

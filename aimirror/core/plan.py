@@ -18,9 +18,9 @@ FIRST_PIECE = 1 << 20
 SMALLEST_PIECE = 256 << 10
 LARGEST_PIECE = 32 << 20
 #: Bytes of a piece while no rate is known.
-UNMEASURED_PIECE = 2 << 20
+UNMEASURED_PIECE = 4 << 20
 #: A piece should take this long (seconds), and this many round trips, at the measured rate.
-PIECE_SECONDS = 2.0
+PIECE_SECONDS = 3.0
 PIECE_ROUND_TRIPS = 30
 #: Bytes: what is left of a piece is not split into parts below this, but raced as a whole.
 SMALLEST_SPLIT = 128 << 10

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+
+
+def _start_of(pair: tuple[int, int]) -> int:
+    return pair[0]
+
+
+def _stop_of(pair: tuple[int, int]) -> int:
+    return pair[1]
 
 
 class Spans:
@@ -28,26 +36,40 @@ class Spans:
 
     def add(self, start: int, stop: int) -> Spans:
         """With ``[start, stop)`` included."""
-        if len(self.pairs) == 1 and start == self.pairs[0][1] and stop > start:
-            return Spans._of(((self.pairs[0][0], stop),))
-        return Spans([*self.pairs, (start, stop)])
+        if start < 0 or stop < start:
+            raise ValueError(f"not a half-open interval: [{start}, {stop})")
+        pairs = self.pairs
+        first = bisect_left(pairs, start, key=_stop_of)  # the first that touches or follows
+        last = bisect_right(pairs, stop, key=_start_of)  # behind the last that touches
+        if first < last:
+            start = min(start, pairs[first][0])
+            stop = max(stop, pairs[last - 1][1])
+        elif start == stop:
+            return self
+        return Spans._of((*pairs[:first], (start, stop), *pairs[last:]))
 
     def remove(self, start: int, stop: int) -> Spans:
         """With ``[start, stop)`` left out."""
-        kept: list[tuple[int, int]] = []
-        for a, b in self.pairs:
-            if a < min(b, start):
-                kept.append((a, min(b, start)))
-            if max(a, stop) < b:
-                kept.append((max(a, stop), b))
-        return Spans(kept)
+        pairs = self.pairs
+        first = bisect_right(pairs, start, key=_stop_of)  # the first that reaches beyond start
+        last = bisect_left(pairs, stop, key=_start_of)  # behind the last that begins before stop
+        if start >= stop or first >= last:
+            return self
+        kept = []
+        if pairs[first][0] < start:
+            kept.append((pairs[first][0], start))
+        if stop < pairs[last - 1][1]:
+            kept.append((stop, pairs[last - 1][1]))
+        return Spans._of((*pairs[:first], *kept, *pairs[last:]))
 
     def gaps(self, start: int, stop: int) -> Spans:
         """What of ``[start, stop)`` is not in the set."""
         missing = Spans([(start, stop)])
-        for a, b in self.pairs:
-            if b > start and a < stop:
-                missing = missing.remove(a, b)
+        first = bisect_right(self.pairs, start, key=_stop_of)
+        for a, b in self.pairs[first:]:
+            if a >= stop:
+                break
+            missing = missing.remove(a, b)
         return missing
 
     def run_from(self, position: int) -> int:

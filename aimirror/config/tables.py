@@ -14,7 +14,7 @@ from aimirror.config.schema import Conflict, Either, Key, Made, Many, Record
 from aimirror.core.digests import ALGORITHMS, DigestSource, Source
 from aimirror.core.fetching import Network, Reach, Timeouts
 from aimirror.core.policies import CachePolicy
-from aimirror.core.rules import ContentRewrite, KeySource, PathRewrite, Rule, Strategy
+from aimirror.core.rules import ECOSYSTEMS, ContentRewrite, KeySource, PathRewrite, Rule, Strategy
 
 #: Bounds that keep a slip of the finger from exhausting sockets, processes or memory.
 _MOST_CONNECTIONS = 256
@@ -149,6 +149,7 @@ _RULE = Record(
         Key("path_rewrite", Many(_PATH_REWRITE)),
         Key("content_rewrite", _CONTENT_REWRITE),
         Key("handler", scalars.module_name),
+        Key("ecosystem", scalars.member("", *ECOSYSTEMS)),
         Key("head_meta_headers", Many(scalars.header_name)),
         Key("immutable", _FLAG_OR_PATTERN),
         Key("digest", Many(_DIGEST, or_one=True), "digests"),

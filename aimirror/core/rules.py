@@ -30,6 +30,10 @@ class KeySource(enum.Enum):
     FINAL = "final"
 
 
+#: Package worlds that a rule can name: what is known of them beyond HTTP applies to its paths.
+ECOSYSTEMS = ("pypi", "huggingface", "oci", "npm", "conda", "cran", "maven", "cargo")
+
+
 @frozen
 class PathRewrite:
     """A literal replacement in the path, all occurrences."""
@@ -87,6 +91,8 @@ class Rule:
     content_rewrite: ContentRewrite | None = None
     #: Dotted name of a module with ``exec_path``; "" for none.
     handler: str = ""
+    #: The package world whose knowledge applies to it; "" for none.
+    ecosystem: str = ""
     #: Response fields of the upstream's first answer that HEAD and GET keep across redirects.
     head_meta_headers: tuple[str, ...] = ()
     #: Whether (or at which paths) a stored file never changes and is never asked for again.

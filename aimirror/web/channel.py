@@ -243,7 +243,7 @@ class MirrorChannel(http.HTTPChannel):
         if body is not None and not body.started:
             # Nobody will ask for it any more: whether the client sends it is anybody's guess
             # when it waits for a 100; and a long one is not worth reading.
-            if self._continue or body.length > MAX_DRAINED:
+            if self._continue or (body.size is not None and body.size > MAX_DRAINED):
                 self.persistent = 0
             self._continue = False
         return bool(self.persistent)
@@ -290,6 +290,8 @@ class MirrorChannel(http.HTTPChannel):
     def pauseProducing(self) -> None:
         """The transport's buffer is full."""
         self._blocked = True
+        if self.requests:
+            self.sending(True)
         if self._requestProducer is not None:
             self._requestProducer.pauseProducing()
         self._set_reading()
@@ -297,6 +299,8 @@ class MirrorChannel(http.HTTPChannel):
     def resumeProducing(self) -> None:
         """The transport's buffer is empty again."""
         self._blocked = False
+        if self.requests:
+            self.sending(False)
         room, self._room = self._room, None
         if room is not None:
             room.callback(None)
@@ -325,14 +329,11 @@ class MirrorChannel(http.HTTPChannel):
     def expire(self) -> None:
         """The deadline has passed."""
         now = self.site.seconds()
-        if self.requests:
-            taken = self._meter.taken if self._meter is not None else 0
-            if taken != self._taken:  # slow, but alive
-                self._taken = taken
-                self.deadline = now + self.site.limits.silence
-                return
-            self.transport.abortConnection()
-        elif self._closing:
+        taken = self._meter.taken if self._meter is not None else 0
+        if (self.requests or self._blocked) and taken != self._taken:  # slow, but alive
+            self._taken = taken
+            self.deadline = now + self.site.limits.silence
+        elif self.requests or self._blocked or self._closing:
             self.transport.abortConnection()
         elif self._partial:
             self._refuse(408, "the request took too long")

@@ -1,75 +1,38 @@
-"""The mirror itself: request -> rule -> (cache | download) -> answer."""
+"""The mirror itself: request -> rule -> (ecosystem) -> cache, download or passing on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from attrs import evolve
 
-from aimirror.core import caching
-from aimirror.core.answering import Kind, as_whole, meaning
-from aimirror.core.caching import Forward, Handling
-from aimirror.core.entries import Entry
-from aimirror.core.fetching import Outgoing, Reason
-from aimirror.core.forwarding import asked_for_storing, passed_on, scope_of
-from aimirror.core.freshness import must_validate
+from aimirror.core.fetching import Outgoing
+from aimirror.core.forwarding import asked_for_storing, scope_of
 from aimirror.core.headers import Headers
 from aimirror.core.ranges import format_range
-from aimirror.core.rewriting import Rewriter
 from aimirror.core.rules import KeySource, Refused, Route, Rule, Strategy, mounts, route
 from aimirror.core.urls import canonical
-from aimirror.downloads.tools import Passing, Storing, Tools, Validated, Wanted
-from aimirror.interfaces import BodyFailed, IBody, IUpstreamResponse, UpstreamError
+from aimirror.interfaces import BodyFailed, UpstreamError
 from aimirror.web.answers import Answer
+from aimirror.web.asked import GENERAL, Asked, Ecosystem, Untaken
+from aimirror.web.cached import Cached
 from aimirror.web.errors import error_answer
-from aimirror.web.relay import relay
+from aimirror.web.passing import Passer, failure
 from aimirror.web.transforms import Transforms
 
 if TYPE_CHECKING:
     from aimirror.downloads.registry import Downloads
+    from aimirror.downloads.tools import Tools
     from aimirror.web.memo import Memo
     from aimirror.web.request import MirrorRequest
 
-#: Seconds for which a credential that the upstream has accepted for a file is believed.
-GRANTED_FOR = 60.0
-#: Bytes of a stored body that is sent from memory.
-IN_MEMORY = 64 << 10
-#: Seconds for which an exact repeat of a request is answered without a look at the store.
-MEMO_SECONDS = 30.0
-
-#: What the client is told when the upstream could not be asked.
-_STATUS = {Reason.SILENT: 504, Reason.DISK_FULL: 507, Reason.CANCELLED: 503}
-
-
-@frozen(kw_only=True)
-class Asked:
-    """One GET or HEAD for a rule's path, as the mirror sees it."""
-
-    request: MirrorRequest
-    route: Route
-    #: What would go upstream; also what selects among stored variants.
-    headers: Headers
-    scope: str
-    now: float
-
-    @property
-    def rule(self) -> Rule:
-        """The rule that took it."""
-        return self.route.rule
-
-    @property
-    def head_only(self) -> bool:
-        """Whether it is a HEAD."""
-        return self.request.head.method == "HEAD"
-
 
 class Mirror:
-    """Answers requests by rules; ``mirror_url`` says by which base URL a client came here."""
+    """Answers requests by rules; ``ecosystems`` maps the names that rules use.
 
-    log = Logger()
+    ``mirror_url`` says by which base URL a client came here.
+    """
 
     def __init__(
         self,
@@ -78,356 +41,90 @@ class Mirror:
         downloads: Downloads,
         memo: Memo,
         mirror_url: Callable[[MirrorRequest], str],
+        ecosystems: Mapping[str, Ecosystem] | None = None,
     ) -> None:
-        self._rules = rules
-        self._tools = tools
-        self._downloads = downloads
-        self._memo = memo
-        self._mirror_url = mirror_url
-        self._transforms = Transforms(mounts(rules), tools.to_thread)
+        self.rules = rules
+        self.tools = tools
+        self.downloads = downloads
+        self.mirror_url = mirror_url
+        self._ecosystems = dict(ecosystems or {})
+        transforms = Transforms(mounts(rules), tools.to_thread)
+        self._passer = Passer(tools, transforms, memo, mirror_url)
+        self._cached = Cached(tools, downloads, transforms, self._passer, mirror_url)
 
     async def handle(self, request: MirrorRequest) -> Answer | None:
         """Answer one request; None when the answer was streamed already."""
-        found = route(self._rules, request.raw_path, request.raw_query or "")
+        found = route(self.rules, request.raw_path, request.raw_query or "")
         if found is None:
             return error_answer(404, "no rule", "no rule of this mirror takes that path")
         if isinstance(found, Refused):
             return error_answer(400, "bad path", found.reason)
-        if request.head.method not in ("GET", "HEAD"):
-            return await self._forward(request, found)
+        return await self.handle_routed(request, found)
+
+    async def handle_routed(self, request: MirrorRequest, found: Route) -> Answer | None:
+        """Answer a request whose route is known already."""
         try:
-            if found.rule.cache_key_source is KeySource.FINAL:
-                found = await self._final(request, found)
-            return await self._answer(self._asked(request, found))
+            taken = await self._ecosystem(found.rule).take(request, found, self)
+            if not isinstance(taken, Untaken):
+                return taken
+            if request.head.method not in ("GET", "HEAD"):
+                return await self.forward(request, found)
+            return await self.answer(request, found)
         except UpstreamError as error:
             return failure(error)
         except BodyFailed as failed:
             return error_answer(502, "the upstream failed", str(failed))
 
-    # -- from the cache --------------------------------------------------------------------
+    async def answer(
+        self,
+        request: MirrorRequest,
+        found: Route,
+        *,
+        headers: Headers | None = None,
+        scope: str | None = None,
+    ) -> Answer | None:
+        """Answer GET or HEAD by the cache; None when it was streamed.
 
-    def _asked(self, request: MirrorRequest, found: Route) -> Asked:
-        proxied = found.rule.strategy is Strategy.PROXY
-        return Asked(
+        ``headers`` go upstream instead of the client's own; ``scope`` names the credential in
+        them.  Raises UpstreamError and BodyFailed before anything was sent.
+        """
+        if found.rule.cache_key_source is KeySource.FINAL:
+            found = await self._final(request, found)
+        compressed = found.rule.strategy is Strategy.PROXY
+        if headers is None:
+            headers = asked_for_storing(request.headers, compressed=compressed)
+        asked = Asked(
             request=request,
             route=found,
-            headers=asked_for_storing(request.headers, compressed=proxied),
-            scope=scope_of(request.headers),
-            now=self._tools.clock.seconds(),
+            headers=headers,
+            scope=scope_of(request.headers) if scope is None else scope,
+            now=self.tools.clock.seconds(),
+            ecosystem=self._ecosystem(found.rule),
         )
+        answer = await self._cached.answer(asked)
+        return None if answer is None else asked.ecosystem.finish(asked, answer)
 
-    async def _answer(self, asked: Asked) -> Answer | None:
-        entries = tuple(self._granted(asked, e) for e in self._stored(asked.route.key))
-        decision = caching.decide(
-            asked.request.head.method,
-            asked.headers,
-            entries,
-            asked.rule.cache,
-            asked.now,
-            obey_client=asked.rule.strategy is Strategy.PROXY,
-            scope=asked.scope,
-        )
-        match decision:
-            case caching.Fresh(entry):
-                answer = await self._hit(asked, entry, "HIT", Handling(ttl=self._ttl(asked, entry)))
-                return answer or await self._fetch(asked, Forward.URI_MISS)
-            case caching.StaleWhileRevalidate(entry, conditional):
-                self._revalidate(asked, entry, conditional)
-                handling = Handling(ttl=self._ttl(asked, entry))
-                answer = await self._hit(asked, entry, "STALE", handling)
-                return answer or await self._fetch(asked, Forward.URI_MISS)
-            case caching.Validate(entry, conditional, forward):
-                return await self._fetch(asked, forward, entry, conditional)
-            case caching.Miss(forward):
-                return await self._miss(asked, forward, entries)
-            case _:
-                return error_answer(504, "not stored", "only a stored answer was asked for")
-
-    def _stored(self, key: str) -> tuple[Entry, ...]:
-        try:
-            return self._tools.store.entries(key)
-        except OSError as error:
-            self.log.error("the cache can't be read: {error}", error=str(error))
-            return ()
-
-    def _granted(self, asked: Asked, entry: Entry) -> Entry:
-        """A private entry must be asked for again when its owner's grant has aged."""
-        if entry.scope and asked.now - entry.received_at > GRANTED_FOR:
-            return evolve(entry, immutable=False, invalidated=True)
-        return entry
-
-    def _ttl(self, asked: Asked, entry: Entry) -> float | None:
-        left = caching.remaining(entry, asked.rule.cache, asked.now)
-        return None if entry.immutable or left > 1e9 else left
-
-    async def _hit(
-        self, asked: Asked, entry: Entry, outcome: str, handling: Handling
+    async def forward(
+        self, request: MirrorRequest, found: Route, headers: Headers | None = None
     ) -> Answer | None:
-        """The answer from a stored entry; None when its body turns out to be damaged."""
-        try:
-            stored = self._tools.store.body(entry)
-            if stored is None and entry.blob:
-                return None
-            small = stored is not None and stored.size <= IN_MEMORY
-            body = stored.data() if stored is not None and small else stored or b""
-            self._tools.store.touch(entry)
-        except (BodyFailed, OSError):
-            return None
-        answer = self._entry_answer(asked, entry, body, outcome, handling)
-        return await self._changed(asked, answer, entry.blob, entry)
+        """Pass a request on as it is, both bodies streamed; None when it was answered."""
+        return await self._passer.forward(request, found, headers)
 
-    def _entry_answer(
-        self,
-        asked: Asked,
-        entry: Entry,
-        body: IBody | bytes | None,
-        outcome: str,
-        handling: Handling,
-    ) -> Answer:
-        told = caching.cache_status(handling)
-        before = entry.headers.joined("cache-status")
-        headers = caching.serve(entry, asked.now).without("cache-status")
-        headers = Headers(
-            [
-                *headers,
-                ("X-Cache", outcome),
-                ("Cache-Status", f"{before}, {told}" if before else told),
-            ]
-        )
-        return Answer(status=entry.status, headers=headers, body=body)
-
-    async def _changed(
-        self, asked: Asked, answer: Answer, blob: str, entry: Entry
-    ) -> Answer | None:
-        """The answer as this client should get it: links led here, text compressed."""
-        mirror = self._mirror_url(asked.request)
-        change = self._transforms.change(asked.rule, answer, asked.request.headers, mirror)
-        if change is not None:
-            changed = await self._transforms.carry_out(asked.request, answer, change, blob)
-            if changed is None:
-                return None if asked.request.startedWriting else answer
-            answer = changed
-        if isinstance(answer.body, bytes) and blob:
-            answer = evolve(answer, memo_until=self._memo_until(asked, entry))
-        return answer
-
-    def _memo_until(self, asked: Asked, entry: Entry) -> float:
-        fields = asked.request.headers
-        wishes = any(n in fields for n in ("cache-control", "pragma", "range", "if-range"))
-        if entry.scope or wishes or must_validate(entry, asked.rule.cache):
-            return 0.0
-        left = caching.remaining(entry, asked.rule.cache, asked.now)
-        return asked.now + min(MEMO_SECONDS, max(0.0, left))
-
-    # -- from the upstream -----------------------------------------------------------------
-
-    async def _miss(
-        self, asked: Asked, forward: Forward, entries: tuple[Entry, ...]
-    ) -> Answer | None:
-        if asked.head_only:
-            return await self._head(asked)
-        for entry in entries:
-            # Somebody else's private copy: the upstream says whether this client may have it.
-            if entry.scope not in ("", asked.scope) and caching.matches(entry, asked.headers):
-                conditional = caching.conditional(entry)
-                if len(conditional):
-                    return await self._fetch(asked, forward, entry, conditional)
-        return await self._fetch(asked, forward)
-
-    async def _fetch(
-        self,
-        asked: Asked,
-        forward: Forward,
-        stale: Entry | None = None,
-        conditional: Headers | None = None,
-    ) -> Answer | None:
-        """Ask the upstream, or join who asks already; ``stale`` may stand in for a failure."""
-        if asked.head_only and stale is None:
-            return await self._head(asked)
-        joined = self._downloads.under_way(asked.route.key, asked.scope)
-        mine = stale is not None and stale.scope in ("", asked.scope)
-        try:
-            outcome = await self._downloads.fetch(self._wanted(asked, stale, conditional))
-        except UpstreamError as error:
-            if stale is not None and mine and self._may_be_stale(asked, stale, None):
-                answer = await self._stale(asked, stale, forward, None, str(error))
-                if answer is not None or asked.request.startedWriting:
-                    return answer
-            raise
-        if isinstance(outcome, Passing):
-            response = outcome.response
-            bad = response.status >= 500 or response.status == 429
-            usable = stale is not None and mine and bad
-            if stale and usable and self._may_be_stale(asked, stale, response.status):
-                response.abort()
-                return await self._stale(asked, stale, forward, response.status, "")
-            return await self._pass(asked.request, asked.route, response, forward)
-        return await self._told(asked, outcome, forward, joined)
-
-    async def _told(
-        self, asked: Asked, outcome: Validated | Storing, forward: Forward, joined: bool
-    ) -> Answer | None:
-        entry = outcome.entry
-        asked = evolve(asked, now=self._tools.clock.seconds())
-        if isinstance(outcome, Validated):
-            handling = Handling(
-                forward=forward, forward_status=304, collapsed=joined, ttl=self._ttl(asked, entry)
-            )
-            answer = await self._hit(asked, entry, "REVALIDATED", handling)
-            if answer is None and not asked.request.startedWriting:
-                self._tools.store.drop(entry)
-                return await self._fetch(asked, Forward.URI_MISS)
-            return answer
-        handling = Handling(forward=forward, stored=True, collapsed=joined)
-        word = "JOIN" if joined else "MISS"
-        answer = self._entry_answer(asked, entry, outcome.body, word, handling)
-        return await self._changed(asked, answer, "", entry)
-
-    def _wanted(self, asked: Asked, stale: Entry | None, conditional: Headers | None) -> Wanted:
-        return Wanted(
-            route=asked.route,
-            headers=asked.headers,
-            scope=asked.scope,
-            previous=stale,
-            conditional=conditional or Headers(),
-        )
-
-    def _may_be_stale(self, asked: Asked, entry: Entry, status: int | None) -> bool:
-        if entry.scope:
-            return False
-        return caching.on_error(
-            entry, status, asked.rule.cache, self._tools.clock.seconds(), asked.headers
-        )
-
-    async def _stale(
-        self, asked: Asked, entry: Entry, forward: Forward, status: int | None, detail: str
-    ) -> Answer | None:
-        asked = evolve(asked, now=self._tools.clock.seconds())
-        handling = Handling(
-            forward=forward,
-            forward_status=status,
-            ttl=self._ttl(asked, entry),
-            detail=detail or "stale",
-        )
-        return await self._hit(asked, entry, "STALE", handling)
-
-    def _revalidate(self, asked: Asked, entry: Entry, conditional: Headers) -> None:
-        """In the background; the client has its answer already."""
-        fetching: Deferred[object] = Deferred.fromCoroutine(
-            self._refresh(asked, entry, conditional)
-        )
-        fetching.addErrback(lambda f: self.log.failure("background revalidation failed", f))
-
-    async def _refresh(self, asked: Asked, entry: Entry, conditional: Headers) -> None:
-        try:
-            outcome = await self._downloads.fetch(self._wanted(asked, entry, conditional))
-        except UpstreamError as error:
-            self.log.info("{key} stays stale: {error}", key=entry.key, error=str(error))
-            return
-        if isinstance(outcome, Passing):
-            outcome.response.abort()
-
-    async def _head(self, asked: Asked) -> Answer | None:
-        """HEAD of what is not stored: what GET would say, without its body."""
-        running = self._downloads.running(asked.route.key, asked.scope)
-        if running is not None and caching.matches(running.entry, asked.headers):
-            handling = Handling(forward=Forward.URI_MISS, collapsed=True)
-            return self._entry_answer(asked, running.entry, running.body, "JOIN", handling)
-        response = await self._ask_head(asked)
-        found = meaning(response.status, response.headers, (0, 1), False)
-        headers, status = response.headers, response.status
-        if found.kind is Kind.RANGED:
-            headers, status = as_whole(headers, found.total), 200
-        elif status == 416 and headers.get("content-range") == "bytes */0":
-            headers, status = headers.without("content-range").with_("Content-Length", "0"), 200
-        response.abort()
-        for name in asked.rule.head_meta_headers:
-            kept = next((h.headers.get(name) for h in response.hops if name in h.headers), None)
-            if kept is not None:
-                headers = headers.with_(name, kept)
-        told = caching.cache_status(Handling(forward=Forward.URI_MISS))
-        added = [("X-Cache", "MISS"), ("Cache-Status", told)]
-        answer = Answer(status=status, headers=Headers([*headers, *added]))
-        mirror = self._mirror_url(asked.request)
-        change = self._transforms.change(asked.rule, answer, asked.request.headers, mirror)
-        if change is not None and change.mark:
-            text = change.headers(answer.headers, compressible=True)
-            return evolve(answer, headers=text.without("content-encoding"))
-        return answer
-
-    async def _ask_head(self, asked: Asked) -> IUpstreamResponse:
-        """By GET of one byte where ranges are usual: addresses signed for GET refuse HEAD."""
-        headers = asked.headers.with_("Accept-Encoding", "identity")
-        method = "HEAD"
-        if asked.rule.strategy is Strategy.PARALLEL:
-            method, headers = "GET", headers.with_("Range", format_range(0, 1))
-        return await self._request(asked.route, method, headers)
-
-    def _request(self, found: Route, method: str, headers: Headers) -> Deferred[IUpstreamResponse]:
-        outgoing = Outgoing(
-            method, found.urls[0], headers, self._tools.egress(found.rule), self._tools.timeouts
-        )
-        return self._tools.upstream.request(outgoing, None, self._tools.redirects)
+    def _ecosystem(self, rule: Rule) -> Ecosystem:
+        return self._ecosystems.get(rule.ecosystem, GENERAL)
 
     async def _final(self, request: MirrorRequest, found: Route) -> Route:
         """The route under the URL that redirects lead to, for rules that key on it."""
         headers = asked_for_storing(request.headers, compressed=False)
-        response = await self._request(found, "GET", headers.with_("Range", format_range(0, 1)))
+        outgoing = Outgoing(
+            "GET",
+            found.urls[0],
+            headers.with_("Range", format_range(0, 1)),
+            self.tools.egress(found.rule),
+            self.tools.timeouts,
+        )
+        response = await self.tools.upstream.request(outgoing, None, self.tools.redirects)
         response.abort()
         if response.status not in (200, 206) or not response.hops:
             return found
         return evolve(found, key=canonical(response.url))
-
-    # -- passed on -------------------------------------------------------------------------
-
-    async def _forward(self, request: MirrorRequest, found: Route) -> Answer | None:
-        """Any other method: straight through, both bodies streamed."""
-        outgoing = Outgoing(
-            request.head.method,
-            found.urls[0],
-            passed_on(request.headers),
-            self._tools.egress(found.rule),
-            self._tools.timeouts,
-        )
-        try:
-            response = await self._tools.upstream.request(outgoing, request.body)
-        except UpstreamError as error:
-            return failure(error)
-        method = request.head.method
-        for url in caching.invalidated(method, response.status, found.urls[0], response.headers):
-            if self._tools.store.invalidate(canonical(url)):
-                self._memo.invalidate()
-        return await self._pass(request, found, response, Forward.METHOD)
-
-    async def _pass(
-        self, request: MirrorRequest, found: Route, response: IUpstreamResponse, forward: Forward
-    ) -> Answer | None:
-        """An answer that belongs to this client alone, as it is but for its links."""
-        told = caching.cache_status(Handling(forward=forward))
-        headers = Headers([*response.headers, ("X-Cache", "PASS"), ("Cache-Status", told)])
-        if "location" in headers:
-            headers = self._located(request, headers)
-        plain = Answer(status=response.status, headers=headers)
-        mirror = self._mirror_url(request)
-        change = self._transforms.change(found.rule, plain, Headers(), mirror)
-        if change is None or not change.mark or request.head.method == "HEAD":
-            await relay(request, response, headers)
-            return None
-        rewriter = Rewriter(change.links, change.root_relative)
-        changed = change.headers(headers, compressible=False)
-        await relay(request, response, changed, rewriter.feed, rewriter.end)
-        return None
-
-    def _located(self, request: MirrorRequest, headers: Headers) -> Headers:
-        """Redirects that are the client's to follow lead back to the mirror."""
-        links = self._transforms.links_to(self._mirror_url(request))
-        values = (
-            Rewriter(links).rewrite(v.encode("latin-1")).decode("latin-1")
-            for v in headers.get_all("location")
-        )
-        return headers.with_("Location", *values)
-
-
-def failure(error: UpstreamError) -> Answer:
-    """What a client is told when the upstream could not be asked."""
-    return error_answer(_STATUS.get(error.reason, 502), error.reason.value, error.detail)

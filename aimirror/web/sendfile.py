@@ -64,7 +64,7 @@ class FileServer(tcp.Server):
         """
         if self._span is not None:
             raise RuntimeError("a span is being sent already")
-        if not self.connected:
+        if not self.connected or self._aborting:
             done(ClientGone())
             return
         self._span = _Span(fd, offset, count, done)
@@ -75,10 +75,10 @@ class FileServer(tcp.Server):
 
     def write_now(self, data: bytes) -> None:
         """Like ``write``, but try the socket at once: for a complete, small answer."""
-        if self._tempDataLen or self.dataBuffer or self._span or not self.connected or self.TLS:
+        if self._tempDataLen or self.dataBuffer or self._span or self._aborting or self.TLS:
             self.write(data)
             return
-        sent = self.writeSomeData(data)
+        sent = self.writeSomeData(data) if self.connected else 0
         if isinstance(sent, Exception):
             sent = 0  # the next turn meets the same error where it can be reported
         if sent < len(data):

@@ -22,6 +22,8 @@ class RequestBody:
     """
 
     def __init__(self, length: int | None, changed: Callable[[], None]) -> None:
+        #: Bytes, None for a chunked body.
+        self.size = length
         #: Bytes, or UNKNOWN_LENGTH for a chunked body (what twisted.web.client asks for).
         self.length: int = UNKNOWN_LENGTH if length is None else length  # type: ignore[assignment]
         #: Whether all of it has arrived from the client.

@@ -1,0 +1,98 @@
+"""What is passed straight through: other methods, and answers that belong to one client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aimirror.core import caching
+from aimirror.core.caching import Forward, Handling
+from aimirror.core.fetching import Outgoing, Reason
+from aimirror.core.forwarding import passed_on
+from aimirror.core.headers import Headers
+from aimirror.core.rewriting import Rewriter
+from aimirror.core.rules import Route
+from aimirror.core.urls import canonical
+from aimirror.downloads.tools import Tools
+from aimirror.interfaces import IUpstreamResponse, UpstreamError
+from aimirror.web.answers import Answer
+from aimirror.web.errors import error_answer
+from aimirror.web.relay import relay
+from aimirror.web.transforms import Transforms
+
+if TYPE_CHECKING:
+    from aimirror.web.memo import Memo
+    from aimirror.web.request import MirrorRequest
+
+#: What the client is told when the upstream could not be asked; 502 for all else.
+_STATUS = {Reason.SILENT: 504, Reason.DISK_FULL: 507, Reason.CANCELLED: 503}
+
+
+def failure(error: UpstreamError) -> Answer:
+    """What a client is told when the upstream could not be asked."""
+    return error_answer(_STATUS.get(error.reason, 502), error.reason.value, error.detail)
+
+
+class Passer:
+    """Hands requests and answers on as they are, but for links that lead back to the mirror."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        transforms: Transforms,
+        memo: Memo,
+        mirror_url: Callable[[MirrorRequest], str],
+    ) -> None:
+        self._tools = tools
+        self._transforms = transforms
+        self._memo = memo
+        self._mirror_url = mirror_url
+
+    async def forward(
+        self, request: MirrorRequest, found: Route, headers: Headers | None = None
+    ) -> Answer | None:
+        """Any other method: straight through, both bodies streamed."""
+        outgoing = Outgoing(
+            request.head.method,
+            found.urls[0],
+            passed_on(request.headers) if headers is None else headers,
+            self._tools.egress(found.rule),
+            self._tools.timeouts,
+        )
+        try:
+            response = await self._tools.upstream.request(outgoing, request.body)
+        except UpstreamError as error:
+            return failure(error)
+        method = request.head.method
+        for url in caching.invalidated(method, response.status, found.urls[0], response.headers):
+            if self._tools.store.invalidate(canonical(url)):
+                self._memo.invalidate()
+        return await self.pass_on(request, found, response, Forward.METHOD)
+
+    async def pass_on(
+        self, request: MirrorRequest, found: Route, response: IUpstreamResponse, forward: Forward
+    ) -> Answer | None:
+        """An answer that belongs to this client alone, as it is but for its links."""
+        told = caching.cache_status(Handling(forward=forward))
+        headers = Headers([*response.headers, ("X-Cache", "PASS"), ("Cache-Status", told)])
+        if "location" in headers:
+            headers = self._located(request, headers)
+        plain = Answer(status=response.status, headers=headers)
+        mirror = self._mirror_url(request)
+        change = self._transforms.change(found.rule, plain, Headers(), mirror)
+        if change is None or not change.mark or request.head.method == "HEAD":
+            await relay(request, response, headers)
+            return None
+        rewriter = Rewriter(change.links, change.root_relative)
+        changed = change.headers(headers, compressible=False)
+        await relay(request, response, changed, rewriter.feed, rewriter.end)
+        return None
+
+    def _located(self, request: MirrorRequest, headers: Headers) -> Headers:
+        """Redirects that are the client's to follow lead back to the mirror."""
+        links = self._transforms.links_to(self._mirror_url(request))
+        values = (
+            Rewriter(links).rewrite(v.encode("latin-1")).decode("latin-1")
+            for v in headers.get_all("location")
+        )
+        return headers.with_("Location", *values)

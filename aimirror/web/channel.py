@@ -62,6 +62,8 @@ class MirrorChannel(http.HTTPChannel):
         self._serving = False
         self._closing = False
         self._partial = False
+        #: The framing of a body broke: what follows means nothing.
+        self._torn = False
         self._continue = False
         self._room: Deferred[None] | None = None
         self._meter: FileServer | None = None
@@ -90,7 +92,7 @@ class MirrorChannel(http.HTTPChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes from the client."""
-        if self._closing:
+        if self._closing or self._torn:
             return
         if self._transferDecoder is not None:
             self._receive_body(data)
@@ -208,9 +210,10 @@ class MirrorChannel(http.HTTPChannel):
             self._decode(data)
         except BadRequest as bad:
             self.persistent = 0
-            self._transferDecoder = None
+            self._torn = True
+            self._body = self._transferDecoder = None
             body.end(Failure(bad))
-        if not self.requests:
+        if not self.requests and not self._closing:
             self._drained += len(data)
             if self._drained > MAX_DRAINED or not self.persistent:
                 self._hang_up()
@@ -375,7 +378,7 @@ class MirrorChannel(http.HTTPChannel):
         self._linger()
 
     def _hang_up(self) -> None:
-        if self._body is not None or self._input:
+        if self._body is not None or self._input or self._torn:
             self._linger()
         else:
             self._closing = True
@@ -386,7 +389,10 @@ class MirrorChannel(http.HTTPChannel):
         """Send what is buffered and a FIN, and read on for a while what the client still sends."""
         self._closing = True
         self._input.clear()
-        self._body = self._transferDecoder = None
+        body, self._body = self._body, None
+        self._transferDecoder = None
+        if body is not None:
+            body.discard()
         self.deadline = self.site.seconds() + LINGER
         if self.isSecure() or not IHalfCloseableDescriptor.providedBy(self.transport):
             self.loseConnection()

@@ -13,6 +13,10 @@ from zope.interface import implementer
 from aimirror.web.sendfile import ClientGone
 
 
+class BodyUnwanted(Exception):
+    """The rest of a request's body means nothing any more."""
+
+
 @implementer(IBodyProducer)
 class RequestBody:
     """Gives the body of one request to one consumer (RFC 9110 section 6.4).
@@ -46,7 +50,8 @@ class RequestBody:
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         """Write the body to ``consumer``.
 
-        Fires when all was written; fails with ClientGone when the client leaves before.
+        Fires when all was written; fails with ClientGone when the client leaves before, with
+        BodyUnwanted when the request is answered before, with BadRequest for a malformed chunk.
         Cancelling is like ``stopProducing``.
         """
         if self.started:
@@ -77,11 +82,14 @@ class RequestBody:
         self.discard()
 
     def discard(self) -> None:
-        """Let the rest arrive and throw it away."""
+        """Let the rest arrive and throw it away; who still reads it gets BodyUnwanted."""
         self._unwanted = True
         self._paused = False
         self._waiting.clear()
+        done, self._done, self._consumer = self._done, None, None
         self._changed()
+        if done is not None:
+            done.errback(BodyUnwanted("the answer was complete before its request was"))
 
     def feed(self, data: bytes) -> None:
         """Bytes from the client."""

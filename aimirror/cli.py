@@ -90,8 +90,7 @@ def _serve(given: argparse.Namespace) -> int:
     extra = {} if quiet else {"access": access}
 
     def ready(url: str) -> None:
-        print(f"aimirror listens on {url}", flush=True)
-        print(f"aimirror caches in {config.cache.dir}", flush=True)
+        print(_welcome(url, config), flush=True)
 
     def make(failed: Callable[[str], None]) -> MirrorService:
         return MirrorService(config, reactor, failed=failed, ready=ready, **extra)
@@ -99,6 +98,18 @@ def _serve(given: argparse.Namespace) -> int:
     status = _run(make)
     access.flush()
     return status
+
+
+def _welcome(url: str, config: Config) -> str:
+    """Where it listens, where it caches, and what clients are told first."""
+    here = url.replace("//0.0.0.0:", "//localhost:").replace("//[::]:", "//localhost:").rstrip("/")
+    host = here.partition("://")[2]
+    return f"""\
+aimirror listens on {url}
+aimirror caches in {config.cache.dir}
+  pip:          pip install --index-url {here}/simple --trusted-host {host} numpy
+  docker:       "registry-mirrors": ["{here}"] in /etc/docker/daemon.json
+  Hugging Face: export HF_ENDPOINT={here}"""
 
 
 def _run(make: Callable[[Callable[[str], None]], Any]) -> int:
@@ -154,6 +165,8 @@ def _begin_logging(config: Config) -> IO[str]:
     else:
         stream = config.logging.file.open("a", encoding="utf-8")
     predicate = LogLevelFilterPredicate(_LEVELS[config.logging.level])
+    # Twisted announces each connection of the workers' wire.
+    predicate.setLogLevelForNamespace("twisted.protocols.amp", LogLevel.warn)
     observer = FilteringLogObserver(textFileLogObserver(stream), [predicate])
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     return stream

@@ -125,6 +125,7 @@ class MirrorService(Service):
         self.pool.start()
         site = self._site = self._build_site()
         server = self._config.server
+        site.noisy = False
         port = FilePort(server.port, site, interface=server.host, reactor=self._reactor)
         port.startListening()
         self.port = port.getHost().port  # type: ignore[no-untyped-call]

@@ -116,7 +116,7 @@ class Store:
         self._lock = lock
         self._parts.adopt(found.left, found.kept)
         self._assemble()
-        if found.rebuilt or found.dropped:
+        if (found.rebuilt and self._index.entries) or found.dropped:
             self.log.info(
                 "cache {root}: rebuilt={found.rebuilt}, {found.dropped} blobs removed,"
                 " {entries} entries",

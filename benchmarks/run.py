@@ -38,6 +38,8 @@ MB/s with a {throttled.ROUND_TRIP * 1e3:.0f} ms round trip; ideal is \
 {throttled.CONNECTIONS} connections at full rate and two round trips, {throttled.IDEAL:.2f} s. \
 crawling: every seventh connection has 10 kB/s; dead: it falls silent after 16 kB.
 - aimirror's throttled rows are medians of {throttled.RUNS} runs, each of a file never seen before.
+- The rows of 512 MB are medians of {unlimited.COLD_RUNS} (cold) and {unlimited.HIT_RUNS} (hit) \
+runs, in turns with nginx.
 - CPU is user and system time of all processes of the server, per GB sent to clients.
 - memory is the peak of the private memory of all its processes above what it was before.
 """

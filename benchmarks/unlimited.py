@@ -2,34 +2,64 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import statistics
 import subprocess
 from collections.abc import Iterator
 
+from attrs import define, field
+
 from aimirror.testing.processes import Program
-from benchmarks.lab import GB, KB, MB, Lab, Missing, Usage
+from benchmarks.lab import GB, KB, MB, Drained, Lab, Missing, Usage
 from benchmarks.results import Result, find
 
 SIZE = 512_000_000
 PAGE = 20_000
 SMALL_FILE = 200_000
+COLD_RUNS = 3
+HIT_RUNS = 5
+HIT_BAR = "bars: 0.9 of nginx's MB/s, 1.3 of its CPU"
 #: Seconds and connections of a wrk run.
 WRK_SECONDS = 4
 WRK_CONNECTIONS = 32
 
 
-def _flow(case: str, who: str, seconds: float, sent: int, used: Usage, **more: float) -> Result:
-    first, note = more.get("first"), more.get("note", "")
-    return Result(
-        case=case,
-        who=who,
-        seconds=seconds,
-        first=None if first is None else first * KB,
-        speed=sent / MB / seconds,
-        cpu=used.cpu / (sent / GB),
-        memory=used.private / MB,
-        note=str(note),
-    )
+@define
+class Flow:
+    """The runs of one server in one case; medians, as single runs vary by a third."""
+
+    case: str
+    who: str
+    note: str = ""
+    speeds: list[float] = field(factory=list)
+    firsts: list[float] = field(factory=list)
+    costs: list[float] = field(factory=list)
+    memory: int = 0
+    failed: int = 0
+
+    def add(self, seen: Drained, used: Usage, size: int) -> None:
+        """One run, of which the clients should have got ``size`` bytes."""
+        self.speeds.append(seen.bytes / seen.slowest)
+        self.firsts.append(seen.first)
+        self.costs.append(used.cpu / (size / GB))
+        self.memory = max(self.memory, used.private)
+        self.failed += seen.failures > 0 or seen.bytes != size
+
+    def result(self, size: int) -> Result:
+        """The line of the table for answers of ``size`` bytes in all."""
+        speed = statistics.median(self.speeds)
+        failed = f"{self.failed} of {len(self.speeds)} FAILED " if self.failed else ""
+        return Result(
+            case=self.case,
+            who=self.who,
+            seconds=size / speed,
+            first=statistics.median(self.firsts) * KB,
+            speed=speed / MB,
+            cpu=statistics.median(self.costs),
+            memory=self.memory / MB,
+            note=failed + self.note,
+        )
 
 
 def _curl(lab: Lab, case: str, url: str) -> Result:
@@ -59,22 +89,24 @@ def _cold(lab: Lab, case: str, tls: bool, bar: str) -> Iterator[Result]:
     path = lab.file(SIZE)
     upstream = f"http{'s' if tls else ''}://127.0.0.1:{lab.origin(tls)}"
     yield _curl(lab, case, upstream + path)
+    service = lab.aimirror(upstream)
+    servers = [(Flow(case, "aimirror cold", bar), service.program, service.port)]
     try:
         program, port = lab.proxy_cache(upstream)
     except Missing:
         yield Result(case=case, who="nginx proxy_cache", note="not installed")
     else:
-        with lab.usage(program) as used:
-            seen = lab.drain(port, path)
-        yield _flow(case, "nginx proxy_cache", seen.slowest, seen.bytes, used, first=seen.first)
-    service = lab.aimirror(upstream)
-    lab.drain(service.port, lab.file(PAGE))
-    with lab.usage(service.program) as used:
-        seen = lab.drain(service.port, path)
-        lab.settle(service)
-    note = bar + (", FAILED" if seen.failures or seen.bytes != SIZE else "")
-    note += f", PSS +{used.pss / MB:.0f} MB"
-    yield _flow(case, "aimirror cold", seen.slowest, seen.bytes, used, first=seen.first, note=note)  # type: ignore[arg-type]
+        servers.insert(0, (Flow(case, "nginx proxy_cache"), program, port))
+    for _, _, port in servers:
+        lab.drain(port, lab.file(PAGE))
+    for run in range(COLD_RUNS):
+        for flow, program, port in servers:
+            with lab.usage(program) as used:
+                seen = lab.drain(port, f"{path}?run={run}")
+                lab.settle(service)
+            flow.add(seen, used, SIZE)
+    for flow, _, _ in servers:
+        yield flow.result(SIZE)
 
 
 def plain(lab: Lab) -> Iterator[Result]:
@@ -87,31 +119,32 @@ def tls(lab: Lab) -> Iterator[Result]:
     yield from _cold(lab, "cold 512 MB, TLS", True, "bars: as nginx, 2.0 s/GB, +64 MB")
 
 
-def _served(lab: Lab, *paths: str) -> Iterator[tuple[str, Program, int]]:
-    """nginx with the files, and aimirror with these stored."""
-    try:
-        program, port = lab.static()
-    except Missing:
-        pass
-    else:
-        yield "nginx static", program, port
+def _served(lab: Lab, *paths: str) -> list[tuple[str, Program, int]]:
+    """nginx with the files where it is installed, and aimirror with these stored."""
+    servers = []
+    with contextlib.suppress(Missing):
+        servers.append(("nginx static", *lab.static()))
     service = lab.aimirror(f"http://127.0.0.1:{lab.origin()}")
     for path in paths:
         lab.drain(service.port, path)
         lab.settle(service)
-    yield "aimirror hit", service.program, service.port
+    return [*servers, ("aimirror hit", service.program, service.port)]
 
 
 def hit(lab: Lab) -> Iterator[Result]:
     """512 MB from the cache to one and to eight clients."""
     path = lab.file(SIZE)
-    for who, program, port in _served(lab, path):
-        for clients in (1, 8):
-            case = f"hit 512 MB, {clients} client{'s' if clients > 1 else ''}"
-            with lab.usage(program) as used:
-                seen = lab.drain(port, path, clients=clients)
-            note = "bars: 0.9 of nginx's MB/s, 1.3 of its CPU" if "aim" in who else ""
-            yield _flow(case, who, seen.slowest, seen.bytes, used, note=note)  # type: ignore[arg-type]
+    servers = _served(lab, path)
+    for clients in (1, 8):
+        case = f"hit 512 MB, {clients} client{'s' if clients > 1 else ''}"
+        flows = [Flow(case, who, HIT_BAR if "aim" in who else "") for who, _, _ in servers]
+        for _ in range(HIT_RUNS):
+            for flow, (_, program, port) in zip(flows, servers, strict=True):
+                with lab.usage(program) as used:
+                    seen = lab.drain(port, path, clients=clients)
+                flow.add(seen, used, SIZE * clients)
+        for flow in flows:
+            yield flow.result(SIZE * clients)
 
 
 def small(lab: Lab) -> Iterator[Result]:

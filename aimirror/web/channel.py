@@ -21,7 +21,7 @@ from twisted.web import http
 
 from aimirror.web.access import Exchange
 from aimirror.web.errors import error_answer
-from aimirror.web.head import MAX_HEAD, BadRequest, Head, format_head, parse_head
+from aimirror.web.head import BadRequest, Head, HeadBuffer, format_head, parse_head
 from aimirror.web.request import MirrorRequest
 from aimirror.web.sendfile import ClientGone, FileServer
 from aimirror.web.upload import RequestBody
@@ -36,7 +36,6 @@ MAX_DRAINED = 256 * 1024
 #: Seconds in which a client may read the answer to a broken request before the socket is closed:
 #: closing at once would reset the connection and could take the answer with it.
 LINGER = 3.0
-_END = b"\r\n\r\n"
 
 
 class MirrorChannel(http.HTTPChannel):
@@ -52,8 +51,7 @@ class MirrorChannel(http.HTTPChannel):
         #: The transport, when it can send files.
         self.files: FileServer | None = None
         self.peer = ""
-        self._input = bytearray()
-        self._scanned = 0
+        self._input = HeadBuffer()
         self._served = 0
         self._drained = 0
         self._body: RequestBody | None = None
@@ -94,10 +92,10 @@ class MirrorChannel(http.HTTPChannel):
         """Bytes from the client."""
         if self._closing or self._torn:
             return
-        if self._transferDecoder is not None:
-            self._receive_body(data)
+        if self._body is not None:
+            self._receive_body(self._body, data)
         else:
-            self._input += data
+            self._input.feed(data)
         if self._input:
             self._serve()
         elif not self._reading:
@@ -124,7 +122,7 @@ class MirrorChannel(http.HTTPChannel):
         self._serving = True
         try:
             while self._input and not (
-                self.requests or self._transferDecoder or self._closing or self._blocked
+                self.requests or self._body or self._closing or self._blocked
             ):
                 if not self._next():
                     break
@@ -133,98 +131,64 @@ class MirrorChannel(http.HTTPChannel):
         self._set_reading()
 
     def _next(self) -> bool:
-        """Take one head from the input; False when it is not complete."""
-        data = self._input
-        while data.startswith(b"\r\n"):  # RFC 9112 section 2.2: some clients end a body so
-            del data[:2]
-        end = data.find(_END, max(0, self._scanned - len(_END)))
-        if end < 0 or end > MAX_HEAD:
-            return self._incomplete(data)
-        raw = bytes(data[: end + len(_END)])
-        del data[: len(raw)]
-        self._scanned = 0
-        self._partial = False
-        if not self._repeat(raw):
-            self._begin(raw)
+        """Answer or begin one request; False when its head is not complete."""
+        try:
+            raw = self._input.take()
+            if raw is None:
+                if self._input and not self._partial:
+                    self._partial = True
+                    self.deadline = self.site.seconds() + self.site.limits.head_time
+                return False
+            self._partial = False
+            if not self._repeat(raw):
+                self._begin(raw)
+        except BadRequest as bad:
+            self._refuse(bad.status, bad.detail)
         return True
-
-    def _incomplete(self, data: bytearray) -> bool:
-        if len(data) > MAX_HEAD:
-            self._refuse(431, f"request head longer than {MAX_HEAD} bytes")
-            return False
-        line_end = data.find(b"\n", self._scanned)
-        if line_end == 0 or (line_end > 0 and data[line_end - 1] != 0x0D):
-            self._refuse(400, "a line must end in CR LF")
-            return False
-        self._scanned = len(data)
-        if data and not self._partial:
-            self._partial = True
-            self.deadline = self.site.seconds() + self.site.limits.head_time
-        return False
 
     def _begin(self, raw: bytes) -> None:
         self._served += 1
-        try:
-            head = parse_head(raw[: -len(_END)])
-            self.persistent = head.persistent and self._served < self.site.limits.requests
-            request = MirrorRequest(self, head, raw)
-            if head.length != 0:
-                self._expect_body(head, request)
-        except BadRequest as bad:
-            self._refuse(bad.status, bad.detail)
-            return
+        head = parse_head(raw)
+        self.persistent = head.persistent and self._served < self.site.limits.requests
+        request = MirrorRequest(self, head, raw)
+        if head.length != 0:
+            self._expect_body(head, request)
         self.requests.append(request)
         self.deadline = inf
         request.process()
 
     def _expect_body(self, head: Head, request: MirrorRequest) -> None:
-        """Have the body decoded; what came with the head may hold all of it."""
+        """What came with the head may hold all of the body."""
         body = self._body = request.body = RequestBody(head.length, self._body_changed)
-        if head.length is None:
-            self._transferDecoder = http._ChunkedTransferDecoder(body.feed, self._body_ended)
-        else:
-            self._transferDecoder = http._IdentityTransferDecoder(
-                head.length, body.feed, self._body_ended
-            )
         self._drained = 0
         self._continue = head.expects_continue and not self._input
-        rest, self._input = bytes(self._input), bytearray()
-        if rest:
-            self._decode(rest)
+        rest = body.receive(self._input.take_rest()) if self._input else None
+        if rest is not None:
+            self._body_ended(body, rest)
 
-    def _decode(self, data: bytes) -> None:
-        """Raises BadRequest for a malformed chunk."""
-        decoder = self._transferDecoder
-        assert decoder is not None  # a body is being read
-        try:
-            decoder.dataReceived(data)
-        except http._MalformedChunkedDataError as problem:
-            raise BadRequest(400, f"malformed chunked body: {problem}") from None
-
-    def _receive_body(self, data: bytes) -> None:
-        body = self._body
-        assert body is not None  # it lives as long as its decoder
+    def _receive_body(self, body: RequestBody, data: bytes) -> None:
         self.deadline = self.site.seconds() + self.site.limits.body_silence
         self._continue = False
         try:
-            self._decode(data)
+            rest = body.receive(data)
         except BadRequest as bad:
+            rest = None
             self.persistent = 0
             self._torn = True
-            self._body = self._transferDecoder = None
+            self._body = None
             body.end(Failure(bad))
-        if not self.requests and not self._closing:
+        if rest is not None:
+            self._body_ended(body, rest)
+        elif not self.requests and not self._closing:
             self._drained += len(data)
             if self._drained > MAX_DRAINED or not self.persistent:
                 self._hang_up()
 
-    def _body_ended(self, rest: bytes) -> None:
-        body, self._body = self._body, None
-        self._transferDecoder = None
-        self._input += rest
+    def _body_ended(self, body: RequestBody, rest: bytes) -> None:
+        self._body = None
+        self._input.feed(rest)
         self.deadline = inf if self.requests else self._idle_deadline()
-        if body is not None:
-            body.end()
+        body.end()
 
     def _body_changed(self) -> None:
         """The wish to read the body may have changed."""
@@ -390,7 +354,6 @@ class MirrorChannel(http.HTTPChannel):
         self._closing = True
         self._input.clear()
         body, self._body = self._body, None
-        self._transferDecoder = None
         if body is not None:
             body.discard()
         self.deadline = self.site.seconds() + LINGER

@@ -21,6 +21,8 @@ MAX_REQUEST_LINE = 16 * 1024
 MAX_HEAD = 64 * 1024
 #: Field lines of a head, answered 431 beyond.
 MAX_FIELDS = 128
+#: What ends a head.
+END = b"\r\n\r\n"
 
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 #: method SP target SP version; the target holds visible ASCII only and no fragment.
@@ -76,11 +78,11 @@ def valid_authority(value: str) -> bool:
 
 
 def parse_head(raw: bytes) -> Head:
-    """Read a head, given without its final empty line.
+    """Read a head, with or without its final empty line.
 
     Raises BadRequest with the status of the answer: 400, 413, 414, 417, 431, 501 or 505.
     """
-    lines = raw.decode("latin-1").split("\r\n")
+    lines = raw.removesuffix(END).decode("latin-1").split("\r\n")
     if len(lines[0]) > MAX_REQUEST_LINE:
         raise BadRequest(414, f"request line longer than {MAX_REQUEST_LINE} bytes")
     if len(lines) - 1 > MAX_FIELDS:
@@ -172,6 +174,58 @@ def _expects_continue(headers: Headers, version: str) -> bool:
     if expected != ("100-continue",):
         raise BadRequest(417, "the only expectation understood is 100-continue")
     return True
+
+
+class HeadBuffer:
+    """Collects bytes of a connection and gives them out one head at a time."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._scanned = 0
+
+    def feed(self, data: bytes) -> None:
+        """Bytes from the client."""
+        self._bytes += data
+
+    def take(self) -> bytes | None:
+        """The next whole head with its final empty line, None while it is not complete.
+
+        Raises BadRequest when it never will be.
+        """
+        data = self._bytes
+        while data.startswith(b"\r\n"):  # RFC 9112 section 2.2: some clients end a body so
+            del data[:2]
+        end = data.find(END, max(0, self._scanned - len(END)))
+        if end < 0 or end > MAX_HEAD:
+            self._check_incomplete()
+            return None
+        raw = bytes(data[: end + len(END)])
+        del data[: len(raw)]
+        self._scanned = 0
+        return raw
+
+    def take_rest(self) -> bytes:
+        """All that is held: it belongs to the body of the request whose head was taken."""
+        rest = bytes(self._bytes)
+        self.clear()
+        return rest
+
+    def clear(self) -> None:
+        """Forget what is held."""
+        self._bytes.clear()
+        self._scanned = 0
+
+    def _check_incomplete(self) -> None:
+        data = self._bytes
+        if len(data) > MAX_HEAD:
+            raise BadRequest(431, f"request head longer than {MAX_HEAD} bytes")
+        line_end = data.find(b"\n", self._scanned)
+        if line_end == 0 or (line_end > 0 and data[line_end - 1] != 0x0D):
+            raise BadRequest(400, "a line must end in CR LF")
+        self._scanned = len(data)
+
+    def __len__(self) -> int:
+        return len(self._bytes)
 
 
 def format_head(status: int, items: Iterable[tuple[str, str]]) -> str:

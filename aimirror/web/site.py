@@ -92,7 +92,7 @@ class MirrorSite(server.Site):
         )
         self.limits = limits or Limits()
         self.access = access
-        self.memo = memo or Memo()
+        self.memo = Memo() if memo is None else memo  # an empty one is false, yet shared
         self.channels: set[MirrorChannel] = set()
         self.seconds = reactor.seconds
         self._forward = forward

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 from twisted.python.failure import Failure
+from twisted.web import http
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 from zope.interface import implementer
 
+from aimirror.web.head import BadRequest
 from aimirror.web.sendfile import ClientGone
 
 
@@ -41,6 +43,12 @@ class RequestBody:
         self._consumer: IConsumer | None = None
         self._done: Deferred[None] | None = None
         self._failure: Failure | None = None
+        self._rest: bytes | None = None
+        self._decoder = (
+            http._ChunkedTransferDecoder(self.feed, self._ended)
+            if length is None
+            else http._IdentityTransferDecoder(length, self.feed, self._ended)
+        )
 
     @property
     def reading(self) -> bool:
@@ -91,8 +99,19 @@ class RequestBody:
         if done is not None:
             done.errback(BodyUnwanted("the answer was complete before its request was"))
 
+    def receive(self, data: bytes) -> bytes | None:
+        """Bytes from the client: decode them, and give what follows the body once it is whole.
+
+        Raises BadRequest for a malformed chunk.  ``end`` is for the caller to call.
+        """
+        try:
+            self._decoder.dataReceived(data)
+        except http._MalformedChunkedDataError as problem:
+            raise BadRequest(400, f"malformed chunked body: {problem}") from None
+        return self._rest
+
     def feed(self, data: bytes) -> None:
-        """Bytes from the client."""
+        """Decoded bytes."""
         if self._unwanted or not data:
             return
         if self._paused or self._consumer is None:
@@ -114,6 +133,9 @@ class RequestBody:
     def lose(self) -> None:
         """The client is gone."""
         self.end(Failure(ClientGone()))
+
+    def _ended(self, rest: bytes) -> None:
+        self._rest = rest
 
     def _finish(self) -> None:
         if self._waiting or self._done is None:

@@ -124,9 +124,7 @@ class RangeTests(SynchronousTestCase):
         body = b"".join(got.parts)
         self.assertEqual(got.status, 206)
         self.assertEqual(got.length, len(body))
-        self.assertEqual(
-            got.headers.get("content-type"), "multipart/byteranges; boundary=boundary"
-        )
+        self.assertEqual(got.headers.get("content-type"), "multipart/byteranges; boundary=boundary")
         self.assertEqual(body.count(b"--boundary"), 4)
         self.assertIn(b"Content-Range: bytes 5-6/10\r\n\r\n56\r\n", body)
         self.assertNotIn("Content-Range", dict(got.added))

@@ -1,0 +1,205 @@
+"""Exact repeats are answered without asking, as long as that is right."""
+
+from __future__ import annotations
+
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from aimirror.core.headers import Headers
+from aimirror.web.access import Exchange
+from aimirror.web.answers import Answer
+from aimirror.web.memo import MAX_BODY, MAX_KEY, PERSONAL, Memo, Remembered, repeatable
+from aimirror.web.request import MirrorRequest
+from aimirror.web.site import Limits
+from tests.web.support import GET, NOW, Connection, connect
+
+FIELDS = Headers([("Content-Type", "text/html"), ("Age", "5"), ("X-Cache", "HIT")])
+
+
+class Counted:
+    """A handler that counts how often it was asked."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.asked = 0
+
+    async def __call__(self, _: MirrorRequest) -> Answer:
+        self.asked += 1
+        return self.answer
+
+
+def page(**options: object) -> Answer:
+    given_options = {"status": 200, "headers": FIELDS, "body": b"page", "memo_until": NOW + 60}
+    return Answer(**{**given_options, **options})
+
+
+class RepeatTests(SynchronousTestCase):
+    def asked(self, answer: Answer, *requests: bytes, **options: object) -> tuple[int, Connection]:
+        """How often the handler was asked for these requests."""
+        handler = Counted(answer)
+        client = connect(handler, **options)
+        for request in requests:
+            client.send(request)
+        self.assertEqual(len(client.answers()), len(requests))
+        return handler.asked, client
+
+    def test_repeat(self) -> None:
+        """An exact repeat gets byte for byte the same, from any client, also in a pipeline."""
+        asked, client = self.asked(page(), GET, GET)
+        other = connect(site=client.site)
+        other.send(GET * 5)
+        self.assertEqual(asked, 1)
+        self.assertEqual(client.received + other.received, self.times(7))
+
+    def times(self, count: int) -> bytes:
+        client = connect(Counted(page()))
+        client.send(GET)
+        return client.received * count
+
+    def test_cut_in_segments(self) -> None:
+        """A repeat that arrives in pieces is one, too."""
+        asked, _ = self.asked(page(), GET)
+        handler = Counted(page())
+        client = connect(handler)
+        client.send(GET)
+        for byte in GET:
+            client.send(bytes([byte]))
+        self.assertEqual((asked, handler.asked, len(client.answers())), (1, 1, 2))
+
+    def test_any_difference(self) -> None:
+        """Another byte is another request."""
+        other = GET.replace(b"Host", b"host")
+        self.assertEqual(self.asked(page(), GET, other, GET, other)[0], 2)
+
+    def test_age_and_date(self) -> None:
+        """Age and Date are those of the moment, whether the Date is ours or the origin's."""
+        origin = ("Date", "Mon, 13 Nov 2023 00:00:00 GMT")
+        for headers, date in (
+            (FIELDS, "Tue, 14 Nov 2023 22:13:30 GMT"),
+            (Headers([*FIELDS, origin]), origin[1]),
+        ):
+            asked, client = self.asked(page(headers=headers), GET)
+            client.clock.advance(10)
+            client.send(GET)
+            told = client.answers()[1][1]
+            self.assertEqual((told.get("age"), told.get_all("date")), ("15", (date,)))
+            self.assertEqual(asked, 1)
+
+    def test_freshness(self) -> None:
+        """When its time is over the handler is asked again."""
+        handler = Counted(page())
+        client = connect(handler, limits=Limits(keep_alive=1000))
+        client.send(GET)
+        client.clock.advance(59)
+        client.send(GET)
+        self.assertEqual(handler.asked, 1)
+        client.clock.advance(1)
+        client.send(GET)
+        self.assertEqual(handler.asked, 2)
+
+    def test_invalidation(self) -> None:
+        """After an invalidation the handler is asked; an answer begun before is not kept."""
+        handler = Counted(page())
+        client = connect(handler)
+        client.send(GET)
+        client.site.memo.invalidate()
+        client.send(GET)
+        self.assertEqual(handler.asked, 2)
+
+        async def changing(_: MirrorRequest) -> Answer:
+            client.site.memo.invalidate()
+            return page()
+
+        client.site.memo.invalidate()
+        other = connect(changing, memo=client.site.memo)
+        self.assertIs(other.site.memo, client.site.memo)
+        other.send(GET)
+        self.assertEqual(len(client.site.memo), 0)
+
+    def test_what_is_not_kept(self) -> None:
+        """No answer is kept that is personal, large, unasked, or for another method."""
+        for answer, request in (
+            (page(memo_until=0.0), GET),
+            (page(memo_until=NOW), GET),
+            (page(body=b"x" * (MAX_BODY + 1)), GET),
+            (page(), GET.replace(b"GET", b"HEAD")),
+            (page(), GET.replace(b"GET", b"POST")),
+            (page(), GET.replace(b"/ ", b"/%b " % (b"x" * MAX_KEY))),
+            (page(), GET[:-2] + b"Content-Length: 1\r\n\r\nx"),
+            (page(), b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
+        ):
+            handler = Counted(answer)
+            client = connect(handler)
+            client.send(request + request)
+            self.assertEqual(handler.asked, 2, request[:60])
+            self.assertEqual(len(client.site.memo), 0)
+
+    def test_personal(self) -> None:
+        """A request that carries a credential, or whom it is forwarded for, is never kept."""
+        for name in PERSONAL:
+            request = GET[:-2] + name.encode() + b": x\r\n\r\n"
+            self.assertEqual(self.asked(page(), request, request)[0], 2, name)
+
+    def test_conditional(self) -> None:
+        """A 304 is kept like any answer of a few bytes."""
+        tagged = page(headers=Headers([("ETag", '"v1"')]))
+        request = GET[:-2] + b'If-None-Match: "v1"\r\n\r\n'
+        asked, client = self.asked(tagged, request, request)
+        self.assertEqual((asked, [s for s, _, _ in client.answers()]), (1, [304, 304]))
+
+    def test_access_log(self) -> None:
+        """Each repeat is logged like any answer."""
+        told: list[tuple[Exchange, str, int]] = []
+        handler = Counted(page())
+        client = connect(handler, access=lambda e, peer, sent, _: told.append((e, peer, sent)))
+        client.send(GET * 3)
+        self.assertEqual(told, [told[0]] * 3)
+        self.assertEqual((told[0][0].outcome, told[0][1:]), ("HIT", ("192.0.2.7", 4)))
+
+    def test_number_of_requests(self) -> None:
+        """Repeats count as requests of the connection, whose last one says close."""
+        client = connect(Counted(page()), limits=Limits(requests=3))
+        client.send(GET * 5)
+        told = [headers.get("connection") for _, headers, _ in client.answers()]
+        self.assertEqual(told, [None, None, "close"])
+
+
+def remembered(size: int) -> Remembered:
+    exchange = Exchange("GET", "/", "HTTP/1.1", 200, "", "", "")
+    return Remembered(b"HTTP/1.1 200 OK\r\n", b"x" * size, True, None, NOW, NOW + 60, exchange)
+
+
+class MemoTests(SynchronousTestCase):
+    @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3000), st.booleans()), max_size=40))
+    @settings(max_examples=50, deadline=None)
+    def test_bound(self, steps: list[tuple[int, int, bool]]) -> None:
+        """It never holds more bytes than it may, and its own count of them is right."""
+        memo = Memo(max_bytes=20_000)
+        for key, size, reading in steps:
+            name = b"%d" % key
+            if reading:
+                memo.get(name, NOW)
+            else:
+                memo.put(name, remembered(size), memo.epoch)
+            held = sum(len(k) + a.cost() for k, a in memo._answers.items())
+            self.assertEqual(memo._held, held)
+            self.assertLessEqual(held, 20_000)
+
+    def test_least_recently_used_goes_first(self) -> None:
+        """What was asked for lately stays."""
+        one = remembered(1000)
+        memo = Memo(max_bytes=2 * (one.cost() + 1))
+        memo.put(b"a", one, 0)
+        memo.put(b"b", one, 0)
+        memo.get(b"a", NOW)
+        memo.put(b"c", evolve(one), 0)
+        self.assertEqual(
+            [memo.get(k, NOW) is None for k in (b"a", b"b", b"c")], [False, True, False]
+        )
+
+    def test_without_host(self) -> None:
+        """A request without Host depends on the address it came to."""
+        self.assertFalse(repeatable("GET", Headers()))
+        self.assertTrue(repeatable("GET", Headers([("Host", "a")])))

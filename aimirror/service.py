@@ -14,6 +14,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from aimirror import systemd
 from aimirror.cache.store import Store
 from aimirror.config import Config
 from aimirror.config.model import Abandoned
@@ -35,8 +36,8 @@ from aimirror.web.status import Status
 if TYPE_CHECKING:
     from aimirror.web.request import MirrorRequest
 
-#: Seconds that running answers and downloads get to end when the service stops.
-GRACE = 5.0
+#: Seconds that running answers get to end when the service stops, and then the downloads.
+GRACE = 3.0
 #: Threads for disk work.
 DISK_THREADS = 8
 
@@ -126,12 +127,34 @@ class MirrorService(Service):
         site = self._site = self._build_site()
         server = self._config.server
         site.noisy = False
-        port = FilePort(server.port, site, interface=server.host, reactor=self._reactor)
-        port.startListening()
-        self.port = port.getHost().port  # type: ignore[no-untyped-call]
-        self._port = port
+        self._port = self._listen(site)
+        self.port = self._port.getHost().port  # type: ignore[no-untyped-call]
         host = f"[{server.host}]" if ":" in server.host else server.host
         self._ready(f"http://{host}:{self.port}/")
+        systemd.notify("READY=1")
+        self._watchdog()
+
+    def _listen(self, site: MirrorSite) -> FilePort:
+        """On the socket that the service manager passed in, else on our own."""
+        server = self._config.server
+        passed = systemd.take_socket()
+        if passed is None:
+            port = FilePort(server.port, site, interface=server.host, reactor=self._reactor)
+            port.startListening()
+            return port
+        with passed:
+            adopted: FilePort = FilePort._fromListeningDescriptor(  # type: ignore[no-untyped-call]
+                self._reactor, passed.fileno(), passed.family, site
+            )
+        adopted.startListening()
+        return adopted
+
+    def _watchdog(self) -> None:
+        """Tell the service manager that the reactor turns, as often as it wants to know."""
+        every = systemd.watchdog_seconds()
+        if every is not None and self.running:
+            systemd.notify("WATCHDOG=1")
+            self._reactor.callLater(every, self._watchdog)
 
     def _build_site(self) -> MirrorSite:
         config = self._config
@@ -173,9 +196,9 @@ class MirrorService(Service):
             await self._starting
         if self._port is not None:
             await maybeDeferred(self._port.stopListening)
+        systemd.notify("STOPPING=1")
         if self._site is not None:
-            for channel in list(self._site.channels):
-                channel.loseConnection()  # type: ignore[no-untyped-call]
+            await self._site.drain(GRACE)
         await gatherResults([self._bounded(self.downloads.stop()), self.pool.stop()])
         await self.store.close()
 

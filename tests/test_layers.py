@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("worker", "pool"),
     ("downloads",),
     ("web",),
+    ("systemd",),
     ("service",),
     ("tap",),
     ("cli",),

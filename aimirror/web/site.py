@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from attrs import frozen
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web import server
 from twisted.web.resource import IResource, Resource
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from aimirror.web.request import MirrorRequest
 
+#: Seconds between two looks at connections that are to end.
+DRAIN_STEP = 0.05
 #: Seconds between two looks at the connections' deadlines.
 SWEEP = 1.0
 
@@ -119,6 +122,26 @@ class MirrorSite(server.Site):
         if self._sweeping is not None and self._sweeping.active():
             self._sweeping.cancel()
         self._sweeping = None
+
+    def drain(self, grace: float) -> Deferred[None]:
+        """Close idle connections now, busy ones after their answer, all after ``grace`` seconds.
+
+        Fires when none is left.
+        """
+        return Deferred.fromCoroutine(self._drain(self.seconds() + grace))
+
+    async def _drain(self, until: float) -> None:
+        while self.channels:
+            late = self.seconds() >= until
+            for channel in list(self.channels):
+                channel.persistent = 0
+                if late:
+                    channel.transport.abortConnection()
+                elif not channel.requests:
+                    channel.loseConnection()
+            pause: Deferred[None] = Deferred()
+            self.reactor.callLater(DRAIN_STEP, pause.callback, None)
+            await pause
 
     def forward(self, request: MirrorRequest) -> None:
         """Have a request answered whose target is not a path here."""

@@ -1,0 +1,50 @@
+"""What a service manager passes in and is told: sockets (sd_listen_fds) and states (sd_notify)."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, MutableMapping
+
+#: The first inherited descriptor (sd_listen_fds(3)).
+FIRST_FD = 3
+
+
+def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Tell the manager a state such as ``READY=1`` (sd_notify(3)); nothing without a manager.
+
+    A manager that does not listen is no reason to fail.
+    """
+    address = environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as told:
+        try:
+            told.connect(address)
+            told.send(state.encode())
+        except OSError:
+            return
+
+
+def watchdog_seconds(environ: Mapping[str, str] = os.environ) -> float | None:
+    """How often to send ``WATCHDOG=1``: twice as often as asked for; None when it isn't."""
+    told = environ.get("WATCHDOG_USEC", "")
+    mine = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return int(told) / 2e6 if told.isdecimal() and int(told) > 0 and mine else None
+
+
+def take_socket(environ: MutableMapping[str, str] = os.environ) -> socket.socket | None:
+    """The listening socket that the manager opened for us, or None; taken once.
+
+    The variables are removed, so that no child takes the socket for its own.
+    """
+    pid, count = environ.pop("LISTEN_PID", ""), environ.pop("LISTEN_FDS", "")
+    environ.pop("LISTEN_FDNAMES", None)
+    if pid != str(os.getpid()) or not count.isdecimal() or int(count) < 1:
+        return None
+    taken = socket.socket(fileno=FIRST_FD)
+    os.set_inheritable(FIRST_FD, False)
+    taken.setblocking(False)
+    return taken

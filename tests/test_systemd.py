@@ -1,0 +1,63 @@
+"""What passes between the service and a service manager."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aimirror.systemd import notify, take_socket, watchdog_seconds
+
+#: Listens, puts the socket where a manager would, and becomes a program that takes it.
+_ACTIVATED = """
+import os, socket
+listening = socket.create_server(("127.0.0.1", 0))
+os.dup2(listening.fileno(), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+from aimirror.systemd import take_socket
+taken = take_socket()
+assert taken.getsockname() == listening.getsockname(), taken
+assert not os.get_inheritable(3) and "LISTEN_FDS" not in os.environ
+assert take_socket() is None
+"""
+
+
+class SystemdTests(SynchronousTestCase):
+    def test_notify(self) -> None:
+        """A state reaches the manager's socket; without one, or a deaf one, nothing happens."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder) / "notify")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+                manager.bind(path)
+                notify("READY=1", {"NOTIFY_SOCKET": path})
+                self.assertEqual(manager.recv(100), b"READY=1")
+            notify("READY=1", {"NOTIFY_SOCKET": path})
+        notify("READY=1", {})
+
+    def test_watchdog(self) -> None:
+        """Half of the interval, for this process only."""
+        self.assertEqual(watchdog_seconds({"WATCHDOG_USEC": "30000000"}), 15.0)
+        other = {"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}
+        self.assertIsNone(watchdog_seconds(other))
+        self.assertIsNone(watchdog_seconds({}))
+
+    def test_foreign_socket(self) -> None:
+        """A socket that was passed to another process is left alone."""
+        self.assertIsNone(take_socket({"LISTEN_PID": "1", "LISTEN_FDS": "1"}))
+
+    def test_socket(self) -> None:
+        """A passed socket is taken once, and children don't see it."""
+        path = os.pathsep.join(filter(None, [str(Path.cwd()), *sys.path]))
+        done = subprocess.run(
+            [sys.executable, "-c", _ACTIVATED],
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr.decode())

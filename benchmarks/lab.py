@@ -162,6 +162,7 @@ class Lab:
             self.fresh("aimirror"), [told], environment=environment, server={"workers": 0}
         )
         self._programs.append(service.program)
+        service.wait_for_workers()
         return service
 
     def nginx(self, server: str) -> tuple[Program, int]:

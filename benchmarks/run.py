@@ -37,7 +37,7 @@ EXPLANATION = f"""\
 MB/s with a {throttled.ROUND_TRIP * 1e3:.0f} ms round trip; ideal is \
 {throttled.CONNECTIONS} connections at full rate and two round trips, {throttled.IDEAL:.2f} s. \
 crawling: every seventh connection has 10 kB/s; dead: it falls silent after 16 kB.
-- aimirror's throttled rows are medians of {throttled.RUNS} runs, each of a file never seen before.
+- aimirror's throttled rows are medians of {throttled.RUNS} runs, each by a service just started.
 - The rows of 512 MB are medians of {unlimited.COLD_RUNS} (cold) and {unlimited.HIT_RUNS} (hit) \
 runs, in turns with nginx.
 - CPU is user and system time of all processes of the server, per GB sent to clients.
@@ -58,7 +58,8 @@ def measure(names: list[str]) -> list[Result]:
                     sys.stderr.write(f"    {' | '.join(filter(None, result.cells()))}\n")
             except Exception as failure:
                 # One broken row must not cost the others.
-                results.append(Result(case=name, who="", note=f"FAILED: {failure!r}"[:200]))
+                last = (str(failure).strip() or repr(failure)).splitlines()[-1]
+                results.append(Result(case=name, who="", note=f"FAILED: {last[:100]}"))
                 sys.stderr.write(f"    {results[-1].note}\n")
             finally:
                 lab.end_programs()

@@ -230,6 +230,14 @@ class ServiceProgram:
         self.program = Program(command, folder / "service.log", environment)
         self.port = int(self.program.wait_for(READY)[1])
 
+    def wait_for_workers(self) -> None:
+        """Until all worker processes are up, which the first requests do not wait for."""
+        deadline = time.monotonic() + START_LIMIT
+        while any(worker["state"] != "ready" for worker in self.get("/stats").json()["workers"]):
+            if time.monotonic() > deadline:
+                raise ProgramFailed(f"workers are not up:\n{self.program.log_end()}")
+            time.sleep(0.02)
+
     def get(self, target: str, *headers: tuple[str, str], method: str = "GET") -> client.Reply:
         """One request."""
         return client.request(self.port, target, headers, method=method)

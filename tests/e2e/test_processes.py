@@ -11,7 +11,6 @@ from aimirror.testing.processes import ServiceProgram
 from tests.e2e.support import CONTENT, SIZE, EndToEndTests, InBackground
 
 #: Seconds.
-SOON = 20.0
 STOPS_WITHIN = 8.0
 
 
@@ -27,14 +26,13 @@ class DeathTests(EndToEndTests):
     def test_worker_killed_midway(self) -> None:
         """kill -9 of a worker is not seen by the client, and the worker is replaced."""
         service = self.start()
+        service.wait_for_workers()
         workers = service.program.children()
         path, running = self.slow_download(service)
         os.kill(workers[0], signal.SIGKILL)
         self.assertWhole(running.result())
         self.assertLess(self.origin.count(path).body_bytes, SIZE * 1.5)
-        deadline = time.monotonic() + SOON
-        while len(service.program.children()) < len(workers) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        service.wait_for_workers()
         self.assertEqual(len(service.program.children()), len(workers))
         self.assertNotIn(workers[0], service.program.children())
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 from zope.interface import Attribute, Interface
 
-from aimirror.core.fetching import Reach, Reason
+from aimirror.core.fetching import Reach, Reason, Zone
 from aimirror.core.headers import Headers
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class IUpstreamResponse(Interface):
     hops: tuple[Hop, ...] = Attribute("redirects followed, first to last")
     length: int | None = Attribute("Content-Length, or None when unknown")
     reach: Reach = Attribute("the Reach that later requests to ``url`` may use")
+    zone: Zone = Attribute("the kind of network that it came from")
     framed: bool = Attribute("whether the body says where it ends (else the connection does)")
 
     def deliver(receiver: IReceiver) -> None:

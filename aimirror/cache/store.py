@@ -169,6 +169,11 @@ class Store:
         """All entries of a key, whatever their scope and variant; usually from memory."""
         return self._catalogue.of_key(key)
 
+    def blob_size(self, sha256: str) -> int | None:
+        """Bytes of a stored blob, whichever entries name it; None when it is not stored."""
+        blob = self._index.blob(sha256)
+        return None if blob is None else blob.size
+
     def put(self, entry: Entry) -> bool:
         """Store or replace an entry; False when its blob is not (or no longer) in the cache."""
         if entry.blob and self._index.blob(entry.blob) is None:

@@ -140,6 +140,8 @@ class Route:
     immutable: bool
     #: What the path or query says that the file hashes to.
     digest: Digest | None
+    #: Bodies are sent byte for byte: no links rewritten, nothing compressed on the way.
+    exact: bool = False
 
 
 @frozen

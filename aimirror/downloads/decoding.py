@@ -6,7 +6,7 @@ import zlib
 
 from zope.interface import implementer
 
-from aimirror.core.fetching import Reach, Reason
+from aimirror.core.fetching import Reach, Reason, Zone
 from aimirror.core.headers import Headers
 from aimirror.core.media import is_text
 from aimirror.interfaces import Hop, IReceiver, IUpstreamResponse, UpstreamError
@@ -73,6 +73,7 @@ class DecodedResponse:
         self.hops: tuple[Hop, ...] = response.hops
         self.length: int | None = None
         self.reach: Reach = response.reach
+        self.zone: Zone = response.zone
         self.framed: bool = response.framed
         headers = response.headers.without("content-encoding", "content-length", "content-md5")
         etag = headers.get("etag")

@@ -24,7 +24,7 @@ from aimirror.core.headers import CREDENTIALS, Headers
 from aimirror.core.health import Health
 from aimirror.core.plan import first_piece
 from aimirror.core.ranges import format_range
-from aimirror.core.rules import Strategy
+from aimirror.core.rules import Rule, Strategy
 from aimirror.downloads.decoding import DecodedResponse, decodable
 from aimirror.downloads.plain import PlainFill
 from aimirror.downloads.ranged import Place, RangedFill
@@ -76,6 +76,7 @@ class Exchange:
         self._begun = begun
         self._rate_limit = rate_limit
         self._over = over
+        self._headers = wanted.headers
         self._asked_at = 0.0
         self._source = 0
         self.fill: Fill | None = None
@@ -127,6 +128,11 @@ class Exchange:
                 if last:
                     raise
                 continue
+            if _rejected(self._rule, response):
+                response.abort()
+                if last:
+                    raise UpstreamError(Reason.STATUS, "a page where a file should be")
+                continue
             if response.status in _UNABLE:
                 self._health.failed(host, self._now())
                 if not last:
@@ -138,10 +144,24 @@ class Exchange:
             return response
         raise UpstreamError(Reason.CONNECT, "no upstream")
 
-    def _request(
+    async def _request(
         self, source: int, span: tuple[int, int] | None, conditional: bool, if_range: str = ""
+    ) -> IUpstreamResponse:
+        """Ask one source; when a token has expired, once more with a new one."""
+        response = await self._send(source, span, conditional, if_range)
+        if response.status != 401 or self._wanted.refresh is None:
+            return response
+        headers = await self._wanted.refresh()
+        if headers is None:
+            return response
+        response.abort()
+        self._headers = headers
+        return await self._send(source, span, conditional, if_range)
+
+    def _send(
+        self, source: int, span: tuple[int, int] | None, conditional: bool, if_range: str
     ) -> Deferred[IUpstreamResponse]:
-        headers = self._wanted.headers
+        headers = self._headers
         if span is not None:
             headers = headers.with_("Range", format_range(*span))
             headers = headers.with_("Accept-Encoding", "identity")
@@ -193,6 +213,8 @@ class Exchange:
                 headers = headers.with_(name, kept)
         now = self._now()
         stored = prepare(headers, now)
+        if self._wanted.route.digest is not None:
+            stored = stored.without("vary")  # a digest names the same bytes for everybody
         varies = variant(stored.get_all("Vary"), self._wanted.headers)
         name, selecting = varies if varies is not None else ("", Headers())
         return Entry(
@@ -314,7 +336,7 @@ class Exchange:
 
     def _place(self, source: int, response: IUpstreamResponse) -> Place:
         """Where workers ask: the URL that answered, without credentials if it is elsewhere."""
-        headers = self._wanted.headers.without("accept-encoding")
+        headers = self._headers.without("accept-encoding")
         if urls.origin(response.url) != urls.origin(self._wanted.route.urls[source]):
             headers = headers.without(*CREDENTIALS)
         egress = evolve(self._tools.egress(self._rule), reach=response.reach)
@@ -410,6 +432,11 @@ class Exchange:
             return
         if digest is not None or fill.same_version(found.validator, strongly=True):
             fill.add_source(source, found)
+
+
+def _rejected(rule: Rule, response: IUpstreamResponse) -> bool:
+    kind = response.headers.get("content-type", "") or ""
+    return response.status in (200, 206) and rule.rejects(kind)
 
 
 @implementer(IReceiver)

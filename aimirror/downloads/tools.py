@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from aimirror.cache.store import Store
     from aimirror.downloads.growing import GrowingBody
     from aimirror.downloads.stream import ToThread
+
+
+#: Makes the fields of a request anew, with a credential that holds now; None when it can't.
+Refresh = Callable[[], Awaitable[Headers | None]]
 
 
 @frozen(kw_only=True)
@@ -56,6 +60,8 @@ class Wanted:
     #: A stale entry and the fields that ask whether it still holds.
     previous: Entry | None = None
     conditional: Headers = Headers()
+    #: Makes new ``headers`` when the upstream answers 401 to these: a token has a short life.
+    refresh: Refresh | None = field(default=None, repr=False)
 
     @property
     def key(self) -> str:

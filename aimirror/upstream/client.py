@@ -89,6 +89,7 @@ class UpstreamResponse:
         self.hops = hops
         self.length = head.length
         self.reach = reach
+        self.zone = reply.zone
         #: Whether the framing tells a complete body from a cut one; without it, whatever came
         #: before the peer closed counts as complete, and must not be kept as such.
         self.framed = (

@@ -8,6 +8,8 @@ from attrs import frozen
 
 from aimirror.core.headers import Headers
 from aimirror.core.rules import Route, Rule
+from aimirror.downloads.tools import Refresh
+from aimirror.interfaces import IUpstreamResponse
 
 if TYPE_CHECKING:
     from aimirror.web.answers import Answer
@@ -41,6 +43,9 @@ class Ecosystem(Protocol):
     def finish(self, asked: Asked, answer: Answer) -> Answer:
         """The last word on the status and fields of an answer to GET or HEAD."""
 
+    def refused(self, asked: Asked, response: IUpstreamResponse) -> Answer | None:
+        """What to say in place of an upstream's answer that is not stored; None passes it on."""
+
 
 class General:
     """An ecosystem that knows nothing: a base for those that know something."""
@@ -54,6 +59,10 @@ class General:
     def finish(self, asked: Asked, answer: Answer) -> Answer:
         """As it is."""
         return answer
+
+    def refused(self, asked: Asked, response: IUpstreamResponse) -> Answer | None:
+        """As it is."""
+        return None
 
 
 GENERAL = General()
@@ -72,6 +81,10 @@ class Asked:
     #: Epoch seconds.
     now: float
     ecosystem: Ecosystem = GENERAL
+    #: Makes ``headers`` anew when the upstream answers 401 to them.
+    refresh: Refresh | None = None
+    #: Whether the upstream has said just now that ``scope`` may have what is stored for it.
+    granted: bool = False
 
     @property
     def rule(self) -> Rule:

@@ -97,7 +97,7 @@ class Cached:
 
     def _granted(self, asked: Asked, entry: Entry) -> Entry:
         """A private entry must be asked for again when its owner's grant has aged."""
-        if entry.scope and asked.now - entry.received_at > GRANTED_FOR:
+        if entry.scope and not asked.granted and asked.now - entry.received_at > GRANTED_FOR:
             return evolve(entry, immutable=False, invalidated=True)
         return entry
 
@@ -146,7 +146,7 @@ class Cached:
     ) -> Answer | None:
         """The answer as this client should get it: links led here, text compressed."""
         mirror = self.mirror_url(asked.request)
-        change = self._transforms.change(asked.rule, answer, asked.request.headers, mirror)
+        change = self._transforms.change(asked.route, answer, asked.request.headers, mirror)
         if change is not None:
             changed = await self._transforms.carry_out(asked.request, answer, change, blob)
             if changed is None:
@@ -206,6 +206,10 @@ class Cached:
             if stale and usable and self._may_be_stale(asked, stale, response.status):
                 response.abort()
                 return await self._stale(asked, stale, forward, response.status, "")
+            refused = asked.ecosystem.refused(asked, response)
+            if refused is not None:
+                response.abort()
+                return refused
             return await self._passer.pass_on(asked.request, asked.route, response, forward)
         return await self._told(asked, outcome, forward, joined)
 
@@ -235,6 +239,7 @@ class Cached:
             scope=asked.scope,
             previous=stale,
             conditional=conditional or Headers(),
+            refresh=asked.refresh,
         )
 
     def _may_be_stale(self, asked: Asked, entry: Entry, status: int | None) -> bool:
@@ -294,7 +299,7 @@ class Cached:
         added = [("X-Cache", "MISS"), ("Cache-Status", told)]
         answer = Answer(status=status, headers=Headers([*headers, *added]))
         mirror = self.mirror_url(asked.request)
-        change = self._transforms.change(asked.rule, answer, asked.request.headers, mirror)
+        change = self._transforms.change(asked.route, answer, asked.request.headers, mirror)
         if change is not None and change.mark:
             text = change.headers(answer.headers, compressible=True)
             return evolve(answer, headers=text.without("content-encoding"))
@@ -306,7 +311,15 @@ class Cached:
         method = "HEAD"
         if asked.rule.strategy is Strategy.PARALLEL:
             method, headers = "GET", headers.with_("Range", format_range(0, 1))
-        return await self._request(asked.route, method, headers)
+        response = await self._request(asked.route, method, headers)
+        if response.status != 401 or asked.refresh is None:
+            return response
+        fresh = await asked.refresh()
+        if fresh is None:
+            return response
+        response.abort()
+        again = Headers([*fresh, *headers.only("range")])
+        return await self._request(asked.route, method, again)
 
     def _request(self, found: Route, method: str, headers: Headers) -> Deferred[IUpstreamResponse]:
         outgoing = Outgoing(

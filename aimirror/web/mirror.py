@@ -13,6 +13,7 @@ from aimirror.core.headers import Headers
 from aimirror.core.ranges import format_range
 from aimirror.core.rules import KeySource, Refused, Route, Rule, Strategy, mounts, route
 from aimirror.core.urls import canonical
+from aimirror.downloads.tools import Refresh
 from aimirror.interfaces import BodyFailed, UpstreamError
 from aimirror.web.answers import Answer
 from aimirror.web.asked import GENERAL, Asked, Ecosystem, Untaken
@@ -82,11 +83,15 @@ class Mirror:
         *,
         headers: Headers | None = None,
         scope: str | None = None,
+        refresh: Refresh | None = None,
+        granted: bool = False,
     ) -> Answer | None:
         """Answer GET or HEAD by the cache; None when it was streamed.
 
         ``headers`` go upstream instead of the client's own; ``scope`` names the credential in
-        them.  Raises UpstreamError and BodyFailed before anything was sent.
+        them, ``refresh`` renews them after a 401, ``granted`` says that the caller has asked
+        whether the scope may have what is stored for it.  Raises UpstreamError and BodyFailed
+        before anything was sent.
         """
         if found.rule.cache_key_source is KeySource.FINAL:
             found = await self._final(request, found)
@@ -100,6 +105,8 @@ class Mirror:
             scope=scope_of(request.headers) if scope is None else scope,
             now=self.tools.clock.seconds(),
             ecosystem=self._ecosystem(found.rule),
+            refresh=refresh,
+            granted=granted,
         )
         answer = await self._cached.answer(asked)
         return None if answer is None else asked.ecosystem.finish(asked, answer)

@@ -79,7 +79,7 @@ class Passer:
             headers = self._located(request, headers)
         plain = Answer(status=response.status, headers=headers)
         mirror = self._mirror_url(request)
-        change = self._transforms.change(found.rule, plain, Headers(), mirror)
+        change = self._transforms.change(found, plain, Headers(), mirror)
         if change is None or not change.mark or request.head.method == "HEAD":
             await relay(request, response, headers)
             return None

@@ -15,7 +15,7 @@ from aimirror.core.forwarding import accepts_gzip
 from aimirror.core.headers import Headers
 from aimirror.core.media import is_text
 from aimirror.core.rewriting import Link, Rewriter, rewritten_etag
-from aimirror.core.rules import ContentRewrite, Mount, Rule
+from aimirror.core.rules import ContentRewrite, Mount, Route, Rule
 from aimirror.core.urls import base
 from aimirror.interfaces import BodyFailed, IBody
 from aimirror.web.answers import Answer, body_size
@@ -87,10 +87,11 @@ class Transforms:
         self._held = 0
         self._links: dict[str, tuple[Link, ...]] = {}
 
-    def change(self, rule: Rule, answer: Answer, request: Headers, mirror: str) -> Change | None:
+    def change(self, found: Route, answer: Answer, request: Headers, mirror: str) -> Change | None:
         """What to do to an answer for this client, None for nothing; ``mirror`` is our base URL."""
-        if answer.status != 200 or "content-encoding" in answer.headers:
+        if found.exact or answer.status != 200 or "content-encoding" in answer.headers:
             return None
+        rule = found.rule
         kind = answer.headers.get("content-type", "") or ""
         rewrite: ContentRewrite | None = rule.content_rewrite
         made = Change()
@@ -163,7 +164,7 @@ def read_all(body: IBody) -> bytes:
 
 def _root_relative(rule: Rule) -> tuple[tuple[str, str], ...]:
     """Links such as ``/whl/x`` of an upstream that is mounted elsewhere than at its own path."""
-    if not rule.path_prefix or not rule.strip_prefix:
+    if not rule.path_prefix or not rule.strip_prefix or not rule.upstreams:
         return ()
     path = base(rule.upstreams[0]).partition("://")[2].partition("/")[2]
     return ((f"/{path}", rule.path_prefix),) if path else ()

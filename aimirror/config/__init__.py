@@ -19,6 +19,7 @@ from aimirror.config.document import MAX_BYTES, parse
 from aimirror.config.errors import ConfigError
 from aimirror.config.model import Abandoned, Cache, Config, Level, Logging, Server
 from aimirror.config.schema import At
+from aimirror.core.rules import Rule
 
 __all__ = [
     "Abandoned",
@@ -66,12 +67,21 @@ def _read(path: Path | None, file: str) -> bytes:
 
 def _inherited(config: Config) -> Config:
     rules = tuple(
-        rule
-        if rule.content_rewrite is not None
-        else evolve(rule, content_rewrite=config.content_rewrite)
+        evolve(
+            rule,
+            content_rewrite=rule.content_rewrite or config.content_rewrite,
+            ecosystem=rule.ecosystem or _ecosystem(rule),
+        )
         for rule in config.rules
     )
     return evolve(config, rules=rules)
+
+
+def _ecosystem(rule: Rule) -> str:
+    """The package world of a rule that names none: whatever takes /v2/ serves registries."""
+    pattern = rule.pattern.pattern.removeprefix("^") if rule.pattern is not None else ""
+    below = pattern.startswith("/v2/") or f"{rule.path_prefix}/".startswith("/v2/")
+    return "oci" if below or rule.handler == "handlers.docker" else ""
 
 
 def _cache_home(environ: Mapping[str, str]) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from aimirror.core.fetching import Reach, Timeouts
+from aimirror.core.oci import DEFAULTS, Registry
 from aimirror.core.rules import ContentRewrite, Rule
 
 _GB = 1000**3
@@ -100,6 +101,8 @@ class Config:
     content_rewrite: ContentRewrite | None = None
     #: Bytes per second of all downloads together, 0 without limit.
     rate_limit: int = 0
+    #: The registries that OCI clients may reach.
+    registries: tuple[Registry, ...] = DEFAULTS
     #: The file as messages name it, and the folder where handler modules are looked for first.
     source: str
     folder: Path

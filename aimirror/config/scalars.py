@@ -226,6 +226,11 @@ def _network_or_host(value: object, at: At) -> Network | str:
 
 
 network_or_host = Scalar(
+registry_host = matching(
+    rf"{_HOST}(?::\d{{1,5}})?", 'the host of a registry, such as "ghcr.io"', str.lower
+)
+
+
     'a host name, an address, or a network such as "10.0.0.0/8"', _network_or_host
 )
 

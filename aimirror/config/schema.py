@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -155,6 +156,30 @@ class Made(Generic[S, T]):
 
 
 @frozen
+class Named(Generic[T]):
+    """A mapping from names to records, which are made with their ``name``."""
+
+    name: Scalar[str]
+    each: Record[T]
+
+    @property
+    def allowed(self) -> str:
+        """What may stand here."""
+        return f"a mapping from {self.name.allowed} to {self.each.allowed}"
+
+    def read(self, value: object, at: At) -> tuple[T, ...]:
+        """See Reader."""
+        if not isinstance(value, dict):
+            raise at.fault(f"{shown(value)} is not a mapping", self.allowed)
+        return tuple(self._one(name, given, at.key(_plain(name))) for name, given in value.items())
+
+    def _one(self, name: object, given: object, at: At) -> T:
+        read = self.name.read(name, at)
+        each = evolve(self.each, make=partial(self.each.make, name=read))
+        return each.read({} if given is None else given, at)
+
+
+@frozen
 class Key:
     """One key of a record; a key that is absent or null leaves the default of ``make``."""
 
@@ -203,8 +228,12 @@ class Record(Generic[T]):
             yield path, key, self.make
             reader: object = key.reader
             suffix = "."
-            while isinstance(reader, Many):
-                reader, suffix = reader.each, "[]."
+            while isinstance(reader, Many | Made | Named):
+                if isinstance(reader, Made):
+                    reader = reader.reader
+                else:
+                    suffix = "[]." if isinstance(reader, Many) else "[name]."
+                    reader = reader.each
             if isinstance(reader, Record):
                 yield from reader.walk(path + suffix)
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from aimirror.config import scalars
 from aimirror.config.model import Abandoned, Cache, Config, Level, Logging, Server
 from aimirror.config.scalars import duration, integer, number, one_of
-from aimirror.config.schema import Conflict, Either, Key, Made, Many, Record
+from aimirror.config.schema import Conflict, Either, Key, Made, Many, Named, Record
 from aimirror.core.digests import ALGORITHMS, DigestSource, Source
 from aimirror.core.fetching import Network, Reach, Timeouts
 from aimirror.core.policies import CachePolicy
+from aimirror.core.oci import Registry, merged
 from aimirror.core.rules import ECOSYSTEMS, ContentRewrite, KeySource, PathRewrite, Rule, Strategy
 
 #: Bounds that keep a slip of the finger from exhausting sockets, processes or memory.
@@ -169,7 +170,33 @@ def _check_config(config: Config) -> None:
                 f"rules[{index}].name",
                 f"{rule.name!r} is the name of rules[{first[rule.name]}] already",
                 "a name of its own for each rule",
+_REGISTRY = Record(
+    "a mapping",
+    Registry,
+    (
+        Key("upstream", Many(scalars.url, or_one=True, least=1), "upstreams"),
+        Key("aliases", Many(scalars.registry_host)),
+        Key("anonymous", scalars.flag),
+    ),
+)
+
+
+def _check_registries(registries: Iterable[Registry]) -> None:
+    """Each name leads to one registry."""
+    owners: dict[str, str] = {}
+    for registry in registries:
+        for name in (registry.name, *registry.aliases):
+            owner = owners.setdefault(name, registry.name)
+            if owner != registry.name:
+                raise Conflict(
+                    f"registries.{registry.name}",
+                    f"{name!r} is a name of {owner} already",
+                    "each name and alias for one registry",
+                )
+
+
             )
+    _check_registries(config.registries)
 
 
 def document(source: str, folder: Path) -> Record[Config]:
@@ -187,3 +214,4 @@ def document(source: str, folder: Path) -> Record[Config]:
         ),
         _check_config,
     )
+            Key("registries", Made(Named(scalars.registry_host, _REGISTRY), merged), default={}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from twisted.internet.defer import Deferred
@@ -17,7 +18,7 @@ from twisted.logger import (
 )
 
 from aimirror import __version__
-from aimirror.config import Config, ConfigError, Level
+from aimirror.config import Config, ConfigError, Level, expanded
 from aimirror.tap import configured
 
 _LEVELS = {
@@ -55,7 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", "-p", type=int, help="port to listen on (0: any free one)")
     commands = parser.add_subparsers(title="commands", metavar="")
     check = commands.add_parser("check", help="say whether a configuration file is right")
-    check.add_argument("file", help="the configuration file")
+    check.add_argument("file", nargs="?", help="the configuration file (default: the built-in)")
+    check.add_argument("--show", action="store_true", help="print it with its presets written out")
     check.set_defaults(run=_check)
     verify = commands.add_parser(
         "verify", help="hash every stored file again and drop what is damaged"
@@ -71,8 +73,11 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(given: argparse.Namespace) -> int:
+    if given.show:
+        print(expanded(Path(given.file) if given.file else None), end="")
+        return 0
     config = configured(given.file)
-    print(f"{given.file}: right; {len(config.rules)} rules, cache in {config.cache.dir}")
+    print(f"{config.source}: right; {len(config.rules)} rules, cache in {config.cache.dir}")
     return 0
 
 

@@ -1,12 +1,14 @@
 """The configuration: a YAML file becomes one frozen ``Config``, or one line saying what is wrong.
 
 ``document`` reads YAML in bounds, ``schema`` is a small language of typed readers, ``scalars`` its
-words, ``tables`` the keys of the file, ``model`` the values that come out.
+words, ``tables`` the keys of the file, ``presets`` the rules of package worlds, ``model`` the
+values that come out.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from importlib import resources
@@ -14,8 +16,8 @@ from pathlib import Path
 
 from attrs import evolve
 
-from aimirror.config import tables
-from aimirror.config.document import MAX_BYTES, parse
+from aimirror.config import presets, tables
+from aimirror.config.document import MAX_BYTES, dump, parse
 from aimirror.config.errors import ConfigError
 from aimirror.config.model import Abandoned, Cache, Config, Level, Logging, Server
 from aimirror.config.schema import At
@@ -30,8 +32,11 @@ __all__ = [
     "Logging",
     "Server",
     "check_dirs",
+    "expanded",
     "load",
 ]
+
+_USERINFO = re.compile(r"//.*@")
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
@@ -45,6 +50,29 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
     at = At(file=file, folder=folder, cache_home=_cache_home(environ))
     value = parse(_read(path, file), file)
     return _inherited(tables.document(file, folder).read(value, at))
+
+
+def expanded(path: Path | None) -> str:
+    """The text of a configuration file with its presets written out; passwords are masked.
+
+    Raises ConfigError as ``load`` does.
+    """
+    file = "built-in default.yaml" if path is None else str(path)
+    config = load(path)
+    value = parse(_read(path, file), file)
+    assert isinstance(value, dict)
+    at = At(file=file, folder=config.folder, cache_home=config.folder)
+    rules = [rule for item in value["rules"] for rule in presets.expanded(item, at)]
+    return dump(_masked({**value, "rules": rules}))
+
+
+def _masked(value: object) -> object:
+    """A value whose URLs show no user and password."""
+    if isinstance(value, dict):
+        return {key: _masked(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_masked(each) for each in value]
+    return _USERINFO.sub("//***@", value) if isinstance(value, str) else value
 
 
 def check_dirs(config: Config) -> None:

@@ -43,6 +43,19 @@ def parse(content: bytes, file: str) -> object:
     return value
 
 
+def dump(value: object) -> str:
+    """Plain values as YAML text, every alias written out."""
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """The safe dumper, without anchors: readers want to see each rule in full."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 class _Loader(yaml.SafeLoader):
     """The safe loader, with bounds, that refuses keys written twice."""
 

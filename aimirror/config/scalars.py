@@ -182,6 +182,21 @@ def _url(value: object, at: At) -> str:
 url = Scalar('an http:// or https:// URL without query, such as "https://pypi.org"', _url)
 
 
+upstream = Scalar(
+    f'{url.allowed}; or "*" with allow', lambda v, at: "" if v == "*" else _url(v, at)
+)
+
+
+def _allowed_host(value: object, at: At) -> str:
+    bare = value.removeprefix("*.") if isinstance(value, str) else ""
+    if not isinstance(value, str) or _bad_port(bare):
+        raise Refusal
+    return value.lower()
+
+
+allowed_host = Scalar('a host such as "host.example", "*.host.example", "host:8080"', _allowed_host)
+
+
 def _proxy(value: object, at: At) -> str:
     match = _PROXY.fullmatch(value) if isinstance(value, str) else None
     if value != "" and (match is None or _bad_port(match[1])):
@@ -213,6 +228,11 @@ def _bad_port(authority: str) -> bool:
     return match is None or (match[1] is not None and not 0 < int(match[1]) < 65536)
 
 
+registry_host = matching(
+    rf"{_HOST}(?::\d{{1,5}})?", 'the host of a registry, such as "ghcr.io"', str.lower
+)
+
+
 def _network_or_host(value: object, at: At) -> Network | str:
     if not isinstance(value, str):
         raise Refusal
@@ -226,11 +246,6 @@ def _network_or_host(value: object, at: At) -> Network | str:
 
 
 network_or_host = Scalar(
-registry_host = matching(
-    rf"{_HOST}(?::\d{{1,5}})?", 'the host of a registry, such as "ghcr.io"', str.lower
-)
-
-
     'a host name, an address, or a network such as "10.0.0.0/8"', _network_or_host
 )
 

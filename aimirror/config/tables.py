@@ -9,12 +9,13 @@ from pathlib import Path
 
 from aimirror.config import scalars
 from aimirror.config.model import Abandoned, Cache, Config, Level, Logging, Server
+from aimirror.config.presets import Rules
 from aimirror.config.scalars import duration, integer, number, one_of
 from aimirror.config.schema import Conflict, Either, Key, Made, Many, Named, Record
 from aimirror.core.digests import ALGORITHMS, DigestSource, Source
 from aimirror.core.fetching import Network, Reach, Timeouts
-from aimirror.core.policies import CachePolicy
 from aimirror.core.oci import Registry, merged
+from aimirror.core.policies import CachePolicy
 from aimirror.core.rules import ECOSYSTEMS, ContentRewrite, KeySource, PathRewrite, Rule, Strategy
 
 #: Bounds that keep a slip of the finger from exhausting sockets, processes or memory.
@@ -126,6 +127,10 @@ def _check_rule(rule: Rule) -> None:
         raise Conflict(
             "max_size", f"{rule.max_size} is not allowed", f"at least min_size, {rule.min_size}"
         )
+    if not rule.upstreams and not rule.allow:
+        raise Conflict("allow", "missing", "the hosts that upstream '*' may reach")
+    if rule.upstreams and rule.allow:
+        raise Conflict("allow", "of no use", 'hosts only with upstream "*"')
     if rule.strip_prefix and not rule.path_prefix:
         raise Conflict("strip_prefix", "nothing to strip", "true only with a path_prefix")
 
@@ -137,7 +142,8 @@ _RULE = Record(
     Rule,
     (
         Key("name", scalars.text, required=True),
-        Key("upstream", Many(scalars.url, or_one=True, least=1), "upstreams", required=True),
+        Key("upstream", Many(scalars.upstream, or_one=True, least=1), "upstreams", required=True),
+        Key("allow", Many(scalars.allowed_host)),
         Key("strategy", one_of(Strategy)),
         Key("pattern", scalars.pattern),
         Key("path_prefix", scalars.path_prefix),
@@ -154,6 +160,8 @@ _RULE = Record(
         Key("head_meta_headers", Many(scalars.header_name)),
         Key("immutable", _FLAG_OR_PATTERN),
         Key("digest", Many(_DIGEST, or_one=True), "digests"),
+        Key("public", scalars.flag),
+        Key("reject_types", Many(scalars.text)),
         Key("rate_limit", scalars.rate),
         Key("cache", _CACHE_POLICY),
         Key("upstream_proxy", scalars.proxy),
@@ -162,14 +170,6 @@ _RULE = Record(
 )
 
 
-def _check_config(config: Config) -> None:
-    first: dict[str, int] = {}
-    for index, rule in enumerate(config.rules):
-        if first.setdefault(rule.name, index) != index:
-            raise Conflict(
-                f"rules[{index}].name",
-                f"{rule.name!r} is the name of rules[{first[rule.name]}] already",
-                "a name of its own for each rule",
 _REGISTRY = Record(
     "a mapping",
     Registry,
@@ -195,8 +195,16 @@ def _check_registries(registries: Iterable[Registry]) -> None:
                 )
 
 
-            )
+def _check_config(config: Config) -> None:
     _check_registries(config.registries)
+    first: dict[str, int] = {}
+    for index, rule in enumerate(config.rules):
+        if first.setdefault(rule.name, index) != index:
+            raise Conflict(
+                f"rules[{index}].name",
+                f"{rule.name!r} is the name of rules[{first[rule.name]}] already",
+                "a name of its own for each rule",
+            )
 
 
 def document(source: str, folder: Path) -> Record[Config]:
@@ -207,11 +215,11 @@ def document(source: str, folder: Path) -> Record[Config]:
         (
             Key("server", _SERVER),
             Key("cache", _CACHE, default={}),
-            Key("rules", Many(_RULE, least=1), required=True),
+            Key("rules", Rules(_RULE, least=1), required=True),
             Key("logging", _LOGGING),
             Key("content_rewrite", _CONTENT_REWRITE),
             Key("rate_limit", scalars.rate),
+            Key("registries", Made(Named(scalars.registry_host, _REGISTRY), merged), default={}),
         ),
         _check_config,
     )
-            Key("registries", Made(Named(scalars.registry_host, _REGISTRY), merged), default={}),

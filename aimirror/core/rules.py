@@ -31,7 +31,7 @@ class KeySource(enum.Enum):
 
 
 #: Package worlds that a rule can name: what is known of them beyond HTTP applies to its paths.
-ECOSYSTEMS = ("pypi", "huggingface", "oci", "npm", "conda", "cran", "maven", "cargo")
+ECOSYSTEMS = ("pypi", "huggingface", "oci", "npm", "conda", "cran", "maven", "apt", "cargo")
 
 
 @frozen
@@ -62,6 +62,21 @@ class ContentRewrite:
         return any(wanted.lower() in lowered for wanted in self.content_types)
 
 
+#: A URL as a path; some clients and proxies merge its slashes.
+_ABSOLUTE = re.compile(r"/(https?):/{1,2}([A-Za-z0-9.-]+(?::\d{1,5})?)(/.*|)", re.I | re.DOTALL)
+
+
+def _listed(authority: str, allow: Iterable[str]) -> bool:
+    for host in allow:
+        if authority == host or (host.startswith("*.") and authority.endswith(host[1:])):
+            return True
+    return False
+
+
+def _named(upstreams: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(filter(None, upstreams))
+
+
 def _unslashed(prefix: str) -> str:
     return prefix.rstrip("/")
 
@@ -71,8 +86,11 @@ class Rule:
     """One rule of the configuration.  Sizes are bytes, rates bytes per second (0: no limit)."""
 
     name: str
-    #: Base URLs; the first names the cache key, the others serve the same files.
-    upstreams: tuple[str, ...]
+    #: Base URLs; the first names the cache key, the others serve the same files.  None at all:
+    #: the path itself names the upstream, one of ``allow``, as in ``/https://host/path``.
+    upstreams: tuple[str, ...] = field(converter=_named)
+    #: ``host`` or ``host:port``, in lower case; a leading ``*.`` stands for any labels.
+    allow: tuple[str, ...] = ()
     strategy: Strategy = Strategy.PROXY
     #: Searched in the path, and the mount the path must lie in; both absent matches all.
     pattern: re.Pattern[str] | None = None
@@ -98,6 +116,10 @@ class Rule:
     #: Whether (or at which paths) a stored file never changes and is never asked for again.
     immutable: bool | re.Pattern[str] = False
     digests: tuple[DigestSource, ...] = ()
+    #: What the upstream serves without credentials is asked for without them, and shared.
+    public: bool = False
+    #: Substrings of Content-Types that are never right here: such answers count as failures.
+    reject_types: tuple[str, ...] = ()
     rate_limit: int = 0
     cache: CachePolicy = CachePolicy()
     #: None uses the server's, "" goes directly.
@@ -117,6 +139,20 @@ class Rule:
         for rewrite in self.path_rewrite:
             path = path.replace(rewrite.search, rewrite.replace)
         return path if path.startswith("/") or not path else "/" + path
+
+    def rejects(self, content_type: str) -> bool:
+        """Whether a body of this type can only be a mistake, as a portal's page for an archive."""
+        lowered = content_type.lower()
+        return any(wrong.lower() in lowered for wrong in self.reject_types)
+
+    def targets(self, path: str, query: str) -> tuple[str, ...]:
+        """The upstream URLs for a path that ``upstream_path`` gave; none if it is not allowed."""
+        if self.upstreams:
+            return tuple(urls.join(upstream, path, query) for upstream in self.upstreams)
+        match = _ABSOLUTE.fullmatch(path)
+        if match is None or not _listed(match[2].lower(), self.allow):
+            return ()
+        return (urls.join(f"{match[1].lower()}://{match[2]}", match[3], query),)
 
     def never_changes(self, path: str) -> bool:
         """Whether the configuration calls this path's content immutable."""
@@ -170,7 +206,9 @@ def _route(rule: Rule, raw_path: str, query: str) -> Route | Refused:
     objection = urls.objection(path or "/", query)
     if objection is not None:
         return Refused(f"{objection} once it is rewritten")
-    targets = tuple(urls.join(upstream, path, query) for upstream in rule.upstreams)
+    targets = rule.targets(path, query)
+    if not targets:
+        return Refused("it names no host that the rule allows, as /https://host/path does")
     digest = digests.expected(rule.digests, raw_path, query)
     return Route(
         rule=rule,
@@ -210,6 +248,12 @@ def _prefixed(rules: Iterable[Rule]) -> Iterator[tuple[str, str]]:
             under = rule.upstream_path(rule.path_prefix).rstrip("/")
             for upstream in rule.upstreams:
                 yield urls.base(upstream) + under, rule.path_prefix
+        if not rule.upstreams:
+            prefix = rule.path_prefix if rule.strip_prefix else ""
+            for host in rule.allow:
+                if not host.startswith("*."):
+                    yield f"https://{host}", f"{prefix}/https://{host}"
+                    yield f"http://{host}", f"{prefix}/http://{host}"
 
 
 def _targets(rules: Iterable[Rule]) -> Iterator[tuple[str, str]]:

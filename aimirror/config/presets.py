@@ -1,0 +1,64 @@
+"""``preset: NAME`` in a rule: rules of a package world, overridden by the fields beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from attrs import frozen
+
+from aimirror.config.document import parse
+from aimirror.config.schema import At, Many, shown
+from aimirror.core.rules import Rule
+
+
+@cache
+def presets() -> dict[str, list[dict[str, Any]]]:
+    """The rules of each preset, names being suffixes."""
+    file = resources.files("aimirror") / "presets.yaml"
+    value: Any = parse(file.read_bytes(), "presets.yaml")
+    found: dict[str, list[dict[str, Any]]] = value
+    return found
+
+
+def expanded(rule: object, at: At) -> list[object]:
+    """The rules that one item of the list stands for: itself, or those of its preset.
+
+    Raises ConfigError for a preset that there is not.
+    """
+    if not isinstance(rule, dict) or "preset" not in rule:
+        return [rule]
+    preset = rule["preset"]
+    known = presets()
+    if not isinstance(preset, str) or preset not in known:
+        raise at.key("preset").fault(f"{shown(preset)} is not allowed", ", ".join(known))
+    own = {key: value for key, value in rule.items() if key != "preset" and value is not None}
+    for key in ("path_prefix", "upstream"):
+        if key in own and len({str(each.get(key)) for each in known[preset]}) > 1:
+            raise at.key(key).fault(
+                f"the preset {preset} has several", "nothing here; write rules of your own instead"
+            )
+    name = own.pop("name", preset)
+    suffixed = isinstance(name, str)
+    return [
+        {**each, **own, "name": name + each["name"] if suffixed else name} for each in known[preset]
+    ]
+
+
+@frozen
+class Rules(Many[Rule]):
+    """The list of rules, presets expanded; mistakes name the item that the user wrote."""
+
+    def read(self, value: object, at: At) -> tuple[Rule, ...]:
+        """See Reader."""
+        if not isinstance(value, list) or len(value) < self.least:
+            return super().read(value, at)
+        return tuple(self._each(value, at))
+
+    def _each(self, items: list[object], at: At) -> Iterator[Rule]:
+        for index, item in enumerate(items):
+            place = at.item(index)
+            for rule in expanded(item, place):
+                yield self.each.read(rule, place)

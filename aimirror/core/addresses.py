@@ -93,8 +93,12 @@ def permitted(reach: Reach, host: str, address: Address) -> bool:
     The forbidden zone never may, even when a network or host lists it.
     """
     judged = zone(address)
-    if judged is Zone.FORBIDDEN:
+    if judged is Zone.FORBIDDEN or _listed(reach.refused, address):
         return False
     if judged in reach.zones or host.lower().rstrip(".") in reach.hosts:
         return True
-    return _within(address, reach.networks) or _within(embedded(address), reach.networks)
+    return _listed(reach.networks, address)
+
+
+def _listed(networks: Iterable[Network], address: Address) -> bool:
+    return _within(address, networks) or _within(embedded(address), networks)

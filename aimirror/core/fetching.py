@@ -31,6 +31,8 @@ class Reach:
     #: Networks and hosts that the configuration lists beside those zones.
     networks: tuple[Network, ...] = ()
     hosts: frozenset[str] = frozenset()
+    #: Networks that are refused whatever else permits them.
+    refused: tuple[Network, ...] = ()
 
 
 #: For a rule's own upstream, which the administrator wrote down: all but the forbidden zone.
@@ -41,11 +43,13 @@ ANYWHERE = Reach(zones=frozenset({Zone.PUBLIC, Zone.PRIVATE, Zone.LOOPBACK}))
 class Egress:
     """How a request leaves: directly or through an upstream proxy, and to which addresses."""
 
-    #: "" for direct, else http://[user:password@]host:port (later also https and socks5).
+    #: "" for direct, else http://, https://, socks5:// or socks5h://[user:password@]host:port.
     proxy: str = field(default="", repr=lambda value: repr("***" if value else ""))
     reach: Reach = Reach()
-    #: Hosts reached directly although there is a proxy (NO_PROXY style suffixes).
+    #: Hosts reached directly although there is a proxy (see ``proxies.bypassed``).
     no_proxy: tuple[str, ...] = ()
+    #: The proxy for http:// targets where it is another, None where it is the same.
+    plain_proxy: str | None = field(default=None, repr=lambda value: repr(value and "***"))
 
 
 @frozen

@@ -6,7 +6,14 @@ import re
 from typing import cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorCore, IReactorPluggableNameResolver, IReactorTime
+from twisted.internet.interfaces import (
+    IProtocol,
+    IProtocolFactory,
+    IReactorCore,
+    IReactorPluggableNameResolver,
+    IReactorTime,
+)
+from twisted.python.failure import Failure
 from twisted.web._newclient import Request
 from twisted.web.http_headers import Headers as WireHeaders
 from twisted.web.iweb import IAgent, IBodyProducer, IPolicyForHTTPS, IResponse
@@ -14,6 +21,7 @@ from zope.interface import implementer
 
 from aimirror.core.fetching import Egress, Outgoing, Reason, Timeouts
 from aimirror.core.headers import Headers
+from aimirror.core.proxies import Proxy
 from aimirror.core.targets import BadTarget, Target, parse_target
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.bodies import WatchedBody
@@ -24,7 +32,8 @@ from aimirror.upstream.errors import explain
 from aimirror.upstream.reply import Reply
 from aimirror.upstream.routes import Route
 from aimirror.upstream.tls import default_policy
-from aimirror.upstream.tunnel import Proxy
+from aimirror.upstream.tunnel import authorization
+from aimirror.upstream.ways import Way
 
 #: Idle connections kept to one host.
 PERSISTENT = 8
@@ -82,6 +91,34 @@ class Agents:
         """
         return Deferred.fromCoroutine(self._send(outgoing, body))
 
+    def stream(
+        self, host: str, port: int, egress: Egress, seconds: float, factory: IProtocolFactory
+    ) -> Deferred[IProtocol]:
+        """A byte stream to a host, through the proxy where there is one, within ``seconds``.
+
+        Fires with what ``factory`` built; it owns the socket.  Fails with UpstreamError;
+        cancelling closes the socket.
+        """
+        return Deferred.fromCoroutine(
+            self._stream(host, port, egress, seconds, factory)
+        ).addTimeout(
+            seconds,
+            self.clock,
+            lambda _result, _seconds: Failure(UpstreamError(Reason.CONNECT, f"{host}: timed out")),
+        )
+
+    async def _stream(
+        self, host: str, port: int, egress: Egress, seconds: float, factory: IProtocolFactory
+    ) -> IProtocol:
+        # The scheme says which of two proxies is crossed: tunnels are what https goes through.
+        target = Target("https", host, port, "/")
+        way = Way(self.clock, self._dialer, self._tls, target, egress, seconds)
+        try:
+            way.judge()
+            return (await way.open(factory))[0]
+        except Exception as error:
+            raise explain(error) from None
+
     def close(self) -> Deferred[None]:
         """Close the idle connections; fires when they are gone."""
         return self._pool.close()
@@ -134,8 +171,8 @@ class _Sending:
     def address(self, proxy: Proxy) -> None:
         """Write it for a proxy, which wants the whole URL (RFC 9112 section 3.2.2)."""
         self._form = self._target.url
-        if proxy.authorization:
-            self._headers.setRawHeaders("Proxy-Authorization", [proxy.authorization])
+        if proxy.login is not None:
+            self._headers.setRawHeaders("Proxy-Authorization", [authorization(proxy)])
 
     async def over(
         self, connection: Connection, route: Route, body: IBodyProducer | None = None

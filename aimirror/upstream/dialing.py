@@ -95,7 +95,7 @@ class Dialer:
         FORBIDDEN when no address is permitted, CONNECT when none answers.  ``seconds`` bounds
         the last attempt; the caller bounds the whole.
         """
-        addresses = await self._judged(host, reach)
+        addresses = await self.judged(host, reach)
         failure = UpstreamError(Reason.CONNECT, host)
         for place, address in enumerate(addresses, 1):
             alone = place == len(addresses)
@@ -106,7 +106,8 @@ class Dialer:
                 failure = UpstreamError(Reason.CONNECT, f"{host}: {explain(error).detail}")
         raise failure
 
-    async def _judged(self, host: str, reach: Reach) -> list[Address]:
+    async def judged(self, host: str, reach: Reach) -> list[Address]:
+        """The host's permitted addresses, best first; raises UpstreamError where there is none."""
         try:
             found = [ip_address(host)]
         except ValueError:

@@ -1,77 +1,84 @@
-"""Crossing an upstream proxy: its address, who goes round it, and CONNECT tunnels."""
+"""Tunnels through an upstream proxy: how they are asked for, and who has the socket then."""
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
-from collections.abc import Iterable
+from typing import Protocol as Shape
 from typing import cast
-from urllib.parse import unquote_to_bytes
 
-from attrs import field, frozen
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, ITCPTransport
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IProtocol,
+    IProtocolFactory,
+    ITCPTransport,
+)
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
+from zope.interface import directlyProvides
 
 from aimirror.core.fetching import Reason
-from aimirror.core.targets import BadTarget, Target, parse_target
+from aimirror.core.proxies import Proxy
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.heads import Malformed, take
 
-_USERINFO = re.compile(r"(?i:(http://))([^/?#]*)@")
+
+class Crossing(Shape):
+    """What is said to a proxy until it has connected us; without I/O."""
+
+    #: Whether the tunnel is open.
+    done: bool
+
+    def begin(self) -> bytes:
+        """What is sent first."""
+
+    def receive(self, buffer: bytearray) -> bytes:
+        """Take whole messages off the buffer; what is to be sent.
+
+        Raises UpstreamError or Malformed; the latter's text says what "the upstream proxy" did.
+        """
 
 
-@frozen
-class Proxy:
-    """An HTTP proxy; ``authorization`` is a Proxy-Authorization value or ""."""
-
-    host: str
-    port: int
-    authorization: str = field(default="", repr=False)
+def authorization(proxy: Proxy) -> str:
+    """The value of Proxy-Authorization (RFC 7617), "" without a login."""
+    if proxy.login is None:
+        return ""
+    return "Basic " + b64encode(b":".join(proxy.login)).decode("ascii")
 
 
-def parse_proxy(url: str) -> Proxy:
-    """Read ``http://[user:password@]host:port``; raises UpstreamError that quotes none of it."""
-    userinfo = _USERINFO.match(url)
-    bare = url if userinfo is None else userinfo[1] + url[userinfo.end() :]
-    try:
-        target = parse_target(bare)
-    except BadTarget as error:
-        raise UpstreamError(Reason.CONNECT, f"upstream_proxy: {error}") from None
-    if target.scheme != "http":
-        raise UpstreamError(Reason.CONNECT, "upstream_proxy: only http:// proxies are known")
-    if userinfo is None:
-        return Proxy(target.host, target.port)
-    credentials = unquote_to_bytes(userinfo[2] if ":" in userinfo[2] else userinfo[2] + ":")
-    return Proxy(target.host, target.port, "Basic " + b64encode(credentials).decode("ascii"))
+class ConnectCrossing:
+    """Asks an HTTP proxy for a tunnel (RFC 9110 section 9.3.6) to ``authority``, host:port."""
 
+    def __init__(self, authority: str, proxy: Proxy) -> None:
+        self._authority = authority
+        self._authorization = authorization(proxy)
+        self.done = False
 
-def bypassed(host: str, no_proxy: Iterable[str]) -> bool:
-    """Whether a host is reached without the proxy: "*", the name itself or a suffix of it."""
-    for entry in no_proxy:
-        name = entry.strip().lower().lstrip(".")
-        if name and (name == "*" or host == name or host.endswith("." + name)):
-            return True
-    return False
+    def begin(self) -> bytes:
+        """The request."""
+        lines = [f"CONNECT {self._authority} HTTP/1.1", f"Host: {self._authority}"]
+        if self._authorization:
+            lines.append(f"Proxy-Authorization: {self._authorization}")
+        return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii")
 
-
-def connect_request(target: Target, proxy: Proxy) -> bytes:
-    """The header that asks for a tunnel (RFC 9110 section 9.3.6)."""
-    authority = f"{target.bracketed}:{target.port}"
-    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
-    if proxy.authorization:
-        lines.append(f"Proxy-Authorization: {proxy.authorization}")
-    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii")
+    def receive(self, buffer: bytearray) -> bytes:
+        """The answer."""
+        while not self.done and (taken := take(buffer)) is not None:
+            head, end = taken
+            del buffer[:end]
+            if head.status >= 300:
+                raise UpstreamError(Reason.CONNECT, f"the upstream proxy answered {head.status}")
+            self.done = head.status >= 200
+        return b""
 
 
 class Tunnel(Protocol):
-    """Asks a proxy for a tunnel, then hands the socket's bytes to the protocol inside."""
+    """Crosses a proxy, then hands the socket's bytes to the protocol inside."""
 
-    def __init__(self, request: bytes) -> None:
-        self._request = request
+    def __init__(self, crossing: Crossing) -> None:
+        self._crossing = crossing
         self._pending = bytearray()
-        self._open = False
         self._lost: Failure | None = None
         self._waiter: Deferred[None] | None = None
         self._inner: IProtocol | None = None
@@ -80,7 +87,7 @@ class Tunnel(Protocol):
         """Fires when the proxy said yes; fails with UpstreamError or why the socket closed."""
         if self._lost is not None:
             return fail(self._lost)
-        if self._open:
+        if self._crossing.done:
             return succeed(None)
         self._waiter = Deferred(self._stop_waiting)
         return self._waiter
@@ -96,12 +103,17 @@ class Tunnel(Protocol):
             self._transport().abortConnection()
             raise UpstreamError(Reason.RESET, "the proxy closed the tunnel")
         self._inner = inner
+        if IHalfCloseableProtocol.providedBy(inner):
+            directlyProvides(self, IHalfCloseableProtocol)
         inner.makeConnection(self._transport())
+        early, self._pending = bytes(self._pending), bytearray()
+        if early:  # the host may speak first
+            inner.dataReceived(early)
         return inner
 
     def connectionMade(self) -> None:
         """Ask."""
-        self._transport().write(self._request)
+        self._transport().write(self._crossing.begin())
 
     def dataReceived(self, data: bytes) -> None:
         """The proxy's answer, then what comes through."""
@@ -110,11 +122,24 @@ class Tunnel(Protocol):
             return
         self._pending += data
         try:
-            self._answer()
+            said = self._crossing.receive(self._pending)
         except (Malformed, UpstreamError) as error:
             self._lost = Failure(_as_refusal(error))
             self._transport().abortConnection()
             self._settle()
+            return
+        if said:
+            self._transport().write(said)
+        if self._crossing.done:
+            self._settle()
+
+    def readConnectionLost(self) -> None:
+        """The other side sends no more (IHalfCloseableProtocol)."""
+        cast(IHalfCloseableProtocol, self._inner).readConnectionLost()
+
+    def writeConnectionLost(self) -> None:
+        """Our own end was sent (IHalfCloseableProtocol)."""
+        cast(IHalfCloseableProtocol, self._inner).writeConnectionLost()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The socket is gone."""
@@ -122,19 +147,6 @@ class Tunnel(Protocol):
         if self._inner is not None:
             self._inner.connectionLost(reason)
         self._settle()
-
-    def _answer(self) -> None:
-        while (taken := take(self._pending)) is not None:
-            head, end = taken
-            del self._pending[:end]
-            if head.status >= 300:
-                raise UpstreamError(Reason.CONNECT, f"the upstream proxy answered {head.status}")
-            if head.status >= 200:
-                if self._pending:  # TLS clients speak first
-                    raise Malformed("the upstream proxy sent bytes into the tunnel")
-                self._open = True
-                self._settle()
-                return
 
     def _settle(self) -> None:
         waiter, self._waiter = self._waiter, None
@@ -160,9 +172,9 @@ class TunnelFactory(Factory):
 
     noisy = False
 
-    def __init__(self, request: bytes) -> None:
-        self._request = request
+    def __init__(self, crossing: Crossing) -> None:
+        self._crossing = crossing
 
     def buildProtocol(self, addr: IAddress | None) -> Tunnel:
         """A tunnel that asks as soon as it is connected."""
-        return Tunnel(self._request)
+        return Tunnel(self._crossing)

@@ -47,7 +47,9 @@ def pack_task(task: FetchTask) -> bytes:
                 sorted(zone.name for zone in reach.zones),
                 [str(network) for network in reach.networks],
                 sorted(reach.hosts),
+                [str(network) for network in reach.refused],
                 task.egress.no_proxy,
+                task.egress.plain_proxy,
             ],
             [task.timeouts.connect, task.timeouts.header, task.timeouts.silence],
             task.rate_limit,
@@ -97,14 +99,21 @@ def unpack_result(packed: bytes) -> FetchResult:
 
 
 def _egress(
-    proxy: str, zones: list[str], networks: list[str], hosts: list[str], no_proxy: list[str]
+    proxy: str,
+    zones: list[str],
+    networks: list[str],
+    hosts: list[str],
+    refused: list[str],
+    no_proxy: list[str],
+    plain_proxy: str | None,
 ) -> Egress:
     reach = Reach(
         zones=frozenset(Zone[name] for name in zones),
         networks=tuple(ip_network(network) for network in networks),
         hosts=frozenset(hosts),
+        refused=tuple(ip_network(network) for network in refused),
     )
-    return Egress(proxy=proxy, reach=reach, no_proxy=tuple(no_proxy))
+    return Egress(proxy, reach, tuple(no_proxy), plain_proxy)
 
 
 def _dump(fields: list[Any]) -> bytes:

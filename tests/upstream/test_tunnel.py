@@ -1,71 +1,52 @@
-"""Upstream proxies."""
+"""Crossing HTTP proxies."""
 
 from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import AccumulatingProtocol
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from aimirror.core.fetching import Reason
-from aimirror.core.targets import parse_target
+from aimirror.core.proxies import parse_proxy
 from aimirror.interfaces import UpstreamError
-from aimirror.upstream.tunnel import Proxy, Tunnel, bypassed, connect_request, parse_proxy
+from aimirror.upstream.tunnel import ConnectCrossing, Tunnel
 from tests.upstream.network import Network, Wire
 
 
-class ParseProxyTests(SynchronousTestCase):
-    def test_address(self) -> None:
-        """Host and port, with credentials decoded into Basic ones."""
-        self.assertEqual(parse_proxy("http://p:3128"), Proxy("p", 3128))
-        self.assertEqual(parse_proxy("http://[::1]:3128/"), Proxy("::1", 3128))
-        # base64 of "us@r:p:w"
-        self.assertEqual(
-            parse_proxy("http://us%40r:p:w@p:3128"), Proxy("p", 3128, "Basic dXNAcjpwOnc=")
-        )
-        self.assertEqual(parse_proxy("http://u@p").authorization, "Basic dTo=")
-
-    def test_secrets(self) -> None:
-        """Neither errors nor the repr show credentials."""
-        for url in ("http://u:secret@h:99999", "https://u:secret@h", "http://u:secret@a b"):
-            with self.assertRaises(UpstreamError) as caught:
-                parse_proxy(url)
-            self.assertNotIn("secret", str(caught.exception))
-        self.assertNotIn("Basic", repr(parse_proxy("http://u:secret@h")))
-
-
-class BypassedTests(SynchronousTestCase):
-    def test_suffixes(self) -> None:
-        """A name matches itself and what lies below it."""
-        for host, entries, wanted in (
-            ("a.example", ("example",), True),
-            ("example", (".example",), True),
-            ("badexample", ("example",), False),
-            ("a.example", ("A.Example ",), True),
-            ("anything", ("*",), True),
-            ("anything", ("", "."), False),
-            ("10.0.0.1", ("10.0.0.1",), True),
-        ):
-            self.assertEqual(bypassed(host, entries), wanted, (host, entries))
-
-
-class ConnectRequestTests(SynchronousTestCase):
+class ConnectCrossingTests(SynchronousTestCase):
     def test_bytes(self) -> None:
-        """Always with the port, credentials only where there are any."""
-        target = parse_target("https://[::1]/x")
+        """Host and port, credentials only where there are any."""
         self.assertEqual(
-            connect_request(target, Proxy("p", 1)),
+            ConnectCrossing("[::1]:443", parse_proxy("http://p:1")).begin(),
             b"CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n",
         )
         self.assertIn(
-            b"\r\nProxy-Authorization: Basic eA==\r\n",
-            connect_request(target, Proxy("p", 1, "Basic eA==")),
+            b"\r\nProxy-Authorization: Basic dXNAcjpwOnc=\r\n",  # us@r:p:w
+            ConnectCrossing("a:443", parse_proxy("http://us%40r:p:w@p:1")).begin(),
         )
+
+
+@implementer(IHalfCloseableProtocol)
+class HalfClosing(AccumulatingProtocol):
+    def readConnectionLost(self) -> None:
+        self.data += b"[end]"
+
+    def writeConnectionLost(self) -> None:
+        self.data += b"[ended]"
+
+
+def factory(kind: type[Protocol] = AccumulatingProtocol) -> Factory:
+    made = Factory.forProtocol(kind)
+    made.protocolConnectionMade = None
+    return made
 
 
 class TunnelTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.network = Network()
         self.wire = Wire(self.network.reactor)
-        self.tunnel = self.wire.protocol = Tunnel(b"CONNECT\r\n\r\n")
+        self.tunnel = self.wire.protocol = Tunnel(ConnectCrossing("a:1", parse_proxy("http://p:1")))
         self.tunnel.makeConnection(self.wire)
         self.opened = self.tunnel.opened()
 
@@ -76,14 +57,12 @@ class TunnelTests(SynchronousTestCase):
 
     def test_through(self) -> None:
         """After a 2xx, in pieces and behind a 1xx, the inner protocol has the socket."""
-        self.assertEqual(self.wire.value(), b"CONNECT\r\n\r\n")
+        self.assertTrue(self.wire.value().startswith(b"CONNECT a:1 "))
         self.wire.receive(b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 Conn")
         self.assertNoResult(self.opened)
         self.wire.receive(b"ected\r\nContent-Length: 5\r\n\r\n")
         self.successResultOf(self.opened)
-        inside = Factory.forProtocol(AccumulatingProtocol)
-        inside.protocolConnectionMade = None
-        inner = self.tunnel.enter(inside)
+        inner = self.tunnel.enter(factory())
         self.wire.receive(b"abc")
         self.wire.end()
         self.assertEqual((inner.data, inner.closed), (b"abc", 1))
@@ -96,17 +75,33 @@ class TunnelTests(SynchronousTestCase):
         self.assertIn("407", refusal.detail)
 
     def test_strange_answers(self) -> None:
-        """No HTTP, and bytes before we spoke, are refused."""
-        for answer in (b"SSH-2.0\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\nhello"):
-            self.setUp()
-            self.wire.receive(answer)
-            self.assertIs(self.refusal().reason, Reason.CONNECT)
+        """What is not HTTP is refused."""
+        self.wire.receive(b"SSH-2.0\r\n\r\n")
+        self.assertIs(self.refusal().reason, Reason.CONNECT)
+
+    def test_early(self) -> None:
+        """Bytes of a host that speaks first reach the inner protocol."""
+        self.wire.receive(b"HTTP/1.1 200 OK\r\n\r\nSSH-2.0")
+        self.successResultOf(self.opened)
+        self.assertEqual(self.tunnel.enter(factory()).data, b"SSH-2.0")
+
+    def test_half_closed(self) -> None:
+        """The end of one direction is told to an inner protocol that cares, and to no other."""
+        self.wire.receive(b"HTTP/1.1 200 OK\r\n\r\n")
+        self.tunnel.enter(factory())
+        self.assertFalse(IHalfCloseableProtocol.providedBy(self.tunnel))
+        self.setUp()
+        self.wire.receive(b"HTTP/1.1 200 OK\r\n\r\n")
+        inner = self.tunnel.enter(factory(HalfClosing))
+        IHalfCloseableProtocol(self.tunnel).readConnectionLost()
+        IHalfCloseableProtocol(self.tunnel).writeConnectionLost()
+        self.assertEqual(inner.data, b"[end][ended]")
 
     def test_closed(self) -> None:
         """A proxy that hangs up fails the tunnel."""
         self.wire.end(ConnectionLost())
         self.failureResultOf(self.opened, ConnectionLost)
-        self.assertRaises(UpstreamError, self.tunnel.enter, Factory.forProtocol(Protocol))
+        self.assertRaises(UpstreamError, self.tunnel.enter, factory())
 
     def test_cancel(self) -> None:
         """Cancelling closes the socket."""

@@ -26,6 +26,7 @@ from aimirror.pool.pool import Pool
 from aimirror.upstream.agent import Agents
 from aimirror.upstream.client import Upstream
 from aimirror.web.access import AccessHook, ignore
+from aimirror.web.ecosystems import ecosystems
 from aimirror.web.memo import Memo
 from aimirror.web.mirror import Mirror
 from aimirror.web.peers import base_url
@@ -164,7 +165,8 @@ class MirrorService(Service):
         def mirror_url(request: MirrorRequest) -> str:
             return base_url(request, public)
 
-        mirror = Mirror(config.rules, self.tools, self.downloads, memo, mirror_url)
+        worlds = ecosystems(config, self.tools, mirror_url)
+        mirror = Mirror(config.rules, self.tools, self.downloads, memo, mirror_url, worlds)
         status = Status(self.store, self.downloads, self.pool, self._reactor)
         return MirrorSite(
             mirror.handle,

@@ -174,7 +174,7 @@ _REGISTRY = Record(
     "a mapping",
     Registry,
     (
-        Key("upstream", Many(scalars.url, or_one=True, least=1), "upstreams"),
+        Key("upstream", scalars.url),
         Key("aliases", Many(scalars.registry_host)),
         Key("anonymous", scalars.flag),
     ),

@@ -39,7 +39,8 @@ class Challenge:
     scheme: str
     realm: str = ""
     service: str = ""
-    scope: str = ""
+    #: Why it was made, in the words of RFC 6750 section 3.1.
+    error: str = ""
 
 
 def parse_challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
@@ -53,7 +54,7 @@ def parse_challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
                 text = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare or ""
                 found[-1][1][name.lower()] = text
     return tuple(
-        Challenge(scheme, p.get("realm", ""), p.get("service", ""), p.get("scope", ""))
+        Challenge(scheme, p.get("realm", ""), p.get("service", ""), p.get("error", ""))
         for scheme, p in found
     )
 

@@ -1,0 +1,24 @@
+"""Package worlds: what is known of each beyond HTTP, by the name that rules use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aimirror.config import Config
+from aimirror.core.oci import Registries
+from aimirror.downloads.tools import Tools
+from aimirror.web.asked import Ecosystem
+from aimirror.web.ecosystems.oci import Oci
+
+if TYPE_CHECKING:
+    from aimirror.web.request import MirrorRequest
+
+
+def ecosystems(
+    config: Config, tools: Tools, mirror_url: Callable[[MirrorRequest], str]
+) -> dict[str, Ecosystem]:
+    """All that rules can name; ``mirror_url`` says by which base URL a client came here."""
+    return {
+        "oci": Oci(tools, Registries(config.registries), mirror_url),
+    }

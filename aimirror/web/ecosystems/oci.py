@@ -1,0 +1,263 @@
+"""OCI registries: many behind one port, each asked with the right of the client that asks.
+
+The way of a request: its path names a registry of the table and a repository there; a tag is
+asked about with HEAD and stands for a digest; what a digest names is served from the cache by
+the general way.  What everybody may read is stored for everybody, and asked about no more; what
+took a credential is served to those alone whom the registry lets read the repository now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from attrs import evolve
+
+from aimirror.core import oci_auth
+from aimirror.core.headers import Headers
+from aimirror.core.oci import (
+    DOCKER_HUB,
+    Kind,
+    Problem,
+    Registries,
+    Registry,
+    Target,
+    locate,
+    ns_of,
+    parse,
+    registry_of,
+    rewritten_link,
+)
+from aimirror.core.oci_auth import Credential
+from aimirror.core.oci_errors import API_VERSION, error_body, error_code, error_fields
+from aimirror.core.rules import KeySource, Route, Rule
+from aimirror.downloads.tools import Tools
+from aimirror.interfaces import BodyFailed, IUpstreamResponse, UpstreamError
+from aimirror.web.answers import Answer
+from aimirror.web.asked import UNTAKEN, Asked, Untaken
+from aimirror.web.ecosystems.oci_images import Images, Visit
+from aimirror.web.ecosystems.oci_tokens import Refused, Tokens
+from aimirror.web.passing import failure
+from aimirror.web.relay import relay
+
+if TYPE_CHECKING:
+    from aimirror.web.mirror import Mirror
+    from aimirror.web.request import MirrorRequest
+
+_BASE = "/v2/"
+_AUTH = "/v2/auth"
+#: Seconds that the mirror's own tokens live: they hold no right that could be withdrawn.
+_OWN_LIFE = 3600.0
+
+
+class Oci:
+    """Answers what is below ``/v2/``; ``mirror_url`` says by which base URL a client came."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        registries: Registries,
+        mirror_url: Callable[[MirrorRequest], str],
+    ) -> None:
+        self._registries = registries
+        self._mirror_url = mirror_url
+        self._tokens = Tokens(tools)
+        self._images = Images(tools, self._tokens)
+        self._rules: dict[tuple[str, str], Rule] = {}
+
+    async def take(
+        self, request: MirrorRequest, route: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        """Answer by the registry that the path names."""
+        path = route.path
+        if path != "/v2" and not path.startswith(_BASE):
+            return UNTAKEN
+        try:
+            if path in ("/v2", _BASE):
+                return self._ping(request)
+            if path == _AUTH:
+                return await self._auth(request, route)
+            return await self._repository(request, route, mirror)
+        except Refused as refused:
+            return self._refusal(request, path, refused.status, refused.message, refused.headers)
+        except UpstreamError as error:
+            status = failure(error).status
+            return self._refusal(request, path, status, f"{error.reason.value} {error.detail}")
+        except BodyFailed as failed:
+            return self._refusal(request, path, 502, str(failed))
+
+    def finish(self, asked: Asked, answer: Answer) -> Answer:
+        """What clients check a manifest or blob by, and errors in their format."""
+        if answer.status >= 400:
+            return self._refusal(asked.request, asked.route.path, answer.status, "", answer.headers)
+        digest = asked.route.digest
+        if digest is None or answer.status != 200:
+            return answer
+        name = f"{digest.algorithm}:{digest.hex}"
+        headers = answer.headers.with_("Docker-Content-Digest", name).with_("ETag", f'"{name}"')
+        if "content-type" not in headers:
+            headers = headers.with_("Content-Type", "application/octet-stream")
+        return evolve(answer, headers=headers.with_(*API_VERSION))
+
+    def refused(self, asked: Asked, response: IUpstreamResponse) -> Answer | None:
+        """The registry's no, with the mirror's own token service in it."""
+        if response.status < 400:
+            return None
+        if response.status == 401:
+            self._tokens.learn(asked.rule, response)
+        return self._refusal(asked.request, asked.route.path, response.status, "", response.headers)
+
+    # -- repositories ----------------------------------------------------------------------
+
+    async def _repository(
+        self, request: MirrorRequest, route: Route, mirror: Mirror
+    ) -> Answer | None:
+        target = parse(route.path, request.raw_query or "", self._registries)
+        if isinstance(target, Problem):
+            return _error(target.status, target.code, target.message)
+        if request.head.method not in ("GET", "HEAD"):
+            return _error(405, "UNSUPPORTED", "this mirror is for pulling", ("Allow", "GET, HEAD"))
+        who = oci_auth.credential(request.headers.get("authorization"))
+        if who.anonymous and not target.registry.anonymous:
+            raise Refused(401, f"{target.registry.name} is served to those who log in")
+        rule = self._rule(route.rule, target.registry)
+        visit = Visit(request=request, mirror=mirror, rule=rule, target=target, who=who)
+        if target.kind in (Kind.TAGS, Kind.REFERRERS):
+            return await self._list(visit)
+        if target.digest is None:
+            return await self._images.by_tag(visit)
+        return await self._images.by_digest(visit, target)
+
+    def _rule(self, rule: Rule, registry: Registry) -> Rule:
+        """A rule of the configuration, for one registry."""
+        name = (rule.name, registry.name)
+        made = self._rules.get(name)
+        if made is None:
+            made = self._rules[name] = evolve(
+                rule,
+                upstreams=(registry.upstream or rule.upstreams[0],),
+                content_rewrite=None,
+                path_rewrite=(),
+                head_meta_headers=(),
+                cache_key_source=KeySource.ORIGINAL,
+                public=False,  # who may read what is decided here
+                # what is missing for one client may be there for the next
+                cache=evolve(rule.cache, negative_ttl=0.0),
+            )
+        return made
+
+    async def _list(self, visit: Visit) -> Answer | None:
+        """Tags and referrers change at any time: passed on, page by page."""
+        response = await self._images.ask(visit, visit.target, visit.request.head.method)
+        if response.status >= 400:
+            response.abort()
+            raise Refused(response.status, "", response.headers)
+        headers = response.headers.with_("X-Cache", "PASS").with_(*API_VERSION)
+        links = (
+            rewritten_link(value, response.url, visit.request.raw_path, visit.target.ns)
+            for value in response.headers.get_all("link")
+        )
+        await relay(visit.request, response, headers.with_("Link", *filter(None, links)))
+        return None
+
+    # -- who may read ----------------------------------------------------------------------
+
+    def _ping(self, request: MirrorRequest) -> Answer:
+        """Whoever brings nothing is sent to the token service, which has one for everybody."""
+        registry = registry_of(ns_of(request.raw_query or ""), self._registries)
+        if isinstance(registry, Problem):
+            return _error(registry.status, registry.code, registry.message)
+        if "authorization" not in request.headers:
+            return self._challenged(request, registry.name, "")
+        fields = Headers([("Content-Type", "application/json"), API_VERSION])
+        return Answer(status=200, headers=fields, body=b"{}")
+
+    async def _auth(self, request: MirrorRequest, route: Route) -> Answer:
+        """The mirror's token service, in front of those of the registries."""
+        if request.head.method != "GET":
+            return _error(405, "UNSUPPORTED", "tokens are given to GET", ("Allow", "GET"))
+        told = parse_qs(request.raw_query or "")
+        scopes = [scope for value in told.get("scope", ()) for scope in value.split()]
+        placed = self._placed(scopes, told.get("service", [""])[0])
+        registry = placed[0][0]
+        names = dict.fromkeys(name for owner, name in placed if owner is registry and name)
+        who = oci_auth.credential(request.headers.get("authorization"))
+        if who.anonymous:
+            if not registry.anonymous:
+                raise Refused(401, f"{registry.name} is served to those who log in")
+            return _token(oci_auth.ANYONE, _OWN_LIFE)
+        return await self._token(self._rule(route.rule, registry), registry, tuple(names), who)
+
+    async def _token(
+        self, rule: Rule, registry: Registry, names: tuple[str, ...], who: Credential
+    ) -> Answer:
+        challenge = await self._tokens.challenge(rule)
+        if challenge is None:
+            return _token(oci_auth.ANYONE, _OWN_LIFE)
+        if not who.basic:
+            raise Refused(401, "a token is given for a name and a password")
+        if challenge.scheme == "basic":
+            if not await self._tokens.welcome(rule, who):
+                raise Refused(401, "the registry does not take these credentials")
+            return _token(oci_auth.basic_token(who.basic), _OWN_LIFE)
+        scopes = tuple(map(oci_auth.pull_scope, names))
+        token = await self._tokens.token(rule, registry, challenge, scopes, who)
+        return _token(token.value, token.expires_at - self._images.now())
+
+    def _placed(self, scopes: list[str], service: str) -> list[tuple[Registry, str]]:
+        """The registry and repository of each scope; without any, the service's registry."""
+        default = self._registries.find(service or DOCKER_HUB)
+        found: list[tuple[Registry, str]] = []
+        for asked in filter(None, map(oci_auth.repository_of, scopes)):
+            listed = self._registries.find(asked.partition("/")[0])
+            ns = default.name if default is not None and listed is None else ""
+            placed = locate(asked, ns, self._registries)
+            if isinstance(placed, Problem):
+                raise Refused(placed.status, placed.message)
+            found.append(placed)
+        if not found:
+            if default is None:
+                raise Refused(404, "that registry is not served here")
+            found.append((default, ""))
+        return found
+
+    # -- refusals --------------------------------------------------------------------------
+
+    def _refusal(
+        self,
+        request: MirrorRequest,
+        path: str,
+        status: int,
+        message: str,
+        upstream: Headers | None = None,
+    ) -> Answer:
+        """An error that clients understand; a 401 leads to the mirror's token service."""
+        target = parse(path, request.raw_query or "", self._registries)
+        placed = target if isinstance(target, Target) else None
+        said = message or f"the registry answered {status}"
+        if status != 401:
+            body = error_body(error_code(status, placed.kind if placed else None), said)
+            return Answer(status=status, headers=error_fields(upstream), body=body)
+        if placed is None:
+            basic = ("WWW-Authenticate", 'Basic realm="aimirror"')
+            return _error(401, "UNAUTHORIZED", said, basic)
+        scope = oci_auth.pull_scope(placed.asked)
+        return self._challenged(request, placed.registry.name, scope, said)
+
+    def _challenged(
+        self, request: MirrorRequest, service: str, scope: str, message: str = "log in"
+    ) -> Answer:
+        realm = self._mirror_url(request) + _AUTH
+        told = ("WWW-Authenticate", oci_auth.format_challenge(realm, service, scope))
+        return _error(401, "UNAUTHORIZED", message, told)
+
+
+def _token(value: str, seconds: float) -> Answer:
+    fields = Headers([("Content-Type", "application/json"), ("Cache-Control", "no-store")])
+    return Answer(status=200, headers=fields, body=oci_auth.format_token(value, seconds))
+
+
+def _error(status: int, code: str, message: str, *more: tuple[str, str]) -> Answer:
+    fields = Headers([*error_fields(), *more])
+    return Answer(status=status, headers=fields, body=error_body(code, message))

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from aimirror.web.request import MirrorRequest
 
 
+class Declined(Exception):
+    """An answer that the caller had something better for (``Asked.declines``); nothing was sent."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
 class Untaken:
     """What an ecosystem returns when a request is to go the general way."""
 
@@ -85,6 +93,13 @@ class Asked:
     refresh: Refresh | None = None
     #: Whether the upstream has said just now that ``scope`` may have what is stored for it.
     granted: bool = False
+    #: Statuses that are not sent but raised as ``Declined``.
+    declines: frozenset[int] = frozenset()
+
+    def decline(self, status: int) -> None:
+        """Raise Declined when this status is not wanted."""
+        if status in self.declines:
+            raise Declined(status)
 
     @property
     def rule(self) -> Rule:

@@ -13,15 +13,15 @@ from aimirror.core import caching
 from aimirror.core.answering import Kind, as_whole, meaning
 from aimirror.core.caching import Forward, Handling
 from aimirror.core.entries import Entry
-from aimirror.core.fetching import Outgoing
-from aimirror.core.freshness import must_validate
+from aimirror.core.fetching import Outgoing, Reason
+from aimirror.core.freshness import NEGATIVE, must_validate
 from aimirror.core.headers import Headers
 from aimirror.core.ranges import format_range
 from aimirror.core.rules import Route, Strategy
 from aimirror.downloads.tools import Passing, Storing, Tools, Validated, Wanted
 from aimirror.interfaces import BodyFailed, IBody, IUpstreamResponse, UpstreamError
 from aimirror.web.answers import Answer
-from aimirror.web.asked import Asked
+from aimirror.web.asked import Asked, Declined
 from aimirror.web.errors import error_answer
 from aimirror.web.passing import Passer
 from aimirror.web.transforms import Transforms
@@ -109,6 +109,7 @@ class Cached:
         self, asked: Asked, entry: Entry, outcome: str, handling: Handling
     ) -> Answer | None:
         """The answer from a stored entry; None when its body turns out to be damaged."""
+        asked.decline(entry.status)
         try:
             stored = self._tools.store.body(entry)
             if stored is None and entry.blob:
@@ -206,6 +207,9 @@ class Cached:
             if stale and usable and self._may_be_stale(asked, stale, response.status):
                 response.abort()
                 return await self._stale(asked, stale, forward, response.status, "")
+            if response.status in asked.declines:
+                response.abort()
+                raise Declined(response.status)
             refused = asked.ecosystem.refused(asked, response)
             if refused is not None:
                 response.abort()
@@ -227,6 +231,7 @@ class Cached:
                 self._tools.store.drop(entry)
                 return await self._fetch(asked, Forward.URI_MISS)
             return answer
+        asked.decline(entry.status)
         handling = Handling(forward=forward, stored=True, collapsed=joined)
         word = "JOIN" if joined else "MISS"
         answer = self._entry_answer(asked, entry, outcome.body, word, handling)
@@ -291,6 +296,10 @@ class Cached:
         elif status == 416 and headers.get("content-range") == "bytes */0":
             headers, status = headers.without("content-range").with_("Content-Length", "0"), 200
         response.abort()
+        if asked.rule.rejects(headers.get("content-type", "") or "") and status == 200:
+            raise UpstreamError(Reason.STATUS, "a page where a file should be")
+        self._absent(asked, status, headers)
+        asked.decline(status)
         for name in asked.rule.head_meta_headers:
             kept = next((h.headers.get(name) for h in response.hops if name in h.headers), None)
             if kept is not None:
@@ -304,6 +313,29 @@ class Cached:
             text = change.headers(answer.headers, compressible=True)
             return evolve(answer, headers=text.without("content-encoding"))
         return answer
+
+    def _absent(self, asked: Asked, status: int, headers: Headers) -> None:
+        """What HEAD found missing is missing for GET, too, and is remembered as such."""
+        policy, now = asked.rule.cache, self._tools.clock.seconds()
+        if status not in NEGATIVE:
+            return
+        verdict = caching.storable("GET", asked.headers, status, headers, policy)
+        if not verdict.store:
+            return
+        name, selecting = caching.variant(headers.get_all("Vary"), asked.headers) or ("", Headers())
+        self._tools.store.put(
+            Entry(
+                key=asked.route.key,
+                scope="" if verdict.public else asked.scope,
+                variant=name,
+                status=status,
+                headers=caching.prepare(headers, now).without("content-length", "content-type"),
+                selecting=selecting,
+                requested_at=now,
+                received_at=now,
+                rule=asked.rule.name,
+            )
+        )
 
     async def _ask_head(self, asked: Asked) -> IUpstreamResponse:
         """By GET of one byte where ranges are usual: addresses signed for GET refuse HEAD."""

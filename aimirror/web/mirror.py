@@ -9,14 +9,14 @@ from attrs import evolve
 
 from aimirror.core.fetching import Outgoing
 from aimirror.core.forwarding import asked_for_storing, scope_of
-from aimirror.core.headers import Headers
+from aimirror.core.headers import CREDENTIALS, Headers
 from aimirror.core.ranges import format_range
 from aimirror.core.rules import KeySource, Refused, Route, Rule, Strategy, mounts, route
 from aimirror.core.urls import canonical
 from aimirror.downloads.tools import Refresh
 from aimirror.interfaces import BodyFailed, UpstreamError
 from aimirror.web.answers import Answer
-from aimirror.web.asked import GENERAL, Asked, Ecosystem, Untaken
+from aimirror.web.asked import GENERAL, Asked, Declined, Ecosystem, Untaken
 from aimirror.web.cached import Cached
 from aimirror.web.errors import error_answer
 from aimirror.web.passing import Passer, failure
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from aimirror.downloads.tools import Tools
     from aimirror.web.memo import Memo
     from aimirror.web.request import MirrorRequest
+
+#: How upstreams answer where a credential is missing; some hide what is private behind a 404.
+WITHHELD = frozenset({401, 403, 404, 410})
 
 
 class Mirror:
@@ -85,13 +88,14 @@ class Mirror:
         scope: str | None = None,
         refresh: Refresh | None = None,
         granted: bool = False,
+        declines: frozenset[int] = frozenset(),
     ) -> Answer | None:
         """Answer GET or HEAD by the cache; None when it was streamed.
 
         ``headers`` go upstream instead of the client's own; ``scope`` names the credential in
         them, ``refresh`` renews them after a 401, ``granted`` says that the caller has asked
-        whether the scope may have what is stored for it.  Raises UpstreamError and BodyFailed
-        before anything was sent.
+        whether the scope may have what is stored for it.  Answers of a status in ``declines`` are
+        raised as Declined.  Raises UpstreamError and BodyFailed before anything was sent.
         """
         if found.rule.cache_key_source is KeySource.FINAL:
             found = await self._final(request, found)
@@ -107,9 +111,26 @@ class Mirror:
             ecosystem=self._ecosystem(found.rule),
             refresh=refresh,
             granted=granted,
+            declines=declines,
         )
-        answer = await self._cached.answer(asked)
+        answer = await self._shared_or_own(asked)
         return None if answer is None else asked.ecosystem.finish(asked, answer)
+
+    async def _shared_or_own(self, asked: Asked) -> Answer | None:
+        """What anybody may have, without the credential; else what its owner may have.
+
+        A credential proves nothing about what is public: only an answer given without it does.
+        """
+        if asked.rule.public and asked.scope:
+            stripped = asked.headers.without(*CREDENTIALS)
+            declines = asked.declines | WITHHELD
+            try:
+                return await self._cached.answer(
+                    evolve(asked, headers=stripped, scope="", declines=declines)
+                )
+            except Declined:
+                pass
+        return await self._cached.answer(asked)
 
     async def forward(
         self, request: MirrorRequest, found: Route, headers: Headers | None = None

@@ -9,6 +9,8 @@ from aimirror.config import Config
 from aimirror.core.oci import Registries
 from aimirror.downloads.tools import Tools
 from aimirror.web.asked import Ecosystem
+from aimirror.web.ecosystems.listed import Apt, Cargo, Conda, Cran, Npm
+from aimirror.web.ecosystems.maven import Maven
 from aimirror.web.ecosystems.oci import Oci
 
 if TYPE_CHECKING:
@@ -20,5 +22,11 @@ def ecosystems(
 ) -> dict[str, Ecosystem]:
     """All that rules can name; ``mirror_url`` says by which base URL a client came here."""
     return {
+        "npm": Npm(tools),
+        "conda": Conda(tools),
+        "cran": Cran(tools),
+        "maven": Maven(),
+        "apt": Apt(tools),
+        "cargo": Cargo(tools),
         "oci": Oci(tools, Registries(config.registries), mirror_url),
     }

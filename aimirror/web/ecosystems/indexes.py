@@ -1,0 +1,163 @@
+"""Digests that stored indexes name, and small files that are read on the way."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import os
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from aimirror.core.digests import Digest
+from aimirror.core.entries import Entry
+from aimirror.core.forwarding import asked_for_storing, scope_of
+from aimirror.core.headers import CREDENTIALS
+from aimirror.core.rules import Route
+from aimirror.core.urls import canonical
+from aimirror.downloads.tools import Passing, Storing, Wanted
+from aimirror.interfaces import BodyFailed, IBody, UpstreamError
+
+if TYPE_CHECKING:
+    from aimirror.downloads.tools import Tools
+    from aimirror.web.mirror import Mirror
+    from aimirror.web.request import MirrorRequest
+
+#: Bytes of an index that is read for its digests, as stored and once it is unpacked.
+MOST_STORED = 64 << 20
+MOST_UNPACKED = 256 << 20
+#: Indexes whose digests are kept in mind, and digests in all of them together.
+MOST_INDEXES = 64
+MOST_DIGESTS = 500_000
+#: Bytes of a small file that is read on the way.
+MOST_SMALL = 64 << 10
+
+_MAGIC: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
+    (b"\x1f\x8b", lambda data: _bounded(zlib.decompressobj(31), data)),
+    (b"\xfd7zXZ", lambda data: _bounded(lzma.LZMADecompressor(), data)),
+    (b"BZh", lambda data: _bounded(bz2.BZ2Decompressor(), data)),
+)
+#: What decompressors raise on bytes that they don't understand.
+_BAD = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)
+
+
+class Indexes:
+    """Remembers what stored index files say; ``read`` gives an unpacked index's digests by name."""
+
+    def __init__(self, tools: Tools, read: Callable[[bytes], Mapping[str, Digest]]) -> None:
+        self._tools = tools
+        self._read = read
+        self._known: OrderedDict[str, Mapping[str, Digest]] = OrderedDict()
+        self._count = 0
+
+    async def find(self, name: str, urls: Iterable[str]) -> Digest | None:
+        """What the first of the indexes at ``urls`` that is stored and names a file says of it."""
+        entries = (e for url in urls for e in self._tools.store.entries(canonical(url)))
+        return await self.find_in(name, entries)
+
+    async def find_in(self, name: str, entries: Iterable[Entry]) -> Digest | None:
+        """The same for entries."""
+        for entry in sorted(entries, key=lambda e: -e.received_at):
+            if entry.status == 200 and entry.blob and entry.size <= MOST_STORED:
+                digest = (await self._of(entry)).get(name)
+                if digest is not None:
+                    return digest
+        return None
+
+    async def _of(self, entry: Entry) -> Mapping[str, Digest]:
+        if entry.blob in self._known:
+            self._known.move_to_end(entry.blob)
+            return self._known[entry.blob]
+        known: Mapping[str, Digest]
+        try:
+            data = await stored_bytes(self._tools, entry)
+            known = await self._tools.to_thread(_digests, self._read, data)
+        except (BodyFailed, OSError):
+            return {}
+        if entry.blob not in self._known:
+            self._known[entry.blob] = known
+            self._count += len(known)
+        while len(self._known) > 1 and (
+            len(self._known) > MOST_INDEXES or self._count > MOST_DIGESTS
+        ):
+            self._count -= len(self._known.popitem(last=False)[1])
+        return known
+
+
+def is_stored(tools: Tools, route: Route) -> bool:
+    """Whether a file for anybody is stored for a route."""
+    try:
+        return any(e.status == 200 and not e.scope for e in tools.store.entries(route.key))
+    except OSError:
+        return False
+
+
+async def stored_bytes(tools: Tools, entry: Entry) -> bytes:
+    """The whole body of a stored entry; BodyFailed or OSError when it is not there."""
+    body = tools.store.body(entry)
+    return b"" if body is None else await _read(tools, body, MOST_STORED)
+
+
+async def small(mirror: Mirror, request: MirrorRequest, route: Route) -> bytes | None:
+    """A small file of the upstream for the mirror's own use, from the cache if it is there.
+
+    None when there is none, or none for this client, or it can't be had.
+    """
+    headers = asked_for_storing(request.headers, compressed=False)
+    scope = scope_of(request.headers)
+    if route.rule.public:
+        headers, scope = headers.without(*CREDENTIALS), ""
+    try:
+        for entry in mirror.tools.store.entries(route.key):
+            if entry.scope in ("", scope) and entry.status == 200 and entry.immutable:
+                return await stored_bytes(mirror.tools, entry)
+        wanted = Wanted(route=route, headers=headers, scope=scope)
+        outcome = await mirror.downloads.fetch(wanted)
+        if isinstance(outcome, Passing):
+            outcome.response.abort()
+            return None
+        if outcome.entry.status != 200:
+            return None
+        if isinstance(outcome, Storing):
+            return await _read(mirror.tools, outcome.body, MOST_SMALL)
+        return await stored_bytes(mirror.tools, outcome.entry)
+    except (UpstreamError, BodyFailed, OSError):
+        return None
+
+
+async def _read(tools: Tools, body: IBody, most: int) -> bytes:
+    """All of a body that is there or still arriving."""
+    reader = body.reader(0, None)
+    data = bytearray()
+    try:
+        while not reader.ended():
+            count = reader.ready()
+            if not count:
+                await reader.wait()
+                continue
+            if len(data) + count > most:
+                raise BodyFailed("too long to be read here")
+            piece = await tools.to_thread(os.pread, reader.fd, count, reader.position)
+            if not piece:
+                raise BodyFailed("the stored file is too short")
+            data += piece
+            reader.advance(len(piece))
+    finally:
+        reader.close()
+    return bytes(data)
+
+
+def _digests(read: Callable[[bytes], Mapping[str, Digest]], data: bytes) -> Mapping[str, Digest]:
+    try:
+        for magic, unpack in _MAGIC:
+            if data.startswith(magic):
+                data = unpack(data)
+        return read(data)
+    except _BAD:
+        return {}
+
+
+def _bounded(decompressor: object, data: bytes) -> bytes:
+    unpacked: bytes = decompressor.decompress(data, MOST_UNPACKED)  # type: ignore[attr-defined]
+    return unpacked

@@ -18,7 +18,8 @@ from aimirror import systemd
 from aimirror.cache.store import Store
 from aimirror.config import Config
 from aimirror.config.model import Abandoned
-from aimirror.core.fetching import ANYWHERE, Egress
+from aimirror.core.fetching import ANYWHERE, Egress, Reach
+from aimirror.core.proxies import ENVIRONMENT
 from aimirror.core.rules import Rule
 from aimirror.downloads.registry import Downloads
 from aimirror.downloads.tools import Tools
@@ -50,9 +51,17 @@ def egress_of(config: Config) -> Callable[[Rule], Egress]:
 
     def egress(rule: Rule) -> Egress:
         proxy = rule.upstream_proxy
-        return Egress(config.server.upstream_proxy if proxy is None else proxy, reach)
+        return _egress(config, config.server.upstream_proxy if proxy is None else proxy, reach)
 
     return egress
+
+
+def _egress(config: Config, proxy: str, reach: Reach) -> Egress:
+    """By one proxy, or by those that the environment names."""
+    around, named = config.server.no_proxy, config.environment
+    if proxy != ENVIRONMENT:
+        return Egress(proxy, reach, around)
+    return Egress(named.https, reach, (*around, *named.no_proxy), named.http)
 
 
 class MirrorService(Service):
@@ -163,7 +172,7 @@ class MirrorService(Service):
         public = config.server.public_host
 
         def mirror_url(request: MirrorRequest) -> str:
-            return base_url(request, public)
+            return base_url(request, public, config.server.trusted_proxies)
 
         worlds = ecosystems(config, self.tools, mirror_url)
         mirror = Mirror(config.rules, self.tools, self.downloads, memo, mirror_url, worlds)

@@ -19,6 +19,7 @@ from aimirror.config.schema import At, Key
 from aimirror.core.digests import Digest, DigestSource, Source
 from aimirror.core.fetching import Timeouts
 from aimirror.core.policies import CachePolicy
+from aimirror.core.proxies import Proxies
 from aimirror.core.rules import KeySource, PathRewrite, Route, Strategy, mounts, route
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -177,8 +178,25 @@ MISTAKES = (
     (RULE + "server: {host: a b}", "server.host: 'a b' is not", "address"),
     (RULE + "server: {public_host: a b}", "server.public_host: 'a b' is not", "host:port"),
     (RULE + "server: {public_host: 'h:99999'}", "server.public_host: 'h:99999' is", "host:port"),
-    (RULE + "server: {upstream_proxy: 'u:geheim@p'}", "upstream_proxy: *** is", "http://["),
-    (RULE + "server: {upstream_proxy: 'socks5://p:1'}", "upstream_proxy: *** is", "http://["),
+    (RULE + "server: {upstream_proxy: 'u:geheim@p'}", "upstream_proxy: *** is", "with http, https"),
+    (
+        RULE + "server: {upstream_proxy: 'socks4://p:1'}",
+        "upstream_proxy: *** is",
+        "with http, https",
+    ),
+    (
+        RULE + "server: {port: 8081, upstream_proxy: 'http://localhost:8081'}",
+        "this mirror itself",
+        "another proxy",
+    ),
+    (RULE + "server: {no_proxy: ['a b']}", "no_proxy[0]: 'a b' is", "a host"),
+    (RULE + "server: {tls: {cert: c.pem}}", "server.tls.key: missing", "a file"),
+    (RULE + "server: {tls: {cert: '', key: k}}", "server.tls.cert: ''", "a file"),
+    (RULE + "server: {trusted_proxies: [proxy]}", "trusted_proxies[0]: 'proxy'", "an address"),
+    (RULE + "forward: {allow: ['a/b']}", "forward.allow[0]: 'a/b'", "*.domain"),
+    (RULE + "forward: {deny: ['*x']}", "forward.deny[0]: '*x'", "*.domain"),
+    (RULE + "forward: {pinned: [10.0.0.0/8]}", "forward.pinned[0]", "*.domain"),
+    (RULE + "forward: {ports: [0]}", "forward.ports[0]: 0", "1 to 65535"),
     (RULE + "server: {allow_private: [10.0.0.1/8]}", "allow_private[0]: '10.0.0.1/8'", "network"),
     (RULE + "server: {allow_private: ['a b']}", "allow_private[0]: 'a b'", "network"),
     (RULE + "server: {allow_private: [300.1.1.1]}", "allow_private[0]: '300.1.1.1'", "network"),
@@ -584,6 +602,40 @@ class DefaultTests(SynchronousTestCase):
         self.assertEqual(prefixes["https://files.pythonhosted.org"], "")
 
 
+class EnvironmentTests(Loading):
+    def test_proxies(self) -> None:
+        """ "env" takes the environment's proxies; without it they are not looked at."""
+        self.file.write_text(RULE + "server: {upstream_proxy: env}")
+        loaded = load(self.file, {"HTTPS_PROXY": "http://p:1", "no_proxy": "a,b"})
+        self.assertEqual(loaded.environment, Proxies(https="http://p:1", no_proxy=("a", "b")))
+        self.file.write_text(RULE)
+        self.assertEqual(load(self.file, {"HTTPS_PROXY": "x y"}).environment, Proxies())
+
+    def test_mistakes(self) -> None:
+        """A variable that is no proxy, or names this mirror, is told by its name alone."""
+        self.file.write_text(RULE + "server: {upstream_proxy: env, port: 8081}")
+        for value, told in (
+            ("http://u:geheim@p:x", "variable HTTPS_PROXY"),
+            ("http://localhost:8081", "this mirror itself"),
+        ):
+            with self.assertRaises(ConfigError) as caught:
+                load(self.file, {"HTTPS_PROXY": value})
+            self.assertIn(told, str(caught.exception))
+            self.assertNotIn("geheim", str(caught.exception))
+
+    def test_authority_folder(self) -> None:
+        """The authority is kept where lasting files of a service or a user belong."""
+        self.file.write_text(RULE)
+        for environ, wanted in (
+            ({"STATE_DIRECTORY": "/var/lib/aimirror"}, "/var/lib/aimirror/ca"),
+            ({"XDG_CONFIG_HOME": "/c", "HOME": "/h"}, "/c/aimirror/ca"),
+            ({"XDG_CONFIG_HOME": "c", "HOME": "/h"}, "/h/.config/aimirror/ca"),
+        ):
+            self.assertEqual(load(self.file, environ).forward.ca_dir, Path(wanted))
+        self.file.write_text(RULE + "forward: {ca_dir: own}")
+        self.assertEqual(load(self.file, {}).forward.ca_dir, self.file.parent / "own")
+
+
 class DocumentationTests(Loading):
     def setUp(self) -> None:
         super().setUp()
@@ -621,7 +673,7 @@ def default_of(key: Key, make: object) -> str:
     if value is inspect.Parameter.empty or not isinstance(value, bool | int | float | str | tuple):
         return "none"
     if isinstance(value, tuple):
-        return f"`[{', '.join(value)}]`"
+        return f"`[{', '.join(map(str, value))}]`"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`" if value != "" else '`""`'

@@ -19,18 +19,22 @@ from attrs import evolve
 from aimirror.config import presets, tables
 from aimirror.config.document import MAX_BYTES, dump, parse
 from aimirror.config.errors import ConfigError
-from aimirror.config.model import Abandoned, Cache, Config, Level, Logging, Server
+from aimirror.config.model import Abandoned, Cache, Config, Forward, Level, Logging, Server, Tls
 from aimirror.config.schema import At
+from aimirror.core.proxies import ENVIRONMENT, Proxies, from_environment, is_own
 from aimirror.core.rules import Rule
+from aimirror.core.targets import BadTarget
 
 __all__ = [
     "Abandoned",
     "Cache",
     "Config",
     "ConfigError",
+    "Forward",
     "Level",
     "Logging",
     "Server",
+    "Tls",
     "check_dirs",
     "expanded",
     "load",
@@ -49,7 +53,8 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
     folder = Path.cwd() if path is None else path.absolute().parent
     at = At(file=file, folder=folder, cache_home=_cache_home(environ))
     value = parse(_read(path, file), file)
-    return _inherited(tables.document(file, folder).read(value, at))
+    config = _inherited(tables.document(file, folder).read(value, at))
+    return _surrounded(config, environ)
 
 
 def expanded(path: Path | None) -> str:
@@ -103,6 +108,40 @@ def _inherited(config: Config) -> Config:
         for rule in config.rules
     )
     return evolve(config, rules=rules)
+
+
+def _surrounded(config: Config, environ: Mapping[str, str]) -> Config:
+    """With what the environment says, where the file leaves it to that."""
+    proxies = {config.server.upstream_proxy, *(rule.upstream_proxy for rule in config.rules)}
+    if ENVIRONMENT in proxies:
+        config = evolve(config, environment=_environment(config, environ))
+    if config.forward.ca_dir is None:
+        config = evolve(config, forward=evolve(config.forward, ca_dir=_ca_home(environ)))
+    return config
+
+
+def _environment(config: Config, environ: Mapping[str, str]) -> Proxies:
+    try:
+        found = from_environment(environ)
+    except BadTarget as error:
+        raise ConfigError(f"{config.source}: upstream_proxy: {error}") from None
+    for url in filter(None, (found.http, found.https)):
+        if is_own(url, config.server.host, config.server.port):
+            raise ConfigError(
+                f"{config.source}: upstream_proxy: the environment names this mirror itself; "
+                "allowed: another proxy"
+            )
+    return found
+
+
+def _ca_home(environ: Mapping[str, str]) -> Path:
+    """Where a service manager or the XDG base directory specification wants lasting files."""
+    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given) / "ca"
+    xdg = environ.get("XDG_CONFIG_HOME", "")
+    base = Path(xdg) if os.path.isabs(xdg) else Path(environ.get("HOME", "/")) / ".config"  # noqa: PTH117
+    return base / "aimirror" / "ca"
 
 
 def _ecosystem(rule: Rule) -> str:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from aimirror.core.fetching import Reach, Timeouts
+from aimirror.core.fetching import Network, Reach, Timeouts
+from aimirror.core.forward_policy import HostPattern, Listed
 from aimirror.core.oci import DEFAULTS, Registry
+from aimirror.core.proxies import Proxies
 from aimirror.core.rules import ContentRewrite, Rule
 
 _GB = 1000**3
@@ -35,6 +37,14 @@ class Level(enum.Enum):
 
 
 @frozen(kw_only=True)
+class Tls:
+    """The certificate with which we listen, its chain behind it, and its key; PEM files."""
+
+    cert: Path
+    key: Path
+
+
+@frozen(kw_only=True)
 class Server:
     """How we listen, and the limits of all downloads together."""
 
@@ -43,6 +53,12 @@ class Server:
     port: int = 8081
     #: "" goes directly; may hold a password.
     upstream_proxy: str = field(default="", repr=lambda value: repr("***" if value else ""))
+    #: Upstreams that go round it (see ``proxies.bypassed``).
+    no_proxy: tuple[str, ...] = ()
+    #: None listens without TLS.
+    tls: Tls | None = None
+    #: From whom Forwarded and X-Forwarded-* are believed.
+    trusted_proxies: tuple[Network, ...] = ()
     #: "host:port" or a URL without trailing slash; "" derives it from each request's Host.
     public_host: str = ""
     max_concurrent_downloads: int = 100
@@ -82,6 +98,28 @@ class Cache:
 
 
 @frozen(kw_only=True)
+class Forward:
+    """What we do as a forward proxy (HTTP_PROXY, HTTPS_PROXY)."""
+
+    enabled: bool = True
+    #: Hosts and networks beside those of the rules; and those that are refused all the same.
+    allow: tuple[Listed, ...] = ()
+    deny: tuple[Listed, ...] = ()
+    #: Ports of tunnels.
+    ports: tuple[int, ...] = (443,)
+    #: Whether TLS to hosts of the rules ends here, under certificates of our own authority.
+    intercept: bool = False
+    #: Hosts of rules that are tunnelled all the same.
+    pinned: tuple[HostPattern, ...] = ()
+    #: Where the authority's certificate and key are.
+    ca_dir: Path | None = None
+    #: User names and bcrypt hashes; None lets everybody in.
+    users: Path | None = None
+    #: Seconds without a byte after which a tunnel is closed.
+    idle_timeout: float = 600.0
+
+
+@frozen(kw_only=True)
 class Logging:
     """What is logged, and where to; no file is standard error."""
 
@@ -96,7 +134,10 @@ class Config:
     rules: tuple[Rule, ...]
     cache: Cache
     server: Server = Server()
+    forward: Forward = Forward()
     logging: Logging = Logging()
+    #: The proxies that the environment names, where the file wants them.
+    environment: Proxies = Proxies()
     #: What rules without one of their own were given.
     content_rewrite: ContentRewrite | None = None
     #: Bytes per second of all downloads together, 0 without limit.

@@ -14,6 +14,8 @@ from typing import TypeVar
 from aimirror.config.schema import At, Refusal, Scalar
 from aimirror.core import urls
 from aimirror.core.fetching import Network
+from aimirror.core.forward_policy import HostPattern, Listed, parse_pattern
+from aimirror.core.proxies import ENVIRONMENT
 
 T = TypeVar("T")
 E = TypeVar("E", bound=enum.Enum)
@@ -31,7 +33,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 60
 _HOST = r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\])"
 _AUTHORITY = re.compile(rf"{_HOST}(?::(\d{{1,5}}))?")
 _URL = re.compile(rf"https?://({_HOST}(?::\d{{1,5}})?)(/[!-~]*)?", re.IGNORECASE)
-_PROXY = re.compile(rf"http://(?:[!-.0-~]+@)?({_HOST}:\d{{1,5}})/?", re.IGNORECASE)
+_PROXY = re.compile(rf"(?:https?|socks5h?)://(?:[!-.0-~]+@)?({_HOST}:\d{{1,5}})/?", re.IGNORECASE)
 
 
 def _typed(kind: type[T], allowed: str) -> Scalar[T]:
@@ -199,12 +201,17 @@ allowed_host = Scalar('a host such as "host.example", "*.host.example", "host:80
 
 def _proxy(value: object, at: At) -> str:
     match = _PROXY.fullmatch(value) if isinstance(value, str) else None
-    if value != "" and (match is None or _bad_port(match[1])):
+    if value not in ("", ENVIRONMENT) and (match is None or _bad_port(match[1])):
         raise Refusal
     return str(value).rstrip("/")
 
 
-proxy = Scalar('"http://[user:password@]host:port", or "" to go directly', _proxy, secret=True)
+proxy = Scalar(
+    '"SCHEME://[user:password@]host:port" with http, https, socks5 or socks5h, '
+    f'"{ENVIRONMENT}" for what the environment says, or "" to go directly',
+    _proxy,
+    secret=True,
+)
 
 
 def _public_host(value: object, at: At) -> str:
@@ -250,6 +257,37 @@ network_or_host = Scalar(
 )
 
 
+def _network(value: object, at: At) -> Network:
+    try:
+        return ip_network(value)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise Refusal(str(error)) from None
+
+
+network = Scalar('an address, or a network such as "10.0.0.0/8"', _network)
+
+
+def _listed(value: object, at: At) -> Listed:
+    if not isinstance(value, str):
+        raise Refusal
+    if "/" in value:
+        return _network(value, at)
+    return _host_pattern(value, at)
+
+
+def _host_pattern(value: object, at: At) -> HostPattern:
+    try:
+        return parse_pattern(value if isinstance(value, str) else "")
+    except ValueError:
+        raise Refusal from None
+
+
+host_pattern = Scalar('a host, "*.domain" or "*", each perhaps with ":port"', _host_pattern)
+host_or_network = Scalar(f'{host_pattern.allowed}, or a network such as "10.0.0.0/8"', _listed)
+#: What NO_PROXY holds: names, addresses, networks, perhaps with a port.
+bypass = matching(r"[A-Za-z0-9_.:*/\[\]-]+", 'a host, a domain, an address, a network or "*"', str)
+
+
 def _plain_path(path: str) -> str:
     objection = urls.objection(path, "")
     if objection is not None:
@@ -272,6 +310,15 @@ def _file(value: object, at: At) -> Path | None:
     return at.folder / os.path.expanduser(value) if value else None  # noqa: PTH111
 
 
+file = Scalar("a file", lambda value, at: _file(value, at) or _refuse())
+
+
+def _refuse() -> Path:
+    raise Refusal
+
+
+no_file = Scalar('a file, or "" for none', _file)
+own_folder = Scalar('a folder, or "" for your own configuration folder', _file)
 optional_file = Scalar('a file, or "" for standard error', _file)
 folder = Scalar(
     'a folder, or "" for your own cache folder',

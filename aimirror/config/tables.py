@@ -8,7 +8,16 @@ from functools import partial
 from pathlib import Path
 
 from aimirror.config import scalars
-from aimirror.config.model import Abandoned, Cache, Config, Level, Logging, Server
+from aimirror.config.model import (
+    Abandoned,
+    Cache,
+    Config,
+    Forward,
+    Level,
+    Logging,
+    Server,
+    Tls,
+)
 from aimirror.config.presets import Rules
 from aimirror.config.scalars import duration, integer, number, one_of
 from aimirror.config.schema import Conflict, Either, Key, Made, Many, Named, Record
@@ -16,6 +25,7 @@ from aimirror.core.digests import ALGORITHMS, DigestSource, Source
 from aimirror.core.fetching import Network, Reach, Timeouts
 from aimirror.core.oci import Registry, merged
 from aimirror.core.policies import CachePolicy
+from aimirror.core.proxies import ENVIRONMENT, is_own
 from aimirror.core.rules import ECOSYSTEMS, ContentRewrite, KeySource, PathRewrite, Rule, Strategy
 
 #: Bounds that keep a slip of the finger from exhausting sockets, processes or memory.
@@ -39,6 +49,12 @@ _TIMEOUTS = Record(
     tuple(Key(name, duration(_LEAST_TIMEOUT)) for name in ("connect", "header", "silence")),
 )
 
+_TLS = Record(
+    "a mapping",
+    Tls,
+    (Key("cert", scalars.file, required=True), Key("key", scalars.file, required=True)),
+)
+
 _SERVER = Record(
     "a mapping",
     Server,
@@ -46,6 +62,9 @@ _SERVER = Record(
         Key("host", scalars.bind_host),
         Key("port", integer(0, 65535, "; 0 takes any free port")),
         Key("upstream_proxy", scalars.proxy),
+        Key("no_proxy", Many(scalars.bypass)),
+        Key("tls", _TLS),
+        Key("trusted_proxies", Many(scalars.network)),
         Key("public_host", scalars.public_host),
         Key("max_concurrent_downloads", integer(1, _MOST_DOWNLOADS)),
         Key("workers", integer(0, _MOST_WORKERS, "; 0 for one per CPU, at least 2")),
@@ -64,6 +83,22 @@ _CACHE = Record(
         Key("lru_enabled", scalars.flag),
         Key("memory_mb", number(0, _MOST_MEMORY_MB)),
         Key("keep_abandoned", one_of(Abandoned)),
+    ),
+)
+
+_FORWARD = Record(
+    "a mapping",
+    Forward,
+    (
+        Key("enabled", scalars.flag),
+        Key("allow", Many(scalars.host_or_network)),
+        Key("deny", Many(scalars.host_or_network)),
+        Key("ports", Many(integer(1, 65535))),
+        Key("intercept", scalars.flag),
+        Key("pinned", Many(scalars.host_pattern)),
+        Key("ca_dir", scalars.own_folder),
+        Key("users", scalars.no_file),
+        Key("idle_timeout", duration(_LEAST_TIMEOUT)),
     ),
 )
 
@@ -195,8 +230,17 @@ def _check_registries(registries: Iterable[Registry]) -> None:
                 )
 
 
+def _check_proxy(key: str, url: str | None, server: Server) -> None:
+    """A mirror that is its own proxy would ask itself for ever."""
+    if url and url != ENVIRONMENT and is_own(url, server.host, server.port):
+        raise Conflict(key, "that is this mirror itself", "another proxy")
+
+
 def _check_config(config: Config) -> None:
     _check_registries(config.registries)
+    _check_proxy("server.upstream_proxy", config.server.upstream_proxy, config.server)
+    for index, rule in enumerate(config.rules):
+        _check_proxy(f"rules[{index}].upstream_proxy", rule.upstream_proxy, config.server)
     first: dict[str, int] = {}
     for index, rule in enumerate(config.rules):
         if first.setdefault(rule.name, index) != index:
@@ -216,6 +260,7 @@ def document(source: str, folder: Path) -> Record[Config]:
             Key("server", _SERVER),
             Key("cache", _CACHE, default={}),
             Key("rules", Rules(_RULE, least=1), required=True),
+            Key("forward", _FORWARD),
             Key("logging", _LOGGING),
             Key("content_rewrite", _CONTENT_REWRITE),
             Key("rate_limit", scalars.rate),

@@ -16,6 +16,7 @@ from aimirror.core.targets import BadTarget, parse_target
 ENVIRONMENT = "env"
 
 _URL = re.compile(r"(?i:(https?|socks5h?))://(?:([^/?#]*)@)?([^/?#@]+)/?")
+_HERE = ("localhost", "127.0.0.1", "::1")
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 
@@ -63,6 +64,12 @@ def _login(userinfo: str | None) -> tuple[bytes, bytes] | None:
         return None
     user, _, password = userinfo.partition(":")
     return unquote_to_bytes(user), unquote_to_bytes(password)
+
+
+def is_own(url: str, host: str, port: int) -> bool:
+    """Whether a proxy's URL plainly is what listens at ``host`` and ``port`` of this machine."""
+    proxy = parse_proxy(url)
+    return proxy.port == port and proxy.host in (host, *_HERE)
 
 
 def bypassed(host: str, port: int, no_proxy: Iterable[str]) -> bool:

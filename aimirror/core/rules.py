@@ -197,11 +197,12 @@ def route(rules: Iterable[Rule], raw_path: str, query: str) -> Route | Refused |
         return Refused(objection)
     for rule in rules:
         if rule.matches(raw_path):
-            return _route(rule, raw_path, query)
+            return routed(rule, raw_path, query)
     return None
 
 
-def _route(rule: Rule, raw_path: str, query: str) -> Route | Refused:
+def routed(rule: Rule, raw_path: str, query: str) -> Route | Refused:
+    """The route of a path that a rule takes."""
     path = rule.upstream_path(raw_path)
     objection = urls.objection(path or "/", query)
     if objection is not None:

@@ -7,6 +7,7 @@ measured and not its client.  Prints one JSON list with one item per connection.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import selectors
 import socket
@@ -40,7 +41,9 @@ class Drain:
         self.error = ""
 
     def write(self) -> None:
-        self.sock.send(self.request.encode())
+        """Send the request; what goes wrong is met again, and noted, by ``read``."""
+        with contextlib.suppress(OSError):
+            self.sock.send(self.request.encode())
 
     def read(self, scratch: memoryview) -> bool:
         """Read once; False when it is over."""

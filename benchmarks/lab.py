@@ -201,8 +201,10 @@ class Lab:
             [sys.executable, "-I", str(DRAIN), f"--port={port}", *flags, *paths],
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
         )
+        if ended.returncode:
+            raise RuntimeError(f"drain.py: {ended.stderr}")
         clients = json.loads(ended.stdout)
         good = [c for c in clients if c["status"] == 200 and not c.get("error")]
         return Drained(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
 from aimirror.core import urls
 from aimirror.core.caching import prepare, variant
@@ -22,10 +21,10 @@ from aimirror.core.oci_errors import API_VERSION
 from aimirror.core.ranges import format_range
 from aimirror.core.rules import Route, Rule
 from aimirror.downloads.tools import Tools
-from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
+from aimirror.interfaces import IUpstreamResponse, UpstreamError
 from aimirror.web.answers import Answer
 from aimirror.web.cached import GRANTED_FOR
-from aimirror.web.ecosystems.oci_tokens import Refused, SingleFlight, Tokens
+from aimirror.web.ecosystems.oci_tokens import Refused, SingleFlight, Tokens, drain
 
 if TYPE_CHECKING:
     from aimirror.web.mirror import Mirror
@@ -127,7 +126,7 @@ class Images:
 
     async def _head(self, visit: Visit) -> tuple[int, Headers]:
         response = await self.ask(visit, visit.target, "HEAD")
-        response.deliver(Nobody())
+        drain(response)
         if response.status >= 400 and response.status not in _NO_HEAD:
             if response.status == 404:
                 self._tools.store.drop_key(visit.route(visit.target).key)
@@ -234,7 +233,7 @@ class Images:
         that are signed for GET refuse HEAD.
         """
         response = await self.ask(visit, target, "HEAD", redirects=0)
-        response.deliver(Nobody())
+        drain(response)
         if 300 <= response.status < 400 or response.status in _NO_HEAD:
             response = await self.ask(visit, target, "GET", ("Range", format_range(0, 1)))
             response.abort()
@@ -353,14 +352,3 @@ def _told(headers: Headers) -> Answer:
     etag = f'"{headers.get("docker-content-digest")}"'
     fields = [*kept, ("ETag", etag), API_VERSION, ("X-Cache", "REVALIDATED")]
     return Answer(status=200, headers=Headers(fields))
-
-
-@implementer(IReceiver)
-class Nobody:
-    """Takes a body that nobody wants."""
-
-    def data(self, chunk: bytes) -> None:
-        """Drop it."""
-
-    def finished(self, error: UpstreamError | None) -> None:
-        """It is over."""

@@ -158,12 +158,12 @@ class Tokens:
     async def welcome(self, rule: Rule, who: Credential) -> bool:
         """Whether a registry that knows Basic alone takes these credentials."""
         response = await self._get(rule, f"{rule.upstreams[0]}/v2/", who.basic)
-        response.abort()
+        drain(response)
         return response.status == 200
 
     async def _asked(self, rule: Rule, base: str) -> _Known:
         response = await self._get(rule, f"{base}/v2/", "")
-        response.abort()
+        drain(response)
         if response.status == 429 or response.status >= 500:
             raise Refused(response.status, "the registry can't be asked now", response.headers)
         self.learn(rule, response)
@@ -179,7 +179,7 @@ class Tokens:
         url = oci_auth.token_url(challenge, scopes)
         response = await self._get(rule, url, who.basic, known)
         if response.status != 200:
-            response.abort()
+            drain(response)
             status = 401 if response.status in _UNWELCOME else response.status
             raise Refused(status, "the token service says no", response.headers)
         token = oci_auth.parse_token(await collect(response, MOST_BYTES), self._now())
@@ -242,3 +242,26 @@ class _Collecting:
             self.done.errback(error)
         else:
             self.done.callback(b"".join(self._chunks))
+
+
+def drain(response: IUpstreamResponse) -> None:
+    """Let a short body that nobody wants pass, so that its connection can be used again."""
+    response.deliver(_Dropping(response))
+
+
+@implementer(IReceiver)
+class _Dropping:
+    """Drops a body, and its connection when there is too much of it."""
+
+    def __init__(self, response: IUpstreamResponse) -> None:
+        self._response = response
+        self._left = MOST_BYTES
+
+    def data(self, chunk: bytes) -> None:
+        """Drop it."""
+        self._left -= len(chunk)
+        if self._left < 0:
+            self._response.abort()
+
+    def finished(self, error: UpstreamError | None) -> None:
+        """It is over."""

@@ -23,6 +23,11 @@ class CacheInUse(DiskError):
     """Another service works on this cache folder."""
 
 
+def is_full(error: OSError) -> bool:
+    """Whether an error says that there is no room."""
+    return isinstance(error, DiskFull) or error.errno in _FULL
+
+
 @contextmanager
 def disk_errors(doing: str) -> Iterator[None]:
     """Turn errors of the operating system and of SQLite into a DiskError that says ``doing``."""

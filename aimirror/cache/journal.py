@@ -1,8 +1,12 @@
 """The journal of a part: an append-only text of what is known to be on the disk.
 
-Each line is ``<crc32> <json>``.  The first describes the part, the others add durable spans, and
-a last one may announce the blob that the part is about to become.  A line counts only if it and
-all lines before it are whole, so that a torn or overwritten tail only forgets.
+Each line is ``<crc32> <json>``.  The first describes the part, the others add spans, and a last
+one may announce the blob that the part is about to become.  A line counts only if it and all
+lines before it are whole, so that a torn or overwritten tail only forgets.
+
+Spans are *durable*, told after they were synced, or only *noted* as written.  What is noted lives
+in the kernel's memory: it outlives every process, but not the kernel.  So a note names the boot
+during which it was made, and counts only until the next one.
 """
 
 from __future__ import annotations
@@ -43,6 +47,8 @@ class Journal:
 
     meta: PartMeta
     durable: Spans
+    #: Durable, or noted during this boot.
+    written: Spans
     #: Epoch seconds of the last line.
     at: float
     #: The blob that the part was about to become, "" when it was not complete.
@@ -74,6 +80,11 @@ def progress(spans: Spans, at: float) -> bytes:
     return _line({"at": at, "add": spans.pairs})
 
 
+def note(spans: Spans, boot: str, at: float) -> bytes:
+    """A line that says: these bytes are written, though not synced."""
+    return _line({"at": at, "wrote": spans.pairs, "boot": boot})
+
+
 def completion(blob: str, spans: Spans, at: float) -> bytes:
     """A line that says: with these bytes all is on the disk, and the file becomes this blob."""
     return _line({"at": at, "add": spans.pairs, "blob": blob})
@@ -84,24 +95,37 @@ def verdict(why: str, at: float) -> bytes:
     return _line({"at": at, "why": why})
 
 
-def parse(data: bytes) -> Journal | None:
-    """The trustworthy head of a journal, or None when not even the first line is whole."""
+def parse(data: bytes, boot: str = "") -> Journal | None:
+    """The trustworthy head of a journal, or None when not even the first line is whole.
+
+    Notes count that were made during ``boot``; without one, none does.
+    """
     meta: PartMeta | None = None
-    pairs: list[tuple[int, int]] = []
+    durable: list[tuple[int, int]] = []
+    noted: list[tuple[int, int]] = []
     at, blob, length = 0.0, "", 0
     for raw in data.splitlines(keepends=True):
         try:
             values = _unline(raw)
             if meta is None:
                 meta = _meta(values["part"])
-            added = [(int(start), int(stop)) for start, stop in values.get("add", ())]
-            Spans(added)
+            added, wrote = _pairs(values, "add"), _pairs(values, "wrote")
             blob, at = str(values.get("blob", blob)), float(values["at"])
         except (ValueError, KeyError, TypeError, AttributeError):
             break
-        pairs += added
+        durable += added
+        if boot and values.get("boot") == boot:
+            noted += wrote
         length += len(raw)
-    return None if meta is None else Journal(meta, Spans(pairs), at, blob, length)
+    if meta is None:
+        return None
+    return Journal(meta, Spans(durable), Spans(durable + noted), at, blob, length)
+
+
+def _pairs(values: dict[str, Any], name: str) -> list[tuple[int, int]]:
+    pairs = [(int(start), int(stop)) for start, stop in values.get(name, ())]
+    Spans(pairs)  # raises ValueError for what is no interval
+    return pairs
 
 
 def _line(values: dict[str, Any]) -> bytes:

@@ -13,6 +13,7 @@ from attrs import field, frozen
 from aimirror.cache import journal
 from aimirror.cache.errors import DiskFull, disk_errors
 from aimirror.cache.journal import PartMeta
+from aimirror.cache.journalfile import boot_id
 from aimirror.cache.layout import FILE_MODE, Layout, make_folder, scan
 from aimirror.cache.parts import DeferToThread, Part
 
@@ -82,7 +83,7 @@ def _examine(layout: Layout, id: str) -> Leftover | None:
         size = layout.part(id).stat().st_size
     except OSError:
         return None
-    if written is None or not written.durable or written.durable.pairs[-1][1] > size:
+    if written is None or not written.written or written.written.pairs[-1][1] > size:
         return None
     return Leftover(id, size, written.at, written.meta)
 
@@ -90,7 +91,7 @@ def _examine(layout: Layout, id: str) -> Leftover | None:
 def read_journal(path: Path) -> journal.Journal | None:
     """What a journal says, None when it says nothing."""
     with open(path, "rb") as file:
-        return journal.parse(file.read(LARGEST_JOURNAL))
+        return journal.parse(file.read(LARGEST_JOURNAL), boot_id())
 
 
 def _remove(layout: Layout, id: str) -> None:
@@ -174,10 +175,10 @@ class PartFolder:
         return part
 
     def _reopen(self, id: str, fd: int, journal_fd: int, found: journal.Journal | None) -> Part:
-        if found is None or not found.durable:
+        if found is None or not found.written:
             raise ValueError("nothing to resume")
         part = Part.reopen(self._part(id, found.meta, fd), found, journal_fd)
-        if os.fstat(fd).st_nlink != 1 or found.durable.pairs[-1][1] > part.size:
+        if os.fstat(fd).st_nlink != 1 or found.written.pairs[-1][1] > part.size:
             raise ValueError("not the file that the journal describes")
         return part
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
-from aimirror.cache import journal
-from aimirror.cache.errors import DiskFull, disk_errors
+from aimirror.cache import journal, journalfile
+from aimirror.cache.errors import disk_errors
 from aimirror.cache.journal import PartMeta
-from aimirror.cache.layout import FILE_MODE
+from aimirror.cache.journalfile import JournalFile, boot_id
 from aimirror.core.spans import Spans
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ DeferToThread = Callable[..., "Deferred[Any]"]
 
 #: File systems that cannot reserve space say one of these; a sparse file must do then.
 _NO_ALLOCATE = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
-#: macOS has no fdatasync.
-_datasync = getattr(os, "fdatasync", os.fsync)
 
 
 class PartOwner(Protocol):
@@ -69,25 +67,29 @@ class Part:
         self.fd = fd
         #: Bytes that the file takes: allocated, or up to the last byte written.
         self.size = 0
-        #: Bytes that can be read; and those of them that survive a crash.
+        #: Bytes that can be read; those of them that survive the death of this process; and
+        #: those that survive the loss of power.
         self.written = Spans()
+        self.noted = Spans()
         self.durable = Spans()
         #: Committed, quarantined or discarded: its files are no longer this part's.
         self.settled = False
         self._owner = owner
         self._clock = clock
         self._defer_to_thread = defer_to_thread
-        self._journal_fd = -1
+        self._journal = JournalFile(self.journal_path, meta)
         self._closed = False
-        #: Held while a thread uses the descriptors, so that none is closed under it.
+        #: Held while a thread uses the descriptors, so that none is closed under it; a note need
+        #: not wait for a sync, which may take seconds.
         self._syncing = DeferredLock()
+        self._noting = DeferredLock()
 
     @classmethod
     def reopen(cls, fresh: Part, found: journal.Journal, journal_fd: int) -> Part:
         """Go on with what a journal says; a torn tail is cut off before more is appended."""
-        os.ftruncate(journal_fd, found.length)
-        fresh._journal_fd = journal_fd
-        fresh.written = fresh.durable = found.durable
+        fresh._journal.adopt(journal_fd, found.length)
+        fresh.written = fresh.noted = found.written
+        fresh.durable = found.durable
         fresh.size = os.fstat(fresh.fd).st_size
         return fresh
 
@@ -140,26 +142,33 @@ class Part:
 
     # -- surviving a crash -----------------------------------------------------------------
 
+    def note(self) -> Deferred[None]:
+        """Have all that is written by now survive the death of every process, but no power loss.
+
+        Cheap: one line of text, not synced.  Fires when done; fails with DiskError.
+        """
+        return _in_turn(self._noting, self._note)
+
+    async def _note(self) -> None:
+        snapshot, boot, now = self.written, boot_id(), self._clock.seconds()
+        news = _difference(snapshot, self.noted)
+        if self.fd < 0 or self.settled or not news or not boot:
+            return
+        line = journal.note(news, boot, now)
+        await self._defer_to_thread(self._journal.append, line, now)
+        self.noted = snapshot
+
     def checkpoint(self) -> Deferred[None]:
         """Make all that is written by now durable.
 
         One runs at a time; one asked for meanwhile waits and then does what is still to do, if
         anything.  Fires when done; fails with DiskError.  Cancelling does not stop it.
         """
-        return self._sync_soon("")
+        return _in_turn(self._syncing, lambda: self._checkpoint(""))
 
     def seal(self, blob: str) -> Deferred[None]:
         """A checkpoint that also announces in the journal which blob the file becomes."""
-        return self._sync_soon(blob)
-
-    def _sync_soon(self, blob: str) -> Deferred[None]:
-        """Take turns; cancelling gives up the result, never the lock while a thread runs."""
-        given: Deferred[None] = Deferred()
-        turn: Deferred[None] = self._syncing.run(
-            lambda: Deferred.fromCoroutine(self._checkpoint(blob))
-        )
-        turn.chainDeferred(given)
-        return given
+        return _in_turn(self._syncing, lambda: self._checkpoint(blob))
 
     async def _checkpoint(self, blob: str) -> None:
         snapshot = self.written
@@ -179,27 +188,12 @@ class Part:
         """
         with disk_errors("cannot sync a download"):
             if news:
-                _datasync(self.fd)
-            if blob:
-                if self._journal_fd >= 0:
-                    _append(self._journal_fd, journal.completion(blob, news, now))
-                return
-            if self._journal_fd < 0:
-                self._journal_fd = self._begin_journal(now)
-            _append(self._journal_fd, journal.progress(news, now))
-            _datasync(self._journal_fd)
-
-    def _begin_journal(self, now: float) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        fd = os.open(self.journal_path, flags, FILE_MODE)
-        try:
-            _append(fd, journal.opening(self.meta, now))
-            sync_folder(self.path.parent)  # or a power loss takes the names of both files
-        except OSError:
-            os.close(fd)
-            self.journal_path.unlink(missing_ok=True)
-            raise
-        return fd
+                journalfile.datasync(self.fd)
+        if not blob:
+            self._journal.append(journal.progress(news, now), now)
+            self._journal.sync()
+        elif self._journal.begun:
+            self._journal.append(journal.completion(blob, news, now), now)
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -215,20 +209,25 @@ class Part:
         self.settled = True
         self._owner.resized(self, -self.size)
 
-    def close(self) -> None:
-        """Close the descriptors.
+    def close(self) -> Deferred[None]:
+        """Close the descriptors.  Fires, never fails, when that is done.
 
         A part that is neither committed nor discarded stays on the disk for ``resumable``, with
-        what the last checkpoint made durable; without one, it is discarded.
+        what is written by now; without a journal, it is discarded.
         """
         if self._closed:
-            return
+            return self._after_sync(lambda: None)
+        if not self.settled and self._journal.begun:
+            self.note().addErrback(
+                lambda failure: self.log.warn("part {id}: {why}", id=self.id, why=failure.value)
+            )
         self._closed = True
-        self._after_sync(self._close)
+        return self._after_sync(self._close)
 
-    def _after_sync(self, act: Callable[[], None]) -> None:
+    def _after_sync(self, act: Callable[[], None]) -> Deferred[None]:
         """Do something to the files when no thread uses them."""
-        self._syncing.run(act).addErrback(
+        acting: Deferred[None] = self._syncing.run(self._noting.run, act)
+        return acting.addErrback(
             lambda failure: self.log.failure("part {id}: cannot tidy up", failure, id=self.id)
         )
 
@@ -238,16 +237,23 @@ class Part:
 
     def _close(self) -> None:
         try:
-            if not self.settled and self._journal_fd < 0:
+            if not self.settled and not self._journal.begun:
                 self.settle()
                 self._unlink()
         finally:
             os.close(self.fd)
-            if self._journal_fd >= 0:
-                os.close(self._journal_fd)
-            self.fd = self._journal_fd = -1
+            self.fd = -1
+            self._journal.close()
         if not self.settled:
             self._owner.closed(self)
+
+
+def _in_turn(lock: DeferredLock, act: Callable[[], Coroutine[Any, Any, None]]) -> Deferred[None]:
+    """Run alone; cancelling gives up the result, never the lock while a thread runs."""
+    given: Deferred[None] = Deferred()
+    turn: Deferred[None] = lock.run(lambda: Deferred.fromCoroutine(act()))
+    turn.chainDeferred(given)
+    return given
 
 
 def _reserve(fd: int, total: int) -> None:
@@ -261,24 +267,7 @@ def _reserve(fd: int, total: int) -> None:
     os.ftruncate(fd, total)
 
 
-def _append(fd: int, line: bytes) -> None:
-    """Add a whole line or nothing: after half a line, no later one would count."""
-    before = os.fstat(fd).st_size
-    if os.write(fd, line) != len(line):
-        os.ftruncate(fd, before)
-        raise DiskFull(errno.ENOSPC, "cannot append to a journal: no room")
-
-
 def _difference(whole: Spans, known: Spans) -> Spans:
     for start, stop in known:
         whole = whole.remove(start, stop)
     return whole
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder survive a power loss; blocks, so call it in a thread."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

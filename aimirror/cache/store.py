@@ -18,9 +18,10 @@ from aimirror.cache.catalogue import Catalogue
 from aimirror.cache.errors import DiskError, disk_errors
 from aimirror.cache.index import Index
 from aimirror.cache.journal import PartMeta
+from aimirror.cache.journalfile import sync_folder
 from aimirror.cache.layout import FOLDER_MODE, Layout
 from aimirror.cache.partfolder import PartFolder
-from aimirror.cache.parts import DeferToThread, Part, sync_folder
+from aimirror.cache.parts import DeferToThread, Part
 from aimirror.cache.room import Room
 from aimirror.cache.shelf import Shelf
 from aimirror.cache.trash import Trash

@@ -46,6 +46,17 @@ class JournalTests(SynchronousTestCase):
         self.assertEqual((found.meta, found.durable), (META, Spans([(0, 30)])))
         self.assertEqual((found.at, found.blob), (7.0, "ab" * 32))
 
+    def test_notes_count_during_their_boot(self) -> None:
+        """What was only noted counts as written until the machine boots again, never as durable."""
+        lines = b"".join([*written([Spans([(0, 5)])]), journal.note(Spans([(8, 9)]), "b1", 2.0)])
+        for boot, known in (("b1", [(0, 5), (8, 9)]), ("b2", [(0, 5)]), ("", [(0, 5)])):
+            found = journal.parse(lines, boot)
+            assert found is not None
+            self.assertEqual((found.written, found.durable), (Spans(known), Spans([(0, 5)])), boot)
+        unknown = journal.parse(lines + journal.note(Spans([(1, 7)]), "", 3.0), "")
+        assert unknown is not None
+        self.assertEqual(unknown.written, Spans([(0, 5)]))
+
     @settings(max_examples=50, deadline=None)
     @given(journals, st.data())
     def test_torn_anywhere(self, steps: list[Spans], data: st.DataObject) -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import os
 
-from aimirror.cache import journal
+from aimirror.cache import journal, partfolder
+from aimirror.cache import parts as partsmodule
 from aimirror.cache.errors import DiskError, DiskFull
 from aimirror.cache.journal import PartMeta
 from aimirror.cache.partfolder import MOST_QUARANTINED, PART_LIFE
@@ -53,13 +54,44 @@ class ResumeTests(StoreCase):
         part.close()
         part = self.store.resumable(KEY, "s")
         assert part is not None
-        self.assertEqual(part.written, Spans([(0, 60)]))
+        self.assertEqual(part.written, Spans([(0, 70)]))
         part.write(60, b"a" * 40)
         self.successResultOf(self.store.commit(part, "ab" * 32, 100))
         part.close()
         self.store.put(Entry(key=KEY, blob="ab" * 32, size=100))
         self.assertEqual((self.names(), self.store.usage().parts), ([], 0))
         self.assert_counted()
+
+    def test_noted_bytes_outlive_processes(self) -> None:
+        """After kill -9 noted bytes are there, too; after a loss of power only durable ones."""
+        part = self.half()
+        self.successResultOf(part.note())
+        part.write(70, b"c" * 10)
+        killed = self.crash().resumable(KEY, "s")
+        assert killed is not None
+        self.addCleanup(killed.close)
+        self.assertEqual(killed.written, Spans([(0, 40), (60, 70)]))
+        self.assertEqual(killed.durable, Spans([(0, 40)]))
+        for module in (partfolder, partsmodule):
+            self.patch(module, "boot_id", lambda: "another")
+        lost = self.crash().resumable(KEY, "s")
+        assert lost is not None
+        self.addCleanup(lost.close)
+        self.assertEqual((lost.written, lost.durable), (Spans([(0, 40)]),) * 2)
+
+    def test_closing_notes(self) -> None:
+        """Who closes a part in order loses nothing of it; unless boots can't be told apart."""
+        self.half().close()
+        part = self.store.resumable(KEY, "s")
+        assert part is not None
+        self.assertEqual(part.written, Spans([(0, 40), (60, 70)]))
+        part.write(80, b"d" * 5)
+        self.patch(partsmodule, "boot_id", lambda: "")
+        part.close()
+        again = self.store.resumable(KEY, "s")
+        assert again is not None
+        self.addCleanup(again.close)
+        self.assertEqual(again.written, Spans([(0, 40), (60, 70)]))
 
     def test_not_for_others(self) -> None:
         """A part is found under its own key and scope alone."""
@@ -75,6 +107,7 @@ class ResumeTests(StoreCase):
     def test_torn_tail(self) -> None:
         """A torn tail of the journal is cut off, so that later lines count."""
         part = self.half()
+        self.patch(partsmodule, "boot_id", lambda: "")
         part.close()
         with part.journal_path.open("ab") as file:
             file.write(b"0badc0de {torn")

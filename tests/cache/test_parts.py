@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.cache import journal, parts
+from aimirror.cache import journal, journalfile
 from aimirror.cache.errors import DiskError, DiskFull
 from aimirror.cache.journal import PartMeta
 from aimirror.cache.parts import Part
@@ -149,7 +149,7 @@ class CheckpointTests(PartCase):
             name = Path(f"/proc/self/fd/{fd}").readlink().suffix
             calls.append(f"{name} {self.journalled(part)}")
 
-        self.patch(parts, "_datasync", sync)
+        self.patch(journalfile, "datasync", sync)
         part.write(0, b"abc")
         self.successResultOf(part.checkpoint())
         self.assertEqual(calls, [f".part {Spans()}", f".journal {Spans([(0, 3)])}"])
@@ -198,11 +198,11 @@ class CheckpointTests(PartCase):
 
         part = self.make()
         part.write(0, b"abc")
-        with_sync = parts._datasync
-        self.patch(parts, "_datasync", fail)
+        with_sync = journalfile.datasync
+        self.patch(journalfile, "datasync", fail)
         self.failureResultOf(part.checkpoint(), DiskError)
         self.assertEqual((part.durable, self.journalled(part)), (Spans(), Spans()))
-        self.patch(parts, "_datasync", with_sync)
+        self.patch(journalfile, "datasync", with_sync)
         self.successResultOf(part.checkpoint())
         self.assertEqual(self.journalled(part), Spans([(0, 3)]))
 
@@ -258,7 +258,7 @@ class CheckpointTests(PartCase):
                 synced = part.written
             real(fd)
 
-        self.patch(parts, "_datasync", sync)
+        self.patch(journalfile, "datasync", sync)
         for step in steps:
             if step == "checkpoint":
                 part.checkpoint()

@@ -8,7 +8,7 @@ from unittest import mock
 
 import attrs
 
-from aimirror.cache import parts
+from aimirror.cache import journalfile
 from aimirror.cache.errors import CacheInUse, DiskError
 from aimirror.cache.journal import PartMeta
 from aimirror.cache.layout import Layout
@@ -153,7 +153,7 @@ class CommitTests(StoreCase):
         """The bytes are on the disk before the name is."""
         part = self.fill(b"data")
         seen: list[bool] = []
-        self.patch(parts, "_datasync", lambda fd: seen.append(part.path.exists()))
+        self.patch(journalfile, "datasync", lambda fd: seen.append(part.path.exists()))
         self.successResultOf(self.store.commit(part, digest(b"data"), 4))
         self.assertEqual((seen, part.path.exists()), ([True], False))
 
@@ -184,7 +184,7 @@ class CommitTests(StoreCase):
     def test_sync_fails(self) -> None:
         """Bytes that cannot be synced are not stored."""
         part = self.fill(b"data")
-        with mock.patch.object(parts, "_datasync", side_effect=OSError(5, "broken")):
+        with mock.patch.object(journalfile, "datasync", side_effect=OSError(5, "broken")):
             self.failureResultOf(self.store.commit(part, digest(b"data"), 4), DiskError)
         self.assertEqual(self.store.usage().files, 0)
 

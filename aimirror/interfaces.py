@@ -29,6 +29,10 @@ class UpstreamError(Exception):
 class BodyFailed(Exception):
     """A body can't be completed: its readers must be cut off, never ended cleanly."""
 
+    def __init__(self, detail: str, reason: Reason = Reason.DISK) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
 
 @frozen
 class Hop:

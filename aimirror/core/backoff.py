@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from aimirror.core.fetching import Reason
+
+#: Times that the first request of an exchange is repeated, when what went wrong may pass.
+#: A client waits meanwhile, so they are few.
+MOST_REPEATS = 2
+MAY_PASS = frozenset({Reason.RESOLVE, Reason.CONNECT, Reason.RESET, Reason.SHORT})
+
 #: Seconds: the first wait, and the longest one.
 FIRST_WAIT = 0.25
 LONGEST_WAIT = 30.0

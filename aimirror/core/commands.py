@@ -43,6 +43,9 @@ class Resolve:
 class FetchWhole:
     """The upstream has no usable ranges: read the whole file in one stream, from byte 0."""
 
+    id: int
+    source: int
+
 
 @frozen
 class Hash:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
@@ -12,26 +12,27 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from aimirror.cache.journal import PartMeta
-from aimirror.core import digests, urls
+from aimirror.core import digests
 from aimirror.core.answering import Kind, Meaning, as_whole, meaning, validator
 from aimirror.core.caching import Storing as Verdict
 from aimirror.core.caching import confirms, freshen, prepare, storable, variant
 from aimirror.core.digests import Digest
 from aimirror.core.download import Download
 from aimirror.core.entries import Entry
-from aimirror.core.fetching import FetchResult, Outgoing, Reason
-from aimirror.core.headers import CREDENTIALS, Headers
+from aimirror.core.fetching import FetchResult
+from aimirror.core.headers import Headers
 from aimirror.core.health import Health
 from aimirror.core.plan import first_piece
-from aimirror.core.ranges import format_range
-from aimirror.core.rules import Rule, Strategy
+from aimirror.core.rules import Strategy
+from aimirror.downloads.asking import Asking
 from aimirror.downloads.decoding import DecodedResponse, decodable
 from aimirror.downloads.plain import PlainFill
-from aimirror.downloads.ranged import Place, RangedFill
+from aimirror.downloads.ranged import RangedFill
 from aimirror.downloads.tools import (
     Finished,
     Outcome,
     Passing,
+    Place,
     Storing,
     Tools,
     Validated,
@@ -42,17 +43,17 @@ from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
 if TYPE_CHECKING:
     from aimirror.cache.parts import Part
 
-#: Answers that say that this upstream can't, so that another one is asked.
-_UNABLE = frozenset({429, 500, 502, 503, 504})
-
 Fill = PlainFill | RangedFill
+_T = TypeVar("_T")
 
 
 class Exchange:
     """Asks the upstreams of ``wanted`` and starts the fill that their answer calls for.
 
-    ``begun(fill)`` is called before the fill starts, ``over(Finished)`` once it has ended; for
-    outcomes that store nothing only the latter.
+    ``begun(fill)`` is called before the fill starts and says how many connections it may use,
+    ``over(Finished)`` once it has ended; for outcomes that store nothing only the latter.
+    ``storing()`` says whether there is any use in trying to store the file, ``draws`` whether to
+    draw it from several upstreams at once.
     """
 
     log = Logger()
@@ -63,26 +64,29 @@ class Exchange:
         health: Health,
         wanted: Wanted,
         *,
+        storing: Callable[[], bool],
+        draws: bool,
         expected: Callable[[], Digest | None],
         begun: Callable[[Fill], int],
         rate_limit: Callable[[], int],
         over: Callable[[Finished], None],
     ) -> None:
         self._tools = tools
-        self._health = health
+        self._asking = Asking(tools, health, wanted)
         self._wanted = wanted
         self._rule = wanted.route.rule
+        self._storing = storing
+        self._draws = draws
         self._expected = expected
         self._begun = begun
         self._rate_limit = rate_limit
         self._over = over
-        self._headers = wanted.headers
-        self._asked_at = 0.0
-        self._source = 0
-        self.fill: Fill | None = None
 
     async def run(self) -> Outcome:
-        """The outcome as soon as the header is there; raises UpstreamError."""
+        """The outcome as soon as the header is there; raises UpstreamError.
+
+        Cancelling closes the connection, and leaves a part that was to be resumed as it was.
+        """
         part = self._resumable()
         if part is not None:
             outcome = await self._resume(part)
@@ -90,7 +94,7 @@ class Exchange:
                 return outcome
         span = self._first_span()
         conditional = bool(len(self._wanted.conditional))
-        response = await self._ask(span, conditional)
+        response = await self._asking.first(span, conditional=conditional)
         found = meaning(response.status, response.headers, span, conditional)
         previous = self._wanted.previous
         if found.kind is Kind.NOT_MODIFIED and previous is not None:
@@ -98,112 +102,52 @@ class Exchange:
                 return self._validated(previous, response)
             found = Meaning(Kind.ASK_PLAINLY)
         if found.kind is Kind.RANGED:
-            outcome = await self._ranged(response, found, None)
+            outcome = await self._or_abort(response, self._ranged(response, found, None))
             if outcome is not None:
                 return outcome
             found = Meaning(Kind.ASK_PLAINLY)
         if found.kind is Kind.ASK_PLAINLY:
             response.abort()
-            response = await self._ask(None, conditional=False)
-        return await self._plain(response)
+            response = await self._asking.first(None)
+        return await self._or_abort(response, self._plain(response))
 
-    # -- asking ----------------------------------------------------------------------------
+    async def _or_abort(self, response: IUpstreamResponse, doing: Coroutine[Any, Any, _T]) -> _T:
+        try:
+            return await doing
+        except BaseException:
+            response.abort()
+            raise
 
     def _first_span(self) -> tuple[int, int] | None:
         if self._rule.strategy is not Strategy.PARALLEL:
             return None
         return 0, first_piece(self._rule.chunk_size)
 
-    async def _ask(self, span: tuple[int, int] | None, conditional: bool) -> IUpstreamResponse:
-        """The first answer of an upstream that can; the others are asked in order of health."""
-        targets = self._wanted.route.urls
-        order = self._health.order([urls.host(u) for u in targets], self._now())
-        for turn, source in enumerate(order):
-            host, last = urls.host(targets[source]), turn == len(order) - 1
-            self._asked_at = self._now()
-            try:
-                response = await self._request(source, span, conditional)
-            except UpstreamError:
-                self._health.failed(host, self._now())
-                if last:
-                    raise
-                continue
-            if _rejected(self._rule, response):
-                response.abort()
-                if last:
-                    raise UpstreamError(Reason.STATUS, "a page where a file should be")
-                continue
-            if response.status in _UNABLE:
-                self._health.failed(host, self._now())
-                if not last:
-                    response.abort()
-                    continue
-            else:
-                self._health.succeeded(host)
-            self._source = source
-            return response
-        raise UpstreamError(Reason.CONNECT, "no upstream")
-
-    async def _request(
-        self, source: int, span: tuple[int, int] | None, conditional: bool, if_range: str = ""
-    ) -> IUpstreamResponse:
-        """Ask one source; when a token has expired, once more with a new one."""
-        response = await self._send(source, span, conditional, if_range)
-        if response.status != 401 or self._wanted.refresh is None:
-            return response
-        headers = await self._wanted.refresh()
-        if headers is None:
-            return response
-        response.abort()
-        self._headers = headers
-        return await self._send(source, span, conditional, if_range)
-
-    def _send(
-        self, source: int, span: tuple[int, int] | None, conditional: bool, if_range: str
-    ) -> Deferred[IUpstreamResponse]:
-        headers = self._headers
-        if span is not None:
-            headers = headers.with_("Range", format_range(*span))
-            headers = headers.with_("Accept-Encoding", "identity")
-            if if_range:
-                headers = headers.with_("If-Range", if_range)
-        if conditional:
-            headers = Headers([*headers, *self._wanted.conditional])
-        outgoing = Outgoing(
-            "GET",
-            self._wanted.route.urls[source],
-            headers,
-            self._tools.egress(self._rule),
-            self._tools.timeouts,
-        )
-        return self._tools.upstream.request(outgoing, None, self._tools.redirects)
-
-    def _now(self) -> float:
-        return self._tools.clock.seconds()
-
     # -- outcomes --------------------------------------------------------------------------
 
     def _validated(self, previous: Entry, response: IUpstreamResponse) -> Outcome:
         response.deliver(_Nobody())
-        entry = freshen(previous, response.headers, self._asked_at, self._now())
+        entry = freshen(previous, response.headers, self._asking.asked_at, self._now())
         if previous.scope not in ("", self._wanted.scope):
             entry = evolve(entry, scope=self._wanted.scope)
-        if self._storable(entry.status, entry.headers).store:
-            self._tools.store.put(entry)
-        else:
-            self._tools.store.drop(previous)
+        try:
+            if self._storable(entry.status, entry.headers).store:
+                self._tools.store.put(entry)
+            else:
+                self._tools.store.drop(previous)
+        except OSError as error:
+            self.log.error("an entry could not be renewed: {error}", error=str(error))
         self._over(Finished())
         return Validated(entry)
 
     def _storable(self, status: int, headers: Headers) -> Verdict:
-        route = self._wanted.route
         return storable(
             "GET",
             self._wanted.headers,
             status,
             headers,
             self._rule.cache,
-            immutable=route.immutable,
+            immutable=self._wanted.route.immutable,
         )
 
     def _entry(self, response: IUpstreamResponse, headers: Headers, verdict: Verdict) -> Entry:
@@ -224,7 +168,7 @@ class Exchange:
             status=200 if response.status == 206 else response.status,
             headers=stored,
             selecting=selecting,
-            requested_at=self._asked_at,
+            requested_at=self._asking.asked_at,
             received_at=now,
             rule=self._rule.name,
             immutable=self._wanted.route.immutable and response.status in (200, 206),
@@ -239,24 +183,33 @@ class Exchange:
         known = route.digest or self._expected()
         return known or digests.expected(self._rule.digests, route.path, query, response.headers)
 
+    def _too_large(self, size: int | None) -> bool:
+        limit = self._rule.max_size
+        return limit is not None and size is not None and size > limit
+
     async def _plain(self, response: IUpstreamResponse) -> Outcome:
         """One stream: stored if it may be, else passed on to the one who asked."""
         if decodable(response.headers):
             response = DecodedResponse(response)
         verdict = self._storable(response.status, response.headers)
-        limit, length = self._rule.max_size, response.length
-        if not verdict.store or (limit is not None and length is not None and length > limit):
+        if not verdict.store or self._too_large(response.length) or not self._storing():
             return self._passing(response)
         entry = self._entry(response, response.headers, verdict)
+        part: Part | None = None
         try:
-            part = await self._new_part(response, entry, length)
+            part = await self._new_part(response, entry, response.length)
+            fill = PlainFill(
+                self._tools,
+                part,
+                response,
+                entry,
+                self._digest(response),
+                self._rate_limit,
+                self._over,
+            )
         except OSError as error:
-            self.log.warn("not cached: {error}", error=str(error))
+            self._not_cached(part, error)
             return self._passing(response)
-        fill = PlainFill(
-            self._tools, part, response, entry, self._digest(response), self._rate_limit, self._over
-        )
-        self.fill = fill
         self._begun(fill)
         fill.begin()
         return Storing(entry, fill.body)
@@ -264,6 +217,12 @@ class Exchange:
     def _passing(self, response: IUpstreamResponse) -> Outcome:
         self._over(Finished())
         return Passing(response)
+
+    def _not_cached(self, part: Part | None, error: OSError) -> None:
+        self.log.warn("not cached: {error}", error=str(error))
+        if part is not None:
+            part.discard()
+            part.close()
 
     async def _new_part(self, response: IUpstreamResponse, entry: Entry, total: int | None) -> Part:
         meta = PartMeta(
@@ -295,52 +254,87 @@ class Exchange:
     async def _ranged(
         self, response: IUpstreamResponse, found: Meaning, part: Part | None
     ) -> Outcome | None:
-        """Start a ranged download; None when this file is not to be stored."""
+        """Start a ranged download, of a new part or of one to go on with.
+
+        None, the part given up, when this file can't or may not be stored.
+        """
         headers = as_whole(response.headers, found.total)
         verdict = self._storable(200, headers)
-        limit = self._rule.max_size
-        if not verdict.store or (limit is not None and found.total > limit):
-            return None
         entry = self._entry(response, headers, verdict)
+        digest = self._digest(response)
+        if not verdict.store or self._too_large(found.total) or not self._storing():
+            if part is not None:
+                self._give_up(part)
+            return None
         try:
             part = part or await self._new_part(response, entry, found.total)
+            fill = self._fill(response, found, part, entry, digest)
         except OSError as error:
-            self.log.warn("not cached: {error}", error=str(error))
+            self._not_cached(part, error)
             return None
-        digest = self._digest(response)
+        fill.machine.slots = self._begun(fill)
+        fill.begin(response, found.start, found.stop)
+        self._draw_from_others(fill, digest)
+        return Storing(entry, fill.body)
+
+    def _fill(
+        self,
+        response: IUpstreamResponse,
+        found: Meaning,
+        part: Part,
+        entry: Entry,
+        digest: Digest | None,
+    ) -> RangedFill:
         machine = Download(
             total=found.total,
             slots=0,
+            primary=self._asking.source,
             chunk_size=self._rule.chunk_size,
             digest=(digest.algorithm, digest.hex) if digest else None,
             jitter=self._tools.jitter,
             written=part.written,
-            latency=max(0.0, self._now() - self._asked_at) / (1 + len(response.hops)),
+            latency=max(0.0, self._now() - self._asking.asked_at) / (1 + len(response.hops)),
         )
+        fill: RangedFill
+
+        def resolve(source: int) -> Deferred[Place | FetchResult]:
+            return Deferred.fromCoroutine(self._asking.resolve(source, fill))
+
+        def whole(source: int) -> Deferred[IUpstreamResponse | FetchResult]:
+            return Deferred.fromCoroutine(self._asking.whole(source, fill))
+
         fill = RangedFill(
             self._tools,
             part,
             machine,
             entry,
-            self._place(self._source, response),
-            resolve=self._resolve,
-            whole=self._whole,
+            self._asking.place(self._asking.source, response),
+            resolve=resolve,
+            whole=whole,
             rate_limit=self._rate_limit,
             over=self._over,
         )
-        self.fill = fill
-        machine.slots = self._begun(fill)
-        fill.begin(response, found.start, found.stop)
-        self._draw_from_others(fill, found.total, digest)
-        return Storing(entry, fill.body)
+        return fill
 
-    def _place(self, source: int, response: IUpstreamResponse) -> Place:
-        """Where workers ask: the URL that answered, without credentials if it is elsewhere."""
-        headers = self._headers.without("accept-encoding")
-        if urls.origin(response.url) != urls.origin(self._wanted.route.urls[source]):
-            headers = headers.without(*CREDENTIALS)
-        egress = evolve(self._tools.egress(self._rule), reach=response.reach)
-        return Place(response.url, headers, egress, validator(response.headers))
+    def _draw_from_others(self, fill: RangedFill, digest: Digest | None) -> None:
+        """Ask the rule's other upstreams whether they have the same file, and use them too."""
+        if fill.total <= self._rule.min_size or not self._draws:
+            return
+        for source in range(len(self._wanted.route.urls)):
+            if source != fill.machine.primary:
+                asked = Deferred.fromCoroutine(self._asking.locate(source, fill.total))
+                asked.addCallback(partial(self._found_other, fill, source, digest))
+                asked.addErrback(lambda f: self.log.failure("asking another upstream failed", f))
+
+    def _found_other(
+        self, fill: RangedFill, source: int, digest: Digest | None, found: Place | FetchResult
+    ) -> None:
+        if isinstance(found, FetchResult):
+            return
+        if digest is not None or fill.same_version(source, found.validator, strongly=True):
+            fill.add_source(source, found)
+
+    # -- going on --------------------------------------------------------------------------
 
     def _resumable(self) -> Part | None:
         if self._rule.strategy is not Strategy.PARALLEL or len(self._wanted.conditional):
@@ -348,95 +342,48 @@ class Exchange:
         return self._tools.store.resumable(self._wanted.key, self._wanted.scope)
 
     async def _resume(self, part: Part) -> Outcome | None:
-        """Go on with what a crash or a lost upstream left, if the file is still the same."""
-        total = part.meta.total
-        if_range = part.meta.validator.if_range()
-        outcome: Outcome | None = None
+        """Go on with what a crash or a lost upstream left, if the file is still the same.
+
+        None, the part given up, when it is not; the part is kept when the upstream can't tell.
+        """
+        span, if_range = self._missing(part), part.meta.validator.if_range()
+        if span is None or not if_range:
+            self._give_up(part)
+            return None
         try:
-            if total and if_range:
-                gaps = part.written.gaps(0, total)
-                start = gaps.pairs[0][0] if gaps else total - 1
-                stop = min(gaps.pairs[0][1] if gaps else total, start + self._piece())
-                self._asked_at = self._now()
-                response = await self._request(0, (start, stop), False, if_range)
-                found = meaning(response.status, response.headers, (start, stop), False)
-                same = part.meta.validator.agrees(validator(response.headers))
-                if found.kind is Kind.RANGED and found.total == total and same:
-                    outcome = await self._ranged(response, found, part)
-                if outcome is None:
-                    response.abort()
-        except UpstreamError:
+            response = await self._asking.first(span, if_range=if_range)
+        except BaseException:
             part.close()
             raise
-        if outcome is None:
-            part.discard()
-            part.close()
-        return outcome
-
-    def _piece(self) -> int:
-        return first_piece(self._rule.chunk_size)
-
-    def _resolve(self, source: int) -> Deferred[Place | FetchResult]:
-        """Ask the original URL of a source for the place that serves its file now."""
-        return Deferred.fromCoroutine(self._find_place(source))
-
-    async def _find_place(self, source: int) -> Place | FetchResult:
-        fill = self.fill
-        assert isinstance(fill, RangedFill)
-        span = (0, 1)
-        try:
-            response = await self._request(source, span, False)
-        except UpstreamError as error:
-            return FetchResult(error.reason, 0, detail=error.detail)
         found = meaning(response.status, response.headers, span, False)
+        same = part.meta.validator.agrees(validator(response.headers))
+        if found.kind is Kind.RANGED and found.total == part.meta.total and same:
+            outcome = await self._or_abort(response, self._ranged(response, found, part))
+            if outcome is None:
+                response.abort()
+            return outcome
+        if found.kind is Kind.WHOLE and response.status >= 400:
+            await part.close()
+            return await self._or_abort(response, self._plain(response))
+        self._give_up(part)
         response.abort()
-        if found.kind is not Kind.RANGED:
-            return FetchResult(Reason.STATUS, 0, status=response.status)
-        place = self._place(source, response)
-        if found.total != fill.machine.total or not fill.same_version(place.validator):
-            return FetchResult(Reason.CHANGED, 0, detail="the upstream has another version now")
-        return place
+        return None
 
-    def _whole(self) -> Deferred[IUpstreamResponse | FetchResult]:
-        return Deferred.fromCoroutine(self._ask_whole())
+    def _missing(self, part: Part) -> tuple[int, int] | None:
+        """The first missing bytes, or the last byte when all are there."""
+        total = part.meta.total
+        if not total:
+            return None
+        gaps = part.written.gaps(0, total)
+        start, stop = gaps.pairs[0] if gaps else (total - 1, total)
+        return start, min(stop, start + first_piece(self._rule.chunk_size))
 
-    async def _ask_whole(self) -> IUpstreamResponse | FetchResult:
-        fill = self.fill
-        assert isinstance(fill, RangedFill)
-        try:
-            response = await self._request(self._source, None, False)
-        except UpstreamError as error:
-            return FetchResult(error.reason, 0, detail=error.detail)
-        fits = response.length in (None, fill.machine.total)
-        if response.status == 200 and fits and fill.same_version(validator(response.headers)):
-            return response
-        response.abort()
-        if response.status == 200:
-            return FetchResult(Reason.CHANGED, 0, detail="the upstream has another version now")
-        return FetchResult(Reason.STATUS, 0, status=response.status)
+    def _give_up(self, part: Part) -> None:
+        part.discard()
+        part.close()
 
-    def _draw_from_others(self, fill: RangedFill, total: int, digest: Digest | None) -> None:
-        """Ask the rule's other upstreams whether they have the same file, and use them too."""
-        if total <= self._rule.min_size:
-            return
-        for source in range(len(self._wanted.route.urls)):
-            if source != self._source:
-                self._resolve(source).addCallback(
-                    partial(self._found_other, fill, source, digest)
-                ).addErrback(lambda f: self.log.failure("asking another upstream failed", f))
-
-    def _found_other(
-        self, fill: RangedFill, source: int, digest: Digest | None, found: Place | FetchResult
-    ) -> None:
-        if not isinstance(found, Place):
-            return
-        if digest is not None or fill.same_version(found.validator, strongly=True):
-            fill.add_source(source, found)
-
-
-def _rejected(rule: Rule, response: IUpstreamResponse) -> bool:
-    kind = response.headers.get("content-type", "") or ""
-    return response.status in (200, 206) and rule.rejects(kind)
+    def _now(self) -> float:
+        return self._tools.clock.seconds()
 
 
 @implementer(IReceiver)

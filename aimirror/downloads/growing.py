@@ -5,11 +5,19 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
+from aimirror.core.fetching import Reason
 from aimirror.interfaces import BodyFailed, IBody, IBodyReader
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
+#: Seconds for which a complete body that is stored nowhere waits for readers still to come.
+LINGER = 30.0
 
 #: Called with (reader, position, stop): a reader came or jumped; and with (reader): it left.
 Joined = Callable[[int, int, int | None], None]
@@ -64,13 +72,13 @@ class GrowingReader:
         waiting = self._waiting
         if waiting is None:
             return
-        error = self._body.error
+        failed = self._body.failed
         if self.ready() or self.ended():
             self._waiting = None
             waiting.callback(None)
-        elif error is not None:
+        elif failed is not None:
             self._waiting = None
-            waiting.errback(error)
+            waiting.errback(BodyFailed(*failed))
 
     def advance(self, count: int) -> None:
         """``count`` bytes were sent."""
@@ -112,7 +120,8 @@ class GrowingBody:
         self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.size = size
         self.complete = False
-        self.error: BodyFailed | None = None
+        #: Why the body can't be completed, once that is known.
+        self.failed: tuple[str, Reason] | None = None
         self.readable = readable
         self.advanced = advanced
         self._joined = joined
@@ -126,7 +135,7 @@ class GrowingBody:
 
         Raises BodyFailed when the stored file has been evicted meanwhile.
         """
-        if self.fd < 0 and self.error is None:
+        if self.fd < 0 and self.failed is None:
             try:
                 self.fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
             except OSError as error:
@@ -151,17 +160,26 @@ class GrowingBody:
         """All bytes are there and proven; from now on the file is found at ``path``."""
         self.size, self.complete, self._path = size, True, path
         self.wake()
-        self.writing_over()
+        self._writing_over()
 
-    def fail(self, detail: str) -> None:
-        """The body can't be completed: readers are cut when they reach what is missing."""
-        if not self.complete and self.error is None:
-            self.error = BodyFailed(detail)
+    def finish_unstored(self, size: int, clock: IReactorTime) -> None:
+        """All bytes are there, but the file has no name any more: it ends with its readers.
+
+        The descriptor stays open for a while, for clients that are about to read.
+        """
+        self.size, self.complete = size, True
+        self.wake()
+        clock.callLater(LINGER, self._writing_over)
+
+    def fail(self, detail: str, reason: Reason) -> None:
+        """The body can't be completed: readers are cut off where they are."""
+        if not self.complete and self.failed is None:
+            self.failed = detail, reason
             self.readable = lambda position: position
             self.wake()
-            self.writing_over()
+            self._writing_over()
 
-    def writing_over(self) -> None:
+    def _writing_over(self) -> None:
         """No more bytes will come; the descriptor closes with the last reader."""
         self._over = True
         self._close_if_unused()

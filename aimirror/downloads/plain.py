@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from aimirror.cache.errors import is_full
 from aimirror.core.digests import Digest
-from aimirror.core.download import HOLDBACK
 from aimirror.core.entries import Entry
 from aimirror.core.fetching import FetchResult, Reason
+from aimirror.core.proof import HOLDBACK
 from aimirror.downloads.growing import GrowingBody
 from aimirror.downloads.stream import FileSink, StreamWriter
-from aimirror.downloads.tools import Finished, Progress, Tools, algorithms
+from aimirror.downloads.tools import Finished, Progress, Tools, algorithms, new_hash
 from aimirror.interfaces import IUpstreamResponse
 
 if TYPE_CHECKING:
     from aimirror.cache.parts import Part
 
 
-def new_hash(algorithm: str) -> Any:
-    """A running hash; ``blake2b-256`` is BLAKE2b with 32 bytes."""
-    if algorithm == "blake2b-256":
-        return hashlib.blake2b(digest_size=32)
-    return hashlib.new(algorithm, usedforsecurity=False)
-
-
 class PlainFill:
     """Writes a response into ``part``, hashing on the way; owns the part until ``over``.
 
     ``over(Finished)`` is called once.  The last block is held back until an expected digest has
-    matched.
+    matched.  Raises OSError when the part can't be opened; then nothing is owned.
     """
 
     log = Logger()
@@ -57,12 +50,19 @@ class PlainFill:
         self._hashes = {name: new_hash(name) for name in algorithms(expected)}
         self._written = 0
         self._framed = response.framed
-        self.body = GrowingBody(str(part.path), response.length, self._readable, left=self._left)
+        sink = FileSink(str(part.path), self._hashes.values())
+        try:
+            self.body = GrowingBody(
+                str(part.path), response.length, self._readable, left=self._left
+            )
+        except OSError:
+            sink.close()
+            raise
         now = tools.clock.seconds()
         self.progress = Progress(entry.key, entry.rule, now, response.length)
         self._writer = StreamWriter(
             response,
-            FileSink(str(part.path), self._hashes.values()),
+            sink,
             0,
             None,
             wrote=self._wrote,
@@ -97,22 +97,26 @@ class PlainFill:
         self.body.wake()
 
     def _left(self, reader: int) -> None:
-        if not self.body.readers and not self._tools.finish_abandoned:
+        """The last reader may have left because it has all that there is."""
+        going_on = self.body.size is None or self._written < self.body.size
+        if going_on and not self.body.readers and not self._tools.finish_abandoned:
             self.cancel()
 
     def _ended(self, result: FetchResult) -> None:
         Deferred.fromCoroutine(self._finish(result)).addErrback(
-            lambda f: self.log.failure("a download could not be ended", f)
+            lambda f: self.log.failure("the end of a download was not taken well", f)
         )
 
     async def _finish(self, result: FetchResult) -> None:
+        """Whatever happens here, ``over`` is called: others wait for it."""
         try:
             finished = await self._conclude(result)
-        except OSError as error:
-            finished = Finished(reason=Reason.DISK, detail=error.strerror or str(error))
-            self._part.discard()
-        if finished.entry is None and not self.body.complete:
-            self.body.fail(finished.detail or finished.reason.value)
+        except Exception as error:
+            self.log.failure("a download could not be ended")
+            finished = Finished(reason=Reason.DISK, detail=type(error).__name__)
+        self._part.discard()  # unless it was stored
+        if finished.entry is None:
+            self.body.fail(finished.detail or finished.reason.value, finished.reason)
         self._part.close()
         self._over(finished)
 
@@ -121,19 +125,28 @@ class PlainFill:
         if result.reason is Reason.DONE and size is not None and size != self._written:
             result = evolve(result, reason=Reason.SHORT)
         if result.reason is not Reason.DONE:
-            self._part.discard()
             return Finished(reason=result.reason, detail=result.detail)
         digests = {name: running.hexdigest() for name, running in self._hashes.items()}
         expected = self._expected
         if expected is not None and digests[expected.algorithm] != expected.hex:
             why = f"{expected.algorithm} is {digests[expected.algorithm]}, not {expected.hex}"
-            self._tools.store.quarantine(self._part, why)
-            return Finished(reason=Reason.CHANGED, detail=why, mismatch=True)
+            return self._mismatched(why)
         if not self._framed:
-            self._part.discard()
-            self.body.finish(self._written, str(self._part.path))
+            self.body.finish_unstored(self._written, self._tools.clock)
             return Finished(detail="the upstream did not say where the body ends")
-        path = await self._tools.store.commit(self._part, digests["sha256"], self._written)
+        try:
+            path = await self._tools.store.commit(self._part, digests["sha256"], self._written)
+        except OSError as error:
+            self.body.finish_unstored(self._written, self._tools.clock)
+            reason = Reason.DISK_FULL if is_full(error) else Reason.DISK
+            return Finished(reason=reason, detail=str(error))
         entry = evolve(self._entry, blob=digests["sha256"], size=self._written)
         self.body.finish(self._written, str(path))
         return Finished(entry)
+
+    def _mismatched(self, why: str) -> Finished:
+        try:
+            self._tools.store.quarantine(self._part, why)
+        except OSError as error:
+            self.log.error("not kept for inspection: {error}", error=str(error))
+        return Finished(reason=Reason.CHANGED, detail=why, mismatch=True)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from aimirror.cache.errors import is_full
 from aimirror.core import commands as c
+from aimirror.core import urls
+from aimirror.core.assignment import PROBE
 from aimirror.core.download import Download, Phase
 from aimirror.core.entries import Entry
-from aimirror.core.fetching import Egress, FetchResult, FetchTask, HashTask, Reason, Validator
-from aimirror.core.headers import Headers
+from aimirror.core.fetching import FetchResult, FetchTask, HashTask, Reason, Validator
 from aimirror.downloads.growing import GrowingBody
-from aimirror.downloads.plain import new_hash
+from aimirror.downloads.keeping import Keeping
 from aimirror.downloads.stream import FileSink, StreamWriter
-from aimirror.downloads.tools import Finished, Progress, Tools
+from aimirror.downloads.tools import Finished, Place, Progress, Tools, new_hash, shared
 from aimirror.interfaces import IFetch, IUpstreamResponse
 
 if TYPE_CHECKING:
@@ -29,27 +32,15 @@ if TYPE_CHECKING:
 
 #: Bytes up to which the parent hashes a file itself: sooner than a worker could be asked.
 HASHED_HERE = 1 << 20
-#: Seconds, and the share of the file, between two checkpoints of the journal.
-CHECKPOINT_SECONDS = 1.0
-CHECKPOINT_SHARE = 50
-
-
-@frozen
-class Place:
-    """Where pieces of one source come from: the URL after redirects and how to ask it."""
-
-    url: str
-    headers: Headers
-    egress: Egress
-    validator: Validator
 
 
 class RangedFill:
     """Fills ``part`` as ``machine`` says; owns the part until ``over(Finished)`` was called.
 
-    ``resolve(source)`` asks the original URL of a source again and fires with a Place or a
-    FetchResult that says why not; ``whole()`` fires with a response to a request without Range,
-    or with a FetchResult.
+    ``place`` is where the machine's primary source is.  ``resolve(source)`` asks the original URL
+    of a source again and fires with a Place or a FetchResult that says why not; ``whole(source)``
+    fires with a response to a request without Range, or with a FetchResult.  Raises OSError when
+    the part can't be read; then nothing is owned.
     """
 
     log = Logger()
@@ -63,7 +54,7 @@ class RangedFill:
         place: Place,
         *,
         resolve: Callable[[int], Deferred[Place | FetchResult]],
-        whole: Callable[[], Deferred[IUpstreamResponse | FetchResult]],
+        whole: Callable[[int], Deferred[IUpstreamResponse | FetchResult]],
         rate_limit: Callable[[], int],
         over: Callable[[Finished], None],
     ) -> None:
@@ -71,20 +62,20 @@ class RangedFill:
         self._part = part
         self.machine = machine
         self._entry = entry
-        self._places = {0: place}
+        self._places = {machine.primary: place}
         self._resolve = resolve
         self._whole = whole
         self._rate_limit = rate_limit
-        self._over: Callable[[Finished], None] | None = over
-        self._flights: dict[int, IFetch] = {}
-        self._stream: StreamWriter | None = None
+        self._over = over
+        self._flights: dict[int, IFetch | StreamWriter] = {}
         self._drained: Deferred[None] | None = None
         self._pending: deque[c.Command] = deque()
         self._carrying_out = False
+        self._concluding = False
         self._wake: IDelayedCall | None = None
-        self._kept_at = tools.clock.seconds()
-        self._kept = machine.written.total()
-        self.progress = Progress(entry.key, entry.rule, self._kept_at, machine.total)
+        now = tools.clock.seconds()
+        self._keeping = Keeping(part, machine.total, now)
+        self.progress = Progress(entry.key, entry.rule, now, machine.total)
         self.body = GrowingBody(
             str(part.path),
             machine.total,
@@ -94,40 +85,50 @@ class RangedFill:
             left=self._left,
         )
 
+    @property
+    def host(self) -> str:
+        """The host that serves most of it."""
+        return urls.host(self._places[self.machine.primary].url)
+
+    @property
+    def total(self) -> int:
+        """Bytes of the file."""
+        return self.machine.total
+
     # -- events ----------------------------------------------------------------------------
 
-    def begin(self, response: IUpstreamResponse | None, start: int, stop: int) -> None:
-        """Start; ``response`` (if any) is the probe, bringing ``[start, stop)``."""
-        now = self._tools.clock.seconds()
-        if response is not None:
-            self._stream = self._streamed(response, start, stop)
-        self._do(self.machine.begin(now, (start, stop)))
-        if self._stream is not None:
-            self._stream.begin()
+    def begin(self, response: IUpstreamResponse, start: int, stop: int) -> None:
+        """Start; ``response`` is the probe, bringing ``[start, stop)``."""
+        probe = self._stream(PROBE, response, start, stop)
+        self._do(self.machine.begin(self._now(), (start, stop)))
+        if probe is not None:
+            probe.begin()
 
     def allowed(self, slots: int) -> None:
         """The share of connections changed."""
-        self._do(self.machine.allowed(slots, self._tools.clock.seconds()))
+        self._do(self.machine.allowed(slots, self._now()))
 
     def add_source(self, source: int, place: Place) -> None:
         """Another upstream has the same file."""
-        self._places[source] = place
-        self._do(self.machine.add_source(source, self._tools.clock.seconds()))
+        if self.machine.phase is Phase.FILLING:
+            self._places[source] = place
+            self._do(self.machine.add_source(source, self._now()))
 
     def expect(self, algorithm: str, digest: str) -> None:
         """The right digest became known."""
-        self._do(self.machine.expect(algorithm, digest, self._tools.clock.seconds()))
+        self._do(self.machine.expect(algorithm, digest, self._now()))
 
-    def same_version(self, found: Validator, strongly: bool = False) -> bool:
+    def same_version(self, source: int, found: Validator, strongly: bool = False) -> bool:
         """Whether a validator is of the version that is being fetched.
 
-        Servers of one file rarely agree on more than a strong ETag; without one, only the first
-        source (whose validators must not differ) is believed.
+        Servers of one file rarely agree on more than a strong ETag; without one, a source is
+        compared only with what it said itself.
         """
-        ours = self._places[0].validator
+        ours = self._places[self.machine.primary].validator
         if strongly:
             return bool(found.etag) and found.etag == ours.etag and not found.etag.startswith("W/")
-        return ours.agrees(found)
+        known = self._places.get(source)
+        return (ours if known is None else known.validator).agrees(found)
 
     def cancel(self) -> None:
         """Stop and keep what is written for later; readers are cut."""
@@ -137,46 +138,47 @@ class RangedFill:
         """The written bytes, for status pages."""
         return self.machine.written.pairs
 
+    def _now(self) -> float:
+        return self._tools.clock.seconds()
+
     def _joined(self, reader: int, position: int, stop: int | None) -> None:
         end = self.machine.total if stop is None else stop
-        self._do(self.machine.joined(reader, position, end, self._tools.clock.seconds()))
+        self._do(self.machine.joined(reader, position, end, self._now()))
 
     def _left(self, reader: int) -> None:
         self.machine.left(reader)
-        if not self.body.readers and not self._tools.finish_abandoned:
+        filling = self.machine.phase is Phase.FILLING
+        if filling and not self.body.readers and not self._tools.finish_abandoned:
             self._do(self.machine.failed(Reason.CANCELLED, "nobody reads it any more"))
 
     def _wrote(self, flight: int, start: int, stop: int) -> None:
-        self._part.wrote(start, stop)
-        now = self._tools.clock.seconds()
+        try:
+            self._part.wrote(start, stop)
+        except OSError as error:
+            self._disk_failed(error)
+            return
+        now = self._now()
         commands = self.machine.wrote(flight, start, stop, now)
         self.progress.written = self.machine.written.total()
         self.body.wake()
         self._do(commands)
-        self._checkpoint(now)
+        if self.machine.phase is Phase.FILLING:
+            self._keeping.follow(self.progress.written, now)
 
     def _ended(self, flight: int, result: FetchResult) -> None:
         self._flights.pop(flight, None)
-        if flight == 0:
-            self._stream = None
-        if self._drained is not None and not self._flights and self._stream is None:
+        if self._drained is not None and not self._flights:
             drained, self._drained = self._drained, None
             drained.callback(None)
-        self._do(self.machine.ended(flight, result, self._tools.clock.seconds()))
+        self._do(self.machine.ended(flight, result, self._now()))
 
-    def _checkpoint(self, now: float) -> None:
-        """Let the journal follow; what it costs is bounded by time and by share of the file."""
-        written = self.progress.written
-        if now - self._kept_at < CHECKPOINT_SECONDS and (
-            (written - self._kept) * CHECKPOINT_SHARE < self.machine.total
-        ):
-            return
-        self._kept, self._kept_at = written, now
-        self._part.checkpoint().addErrback(lambda f: self.log.failure("journal not written", f))
+    def _disk_failed(self, error: OSError) -> None:
+        reason = Reason.DISK_FULL if is_full(error) else Reason.DISK
+        self._do(self.machine.failed(reason, error.strerror or str(error)))
 
     # -- commands --------------------------------------------------------------------------
 
-    def _do(self, commands: list[c.Command]) -> None:
+    def _do(self, commands: Sequence[c.Command]) -> None:
         """Carry out in order; what is caused on the way comes after what was decided before."""
         self._pending.extend(commands)
         if self._carrying_out:
@@ -184,7 +186,14 @@ class RangedFill:
         self._carrying_out = True
         try:
             while self._pending:
-                self._carry_out(self._pending.popleft())
+                command = self._pending.popleft()
+                try:
+                    self._carry_out(command)
+                except OSError as error:
+                    self._disk_failed(error)
+                except Exception as error:
+                    self.log.failure("a download could not go on")
+                    self._pending.extend(self.machine.failed(Reason.DISK, type(error).__name__))
         finally:
             self._carrying_out = False
 
@@ -193,33 +202,27 @@ class RangedFill:
             case c.Fetch():
                 self._fetch(command)
             case c.Trim(id=flight, stop=stop):
-                if (running := self._running(flight)) is not None:
-                    running.trim(stop)
+                if flight in self._flights:
+                    self._flights[flight].trim(stop)
             case c.Cancel(id=flight):
-                if (running := self._running(flight)) is not None:
-                    running.cancel()
+                if flight in self._flights:
+                    self._flights[flight].cancel()
             case c.Hash(stop=stop):
                 self._hash(stop)
             case c.Resolve(source=source):
-                self._resolve(source).addCallback(lambda found: self._resolved(source, found))
-            case c.FetchWhole():
-                self._whole().addCallback(self._whole_came)
+                found = self._resolve(source).addErrback(self._unasked)
+                found.addCallback(lambda found: self._resolved(source, found))
+            case c.FetchWhole(id=flight, source=source):
+                came = self._whole(source).addErrback(self._unasked)
+                came.addCallback(lambda found: self._whole_came(flight, found))
             case c.Wake(at=at):
                 self._wake_at(at)
             case c.Complete() | c.Restart() | c.Fail():
-                self._conclude(command)
+                self._end(command)
 
-    def _conclude(self, command: c.Complete | c.Restart | c.Fail) -> None:
-        match command:
-            case c.Complete(digests=digests):
-                self._complete(dict(digests))
-            case c.Restart():
-                self._restarted(command)
-            case c.Fail():
-                self._failed(command)
-
-    def _running(self, flight: int) -> IFetch | StreamWriter | None:
-        return self._stream if flight == 0 else self._flights.get(flight)
+    def _unasked(self, failure: Failure) -> FetchResult:
+        self.log.failure("an upstream could not be asked", failure)
+        return FetchResult(Reason.PROTOCOL, 0, detail=type(failure.value).__name__)
 
     def _fetch(self, command: c.Fetch) -> None:
         place = self._places[command.source]
@@ -234,7 +237,7 @@ class RangedFill:
             validator=place.validator,
             egress=place.egress,
             timeouts=self._tools.timeouts,
-            rate_limit=self._rate_limit() // max(1, self.machine.slots),
+            rate_limit=self._rate(),
         )
         flight = command.id
         fetch = self._tools.pool.fetch(task, lambda a, b: self._wrote(flight, a, b))
@@ -242,35 +245,46 @@ class RangedFill:
         fetch.result.addCallback(lambda result: self._ended(flight, result))
         fetch.result.addErrback(lambda f: self.log.failure("a piece ended badly", f))
 
-    def _streamed(self, response: IUpstreamResponse, start: int, stop: int) -> StreamWriter:
-        return StreamWriter(
+    def _rate(self) -> int:
+        return shared(self._rate_limit(), self.machine.slots)
+
+    def _stream(
+        self, flight: int, response: IUpstreamResponse, start: int, stop: int
+    ) -> StreamWriter | None:
+        """A flight that the parent reads itself; None when the part can't be written."""
+        try:
+            sink = FileSink(str(self._part.path))
+        except OSError as error:
+            response.abort()
+            self._disk_failed(error)
+            return None
+        stream = self._flights[flight] = StreamWriter(
             response,
-            FileSink(str(self._part.path)),
+            sink,
             start,
             stop,
-            wrote=lambda a, b: self._wrote(0, a, b),
-            ended=lambda result: self._ended(0, result),
+            wrote=lambda a, b: self._wrote(flight, a, b),
+            ended=lambda result: self._ended(flight, result),
             to_thread=self._tools.to_thread,
             clock=self._tools.clock,
-            rate_limit=lambda: self._rate_limit() // max(1, self.machine.slots),
+            rate_limit=self._rate,
         )
+        return stream
 
-    def _whole_came(self, found: IUpstreamResponse | FetchResult) -> None:
+    def _whole_came(self, flight: int, found: IUpstreamResponse | FetchResult) -> None:
         if isinstance(found, FetchResult):
-            self._ended(0, found)
+            self._ended(flight, found)
         elif self.machine.phase is not Phase.FILLING:
             found.abort()
-        else:
-            self._stream = self._streamed(found, 0, self.machine.total)
-            self._stream.begin()
+        elif (stream := self._stream(flight, found, 0, self.machine.total)) is not None:
+            stream.begin()
 
     def _resolved(self, source: int, found: Place | FetchResult) -> None:
-        now = self._tools.clock.seconds()
         if isinstance(found, FetchResult):
-            self._do(self.machine.unresolved(source, found, now))
+            self._do(self.machine.unresolved(source, found, self._now()))
         else:
             self._places[source] = found
-            self._do(self.machine.resolved(source, now))
+            self._do(self.machine.resolved(source, self._now()))
 
     def _hash(self, stop: int) -> None:
         digest = self.machine.digest
@@ -286,69 +300,89 @@ class RangedFill:
             return
         task = HashTask(key=self._part.id, path=str(self._part.path), algorithms=names, stop=stop)
         hashing = self._tools.pool.hash(task)
-        hashing.addCallbacks(
-            lambda digests: self._hashed(stop, digests),
-            lambda f: self._do(self.machine.failed(Reason.DISK, f.getErrorMessage())),
-        )
+        hashing.addCallbacks(lambda digests: self._hashed(stop, digests), self._not_hashed)
         hashing.addErrback(lambda f: self.log.failure("hashing failed", f))
 
     def _hashed(self, stop: int, digests: dict[str, str]) -> None:
-        self._do(self.machine.hashed(stop, digests, self._tools.clock.seconds()))
+        self._do(self.machine.hashed(stop, digests, self._now()))
+
+    def _not_hashed(self, failure: Failure) -> None:
+        self._do(self.machine.failed(Reason.DISK, failure.getErrorMessage()))
 
     def _wake_at(self, at: float) -> None:
         if self._wake is not None and self._wake.active():
             self._wake.cancel()
-        delay = max(0.0, at - self._tools.clock.seconds())
-        self._wake = self._tools.clock.callLater(delay, self._tick)
+        if not self._concluding:
+            self._wake = self._tools.clock.callLater(max(0.0, at - self._now()), self._tick)
 
     def _tick(self) -> None:
-        self._do(self.machine.tick(self._tools.clock.seconds()))
+        self._do(self.machine.tick(self._now()))
 
     # -- ends ------------------------------------------------------------------------------
 
-    def _complete(self, digests: dict[str, str]) -> None:
-        Deferred.fromCoroutine(self._commit(digests["sha256"])).addErrback(
-            lambda f: self.log.failure("a download could not be ended", f)
+    def _end(self, command: c.Complete | c.Restart | c.Fail) -> None:
+        self._concluding = True
+        if self._wake is not None and self._wake.active():
+            self._wake.cancel()
+        Deferred.fromCoroutine(self._finish(command)).addErrback(
+            lambda f: self.log.failure("the end of a download was not taken well", f)
         )
 
-    async def _commit(self, blob: str) -> None:
+    async def _finish(self, command: c.Complete | c.Restart | c.Fail) -> None:
+        """Whatever happens here, ``over`` is called: others wait for it."""
+        try:
+            finished = await self._conclude(command)
+        except Exception as error:
+            self.log.failure("a download could not be ended")
+            finished = Finished(reason=Reason.DISK, detail=type(error).__name__)
+            self._part.discard()
+            self.body.fail("the file could not be stored", Reason.DISK)
+        self._tools.pool.forget(self._part.id)
+        closing = self._part.close()
+        if finished.entry is None:
+            await closing  # who comes next finds the part, to go on with it
+        self._over(finished)
+
+    async def _conclude(self, command: c.Complete | c.Restart | c.Fail) -> Finished:
+        match command:
+            case c.Complete(digests=digests):
+                return await self._complete(dict(digests)["sha256"])
+            case c.Restart(reason=reason, detail=detail, quarantine=quarantine):
+                self.body.fail(detail or reason.value, reason)
+                if quarantine:
+                    self._quarantine(detail)
+                self._part.discard()
+                return Finished(reason=reason, detail=detail, mismatch=quarantine)
+            case c.Fail(reason=reason, detail=detail):
+                self.body.fail(detail or reason.value, reason)
+                if reason in (Reason.DISK, Reason.DISK_FULL):
+                    self._part.discard()
+                await self._landed()
+                return Finished(reason=reason, detail=detail)
+
+    def _quarantine(self, why: str) -> None:
+        try:
+            self._tools.store.quarantine(self._part, why)
+        except OSError as error:
+            self.log.error("not kept for inspection: {error}", error=str(error))
+
+    async def _complete(self, blob: str) -> Finished:
         total = self.machine.total
         self.body.wake()
-        if self._flights or self._stream is not None:
-            # Losers of a race may still write; what is committed must not be touched any more.
-            self._drained = Deferred()
-            await self._drained
+        # Losers of a race may still write; what is committed must not be touched any more.
+        await self._landed()
         try:
             path = await self._tools.store.commit(self._part, blob, total)
         except OSError as error:
+            reason = Reason.DISK_FULL if is_full(error) else Reason.DISK
             self._part.discard()
-            self.body.fail("the file could not be stored")
-            self._finish(Finished(reason=Reason.DISK, detail=error.strerror or str(error)))
-            return
+            self.body.finish_unstored(total, self._tools.clock)
+            return Finished(reason=reason, detail=str(error))
         self.body.finish(total, str(path))
-        self._finish(Finished(evolve(self._entry, blob=blob, size=total)))
+        return Finished(evolve(self._entry, blob=blob, size=total))
 
-    def _restarted(self, command: c.Restart) -> None:
-        self.body.fail(command.detail or command.reason.value)
-        if command.quarantine:
-            self._tools.store.quarantine(self._part, command.detail)
-        else:
-            self._part.discard()
-        self._finish(
-            Finished(reason=command.reason, detail=command.detail, mismatch=command.quarantine)
-        )
-
-    def _failed(self, command: c.Fail) -> None:
-        self.body.fail(command.detail or command.reason.value)
-        if command.reason in (Reason.DISK, Reason.DISK_FULL):
-            self._part.discard()
-        self._finish(Finished(reason=command.reason, detail=command.detail))
-
-    def _finish(self, finished: Finished) -> None:
-        if self._wake is not None and self._wake.active():
-            self._wake.cancel()
-        self._part.close()
-        self._tools.pool.forget(self._part.id)
-        if self._over is not None:
-            over, self._over = self._over, None
-            over(finished)
+    async def _landed(self) -> None:
+        """Wait until no flight writes any more."""
+        if self._flights:
+            self._drained = Deferred()
+            await self._drained

@@ -6,18 +6,19 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from attrs import Factory, define
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from aimirror.core import urls
 from aimirror.core.caching import matches, variant
 from aimirror.core.digests import Digest
 from aimirror.core.fetching import Reason
 from aimirror.core.health import Health
+from aimirror.core.recent import Recent
 from aimirror.downloads.exchange import Exchange, Fill
 from aimirror.downloads.growing import GrowingBody
 from aimirror.downloads.ranged import RangedFill
+from aimirror.downloads.sharing import Sharing
 from aimirror.downloads.tools import (
     Finished,
     Outcome,
@@ -32,44 +33,59 @@ from aimirror.interfaces import UpstreamError
 
 #: Digests learned from indexes that are kept in mind.
 MOST_EXPECTED = 100_000
+#: Files remembered for each kind of trouble.
+MOST_TROUBLES = 1000
 #: Seconds for which a file that twice did not hash to its digest is refused.
 REFUSED_FOR = 30.0
-#: Keys remembered as mismatched.
-MOST_REFUSED = 1000
+#: Seconds for which a file that has changed midway is not begun anew by itself again.
+RESTARTED_FOR = 30.0
+#: Seconds for which a file that found the disk full is passed through without being stored.
+UNSTORED_FOR = 600.0
 
 _Name = tuple[str, str, str]
 
 
-@define
-class _Running:
-    """An exchange and those who wait for its header."""
+@define(eq=False)
+class _Waiter:
+    """A request that waits for an exchange's header; told None it has to ask for itself."""
 
     wanted: Wanted
-    waiting: list[Deferred[Outcome | None]] = Factory(list)
+    told: Deferred[Outcome | None] = Factory(Deferred)
+
+
+@define(eq=False)
+class _Running:
+    """An exchange and those who wait for its header, or for its end."""
+
+    wanted: Wanted
+    waiting: list[_Waiter] = Factory(list)
+    gone: list[Deferred[None]] = Factory(list)
+    heading: Deferred[Outcome] | None = None
     outcome: Outcome | None = None
     fill: Fill | None = None
-    host: str = ""
-    granted: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether its body can't be completed, and it is about to be over."""
+        return isinstance(self.outcome, Storing) and self.outcome.body.failed is not None
 
 
 class Downloads:
-    """Starts exchanges, joins requests to them, shares connections among them.
-
-    ``most`` ranged downloads use workers at the same time, later ones wait in order (the probe,
-    and so every small file, waits for nobody); ``per_host`` bounds the connections to one host
-    over all downloads, shared evenly, with at least one for each.
-    """
+    """Starts exchanges and joins requests to them; see ``Sharing`` for the limits."""
 
     log = Logger()
 
     def __init__(self, tools: Tools, *, most: int, per_host: int) -> None:
         self._tools = tools
-        self._most = most
-        self._per_host = per_host
+        self._sharing = Sharing(
+            tools.clock, most=most, per_host=per_host, rate_limit=tools.rate_limit
+        )
         self.health = Health()
         self._running: dict[_Name, _Running] = {}
         self._expected: OrderedDict[str, Digest] = OrderedDict()
-        self._mismatched: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._mismatched = Recent(MOST_TROUBLES, REFUSED_FOR)
+        self._changed = Recent(MOST_TROUBLES, RESTARTED_FOR)
+        self._no_room = Recent(MOST_TROUBLES, UNSTORED_FOR)
         self._idle: list[Deferred[None]] = []
         self._stopping = False
 
@@ -89,7 +105,7 @@ class Downloads:
         self._expected.move_to_end(key)
         if len(self._expected) > MOST_EXPECTED:
             self._expected.popitem(last=False)
-        for (name, _, _), running in self._running.items():
+        for (name, _, _), running in list(self._running.items()):
             if name == key and isinstance(running.fill, RangedFill):
                 running.fill.expect(digest.algorithm, digest.hex)
 
@@ -116,6 +132,8 @@ class Downloads:
         for running in list(self._running.values()):
             if running.fill is not None:
                 running.fill.cancel()
+            elif running.heading is not None:
+                running.heading.cancel()
         ended: Deferred[None] = Deferred()
         self._idle.append(ended)
         self._tell_idle()
@@ -125,179 +143,181 @@ class Downloads:
 
     async def _fetch(self, wanted: Wanted, refined: str) -> Outcome:
         name = (wanted.key, wanted.scope, refined)
-        self._refuse(wanted.key)
         running = self._running.get(name)
+        while running is not None and running.failed:
+            await self._end_of(running)
+            running = self._running.get(name)
+        self._refuse(wanted.key)
         if running is None:
             return await self._lead(name, wanted)
-        outcome = running.outcome
-        if outcome is None:
-            waiting: Deferred[Outcome | None] = Deferred(running.waiting.remove)
-            running.waiting.append(waiting)
-            outcome = await waiting
-        if isinstance(outcome, Validated | Storing):
-            if matches(outcome.entry, wanted.headers):
-                return outcome
-            if not refined:
-                return await self._fetch(wanted, self._variant(outcome, wanted))
-        return await self._alone(wanted)
+        outcome = running.outcome or await self._header_of(running, wanted)
+        match outcome:
+            case Passing():
+                return outcome  # its leader has left, and this request is the same
+            case Validated(entry) | Storing(entry):
+                if matches(entry, wanted.headers):
+                    return outcome
+                other = variant(entry.headers.get_all("Vary"), wanted.headers)
+                if other is not None and other[0] and not refined:
+                    return await self._fetch(wanted, other[0])
+        # What may not be shared is asked for again, by each for himself.
+        return await self._lead((wanted.key, wanted.scope, f"alone {id(wanted)}"), wanted)
 
-    def _variant(self, outcome: Validated | Storing, wanted: Wanted) -> str:
-        found = variant(outcome.entry.headers.get_all("Vary"), wanted.headers)
-        return found[0] if found else ""
+    async def _header_of(self, running: _Running, wanted: Wanted) -> Outcome | None:
+        waiter = _Waiter(wanted)
+        running.waiting.append(waiter)
+        try:
+            return await waiter.told
+        finally:
+            if waiter in running.waiting:
+                running.waiting.remove(waiter)
+
+    async def _end_of(self, running: _Running) -> None:
+        gone: Deferred[None] = Deferred()
+        running.gone.append(gone)
+        try:
+            await gone
+        finally:
+            if gone in running.gone:
+                running.gone.remove(gone)
 
     async def _lead(self, name: _Name, wanted: Wanted) -> Outcome:
         running = self._running[name] = _Running(wanted)
-        exchange = self._exchange(name, running, wanted)
-        heading = Deferred.fromCoroutine(exchange.run())
-        told: Deferred[Outcome | None] = Deferred(running.waiting.remove)
-        running.waiting.insert(0, told)
-        heading.addCallbacks(
-            lambda outcome: self._announce(name, running, outcome),
+        header = Deferred.fromCoroutine(self._header_of(running, wanted))
+        running.heading = Deferred.fromCoroutine(self._exchange(name, running).run())
+        running.heading.addCallbacks(
+            lambda outcome: self._announce(running, outcome),
             lambda failure: self._announce_failure(name, running, failure),
         )
-        heading.addErrback(lambda f: self.log.failure("an exchange went wrong", f))
-        outcome = await told
+        running.heading.addErrback(lambda f: self.log.failure("an exchange went wrong", f))
+        outcome = await header
         assert outcome is not None
         return outcome
 
-    async def _alone(self, wanted: Wanted) -> Outcome:
-        """What may not be shared is asked for again, by each for himself."""
-        name = (wanted.key, wanted.scope, f"alone {id(wanted)}")
-        return await self._lead(name, wanted)
-
-    def _exchange(self, name: _Name, running: _Running, wanted: Wanted) -> Exchange:
+    def _exchange(self, name: _Name, running: _Running) -> Exchange:
+        wanted, clock = running.wanted, self._tools.clock
+        key = wanted.key
         return Exchange(
             self._tools,
             self.health,
             wanted,
-            expected=lambda: self._expected.get(wanted.key),
+            storing=lambda: not self._no_room.count(key, clock.seconds()),
+            draws=not self._mismatched.count(key, clock.seconds()),
+            expected=lambda: self._expected.get(key),
             begun=lambda fill: self._begun(running, fill),
-            rate_limit=lambda: self._rate(running),
+            rate_limit=lambda: self._sharing.rate(wanted.route.rule),
             over=lambda finished: self._over(name, running, finished),
         )
 
-    def _announce(self, name: _Name, running: _Running, outcome: Outcome) -> None:
+    def _announce(self, running: _Running, outcome: Outcome) -> None:
         running.outcome = outcome
         waiting, running.waiting = running.waiting, []
-        if isinstance(outcome, Passing):
-            if not waiting:
-                outcome.response.abort()
-            for number, deferred in enumerate(waiting):
-                deferred.callback(outcome if number == 0 else None)
+        if not isinstance(outcome, Passing):
+            for waiter in waiting:
+                waiter.told.callback(outcome)
             return
-        for deferred in waiting:
-            deferred.callback(outcome)
+        # It belongs to the leader, or to whoever asked the very same.
+        heirs = [w for w in waiting if w.wanted.headers == running.wanted.headers]
+        if not heirs:
+            outcome.response.abort()
+        for waiter in waiting:
+            waiter.told.callback(outcome if heirs and waiter is heirs[0] else None)
 
     def _announce_failure(self, name: _Name, running: _Running, failure: Failure) -> None:
-        self._running.pop(name, None)
+        if failure.check(CancelledError):
+            failure = Failure(UpstreamError(Reason.CANCELLED, "the service stops"))
+        elif not failure.check(UpstreamError):
+            self.log.failure("an exchange went wrong", failure)
+        self._forget(name, running)
         waiting, running.waiting = running.waiting, []
-        for deferred in waiting:
-            deferred.errback(failure)
+        for waiter in waiting:
+            waiter.told.errback(failure)
         self._tell_idle()
-
-    # -- sharing ---------------------------------------------------------------------------
-
-    def _begun(self, running: _Running, fill: Fill) -> int:
-        running.fill = fill
-        running.host = urls.host(running.wanted.route.urls[0])
-        if not isinstance(fill, RangedFill):
-            return 0
-        self._grant()
-        self._rebalance(but=running)
-        return self._share(running)
-
-    def _ranged(self) -> list[_Running]:
-        return [r for r in self._running.values() if isinstance(r.fill, RangedFill)]
-
-    def _grant(self) -> None:
-        """Let the longest waiting downloads use workers as long as there are places."""
-        ranged = self._ranged()
-        free = self._most - sum(r.granted for r in ranged)
-        for running in ranged:
-            if free > 0 and not running.granted:
-                running.granted, free = True, free - 1
-
-    def _share(self, running: _Running) -> int:
-        """How many connections a download may use now."""
-        if not running.granted or not isinstance(running.fill, RangedFill):
-            return 0
-        rule = running.wanted.route.rule
-        if running.fill.machine.total < rule.min_size:
-            return 1
-        rivals = sum(r.granted and r.host == running.host for r in self._ranged())
-        return max(1, min(rule.concurrency, self._per_host // max(1, rivals)))
-
-    def _rebalance(self, but: _Running | None = None) -> None:
-        for running in self._ranged():
-            if running is not but and isinstance(running.fill, RangedFill):
-                running.fill.allowed(self._share(running))
-
-    def _rate(self, running: _Running) -> int:
-        """Bytes per second for one download: its share of its rule's and of the whole limit."""
-        rule = running.wanted.route.rule
-        fills = [r for r in self._running.values() if r.fill is not None]
-        same = sum(r.wanted.route.rule.name == rule.name for r in fills)
-        limits = [
-            limit // max(1, count)
-            for limit, count in ((rule.rate_limit, same), (self._tools.rate_limit, len(fills)))
-            if limit > 0
-        ]
-        return min(limits, default=0)
 
     # -- ends ------------------------------------------------------------------------------
 
+    def _begun(self, running: _Running, fill: Fill) -> int:
+        running.fill = fill
+        slots = self._sharing.enter(fill, running.wanted.route.rule)
+        if self._stopping:
+            self._tools.clock.callLater(0, fill.cancel)
+        return slots
+
     def _over(self, name: _Name, running: _Running, finished: Finished) -> None:
-        self._running.pop(name, None)
+        self._forget(name, running)
         if finished.entry is not None:
-            self._tools.store.put(finished.entry)
-            self._mismatched.pop(name[0], None)
-        elif finished.mismatch:
-            self._mismatch(running, finished)
+            self._keep(finished)
         if running.fill is not None:
+            self._sharing.leave(running.fill)
             self._report(running, finished)
-            self._grant()
-            self._rebalance()
+            if finished.entry is None and not self._stopping:
+                self._trouble(running.wanted, finished)
         self._tell_idle()
 
+    def _forget(self, name: _Name, running: _Running) -> None:
+        if self._running.get(name) is running:
+            del self._running[name]
+        gone, running.gone = running.gone, []
+        for deferred in gone:
+            deferred.callback(None)
+
+    def _keep(self, finished: Finished) -> None:
+        assert finished.entry is not None
+        key = finished.entry.key
+        self._mismatched.forget(key)
+        self._changed.forget(key)
+        try:
+            self._tools.store.put(finished.entry)
+        except OSError as error:
+            self.log.error("{key} is not kept: {error}", key=_shown(key), error=str(error))
+
     def _report(self, running: _Running, finished: Finished) -> None:
-        if finished.reason is Reason.DONE:
-            self.log.debug("stored {key}", key=running.wanted.key)
+        key = _shown(running.wanted.key)
+        if finished.entry is not None:
+            self.log.debug("stored {key}", key=key)
         else:
             self.log.warn(
                 "download of {key} ended: {reason} {detail}",
-                key=running.wanted.key.partition("?")[0],
+                key=key,
                 reason=finished.reason.value,
                 detail=finished.detail,
             )
 
-    def _mismatch(self, running: _Running, finished: Finished) -> None:
-        """Bad bytes: once is tried again from scratch, twice is refused for a while."""
-        key, now = running.wanted.key, self._tools.clock.seconds()
-        count = self._mismatched.get(key, (0, 0.0))[0] + 1
-        self._mismatched[key] = (count, now)
-        if len(self._mismatched) > MOST_REFUSED:
-            self._mismatched.popitem(last=False)
-        if count == 1 and not self._stopping:
-            again = self.fetch(running.wanted)
-            again.addCallbacks(self._unwatched, lambda f: f.trap(UpstreamError) and None)
-            again.addErrback(lambda f: self.log.failure("trying again went wrong", f))
+    def _trouble(self, wanted: Wanted, finished: Finished) -> None:
+        """Bad bytes, or another version midway: once, the file is begun anew by itself."""
+        key, now = wanted.key, self._tools.clock.seconds()
+        if finished.mismatch:
+            if self._mismatched.note(key, now) == 1:
+                self._again(wanted)
+        elif finished.reason is Reason.CHANGED:
+            if self._changed.note(key, now) == 1 and self._tools.finish_abandoned:
+                self._again(wanted)
+        elif finished.reason is Reason.DISK_FULL:
+            self._no_room.note(key, now)
 
-    def _unwatched(self, outcome: Outcome) -> None:
-        if isinstance(outcome, Passing):
-            outcome.response.abort()
+    def _again(self, wanted: Wanted) -> None:
+        again = self.fetch(wanted)
+        again.addCallbacks(_unwatched, lambda f: f.trap(UpstreamError) and None)
+        again.addErrback(lambda f: self.log.failure("trying again went wrong", f))
 
     def _refuse(self, key: str) -> None:
         if self._stopping:
             raise UpstreamError(Reason.CANCELLED, "the service stops")
-        count, at = self._mismatched.get(key, (0, 0.0))
-        if count < 2:
-            return
-        if self._tools.clock.seconds() - at < REFUSED_FOR:
+        if self._mismatched.count(key, self._tools.clock.seconds()) >= 2:
             raise UpstreamError(Reason.CHANGED, "the file does not match its digest")
-        del self._mismatched[key]
 
     def _tell_idle(self) -> None:
-        if not any(running.fill for running in self._running.values()):
+        if not self._running:
             idle, self._idle = self._idle, []
             for deferred in idle:
                 deferred.callback(None)
+
+
+def _unwatched(outcome: Outcome) -> None:
+    if isinstance(outcome, Passing):
+        outcome.response.abort()
+
+
+def _shown(key: str) -> str:
+    """A key without its query, which may be a signature."""
+    return key.partition("?")[0]

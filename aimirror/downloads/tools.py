@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
 from aimirror.core.digests import Digest
 from aimirror.core.entries import Entry
-from aimirror.core.fetching import Egress, Reason, Timeouts
+from aimirror.core.fetching import Egress, Reason, Timeouts, Validator
 from aimirror.core.headers import Headers
 from aimirror.core.rules import Route, Rule
 from aimirror.interfaces import IPool, IUpstream, IUpstreamResponse
@@ -114,6 +115,28 @@ class Finished:
     detail: str = ""
     #: The bytes were whole and did not hash to what they should.
     mismatch: bool = False
+
+
+@frozen
+class Place:
+    """Where pieces of one source come from: the URL after redirects and how to ask it."""
+
+    url: str = field(repr=False)
+    headers: Headers = field(repr=False)
+    egress: Egress
+    validator: Validator
+
+
+def shared(limit: int, among: int) -> int:
+    """One share of a rate limit in bytes per second; 0 is no limit, and no share is as little."""
+    return max(1, limit // max(1, among)) if limit > 0 else 0
+
+
+def new_hash(algorithm: str) -> Any:
+    """A running hash; ``blake2b-256`` is BLAKE2b with 32 bytes."""
+    if algorithm == "blake2b-256":
+        return hashlib.blake2b(digest_size=32)
+    return hashlib.new(algorithm, usedforsecurity=False)
 
 
 def algorithms(expected: Digest | None) -> tuple[str, ...]:

@@ -88,9 +88,9 @@ class World:
                     self.carry_out(self.machine.hashed(stop, digests, self.now))
                 case Resolve(source=source):
                     self.carry_out(self.machine.resolved(source, self.now))
-                case FetchWhole():
+                case FetchWhole(id=i):
                     total = self.machine.total
-                    self.connections[0] = Connection(0, 0, 0, total, self.now, self.rtt, MB)
+                    self.connections[i] = Connection(i, 0, 0, total, self.now, self.rtt, MB)
                 case Complete() | Fail() | Restart():
                     self.outcome = command
                 case Wake():

@@ -19,8 +19,10 @@ from aimirror.core.commands import (
     Restart,
     Wake,
 )
-from aimirror.core.download import HOLDBACK, MOST_RESOLVES, MOST_STRIKES, Download, Phase
+from aimirror.core.download import MOST_RESOLVES, Download, Phase
 from aimirror.core.fetching import FetchResult, Reason
+from aimirror.core.proof import HOLDBACK
+from aimirror.core.sources import MOST_STRIKES
 from aimirror.core.spans import Spans
 from tests.core.simulation import MB, World, machine
 
@@ -188,9 +190,39 @@ class Faults(SynchronousTestCase):
     def test_lying_ranges_fall_back_to_one_stream(self) -> None:
         """An upstream whose ranges lie is read in one plain stream; if that fails, it is over."""
         commands = self.end(self.first[0], Reason.BAD_RANGE)
-        self.assertIn(FetchWhole, kinds(commands))
+        (whole,) = [c for c in commands if isinstance(c, FetchWhole)]
         self.assertEqual(fetches(commands), [])
-        self.assertIn(Fail, kinds(self.download.ended(0, FetchResult(Reason.SHORT, 5), 2.0)))
+        short = FetchResult(Reason.SHORT, 5)
+        self.assertIn(Fail, kinds(self.download.ended(whole.id, short, 2.0)))
+
+    def test_late_end_of_a_dropped_piece_is_not_that_of_the_stream(self) -> None:
+        """When the one stream has begun, the ends of pieces dropped for it change nothing."""
+        probed = machine(total=10 * MB, slots=4)
+        others = fetches(probed.begin(0.0, (0, MB)))
+        commands = probed.ended(others[0].id, FetchResult(Reason.BAD_RANGE, others[0].start), 1.0)
+        (whole,) = [c for c in commands if isinstance(c, FetchWhole)]
+        for late in (0, *(f.id for f in others[1:])):
+            self.assertEqual(probed.ended(late, FetchResult(Reason.CANCELLED, 0), 1.0), [])
+        self.assertIn(Fail, kinds(probed.ended(whole.id, FetchResult(Reason.RESET, 5), 2.0)))
+
+    def test_one_stream_is_not_judged_as_a_slow_connection(self) -> None:
+        """However slow the one stream is, it is all there is: it is never dropped."""
+        fetch = self.first[0]
+        self.download.wrote(fetch.id, fetch.start, fetch.stop, 0.5)
+        self.end(fetch, Reason.DONE, 0.5, stop=fetch.stop)
+        self.end(self.first[1], Reason.WHOLE)
+        for moment in range(2, 60):
+            self.assertEqual(kinds(self.download.tick(float(moment))), {Wake})
+
+    def test_every_end_of_the_one_stream_ends_the_download(self) -> None:
+        """Whatever ends the stream early, the machine does not wait for ever."""
+        for reason in Reason:
+            download = machine(total=10 * MB, slots=4)
+            first = fetches(download.begin(0.0, None))[0]
+            commands = download.ended(first.id, FetchResult(Reason.WHOLE, 0), 1.0)
+            (whole,) = [c for c in commands if isinstance(c, FetchWhole)]
+            over = kinds(download.ended(whole.id, FetchResult(reason, 7, status=403), 2.0))
+            self.assertTrue(over & {Fail, Restart}, reason)
 
     def test_disk_full_fails_at_once(self) -> None:
         """A full disk is no reason to ask the upstream again."""
@@ -200,16 +232,44 @@ class Faults(SynchronousTestCase):
         """With another upstream alive, losing the first one does not end the download."""
         self.download.add_source(1, 0.5)
         for fetch in self.first:
-            commands = self.end(fetch, Reason.CONNECT)
-        now = 2.0
-        for _ in range(8):
-            now += 31.0
-            for fetch in fetches(self.download.tick(now)):
-                if fetch.source == 0:
-                    commands = self.end(fetch, Reason.CONNECT, now)
-                    self.assertNotIn(Fail, kinds(commands))
+            self.assertNotIn(Fail, kinds(self.end(fetch, Reason.CONNECT)))
+        self.assertEqual({f.source for f in self.download.flights.values()}, {1})
+        unresolved = FetchResult(Reason.STATUS, 0, status=404)
+        self.assertNotIn(Fail, kinds(self.download.unresolved(0, unresolved, 2.0)))
         self.assertFalse(self.download.sources[0].alive)
-        self.assertTrue(any(f.source == 1 for f in self.download.flights.values()))
+        self.assertIn(Fail, kinds(self.download.unresolved(1, unresolved, 2.0)))
+
+    def test_trouble_of_one_source_does_not_slow_the_other(self) -> None:
+        """Refusals and Retry-After of one upstream leave the other's connections alone."""
+        self.download = machine(total=1000 * MB, slots=2)
+        self.download.begin(0.0, None)
+        self.download.add_source(1, 0.5)
+        self.download.allowed(6, 0.5)
+        theirs = [f for f in self.download.flights.values() if f.source == 1]
+        busy = FetchResult(Reason.STATUS, 0, status=429, retry_after=60.0)
+        again = [c for f in theirs for c in self.download.ended(f.id, busy, 1.0)]
+        self.assertGreater(len(theirs), 0)
+        self.assertEqual({c.source for c in fetches(again)}, {0})
+        self.assertEqual(len(self.download.flights), 6)
+
+    def test_second_source_with_another_version_is_left_out(self) -> None:
+        """When a further upstream turns out to have another file, the first one's goes on."""
+        self.download = machine(total=1000 * MB, slots=2)
+        self.download.begin(0.0, None)
+        self.download.add_source(1, 0.5)
+        self.download.allowed(6, 0.5)
+        theirs = next(f for f in self.download.flights.values() if f.source == 1)
+        commands = self.download.ended(theirs.id, FetchResult(Reason.CHANGED, 0), 1.0)
+        self.assertNotIn(Restart, kinds(commands))
+        self.assertFalse(self.download.sources[1].alive)
+
+    def test_failed_over_download_knows_its_source(self) -> None:
+        """A download that began at the second upstream asks that one, for pieces and addresses."""
+        download = machine(total=10 * MB, slots=4, primary=1)
+        first = fetches(download.begin(0.0, (0, MB)))
+        self.assertEqual({f.source for f in first}, {1})
+        expired = FetchResult(Reason.STATUS, 0, status=403)
+        self.assertIn(Resolve(1), download.ended(first[0].id, expired, 1.0))
 
 
 class Proof(SynchronousTestCase):

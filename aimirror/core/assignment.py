@@ -1,0 +1,195 @@
+"""Which connection fetches which bytes from where: the flights of one download."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+
+from attrs import Factory, define
+
+from aimirror.core.commands import Cancel, Command, Fetch, Trim
+from aimirror.core.economy import Economy
+from aimirror.core.fetching import FetchResult, Reason
+from aimirror.core.flight import Flight, usual_rate
+from aimirror.core.plan import Demand, Pace, next_gap, piece_size, takeover
+from aimirror.core.sources import Source
+from aimirror.core.spans import Spans
+
+#: Siblings with a known rate that a judgement needs, else the remembered rate serves; and how
+#: much of that memory is left after a connection was dropped, so that a line that has become
+#: slow as a whole is soon accepted as it is.
+FEWEST_SIBLINGS = 2
+FORGET = 0.8
+#: The flight of the interpreter's own first request.
+PROBE = 0
+
+
+@define(kw_only=True)
+class Assignment:
+    """The flights of a file of ``total`` bytes; ``slots`` is how many connections it may use now.
+
+    ``primary`` names the source that answered first, whose version all others must have.
+    ``jitter`` returns numbers in [0, 1) and spreads back-offs.
+    """
+
+    total: int
+    slots: int
+    chunk_size: int = 0
+    jitter: Callable[[], float] = lambda: 0.5
+    written: Spans = Factory(Spans)
+    latency: float = 0.0
+    primary: int = 0
+
+    sources: dict[int, Source] = Factory(lambda self: {self.primary: Source()}, takes_self=True)
+    flights: dict[int, Flight] = Factory(dict)
+    demands: dict[int, Demand] = Factory(dict)
+    _next_id: int = PROBE + 1
+    _latencies: list[float] = Factory(list)
+    _economy: Economy = Factory(Economy)
+
+    @property
+    def frontier(self) -> int:
+        """The first byte, counted from 0, that is not written."""
+        return self.written.run_from(0)
+
+    def missing(self) -> int:
+        """Bytes not yet written."""
+        return self.total - self.written.total()
+
+    def siblings(self, source: int) -> int:
+        """How many connections a source has."""
+        return sum(f.source == source for f in self.flights.values())
+
+    # -- giving out ------------------------------------------------------------------------
+
+    def assign(self, now: float) -> list[Command]:
+        """Hand out pieces as long as there are bytes, slots and a source that takes more."""
+        commands: list[Command] = []
+        slots = self._economy.slots(self.slots)
+        pace = Pace(self._usual(now), self.latency)
+        free = self._free()
+        while len(self.flights) < slots and (source := self._choose_source(now)) is not None:
+            gap = next_gap(free, self.demands.values())
+            if gap is not None:
+                start, stop = gap[0], self._piece_stop(gap, slots, pace)
+                commands.append(self._launch(source, start, stop, now))
+                free = free.remove(start, stop)
+                continue
+            taken = takeover(tuple(self.flights.values()), pace, now)
+            if taken is None:
+                break
+            for flight in taken.trimmed:
+                self.flights[flight].stop = taken.start
+                commands.append(Trim(flight, taken.start))
+            commands.append(self._launch(source, taken.start, taken.stop, now))
+        return commands
+
+    def _piece_stop(self, gap: tuple[int, int], slots: int, pace: Pace) -> int:
+        """Where a piece at the head of a gap ends; a small rest of the gap goes with it."""
+        bearable = sum(int(s.borne) if s.borne else slots for s in self.sources.values() if s.alive)
+        usable = max(1, min(slots, bearable))
+        size = piece_size(self.missing(), usable, pace, self.chunk_size)
+        stop = min(gap[1], gap[0] + size)
+        ceiling = self.chunk_size if self.chunk_size > 0 else size * 2
+        if gap[1] - stop < size // 4 and (stop - gap[0]) * 5 // 4 <= ceiling:
+            return gap[1]
+        return stop
+
+    def _free(self) -> Spans:
+        free = self.written.gaps(0, self.total)
+        for flight in self.flights.values():
+            free = free.remove(flight.position, flight.stop)
+        return free
+
+    def _launch(self, source: int, start: int, stop: int, now: float) -> Fetch:
+        fetch = Fetch(self.new_id(), source, start, stop)
+        self.flights[fetch.id] = Flight(fetch.id, source, start, stop, now)
+        return fetch
+
+    def new_id(self) -> int:
+        """A number for one more flight."""
+        number, self._next_id = self._next_id, self._next_id + 1
+        return number
+
+    def _choose_source(self, now: float) -> int | None:
+        """The source that takes more, with the fewest flights for its measured rate."""
+        busy = {i: self.siblings(i) for i in self.sources}
+        ready = [i for i, s in self.sources.items() if s.takes(busy[i], now)]
+        if not ready:
+            return None
+        best = max(self.sources[i].rate for i in ready) or 1.0
+        return min(ready, key=lambda i: (busy[i] + 1) * best / (self.sources[i].rate or best))
+
+    def make_way(self, position: int, now: float) -> list[Command]:
+        """Free a slot for a reader that jumped to where nothing will arrive soon."""
+        if self.written.run_from(position) > position or len(self.flights) < self.slots:
+            return []
+        for flight in self.flights.values():
+            if flight.position <= position < flight.stop:
+                rate = flight.rate(now, self._usual(now), self.latency)
+                if (position - flight.position) <= rate * max(0.5, 4 * self.latency):
+                    return []
+        others = [f for f in self.flights.values() if f.id != PROBE and not self._wanted_soon(f)]
+        if not others:
+            return []
+        victim = max(others, key=lambda f: f.stop - f.position)
+        del self.flights[victim.id]
+        return [Cancel(victim.id)]
+
+    def _wanted_soon(self, flight: Flight) -> bool:
+        return any(flight.start <= d.position < flight.stop for d in self.demands.values())
+
+    # -- watching --------------------------------------------------------------------------
+
+    def moved(self, flight: int, position: int, now: float) -> None:
+        """A flight has written up to ``position``."""
+        running = self.flights.get(flight)
+        if running is not None:
+            running.moved(position, now)
+            self.sources[running.source].strikes = 0
+
+    def land(self, flight: int, result: FetchResult, now: float) -> Flight | None:
+        """A flight is over: learn from it.  None for one that is not missed."""
+        running = self.flights.pop(flight, None)
+        if running is None:
+            return None
+        if result.latency > 0:
+            self._latencies = [*self._latencies[-8:], result.latency]
+            self.latency = median(self._latencies)
+        seen = running.average(now, self.latency) if result.reason is Reason.DONE else None
+        if seen is not None:
+            self.sources[running.source].measured(seen)
+        return running
+
+    def drop_hopeless(self, now: float) -> list[Command]:
+        """Drop connections far below their siblings; try whether fewer bring as much."""
+        commands: list[Command] = []
+        usual = self._usual(now)
+        for flight in list(self.flights.values()):
+            if usual and flight.hopeless(now, usual, self.latency):
+                del self.flights[flight.id]
+                self.sources[flight.source].rate *= FORGET
+                commands.append(Cancel(flight.id))
+        rate = sum(f.measured(now, self.latency) or 0.0 for f in self.flights.values())
+        steady = len(self.flights) >= self._economy.slots(self.slots)
+        self._economy.observe(now, rate, len(self.flights) if steady else 0, self.missing())
+        return commands
+
+    def drop_losers(self) -> list[Command]:
+        """Drop flights whose whole span somebody else has written by now."""
+        losers = [f.id for f in self.flights.values() if self.written.covers(f.position, f.stop)]
+        for flight in losers:
+            del self.flights[flight]
+        return [Cancel(flight) for flight in losers]
+
+    def drop_all(self) -> list[Command]:
+        """Drop every flight."""
+        dropped: list[Command] = [Cancel(flight) for flight in self.flights]
+        self.flights.clear()
+        return dropped
+
+    def _usual(self, now: float) -> float:
+        """Bytes per second of a usual connection: the siblings' median, or what is remembered."""
+        fewest = max(FEWEST_SIBLINGS, self.slots // 4)
+        seen = usual_rate(self.flights.values(), now, self.latency, fewest)
+        return seen or max(s.rate for s in self.sources.values())

@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("systemd",),
     ("service",),
     ("tap",),
+    ("commands",),
     ("cli",),
     ("__main__",),
 )
@@ -47,7 +48,7 @@ PURE = frozenset(
 IMPURE = frozenset({"urllib.request", "urllib.robotparser", "urllib.error"})
 
 #: Where the one real reactor may be named: where programs start.
-REACTOR = frozenset({"service", "tap", "cli", "__main__"})
+REACTOR = frozenset({"service", "tap", "commands", "cli", "__main__"})
 REACTOR_MODULES = frozenset({"aimirror.worker.__main__"})
 
 

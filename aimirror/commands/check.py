@@ -1,0 +1,31 @@
+"""``aimirror check``: whether a configuration file is right."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aimirror.config import expanded
+from aimirror.tap import configured
+
+if TYPE_CHECKING:
+    from aimirror.commands.common import Commands
+
+
+def add(commands: Commands) -> None:
+    """The parser of this command."""
+    check = commands.add_parser("check", help="say whether a configuration file is right")
+    check.add_argument("file", nargs="?", help="the configuration file (default: the built-in)")
+    check.add_argument("--show", action="store_true", help="print it with its presets written out")
+    check.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Read it, and say what came of it."""
+    if given.show:
+        print(expanded(Path(given.file) if given.file else None), end="")
+        return 0
+    config = configured(given.file)
+    print(f"{config.source}: right; {len(config.rules)} rules, cache in {config.cache.dir}")
+    return 0

@@ -6,6 +6,7 @@ import json
 import math
 from http import HTTPStatus
 
+from aimirror.core.fetching import Reason
 from aimirror.core.headers import Headers
 from aimirror.web.answers import Answer
 
@@ -33,6 +34,20 @@ def error_answer(
         fields.append(("Retry-After", str(max(0, math.ceil(retry_after)))))
     body = json.dumps(told).encode() + b"\n"
     return Answer(status=status, headers=Headers([*fields, *(headers or ())]), body=body)
+
+
+#: What a client is told when a file can't be had; 502 for all else.
+_STATUS = {
+    Reason.SILENT: 504,
+    Reason.DISK: 507,
+    Reason.DISK_FULL: 507,
+    Reason.CANCELLED: 503,
+}
+
+
+def failure_answer(reason: Reason, detail: str) -> Answer:
+    """The answer when an upstream or the disk failed before a byte was sent."""
+    return error_answer(_STATUS.get(reason, 502), reason.value, detail)
 
 
 def phrase(status: int) -> str:

@@ -14,7 +14,7 @@ from aimirror.core.ranges import format_range
 from aimirror.core.rules import KeySource, Refused, Route, Rule, Strategy, mounts, route
 from aimirror.core.urls import canonical
 from aimirror.downloads.tools import Refresh
-from aimirror.interfaces import BodyFailed, UpstreamError
+from aimirror.interfaces import UpstreamError
 from aimirror.web.answers import Answer
 from aimirror.web.asked import GENERAL, Asked, Declined, Ecosystem, Untaken
 from aimirror.web.cached import Cached
@@ -66,7 +66,10 @@ class Mirror:
         return await self.handle_routed(request, found)
 
     async def handle_routed(self, request: MirrorRequest, found: Route) -> Answer | None:
-        """Answer a request whose route is known already."""
+        """Answer a request whose route is known already.
+
+        Raises BodyFailed before anything was sent; then it may be asked once more.
+        """
         try:
             taken = await self._ecosystem(found.rule).take(request, found, self)
             if not isinstance(taken, Untaken):
@@ -76,8 +79,6 @@ class Mirror:
             return await self.answer(request, found)
         except UpstreamError as error:
             return failure(error)
-        except BodyFailed as failed:
-            return error_answer(502, "the upstream failed", str(failed))
 
     async def answer(
         self,

@@ -13,10 +13,11 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from aimirror.core.fetching import Reason
 from aimirror.core.headers import Headers
 from aimirror.interfaces import BodyFailed
 from aimirror.web.answers import Answer, Shape, body_size, shape, unsatisfied
-from aimirror.web.errors import error_answer
+from aimirror.web.errors import error_answer, failure_answer
 from aimirror.web.head import BadRequest
 from aimirror.web.sendfile import ClientGone
 from aimirror.web.streaming import CutShort, copy
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 
 #: Says what to answer; None when it has answered itself, or will.
 Handler = Callable[["MirrorRequest"], Awaitable[Answer | None]]
+
+#: Failures of a body after which the same request may go well: other bytes, another version,
+#: no use of the disk.  After those left out, the upstream was given its chances.
+_WORTH_ANOTHER_TRY = frozenset(
+    {Reason.CHANGED, Reason.DISK, Reason.DISK_FULL, Reason.RESET, Reason.SHORT}
+)
 
 _log = Logger()
 
@@ -58,6 +65,24 @@ def serve(request: MirrorRequest, handler: Handler) -> None:
 
 
 async def _serve(request: MirrorRequest, handler: Handler) -> None:
+    """Answer; once more where a body failed of which the client has seen nothing yet."""
+    try:
+        await _answer(request, handler)
+    except BodyFailed as failed:
+        if request.gone or request.startedWriting:
+            raise
+        if failed.reason not in _WORTH_ANOTHER_TRY or request.head.method not in ("GET", "HEAD"):
+            await respond(request, failure_answer(failed.reason, str(failed)))
+            return
+        try:
+            await _answer(request, handler)
+        except BodyFailed as again:
+            if request.gone or request.startedWriting:
+                raise
+            await respond(request, failure_answer(again.reason, str(again)))
+
+
+async def _answer(request: MirrorRequest, handler: Handler) -> None:
     answer = await handler(request)
     if answer is not None:
         await respond(request, answer)
@@ -87,7 +112,8 @@ async def respond(
     """Send an answer as the request's method, conditions and ranges want it.
 
     Returns when the last byte was handed over, or when the connection was cut because the body
-    failed.  ``extra`` fields are added to what is sent.  Cancelling closes the body's readers.
+    failed; raises BodyFailed when it failed before anything was sent.  ``extra`` fields are added
+    to what is sent.  Cancelling closes the body's readers.
     """
     extra = tuple(extra)
     if extra:
@@ -120,12 +146,8 @@ def _shaped_error(status: int, answer: Answer) -> Answer:
 
 
 async def _stream(request: MirrorRequest, answer: Answer, shaped: Shape) -> None:
-    """Send parts of a file; a failure before the first byte is told, a later one cuts."""
-    try:
-        opened = [await _opened(answer, shaped)]
-    except BodyFailed as failed:
-        await respond(request, error_answer(502, "the upstream failed", str(failed)))
-        return
+    """Send parts of a file; a failure before the first byte is raised, a later one cuts."""
+    opened = [await _opened(answer, shaped)]
     try:
         request.start(shaped.status, shaped.headers, shaped.length, shaped.added)
         for part in shaped.parts:

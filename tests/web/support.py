@@ -15,6 +15,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from aimirror.core.fetching import Reason
 from aimirror.core.headers import Headers
 from aimirror.core.spans import Spans
 from aimirror.interfaces import BodyFailed, IBody, IBodyReader
@@ -302,8 +303,8 @@ class GrowingBody:
         self.size = len(self.data)
         self.wake()
 
-    def fail(self, why: str = "upstream fell silent") -> None:
-        self.failure = BodyFailed(why)
+    def fail(self, why: str = "upstream fell silent", reason: Reason = Reason.SILENT) -> None:
+        self.failure = BodyFailed(why, reason)
         self.wake()
 
     def wake(self) -> None:

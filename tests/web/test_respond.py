@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from aimirror.core.fetching import Reason
 from aimirror.core.headers import Headers
 from aimirror.interfaces import BodyFailed
 from aimirror.web.answers import Answer
@@ -38,6 +39,17 @@ class BodyCase(SynchronousTestCase):
             return given_answer
 
         return connect(handler, **options)
+
+    def serving_each(self, bodies: list[GrowingBody]) -> Connection:
+        """One body after the other."""
+        given = iter(bodies)
+        for body in bodies:
+            self.addCleanup(body.close)
+
+        async def handler(_: MirrorRequest) -> Answer:
+            return answer(next(given))
+
+        return connect(handler)
 
 
 class BytesTests(BodyCase):
@@ -259,16 +271,41 @@ class FileTests(BodyCase):
 
 class FailureTests(BodyCase):
     def test_before_the_first_byte(self) -> None:
-        """A body that fails before its first byte is a clean 502, and the connection goes on."""
-        body = GrowingBody(DATA, size=len(DATA))
-        client = self.serving(body)
+        """A body that fails before its first byte ends in one line, and the connection goes on."""
+        for reason, expected in (
+            (Reason.CONNECT, 502),
+            (Reason.SILENT, 504),
+            (Reason.CANCELLED, 503),
+        ):
+            body = GrowingBody(DATA, size=len(DATA))
+            client = self.serving(body)
+            client.send(GET)
+            body.fail("it did not come", reason)
+            status, _, told = client.answer()
+            self.assertEqual((status, told.count(b"\n")), (expected, 1))
+            self.assertIn(b"it did not come", told)
+            self.assertFalse(client.closed)
+            self.assertTrue(body.all_closed)
+
+    def test_another_try(self) -> None:
+        """A client that has seen no byte of a body that turned out bad gets the next one."""
+        bodies = [GrowingBody(DATA, size=len(DATA)) for _ in range(2)]
+        client = self.serving_each(bodies)
         client.send(GET)
-        body.fail("upstream fell silent")
+        bodies[0].fail("not what it should hash to", Reason.CHANGED)
+        bodies[1].grow(0, len(DATA))
         status, _, told = client.answer()
-        self.assertEqual(status, 502)
-        self.assertIn(b"upstream fell silent", told)
-        self.assertFalse(client.closed)
-        self.assertTrue(body.all_closed)
+        self.assertEqual((status, told), (200, DATA))
+        self.assertTrue(all(body.all_closed for body in bodies))
+
+    def test_only_one_more_try(self) -> None:
+        """When the next body fails, too, that is the answer."""
+        bodies = [GrowingBody(DATA, size=len(DATA)) for _ in range(2)]
+        client = self.serving_each(bodies)
+        client.send(GET)
+        for body in bodies:
+            body.fail("not what it should hash to", Reason.CHANGED)
+        self.assertEqual(client.answer()[0], 502)
 
     def test_midway(self) -> None:
         """A body that fails midway is cut: no final chunk, a reset, the reader closed."""

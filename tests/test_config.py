@@ -295,6 +295,38 @@ class Loading(SynchronousTestCase):
 
 
 class ValueTests(Loading):
+    def test_registries(self) -> None:
+        """Registries are added to those that are known; each has a name of its own."""
+        own = "registries: {'LAB:5000': {upstream: 'http://10.0.0.5', aliases: [r.lab]}, a.b: }\n"
+        table = {registry.name: registry for registry in self.load(RULE + own).registries}
+        self.assertEqual(table["lab:5000"].upstream, "http://10.0.0.5")
+        self.assertEqual(table["a.b"].upstream, "https://a.b")
+        self.assertIn("docker.io", table)
+        for wrong, where, allowed in (
+            ("{a.b: {aliases: [quay.io]}}", "registries.a.b: 'quay.io' is a name of quay", "each"),
+            ("{'http://a': {}}", "registries.http://a: 'http://a' is", "ghcr.io"),
+            ("{a.b: {upstream: b}}", "registries.a.b.upstream: 'b' is", "https://"),
+            ("[a.b]", "registries: a list is not a mapping", "ghcr.io"),
+            ("{a.b: {proxy: x}}", "registries.a.b.proxy: unknown key", "aliases"),
+        ):
+            line = self.mistake(f"{RULE}registries: {wrong}\n")
+            self.assertIn(where, line)
+            self.assertIn(allowed, line)
+
+    def test_registry_rules(self) -> None:
+        """Rules for /v2/ are for registries, however they say so, unless they say otherwise."""
+        for fields, wanted in (
+            ("pattern: '^/v2/.*'", "oci"),
+            ("pattern: /v2/.*/blobs/x", "oci"),
+            ("path_prefix: /v2", "oci"),
+            ("handler: handlers.docker", "oci"),
+            ("path_prefix: /v2, ecosystem: npm", "npm"),
+            ("path_prefix: /v2x", ""),
+            ("pattern: '.*'", ""),
+        ):
+            text = f"rules: [{{name: a, upstream: 'https://h', {fields}}}]\n"
+            self.assertEqual(self.load(text).rules[0].ecosystem, wanted, fields)
+
     def test_first_description(self) -> None:
         """The configuration of the first description loads unchanged, field by field."""
         config = self.load(FIRST)

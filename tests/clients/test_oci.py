@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aimirror.testing.processes import ServiceProgram
 from tests.clients.oci_support import (
+    INDEX,
     MANIFEST,
     Daemon,
     DockerRegistry,
@@ -140,11 +141,13 @@ class PullTests(OciTests):
     def test_docker(self) -> None:
         """Docker pulls a short name through registry-mirrors."""
         folder = self.folder
+        told = {"registry-mirrors": [f"http://127.0.0.1:{self.service.port}"]}
+        (folder / "daemon.json").write_text(json.dumps(told))
         command = [
             find("dockerd"), f"--data-root={folder}/data", f"--exec-root={folder}/exec",
             f"--pidfile={folder}/pid", f"--host=unix://{folder}/d.sock", "--storage-driver=vfs",
             "--iptables=false", "--ip6tables=false", "--bridge=none",
-            f"--registry-mirror=http://127.0.0.1:{self.service.port}",
+            f"--config-file={folder}/daemon.json",
         ]  # fmt: skip
         daemon = Daemon(command, folder / "dockerd.log")
         self.addCleanup(daemon.kill)
@@ -199,6 +202,10 @@ class SharingTests(OciTests):
         self.copy(service, f"{NAME}:latest", "all", "--all")
         index = json.loads((self.folder / "all" / "index.json").read_text())
         self.assertEqual(index["manifests"][0]["digest"], image.digest)
+        tag = f"/v2/{NAME}/manifests/latest"
+        both = self.fetched(service, tag, ("Accept", f"{MANIFEST}, {INDEX}"))
+        self.assertEqual(both.headers.get("Content-Type"), INDEX)
+        self.assertEqual(service.get(tag, ("Accept", MANIFEST)).status, 404)
         for number, name in enumerate(("amd64", "arm64")):
             run(
                 find("skopeo"), "--insecure-policy", f"--override-arch={name}", "copy",

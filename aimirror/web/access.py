@@ -1,7 +1,8 @@
-"""What is told of each answer, and a log of it in the combined format."""
+"""What is told of each answer, and a log of it in the combined format or as JSON lines."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,19 +29,80 @@ class Exchange(NamedTuple):
     outcome: str
     referer: str
     agent: str
+    #: The rule that took it, "" for none.
+    rule: str = ""
+    #: The request's own name, "" for repeats.
+    id: str = ""
+    #: Seconds to the answer's head, 0 for repeats.
+    first: float = 0.0
+    #: Seconds of waiting for an upstream.
+    waited: float = 0.0
+
+    def repeated(self) -> Exchange:
+        """What to tell of an exact repeat: it needs no upstream and has no name."""
+        return self._replace(id="", first=0.0, waited=0.0)
 
 
 #: Called once per answer, broken-off ones included, with the exchange, the client's address, the
 #: bytes of the body that were sent, and the seconds it took.
 AccessHook = Callable[[Exchange, str, int, float], None]
+#: Makes a line of that, given the second (epoch) at which the answer ended.
+Format = Callable[[int, Exchange, str, int, float], str]
 
 
 def ignore(exchange: Exchange, peer: str, sent: int, seconds: float) -> None:
     """The hook of a site without an access log."""
 
 
+class Combined:
+    """The combined log format, then X-Cache, seconds, rule, upstream seconds and request id."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._date = ""
+
+    def __call__(
+        self, second: int, exchange: Exchange, peer: str, sent: int, seconds: float
+    ) -> str:
+        """The line of an answer."""
+        if second != self._second:
+            self._second = second
+            self._date = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second))
+        return (
+            f'{peer} - - [{self._date}] "{exchange.method} {_path(exchange.target)} '
+            f'{exchange.version}" {exchange.status} {sent} "{_quoted(exchange.referer)}" '
+            f'"{_quoted(exchange.agent)}" {exchange.outcome or "-"} {seconds:.3f} '
+            f'"{_quoted(exchange.rule)}" {exchange.waited:.3f} {exchange.id or "-"}\n'
+        )
+
+
+def as_json(second: int, exchange: Exchange, peer: str, sent: int, seconds: float) -> str:
+    """One object per line; times are in seconds, ``time`` since the epoch."""
+    told = {
+        "time": second,
+        "id": exchange.id,
+        "client": peer,
+        "method": exchange.method,
+        "path": _path(exchange.target),
+        "status": exchange.status,
+        "bytes": sent,
+        "seconds": round(seconds, 4),
+        "first_byte": round(exchange.first, 4),
+        "rule": exchange.rule,
+        "cache": exchange.outcome,
+        "upstream": round(exchange.waited, 4),
+        "referer": _path(exchange.referer),
+        "agent": exchange.agent,
+    }
+    return json.dumps(told) + "\n"
+
+
+#: By the names that the configuration uses.
+FORMATS: dict[str, Callable[[], Format]] = {"common": Combined, "json": lambda: as_json}
+
+
 class AccessLog:
-    """Writes a line per answer in the combined log format, X-Cache and seconds appended.
+    """Writes a line per answer in a format.
 
     The query of a target may hold a signature and is left out.  Lines are held up to MAX_HELD
     bytes or HELD_SECONDS; ``write`` owns the file; lines that it refuses with OSError are lost.
@@ -48,23 +110,22 @@ class AccessLog:
 
     _log = Logger()
 
-    def __init__(self, write: Callable[[bytes], object], clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        write: Callable[[bytes], object],
+        clock: IReactorTime,
+        line: Format | None = None,
+    ) -> None:
         self._write = write
         self._clock = clock
+        self._line = line or Combined()
         self._lines: list[str] = []
         self._held = 0
-        self._second = -1
-        self._date = ""
         self._call: IDelayedCall | None = None
 
     def __call__(self, exchange: Exchange, peer: str, sent: int, seconds: float) -> None:
         """Note one answer."""
-        path, query, _ = exchange.target.partition("?")
-        line = (
-            f'{peer} - - [{self._now()}] "{exchange.method} {path}{query and "?..."} '
-            f'{exchange.version}" {exchange.status} {sent} "{_quoted(exchange.referer)}" '
-            f'"{_quoted(exchange.agent)}" {exchange.outcome or "-"} {seconds:.3f}\n'
-        )
+        line = self._line(int(self._clock.seconds()), exchange, peer, sent, seconds)
         self._lines.append(line)
         self._held += len(line)
         if self._held >= MAX_HELD:
@@ -84,12 +145,10 @@ class AccessLog:
             except OSError as problem:
                 self._log.error("access log: {count} lines lost: {e}", count=len(lines), e=problem)
 
-    def _now(self) -> str:
-        second = int(self._clock.seconds())
-        if second != self._second:
-            self._second = second
-            self._date = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second))
-        return self._date
+
+def _path(url: str) -> str:
+    path, query, _ = url.partition("?")
+    return f"{path}?..." if query else path
 
 
 def _quoted(value: str) -> str:

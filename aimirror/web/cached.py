@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
@@ -29,6 +29,8 @@ from aimirror.web.transforms import Transforms
 if TYPE_CHECKING:
     from aimirror.downloads.registry import Downloads
     from aimirror.web.request import MirrorRequest
+
+_T = TypeVar("_T")
 
 #: Seconds for which a credential that the upstream has accepted for a file is believed.
 GRANTED_FOR = 60.0
@@ -132,7 +134,7 @@ class Cached:
     ) -> Answer:
         told = caching.cache_status(handling)
         before = entry.headers.joined("cache-status")
-        headers = caching.serve(entry, asked.now).without("cache-status")
+        headers = caching.serve(entry, asked.now).without("cache-status", "x-cache")
         headers = Headers(
             [
                 *headers,
@@ -165,6 +167,15 @@ class Cached:
         left = caching.remaining(entry, asked.rule.cache, asked.now)
         return asked.now + min(MEMO_SECONDS, max(0.0, left))
 
+    async def _timed(self, asked: Asked, waiting: Deferred[_T]) -> _T:
+        """Wait for the upstream, on the request's account."""
+        clock = self._tools.clock
+        began = clock.seconds()
+        try:
+            return await waiting
+        finally:
+            asked.request.waited += clock.seconds() - began
+
     # -- from the upstream -----------------------------------------------------------------
 
     async def _miss(
@@ -193,7 +204,9 @@ class Cached:
         joined = self._downloads.under_way(asked.route.key, asked.scope)
         mine = stale is not None and stale.scope in ("", asked.scope)
         try:
-            outcome = await self._downloads.fetch(self._wanted(asked, stale, conditional))
+            outcome = await self._timed(
+                asked, self._downloads.fetch(self._wanted(asked, stale, conditional))
+            )
         except UpstreamError as error:
             if stale is not None and mine and self._may_be_stale(asked, stale, None):
                 answer = await self._stale(asked, stale, forward, None, str(error))
@@ -288,7 +301,7 @@ class Cached:
         if running is not None and caching.matches(running.entry, asked.headers):
             handling = Handling(forward=Forward.URI_MISS, collapsed=True)
             return self._entry_answer(asked, running.entry, running.body, "JOIN", handling)
-        response = await self._ask_head(asked)
+        response = await self._timed(asked, Deferred.fromCoroutine(self._ask_head(asked)))
         found = meaning(response.status, response.headers, (0, 1), False)
         headers, status = response.headers, response.status
         if found.kind is Kind.RANGED:

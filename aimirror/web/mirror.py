@@ -70,6 +70,7 @@ class Mirror:
 
         Raises BodyFailed before anything was sent; then it may be asked once more.
         """
+        request.rule = found.rule.name
         try:
             taken = await self._ecosystem(found.rule).take(request, found, self)
             if not isinstance(taken, Untaken):

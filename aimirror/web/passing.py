@@ -59,10 +59,13 @@ class Passer:
             self._tools.egress(found.rule),
             self._tools.timeouts,
         )
+        asked_at = self._tools.clock.seconds()
         try:
             response = await self._tools.upstream.request(outgoing, request.body)
         except UpstreamError as error:
             return failure(error)
+        finally:
+            request.waited += self._tools.clock.seconds() - asked_at
         method = request.head.method
         for url in caching.invalidated(method, response.status, found.urls[0], response.headers):
             if self._tools.store.invalidate(canonical(url)):
@@ -74,7 +77,8 @@ class Passer:
     ) -> Answer | None:
         """An answer that belongs to this client alone, as it is but for its links."""
         told = caching.cache_status(Handling(forward=forward))
-        headers = Headers([*response.headers, ("X-Cache", "PASS"), ("Cache-Status", told)])
+        headers = response.headers.with_("X-Cache", "PASS")
+        headers = Headers([*headers, ("Cache-Status", told)])
         if "location" in headers:
             headers = self._located(request, headers)
         plain = Answer(status=response.status, headers=headers)

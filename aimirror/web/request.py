@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Set when an answer is sent, whatever came from upstream; the origin's word on ranges is not ours.
 _SET_HERE = frozenset({*HOP_BY_HOP, "content-length", "accept-ranges", "age"})
+#: What a proxy in front may call a request.
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 @implementer(IRequest)
@@ -66,6 +69,12 @@ class MirrorRequest(server.Request):
         self._epoch = self.site.memo.epoch
         self._bodiless = False
         self._outcome = ""
+        self._first = 0.0
+        self._id = ""
+        #: The rule that took the request, "" for none.
+        self.rule = ""
+        #: Seconds spent on waiting for an upstream to say something.
+        self.waited = 0.0
 
     @property
     def requestHeaders(self) -> TwistedHeaders:
@@ -106,7 +115,13 @@ class MirrorRequest(server.Request):
 
     def fail(self, failure: Failure) -> None:
         """Something here went wrong: say so if that is possible still, else cut the answer."""
-        self._log.failure("answering {method} {path}", failure, method=self.method, path=self.path)
+        self._log.failure(
+            "answering {id} {method} {path}",
+            failure,
+            id=self.id,
+            method=self.method,
+            path=self.path,
+        )
         if self.startedWriting:
             self.abort()
         else:
@@ -178,6 +193,14 @@ class MirrorRequest(server.Request):
         if running is not None:
             running.cancel()
 
+    @property
+    def id(self) -> str:
+        """Names the request in logs: as the client or a proxy did, else by ourselves."""
+        if not self._id:
+            told = self.headers.get("x-request-id") or ""
+            self._id = told if _ID.fullmatch(told) else self.site.new_id()
+        return self._id
+
     def exchange(self) -> Exchange:
         """What the access log is told."""
         head, get = self.head, self.headers.get
@@ -190,6 +213,10 @@ class MirrorRequest(server.Request):
             self._outcome,
             referer or "",
             agent or "",
+            self.rule,
+            self.id,
+            self._first,
+            self.waited,
         )
 
     def seconds(self) -> float:
@@ -204,12 +231,15 @@ class MirrorRequest(server.Request):
         self.chunked = 0
         self._bodiless = self.head.method == "HEAD" or bodiless(status)
         self._outcome = headers.get("x-cache") or ""
+        self._first = self.seconds()
         items = [item for item in headers.items if item[0].lower() not in _SET_HERE]
         items += added
         if length is not None and not bodiless(status):
             items.append(("Content-Length", str(length)))
         elif not self._bodiless:
             self._delimit(items)
+        if (status >= 400 or "x-request-id" in self.headers) and "x-request-id" not in headers:
+            items.append(("X-Request-Id", self.id))
         if not self.channel.settle():
             items.append(("Connection", "close"))
         elif self.head.version == "HTTP/1.0":
@@ -248,7 +278,7 @@ class MirrorRequest(server.Request):
             int(age) if age is not None and age.isdecimal() else None,
             self.site.seconds(),
             until,
-            self.exchange(),
+            self.exchange().repeated(),
         )
         self.site.memo.put(self._raw, remembered, self._epoch)
 

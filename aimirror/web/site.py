@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -102,6 +104,8 @@ class MirrorSite(server.Site):
         self._sweeping: IDelayedCall | None = None
         self._second = -1
         self._date = ""
+        self._ids = itertools.count(1)
+        self._boot = secrets.token_hex(3)
 
     def buildProtocol(self, addr: IAddress | None) -> MirrorChannel | None:  # type: ignore[override]
         """A channel for a new connection, None (close it) when there are too many."""
@@ -154,6 +158,10 @@ class MirrorSite(server.Site):
             return error_answer(500, "a fault in the mirror", "its log has the details")
 
         serve(request, broken)
+
+    def new_id(self) -> str:
+        """A name for a request that differs from those of other requests and other starts."""
+        return f"{self._boot}-{next(self._ids):x}"
 
     def date(self) -> str:
         """The Date field of now, formatted once a second."""

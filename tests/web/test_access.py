@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import json
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.web.access import HELD_SECONDS, MAX_HELD, AccessLog, Exchange
+from aimirror.web.access import HELD_SECONDS, MAX_HELD, AccessLog, Exchange, as_json
 from aimirror.web.answers import Answer
 from aimirror.web.request import MirrorRequest
 from tests.web.support import GET, GrowingBody, answer, clock_at_now, connect
 
-EXCHANGE = Exchange("GET", "/a/b?token=secret", "HTTP/1.1", 206, "HIT", 'http://r/"x"', "")
+EXCHANGE = Exchange(
+    "GET",
+    "/a/b?token=secret",
+    "HTTP/1.1",
+    206,
+    "HIT",
+    'http://r/"x"',
+    "",
+    rule="files",
+    id="r1",
+    first=0.0625,
+    waited=0.125,
+)
 
 
 class AccessLogTests(SynchronousTestCase):
@@ -20,16 +34,29 @@ class AccessLogTests(SynchronousTestCase):
         self.log = AccessLog(self.written.append, self.clock)
 
     def test_line(self) -> None:
-        """A line in the combined format, X-Cache and seconds behind; no query, no stray quote."""
+        """A line in the combined format, our own words behind; no query, no stray quote."""
         self.log(EXCHANGE, "192.0.2.7", 10, 0.25)
         self.log.flush()
         self.assertEqual(
             self.written,
             [
                 b'192.0.2.7 - - [14/Nov/2023:22:13:20 +0000] "GET /a/b?... HTTP/1.1" 206 10 '
-                b'"http://r/\\"x\\"" "-" HIT 0.250\n'
+                b'"http://r/\\"x\\"" "-" HIT 0.250 "files" 0.125 r1\n'
             ],
         )
+
+    def test_json(self) -> None:
+        """As JSON, a line is an object with the same facts and no query either."""
+        log = AccessLog(self.written.append, self.clock, as_json)
+        log(EXCHANGE, "192.0.2.7", 10, 0.25)
+        log.flush()
+        told = json.loads(self.written[0])
+        self.assertEqual(
+            (told["time"], told["id"], told["rule"], told["cache"]),
+            (1_700_000_000, "r1", "files", "HIT"),
+        )
+        self.assertEqual((told["first_byte"], told["upstream"]), (0.0625, 0.125))
+        self.assertNotIn(b"secret", self.written[0])
 
     def test_held_for_a_moment(self) -> None:
         """Lines are written together after a moment, without a call left behind."""

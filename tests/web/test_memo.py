@@ -150,12 +150,13 @@ class RepeatTests(SynchronousTestCase):
         self.assertEqual((asked, [s for s, _, _ in client.answers()]), (1, [304, 304]))
 
     def test_access_log(self) -> None:
-        """Each repeat is logged like any answer."""
+        """Each repeat is logged like any answer, but that it has no name of its own."""
         told: list[tuple[Exchange, str, int]] = []
         handler = Counted(page())
         client = connect(handler, access=lambda e, peer, sent, _: told.append((e, peer, sent)))
         client.send(GET * 3)
-        self.assertEqual(told, [told[0]] * 3)
+        self.assertEqual(told[1:], [(told[0][0].repeated(), *told[0][1:])] * 2)
+        self.assertTrue(told[0][0].id)
         self.assertEqual((told[0][0].outcome, told[0][1:]), ("HIT", ("192.0.2.7", 4)))
 
     def test_number_of_requests(self) -> None:

@@ -110,7 +110,9 @@ class Connection(HTTP11ClientProtocol):
         return bool(self.state.startswith("TRANSMITTING"))
 
     def drop(self) -> None:
-        """Close the socket at once."""
+        """Close the socket at once, and let no request follow on it."""
+        if self._sent is not None:
+            self._sent.persistent = False  # a response that ends meanwhile must not be the pool's
         if self.lost is None and self.transport is not None:
             cast(ITCPTransport, self.transport).abortConnection()
 

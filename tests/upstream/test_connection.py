@@ -2,6 +2,7 @@
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -91,6 +92,20 @@ class ConnectionTests(SynchronousTestCase):
             self.successResultOf(asked)
             self.settle()
             self.assertEqual((self.pooled, self.wire.closed), ([], True), answer)
+
+    def test_aborted_while_it_ends(self) -> None:
+        """Who aborts on the last byte of a body does not leave a dying connection in the pool."""
+
+        class Aborting(Protocol):
+            def dataReceived(_, data: bytes) -> None:
+                self.connection.fail(UpstreamError(Reason.CANCELLED))
+
+        asked = self.ask()
+        self.wire.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+        self.successResultOf(asked).deliverBody(Aborting())
+        self.wire.receive(b"ab")
+        self.settle()
+        self.assertEqual(self.pooled, [])
 
     def test_unasked(self) -> None:
         """Bytes on an idle connection close it: they must not answer the next request."""

@@ -193,6 +193,25 @@ class SharingTests(OciTests):
         fetched = [b for m, p, _, b in upstream.asked() if m == "GET" and p[-71:] in layers]
         self.assertOnce(sum(fetched), image.layer_bytes)
 
+    def test_damaged_blob(self) -> None:
+        """A layer that the registry has damaged fails the pull, is not kept, and heals with it."""
+        upstream = self.registry()
+        image = self.image("image", 1)
+        image.push(upstream.port, f"{NAME}:latest")
+        service = self.mirror(upstream.url)
+        name = image.layers[0]["digest"].partition(":")[2]
+        (stored,) = self.folder.glob(f"registry/data/**/sha256/{name[:2]}/{name}/data")
+        good = stored.read_bytes()
+        stored.write_bytes(good[:700_000] + b"damage" + good[700_006:])
+        with self.assertRaises(AssertionError):
+            self.copy(service, f"{NAME}:latest", "damaged")
+        self.settle(service)
+        kept = list((self.folder / "cache").rglob(f"*{name}*"))
+        self.assertEqual(kept, [])
+        stored.write_bytes(good)
+        time.sleep(REFUSED_FOR)
+        self.copy(service, f"{NAME}:latest", "healed")
+
     def test_architectures(self) -> None:
         """An index with two architectures comes whole, and each part of it by itself."""
         upstream = self.registry()

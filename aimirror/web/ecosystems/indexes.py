@@ -51,10 +51,16 @@ class Indexes:
         self._known: OrderedDict[str, Mapping[str, Digest]] = OrderedDict()
         self._count = 0
 
-    async def find(self, name: str, urls: Iterable[str]) -> Digest | None:
-        """What the first of the indexes at ``urls`` that is stored and names a file says of it."""
-        entries = (e for url in urls for e in self._tools.store.entries(canonical(url)))
-        return await self.find_in(name, entries)
+    async def find(self, mirror: Mirror, name: str, urls: Iterable[str]) -> Digest | None:
+        """What an index at one of ``urls`` says of a file; it is stored, or just being stored."""
+        keys = [canonical(url) for url in urls]
+        for key in keys:
+            running = mirror.downloads.running(key, "")
+            if running is not None and running.entry.status == 200:
+                digest = (await self._of_body(running.body)).get(name)
+                if digest is not None:
+                    return digest
+        return await self.find_in(name, (e for key in keys for e in self._tools.store.entries(key)))
 
     async def find_in(self, name: str, entries: Iterable[Entry]) -> Digest | None:
         """The same for entries."""
@@ -64,6 +70,16 @@ class Indexes:
                 if digest is not None:
                     return digest
         return None
+
+    async def _of_body(self, body: IBody) -> Mapping[str, Digest]:
+        """What an index that still arrives says: clients ask for its files at once."""
+        found: Mapping[str, Digest]
+        try:
+            data = await _read(self._tools, body, MOST_STORED)
+            found = await self._tools.to_thread(_digests, self._read, data)
+        except (BodyFailed, OSError):
+            return {}
+        return found
 
     async def _of(self, entry: Entry) -> Mapping[str, Digest]:
         if entry.blob in self._known:
@@ -97,6 +113,20 @@ async def stored_bytes(tools: Tools, entry: Entry) -> bytes:
     """The whole body of a stored entry; BodyFailed or OSError when it is not there."""
     body = tools.store.body(entry)
     return b"" if body is None else await _read(tools, body, MOST_STORED)
+
+
+async def at_hand(mirror: Mirror, route: Route) -> bytes | None:
+    """What is given to everybody for a route now: stored, or arriving; None when there is none."""
+    try:
+        running = mirror.downloads.running(route.key, "")
+        if running is not None and running.entry.status == 200:
+            return await _read(mirror.tools, running.body, MOST_STORED)
+        stored = [e for e in mirror.tools.store.entries(route.key) if not e.scope]
+        if len(stored) == 1 and stored[0].status == 200:
+            return await stored_bytes(mirror.tools, stored[0])
+    except (BodyFailed, OSError):
+        pass
+    return None
 
 
 async def small(mirror: Mirror, request: MirrorRequest, route: Route) -> bytes | None:

@@ -55,7 +55,7 @@ class Npm(Listed):
         name = npm.tarball(found.urls[0])
         if not name or is_stored(self.tools, found):
             return None
-        known = await self.indexes.find(name, npm.indexes(found.urls[0]))
+        known = await self.indexes.find(mirror, name, npm.indexes(found.urls[0]))
         return known or npm.integrity(request.headers.get("pacote-integrity", "") or "")
 
 
@@ -80,7 +80,7 @@ class Conda(Listed):
             if said is not None and all(e.blob != said.hex for e in stored if e.status == 200):
                 self.tools.store.invalidate(found.key)
             return None
-        return await self.indexes.find(name, conda.indexes(found.urls[0])) or said
+        return await self.indexes.find(mirror, name, conda.indexes(found.urls[0])) or said
 
 
 class Cran(Listed):
@@ -114,7 +114,7 @@ class Cran(Listed):
         name = cran.package(found.urls[0])
         if is_stored(self.tools, found):
             return None
-        return await self.indexes.find(name, cran.indexes(found.urls[0]))
+        return await self.indexes.find(mirror, name, cran.indexes(found.urls[0]))
 
     def _one_generation(self, found: Route) -> None:
         """A form of PACKAGES that was confirmed before another one is asked for again."""
@@ -136,17 +136,17 @@ class Apt(Listed):
         """See Listed."""
         base, path = debian.pool(found.urls[0])
         if not path:
-            return await self._index(found)
+            return await self._index(found, mirror)
         if is_stored(self.tools, found):
             return None
         entries = self.tools.store.find(canonical(base + "/dists/"))
         lists = [e for e in entries if debian.lists_packages(e.key)]
         return await self.indexes.find_in(path, lists)
 
-    async def _index(self, found: Route) -> Digest | None:
+    async def _index(self, found: Route, mirror: Mirror) -> Digest | None:
         """An index must be of the generation of the InRelease that clients get with it."""
         for release, name in debian.releases(found.urls[0]):
-            digest = await self._releases.find(name, [release])
+            digest = await self._releases.find(mirror, name, [release])
             if digest is None:
                 continue
             stored = self.tools.store.entries(found.key)
@@ -167,7 +167,9 @@ class Cargo(Listed):
         name, version = cargo.crate(found.urls[0])
         if not name or is_stored(self.tools, found):
             return None
-        return await self.indexes.find(version, self._indexes(mirror, cargo.index_path(name)))
+        return await self.indexes.find(
+            mirror, version, self._indexes(mirror, cargo.index_path(name))
+        )
 
     def _indexes(self, mirror: Mirror, path: str) -> Iterable[str]:
         for rule in mirror.rules:

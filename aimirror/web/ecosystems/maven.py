@@ -10,10 +10,9 @@ from attrs import evolve
 from aimirror.core import maven
 from aimirror.core.headers import Headers
 from aimirror.core.rules import Route, route
-from aimirror.interfaces import BodyFailed
 from aimirror.web.answers import Answer
 from aimirror.web.asked import UNTAKEN, General, Untaken
-from aimirror.web.ecosystems.indexes import is_stored, small, stored_bytes
+from aimirror.web.ecosystems.indexes import at_hand, is_stored, small
 
 if TYPE_CHECKING:
     from aimirror.web.mirror import Mirror
@@ -52,12 +51,8 @@ class Maven(General):
         found = route(mirror.rules, described, "")
         if not maven.changes(described) or not isinstance(found, Route):
             return UNTAKEN
-        stored = [e for e in mirror.tools.store.entries(found.key) if not e.scope]
-        if len(stored) != 1 or stored[0].status != 200:
-            return UNTAKEN
-        try:
-            data = await stored_bytes(mirror.tools, stored[0])
-        except (BodyFailed, OSError):
+        data = await at_hand(mirror, found)
+        if data is None:
             return UNTAKEN
         digest = hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()
         headers = Headers([("Content-Type", "text/plain"), ("Cache-Control", "no-cache")])

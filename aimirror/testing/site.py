@@ -1,0 +1,161 @@
+"""A small upstream in a thread of the test's own process: files by raw path, every request kept.
+
+For tests of real clients, which block the test while they run; ``origin`` is for faults and speed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)\Z")
+#: Epoch seconds: when all files were modified.
+MODIFIED = 1_700_000_000
+
+
+@frozen
+class Asked:
+    """A request as it was received."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@frozen
+class File:
+    """What is served at a path."""
+
+    content: bytes
+    media_type: str = "application/octet-stream"
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    #: The Authorization without which the file is said to be missing.
+    authorization: str = ""
+
+
+@define
+class Site:
+    """Serves ``files`` on 127.0.0.1; other paths are asked of ``fallback``, else 404."""
+
+    files: dict[str, File] = field(factory=dict)
+    requests: list[Asked] = field(factory=list)
+    fallback: Callable[[Asked], File | None] = lambda asked: None
+    #: Body bytes sent, by path.
+    sent: dict[str, int] = field(factory=dict)
+    port: int = 0
+    _server: Any = None
+
+    @property
+    def url(self) -> str:
+        """Its base."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def put(self, path: str, content: bytes, media_type: str = "", **more: Any) -> None:
+        """Serve a file."""
+        self.files[path] = File(content, media_type or "application/octet-stream", **more)
+
+    def spoil(self, path: str) -> None:
+        """Change one byte of a file."""
+        file = self.files[path]
+        middle = len(file.content) // 2
+        flipped = bytes([file.content[middle] ^ 0xFF])
+        content = file.content[:middle] + flipped + file.content[middle + 1 :]
+        self.files[path] = evolve(file, content=content)
+
+    def total(self, suffix: str = "") -> int:
+        """Body bytes sent of paths that end so."""
+        return sum(count for path, count in self.sent.items() if path.endswith(suffix))
+
+    def start(self) -> None:
+        """Listen, on the port of before if there was one."""
+        site = self
+
+        class Handler(_Handler):
+            served = site
+
+        self._server = _Server(("127.0.0.1", self.port), Handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Refuse connections from now on; ``start`` begins again."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def answer(self, asked: Asked) -> File:
+        """What is served for a request."""
+        path = asked.target.partition("?")[0]
+        found = self.files.get(path) or self.fallback(asked)
+        if found is None or (
+            found.authorization and asked.headers.get("authorization") != found.authorization
+        ):
+            return File(b"not found", "text/plain", 404)
+        return found
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    served: Site
+
+    def _serve(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        asked = Asked(self.command, self.path, headers, self._body(headers))
+        self.served.requests.append(asked)
+        file = self.served.answer(asked)
+        tag = f'"{hashlib.sha256(file.content).hexdigest()[:16]}"'
+        status, start, stop = file.status, 0, len(file.content)
+        match = _RANGE.match(headers.get("range", ""))
+        if status == 200 and headers.get("if-none-match") == tag:
+            status, stop = 304, 0
+        elif status == 200 and match and headers.get("if-range", tag) == tag and stop:
+            status, start = 206, int(match[1])
+            stop = min(stop, int(match[2]) + 1) if match[2] else stop
+        self.send_response(status)
+        if asked.target.partition("?")[0] in self.served.files:
+            self.send_header("ETag", tag)
+            self.send_header("Last-Modified", formatdate(MODIFIED, usegmt=True))
+        self.send_header("Content-Type", file.media_type)
+        for name, value in file.headers:
+            self.send_header(name, value)
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(file.content)}")
+        if status != 304:
+            self.send_header("Content-Length", str(stop - start))
+        self.end_headers()
+        if self.command != "HEAD" and stop > start:
+            path = asked.target.partition("?")[0]
+            self.served.sent[path] = self.served.sent.get(path, 0) + stop - start
+            self.wfile.write(file.content[start:stop])
+
+    def _body(self, headers: dict[str, str]) -> bytes:
+        if "chunked" not in headers.get("transfer-encoding", ""):
+            return self.rfile.read(int(headers.get("content-length", "0")))
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""

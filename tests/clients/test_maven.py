@@ -1,0 +1,107 @@
+"""Maven through the maven preset: a parent pom and a build extension, resolved from the mirror."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+
+from aimirror.testing.behaviour import pattern
+from tests.clients.worlds import WorldTests, find_client
+
+POM = """<project><modelVersion>4.0.0</modelVersion>{parent}
+<groupId>g</groupId><artifactId>{name}</artifactId><version>{version}</version>
+<packaging>{packaging}</packaging>{more}</project>"""
+PARENT = """<parent><groupId>g</groupId><artifactId>parent</artifactId><version>{version}</version>
+<relativePath/></parent>"""
+EXTENSION = """<build><extensions><extension><groupId>g</groupId><artifactId>ext</artifactId>
+<version>1.0</version></extension></extensions></build>"""
+SETTINGS = """<settings><localRepository>{local}</localRepository><mirrors><mirror><id>m</id>
+<mirrorOf>*</mirrorOf><url>{url}</url></mirror></mirrors>{more}</settings>"""
+
+
+class MavenTests(WorldTests):
+    def setUp(self) -> None:
+        super().setUp()
+        self.start({"preset": "maven", "upstream": self.upstream.url, "chunk_size": 300_000})
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as jar:
+            jar.writestr("data.bin", pattern(1_500_000, 5))
+        self.jar = out.getvalue()
+        self.put("/g/ext/1.0/ext-1.0.jar", self.jar)
+        self.put("/g/ext/1.0/ext-1.0.pom", self.pom("ext", "1.0", "jar"))
+        self.put("/g/parent/1.0/parent-1.0.pom", self.pom("parent", "1.0", "pom"))
+
+        # Maven adds this to whatever extends it.
+        utils = "/org/codehaus/plexus/plexus-utils/1.1/plexus-utils-1.1"
+        self.put(f"{utils}.jar", self.jar)
+        pom = self.pom("plexus-utils", "1.1", "jar")
+        self.put(f"{utils}.pom", pom.replace(b">g<", b">org.codehaus.plexus<"))
+
+    def pom(self, name: str, version: str, packaging: str) -> bytes:
+        fields = {"name": name, "version": version, "packaging": packaging}
+        return POM.format(parent="", more="", **fields).encode()
+
+    def put(self, path: str, content: bytes) -> None:
+        self.upstream.put(path, content)
+        sha1 = hashlib.sha1(content).hexdigest()
+        self.upstream.put(f"{path}.sha1", sha1.encode(), "text/plain")
+
+    def project(self, name: str, parent: str = "1.0", more: str = "") -> list[str]:
+        """The command that builds a project with an empty local repository."""
+        folder = self.fresh(name)
+        fields = {"name": "p", "version": "1", "packaging": "pom", "more": EXTENSION}
+        text = POM.format(parent=PARENT.format(version=parent), **fields)
+        (folder / "pom.xml").write_text(text)
+        url = f"{self.mirror}/maven2"
+        settings = SETTINGS.format(local=folder / "m2", url=url, more=more)
+        (folder / "settings.xml").write_text(settings)
+        words = ["-B", "-C", "-s", "settings.xml", "-f", str(folder / "pom.xml"), "validate"]
+        return [find_client("mvn"), *words]
+
+    def folder_of(self, command: list[str]) -> Path:
+        return Path(command[command.index("-f") + 1]).parent
+
+    def test_maven(self) -> None:
+        """Maven resolves with strict checksums; again without a byte, and with no upstream."""
+        for turn in ("first", "second", "dead"):
+            before = len(self.upstream.requests)
+            if turn == "dead":
+                self.upstream.stop()
+            command = self.project(turn)
+            self.assertRuns(command, self.folder_of(command))
+            local = self.folder_of(command) / "m2/g/ext/1.0/ext-1.0.jar"
+            self.assertEqual(local.read_bytes(), self.jar)
+            self.assertKept(self.jar)
+            if turn != "first":
+                self.assertEqual(self.upstream.requests[before:], [])
+
+    def test_corrupt(self) -> None:
+        """An artefact that differs from its sha1 is neither used nor kept."""
+        self.upstream.spoil("/g/ext/1.0/ext-1.0.jar")
+        command = self.project("bad")
+        self.assertFails(command, self.folder_of(command))
+        self.assertNotKept(self.upstream.files["/g/ext/1.0/ext-1.0.jar"].content)
+
+    def test_page(self) -> None:
+        """An HTML page in an artefact's place is a failure that is not remembered."""
+        path, page = "/g/parent/1.0/parent-1.0.pom", b"<html>log in</html>"
+        right = self.upstream.files[path].content
+        self.upstream.put(path, page, "text/html")
+        self.assertEqual(self.service.get(f"/maven2{path}").status, 502)
+        self.upstream.put(path, right)
+        self.assertEqual(self.service.get(f"/maven2{path}").body, right)
+
+    def test_sidecar_in_step(self) -> None:
+        """The checksum of metadata is that of the metadata which the mirror gives out."""
+        path = "/maven2/g/ext/maven-metadata.xml"
+        self.put("/g/ext/maven-metadata.xml", b"<metadata>1</metadata>")
+        self.assertEqual(self.service.get(path).body, b"<metadata>1</metadata>")
+        self.upstream.put("/g/ext/maven-metadata.xml.sha1", b"0" * 40, "text/plain")
+        told = self.service.get(f"{path}.sha1").body.decode()
+        self.assertEqual(told, hashlib.sha1(b"<metadata>1</metadata>").hexdigest())
+
+    def test_absent(self) -> None:
+        """What the upstream does not have is 404 to Maven, too."""
+        self.assertEqual(self.service.get("/maven2/g/none/1/none-1.pom").status, 404)

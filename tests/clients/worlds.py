@@ -1,0 +1,128 @@
+"""What tests of real package clients share: an upstream, the service, a command with a limit."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from aimirror.testing.processes import ServiceProgram
+from aimirror.testing.site import Site
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+#: Seconds for one test and for one command, whatever hangs.
+LIMIT = 100
+COMMAND_LIMIT = 60
+
+
+def find_client(name: str, venv: str = "") -> str:
+    """A program of a folder that .ci/run fills, or on PATH; SkipTest when there is none."""
+    own = ROOT / ".venv-clients" / venv
+    folders = [str(own / "bin"), str(own / "node_modules" / ".bin")] if venv else []
+    path = os.pathsep.join([*folders, os.environ.get("PATH", "")])
+    found = shutil.which(name, path=path)
+    if found is None:
+        raise SkipTest(f"{name} is not installed (see tests/clients/README.md)")
+    return found
+
+
+def find_python(venv: str) -> str:
+    """The Python of a client venv; SkipTest when there is none."""
+    python = ROOT / ".venv-clients" / venv / "bin" / "python"
+    if not python.exists():
+        raise SkipTest(f"there is no .venv-clients/{venv} (see tests/clients/README.md)")
+    return str(python)
+
+
+class WorldTests(SynchronousTestCase):
+    """One upstream and one service per test."""
+
+    def setUp(self) -> None:
+        def too_long(*_: object) -> None:
+            raise TimeoutError(f"not over after {LIMIT} s")
+
+        previous = signal.signal(signal.SIGALRM, too_long)
+        signal.alarm(LIMIT)
+        self.addCleanup(signal.signal, signal.SIGALRM, previous)
+        self.addCleanup(signal.alarm, 0)
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir(parents=True)
+        self.upstream = Site()
+        self.upstream.start()
+        self.addCleanup(self.upstream.stop)
+
+    def start(self, *rules: Mapping[str, Any]) -> ServiceProgram:
+        """The service with these rules."""
+        service = ServiceProgram(self.folder, rules)
+        self.addCleanup(service.program.kill)
+        self.service = service
+        self.mirror = f"http://127.0.0.1:{service.port}"
+        return service
+
+    def fresh(self, name: str) -> Path:
+        """A new folder."""
+        folder = self.folder / name
+        folder.mkdir(parents=True)
+        return folder
+
+    def run_client(
+        self, command: Sequence[str], cwd: Path | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, output captured; no proxy of this machine is used."""
+        kept = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
+        return subprocess.run(
+            command,
+            cwd=cwd or self.folder,
+            env={**kept, "HOME": str(self.folder), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=COMMAND_LIMIT,
+            check=False,
+        )
+
+    def assertRuns(
+        self, command: Sequence[str], cwd: Path | None = None, **environment: str
+    ) -> str:
+        """The output of a command that succeeds."""
+        done = self.run_client(command, cwd, **environment)
+        self.assertEqual(done.returncode, 0, done.stdout[-3000:])
+        return done.stdout
+
+    def assertFails(
+        self, command: Sequence[str], cwd: Path | None = None, **environment: str
+    ) -> str:
+        """The output of a command that does not succeed."""
+        done = self.run_client(command, cwd, **environment)
+        self.assertNotEqual(done.returncode, 0, done.stdout[-3000:])
+        return done.stdout
+
+    def settle(self) -> None:
+        """Wait until no download runs: the last byte is sent before a file is put away."""
+        while self.service.get("/health").json()["active_downloads"]:
+            time.sleep(0.02)
+
+    def assertNotKept(self, content: bytes) -> None:
+        """No blob of the cache is this content."""
+        self.settle()
+        name = hashlib.sha256(content).hexdigest()
+        self.assertEqual([p for p in self._stored() if p.name == name], [])
+
+    def assertKept(self, content: bytes) -> None:
+        """A blob of the cache is this content."""
+        self.settle()
+        name = hashlib.sha256(content).hexdigest()
+        self.assertEqual([p.name for p in self._stored() if p.name == name], [name])
+
+    def _stored(self) -> Iterator[Path]:
+        return (p for p in self.service.cache.rglob("*") if p.is_file())

@@ -152,7 +152,7 @@ class Images:
         self, visit: Visit, tag: Route, error: UpstreamError | Refused
     ) -> Answer | None:
         """What everybody was given last under a tag, as long as the rule allows."""
-        digest = self._last(visit, tag) if visit.who.anonymous else None
+        digest = self._last(visit, tag)
         target = visit.target.by_digest(digest) if digest is not None else None
         if target is None or not self._public(visit, visit.route(target).key):
             raise error

@@ -15,8 +15,10 @@ from aimirror.interfaces import BodyFailed, IBody, IBodyReader
 
 #: Descriptors kept open for blobs that nobody reads at the moment.
 MOST_IDLE = 128
-#: Bytes: bodies up to this size are kept in memory with their descriptor, once asked for.
-SMALL = 64 << 10
+#: Bytes: bodies up to this size are given as bytes; those up to the other are also kept in memory
+#: with their descriptor, once asked for.
+SMALL = 256 << 10
+KEPT = 64 << 10
 
 
 @implementer(IBody)

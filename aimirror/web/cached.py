@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 #: Seconds for which a credential that the upstream has accepted for a file is believed.
 GRANTED_FOR = 60.0
 #: Bytes of a stored body that is sent from memory.
-IN_MEMORY = 64 << 10
+IN_MEMORY = 256 << 10
 #: Seconds for which an exact repeat of a request is answered without a look at the store.
 MEMO_SECONDS = 30.0
 

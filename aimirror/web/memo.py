@@ -17,8 +17,8 @@ from aimirror.web.access import Exchange
 
 #: Bytes of all answers and their keys.
 MAX_BYTES = 32 * 1024 * 1024
-#: Bytes of one body: beyond, sendfile is cheaper.
-MAX_BODY = 64 * 1024
+#: Bytes of one body: up to here, sending from memory beats parsing, opening and sendfile.
+MAX_BODY = 256 * 1024
 #: Bytes of a request's head: longer ones are rarely repeated to the letter.
 MAX_KEY = 4096
 #: Requests with one of these are answered for one client only, or depend on who sent them.

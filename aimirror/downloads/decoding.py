@@ -24,37 +24,68 @@ def decodable(headers: Headers) -> bool:
     return coding in (("gzip",), ("x-gzip",)) and is_text(headers.get("content-type", "") or "")
 
 
+def _inflater() -> zlib._Decompress:
+    return zlib.decompressobj(16 + zlib.MAX_WBITS)
+
+
 @implementer(IReceiver)
 class _Inflater:
+    """Inflates what arrives, _STEP bytes at a time; while held, it keeps the rest of a chunk."""
+
     def __init__(self, receiver: IReceiver, response: IUpstreamResponse) -> None:
         self._receiver = receiver
         self._response = response
-        self._inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        self._inflate = _inflater()
         self._taken = self._given = 0
+        self._rest = b""
+        self._running = False
+        self._over = False
         self._error: UpstreamError | None = None
+        #: Whether the receiver wants no bytes now.
+        self.held = False
 
     def data(self, chunk: bytes) -> None:
-        if self._error is not None:
-            return
-        self._taken += len(chunk)
-        try:
-            while chunk:
-                out = self._inflate.decompress(chunk, _STEP)
-                self._given += len(out)
-                if self._given > max(_SUSPICIOUS_SIZE, self._taken * _SUSPICIOUS_RATIO):
-                    raise zlib.error("the body grows without measure")
-                if out:
-                    self._receiver.data(out)
-                chunk = self._inflate.unconsumed_tail
-        except zlib.error as error:
-            self._error = UpstreamError(Reason.ENCODED, str(error))
-            self._response.abort()
+        if self._error is None:
+            self._taken += len(chunk)
+            self._rest += chunk
+            self.go_on()
 
     def finished(self, error: UpstreamError | None) -> None:
-        error = self._error or error
-        if error is None and not self._inflate.eof:
-            error = UpstreamError(Reason.SHORT, "the compressed body ends early")
-        self._receiver.finished(error)
+        self._over = True
+        self._error = self._error or error
+        if error is not None:
+            self._rest = b""
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Give out what there is, unless held; may be called while it does."""
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._rest and not self.held:
+                self._step()
+        except zlib.error as error:
+            self._error, self._rest = UpstreamError(Reason.ENCODED, str(error)), b""
+            self._response.abort()
+        finally:
+            self._running = False
+        if self._over and not self._rest:
+            self._over = False
+            if self._error is None and not self._inflate.eof:
+                self._error = UpstreamError(Reason.SHORT, "the compressed body ends early")
+            self._receiver.finished(self._error)
+
+    def _step(self) -> None:
+        if self._inflate.eof:  # a body may consist of several members (RFC 1952 section 2.2)
+            self._inflate = _inflater()
+        out = self._inflate.decompress(self._rest, _STEP)
+        self._rest = self._inflate.unconsumed_tail or self._inflate.unused_data
+        self._given += len(out)
+        if self._given > max(_SUSPICIOUS_SIZE, self._taken * _SUSPICIOUS_RATIO):
+            raise zlib.error("the body grows without measure")
+        if out:
+            self._receiver.data(out)
 
 
 @implementer(IUpstreamResponse)
@@ -67,6 +98,7 @@ class DecodedResponse:
 
     def __init__(self, response: IUpstreamResponse) -> None:
         self._response = response
+        self._inflater: _Inflater | None = None
         self.status: int = response.status
         self.phrase: str = response.phrase
         self.url: str = response.url
@@ -84,15 +116,21 @@ class DecodedResponse:
 
     def deliver(self, receiver: IReceiver) -> None:
         """Start the flow of the decoded body."""
-        self._response.deliver(_Inflater(receiver, self._response))
+        self._inflater = _Inflater(receiver, self._response)
+        self._response.deliver(self._inflater)
 
     def pause(self) -> None:
-        """Stop reading from the socket."""
+        """Stop reading from the socket, and inflating what was read."""
+        if self._inflater is not None:
+            self._inflater.held = True
         self._response.pause()
 
     def resume(self) -> None:
         """Read on."""
         self._response.resume()
+        if self._inflater is not None:
+            self._inflater.held = False
+            self._inflater.go_on()
 
     def abort(self) -> None:
         """Close the connection at once."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from aimirror.core.fetching import Reason
@@ -63,9 +63,10 @@ class GrowingReader:
         """Fires when there is something to read or the end is reached; fails with BodyFailed."""
         if self.ready() or self.ended():
             return succeed(None)
+        if self._body.failed is not None:
+            return fail(BodyFailed(*self._body.failed))
         self._waiting = Deferred(lambda _: setattr(self, "_waiting", None))
-        self.wake()
-        return self._waiting or succeed(None)
+        return self._waiting
 
     def wake(self) -> None:
         """Look again whether this reader can go on."""

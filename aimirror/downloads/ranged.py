@@ -91,6 +91,11 @@ class RangedFill:
         return urls.host(self._places[self.machine.primary].url)
 
     @property
+    def connections(self) -> int:
+        """Pieces in flight, each on a connection of its own."""
+        return len(self._flights)
+
+    @property
     def total(self) -> int:
         """Bytes of the file."""
         return self.machine.total

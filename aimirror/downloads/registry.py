@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from aimirror.core.caching import matches, variant
 from aimirror.core.digests import Digest
+from aimirror.core.entries import Entry
 from aimirror.core.fetching import Reason
 from aimirror.core.health import Health
 from aimirror.core.recent import Recent
@@ -71,12 +72,23 @@ class _Running:
 
 
 class Downloads:
-    """Starts exchanges and joins requests to them; see ``Sharing`` for the limits."""
+    """Starts exchanges and joins requests to them; see ``Sharing`` for the limits.
+
+    ``ended(progress, finished)`` is called for each body that was to be stored.
+    """
 
     log = Logger()
 
-    def __init__(self, tools: Tools, *, most: int, per_host: int) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        *,
+        most: int,
+        per_host: int,
+        ended: Callable[[Progress, Finished], None] = lambda progress, finished: None,
+    ) -> None:
         self._tools = tools
+        self._ended = ended
         self._sharing = Sharing(
             tools.clock, most=most, per_host=per_host, rate_limit=tools.rate_limit
         )
@@ -125,6 +137,20 @@ class Downloads:
         for running in self._running.values():
             if running.fill is not None:
                 yield running.fill.progress, running.fill.body, running.fill.spans()
+
+    def connections(self) -> dict[str, int]:
+        """Connections of ranged downloads by upstream host, for status pages."""
+        found: dict[str, int] = {}
+        for running in self._running.values():
+            if isinstance(running.fill, RangedFill):
+                host = running.fill.host
+                found[host] = found.get(host, 0) + running.fill.connections
+        return found
+
+    def reconfigure(self, tools: Tools, *, most: int, per_host: int) -> None:
+        """Later exchanges use these; running ones go on with what they have."""
+        self._tools = tools
+        self._sharing.reconfigure(most=most, per_host=per_host, rate_limit=tools.rate_limit)
 
     def stop(self) -> Deferred[None]:
         """End everything; ranged parts stay for the next start.  Fires when all has ended."""
@@ -250,6 +276,7 @@ class Downloads:
         if running.fill is not None:
             self._sharing.leave(running.fill)
             self._report(running, finished)
+            self._ended(running.fill.progress, finished)
             if finished.entry is None and not self._stopping:
                 self._trouble(running.wanted, finished)
         self._tell_idle()
@@ -267,7 +294,7 @@ class Downloads:
         self._mismatched.forget(key)
         self._changed.forget(key)
         try:
-            self._tools.store.put(finished.entry)
+            self._tools.store.put(_pinned_as(finished.entry, self._tools.store.entries(key)))
         except OSError as error:
             self.log.error("{key} is not kept: {error}", key=_shown(key), error=str(error))
 
@@ -311,6 +338,14 @@ class Downloads:
             idle, self._idle = self._idle, []
             for deferred in idle:
                 deferred.callback(None)
+
+
+def _pinned_as(entry: Entry, stored: tuple[Entry, ...]) -> Entry:
+    """A new copy of what is pinned is pinned, too."""
+    identity = (entry.scope, entry.variant)
+    if any(old.pinned and (old.scope, old.variant) == identity for old in stored):
+        return evolve(entry, pinned=True)
+    return entry
 
 
 def _unwatched(outcome: Outcome) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from attrs import frozen
+from attrs import Factory, define, frozen
 from twisted.internet.defer import Deferred
 
 from aimirror.cache.catalogue import Catalogue
@@ -24,6 +24,14 @@ GROWTH_STEP = 8 << 20
 _START = (-1.0, "")
 
 
+@define
+class Evicted:
+    """What had to make way so far."""
+
+    blobs: int = 0
+    bytes: int = 0
+
+
 @frozen(kw_only=True)
 class Room:
     """Weighs what is stored against ``max_bytes`` and the disk under ``root``."""
@@ -37,6 +45,7 @@ class Room:
     shelf: Shelf
     parts: PartFolder
     trash: Trash
+    evicted: Evicted = Factory(Evicted)
 
     def make(self, count: int) -> Deferred[bool]:
         """Fires with whether ``count`` more bytes fit, after eviction if need be."""
@@ -87,6 +96,8 @@ class Room:
         )
         for victim in victims[:SLICE]:
             self.shelf.remove(victim.blob)
+            self.evicted.blobs += 1
+            self.evicted.bytes += victim.size
         if len(victims) > SLICE or sum(victim.size for victim in victims) >= needed:
             return after
         return (page[-1][0].used, page[-1][0].sha256) if len(page) == PAGE else None

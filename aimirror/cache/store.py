@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
 from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -22,7 +23,8 @@ from aimirror.cache.journalfile import sync_folder
 from aimirror.cache.layout import FOLDER_MODE, Layout
 from aimirror.cache.partfolder import PartFolder
 from aimirror.cache.parts import DeferToThread, Part
-from aimirror.cache.room import Room
+from aimirror.cache.listing import Listed, Listing, RuleUse, entries_listed, rules_listed
+from aimirror.cache.room import Evicted, Room
 from aimirror.cache.shelf import Shelf
 from aimirror.cache.trash import Trash
 from aimirror.cache.upkeep import Upkeep
@@ -274,6 +276,30 @@ class Store:
             parts=parts.active + parts.left,
             quarantine=parts.kept,
         )
+
+    def resize(self, max_bytes: int, *, evict: bool) -> None:
+        """Another limit, which the next call of ``make_room`` enforces."""
+        self._max_bytes, self._may_evict = max_bytes, evict
+        self._room = attrs.evolve(self._room, max_bytes=max_bytes, evict=evict)
+
+    @property
+    def max_bytes(self) -> int:
+        """The limit of blobs, parts and quarantine together."""
+        return self._max_bytes
+
+    @property
+    def evicted(self) -> Evicted:
+        """What had to make way since ``open``."""
+        return self._room.evicted
+
+    def listing(self, wanted: Listing) -> Deferred[list[Listed]]:
+        """Some entries in some order, read in a thread."""
+        self._catalogue.flush()
+        return self._defer_to_thread(entries_listed, self._layout.index, wanted)
+
+    def by_rule(self) -> Deferred[list[RuleUse]]:
+        """What each rule has stored, read in a thread."""
+        return self._defer_to_thread(rules_listed, self._layout.index)
 
     def make_room(self, count: int) -> Deferred[bool]:
         """Evict until ``count`` more bytes fit, into the limit and onto the disk.

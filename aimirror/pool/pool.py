@@ -123,6 +123,11 @@ class Pool:
             for s in self._slots
         )
 
+    @property
+    def queued(self) -> int:
+        """Fetches that wait for a worker."""
+        return sum(fetch.waiting for fetch in self._waiting)
+
     def vacant(self) -> None:
         """A slot got ready or finished a fetch."""
         waiting, self._awaiting = self._awaiting, deque()

@@ -23,8 +23,9 @@ from aimirror.core.fetching import FetchResult
 from aimirror.core.headers import Headers
 from aimirror.core.health import Health
 from aimirror.core.plan import first_piece
+from aimirror.core.redirected import restrained
 from aimirror.core.rules import Strategy
-from aimirror.downloads.asking import Asking
+from aimirror.downloads.asking import UNABLE, Asking
 from aimirror.downloads.decoding import DecodedResponse, decodable
 from aimirror.downloads.plain import PlainFill
 from aimirror.downloads.ranged import RangedFill
@@ -127,7 +128,8 @@ class Exchange:
 
     def _validated(self, previous: Entry, response: IUpstreamResponse) -> Outcome:
         response.deliver(_Nobody())
-        entry = freshen(previous, response.headers, self._asking.asked_at, self._now())
+        told = self._restrained(response, response.headers)
+        entry = freshen(previous, told, self._asking.asked_at, self._now())
         if previous.scope not in ("", self._wanted.scope):
             entry = evolve(entry, scope=self._wanted.scope)
         try:
@@ -139,6 +141,11 @@ class Exchange:
             self.log.error("an entry could not be renewed: {error}", error=str(error))
         self._over(Finished())
         return Validated(entry)
+
+    def _restrained(self, response: IUpstreamResponse, headers: Headers) -> Headers:
+        """An answer's fields, held to what the redirects on the way to it allow."""
+        hops = ((hop.status, hop.headers) for hop in response.hops)
+        return restrained(headers, hops, self._rule.cache, self._now())
 
     def _storable(self, status: int, headers: Headers) -> Verdict:
         return storable(
@@ -191,10 +198,18 @@ class Exchange:
         """One stream: stored if it may be, else passed on to the one who asked."""
         if decodable(response.headers):
             response = DecodedResponse(response)
-        verdict = self._storable(response.status, response.headers)
-        if not verdict.store or self._too_large(response.length) or not self._storing():
-            return self._passing(response)
-        entry = self._entry(response, response.headers, verdict)
+        headers = self._restrained(response, response.headers)
+        verdict = self._storable(response.status, headers)
+        previous = self._wanted.previous
+        spared = previous is not None and previous.status not in UNABLE
+        if (
+            (spared and response.status in UNABLE)
+            or not verdict.store
+            or self._too_large(response.length)
+            or not self._storing()
+        ):
+            return self._passing(response)  # a failure never takes the place of what may stand in
+        entry = self._entry(response, headers, verdict)
         part: Part | None = None
         try:
             part = await self._new_part(response, entry, response.length)
@@ -258,7 +273,7 @@ class Exchange:
 
         None, the part given up, when this file can't or may not be stored.
         """
-        headers = as_whole(response.headers, found.total)
+        headers = self._restrained(response, as_whole(response.headers, found.total))
         verdict = self._storable(200, headers)
         entry = self._entry(response, headers, verdict)
         digest = self._digest(response)

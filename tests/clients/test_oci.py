@@ -112,6 +112,30 @@ class PullTests(OciTests):
 
         self.pulled(pull)
 
+    def test_another_registry(self) -> None:
+        """containerd by ?ns=, skopeo by a path prefix: quay.io through the same port."""
+        other = self.registry(name="other")
+        image = self.image("theirs", 4)
+        image.push(other.port, "owner/app:latest")
+        self.service.program.stop()
+        self.service = self.mirror(
+            self.upstream.url, registries={"quay.io": {"upstream": other.url}}
+        )
+        ctr, hosts = self.containerd(), self.hosts("quay.io")
+        run(
+            *ctr, "images", "pull", "--snapshotter", "native", f"--hosts-dir={hosts}",
+            "quay.io/owner/app:latest",
+        )  # fmt: skip
+        other.kill()
+        conf = self.folder / "quay.conf"
+        conf.write_text(
+            '[[registry]]\nprefix = "quay.io"\nlocation = "127.0.0.1:1"\n\n[[registry.mirror]]\n'
+            f'location = "127.0.0.1:{self.service.port}/quay.io"\ninsecure = true\n'
+        )
+        copy = ("--insecure-policy", f"--registries-conf={conf}", "copy")
+        to = f"oci:{self.folder}/copied:it"
+        run(find("skopeo"), *copy, "docker://quay.io/owner/app:latest", to)
+
     def containerd(self) -> tuple[str, ...]:
         """A containerd of its own; the command that talks to it."""
         folder = self.folder

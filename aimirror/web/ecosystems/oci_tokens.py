@@ -176,6 +176,9 @@ class Tokens:
     ) -> Token:
         """Ask the token service; it may be where a redirect of the registry might lead."""
         known = self._known[rule.upstreams[0]]
+        secure = known.url.startswith("https:")
+        if who.basic and secure and not challenge.realm.lower().startswith("https:"):
+            raise Refused(401, "the token service would get the password in clear text")
         url = oci_auth.token_url(challenge, scopes)
         response = await self._get(rule, url, who.basic, known)
         if response.status != 200:

@@ -137,6 +137,13 @@ class TokensTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(refused), "Bearer t3")
         self.assertEqual(self.successResultOf(self.right(stale="Bearer t2")), "Bearer t3")
 
+    def test_no_clear_text(self) -> None:
+        """A password that came to a registry over TLS goes to its token service so, too."""
+        right = self.right(ALICE)
+        self.upstream.answer(401, www_authenticate=REALM.replace("https:", "http:"))
+        self.assertEqual(self.failureResultOf(right, Refused).value.status, 401)
+        self.assertEqual(len(self.upstream.asked), 1)
+
     def test_reach(self) -> None:
         """A public registry can't have the mirror ask a private address for a token."""
         self.right()

@@ -16,8 +16,8 @@ PACKAGE = "aimirror"
 #: Layer by layer, top first: an import only points to an earlier line (or into its own member).
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("core",),
-    ("config", "interfaces"),
-    ("cache", "wire", "upstream"),
+    ("config", "handlers", "interfaces"),
+    ("cache", "certificates", "wire", "upstream"),
     ("worker", "pool"),
     ("downloads",),
     ("web",),

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from attrs import evolve
 
@@ -38,6 +39,7 @@ __all__ = [
     "check_dirs",
     "expanded",
     "load",
+    "plain",
 ]
 
 _USERINFO = re.compile(r"//.*@")
@@ -69,6 +71,14 @@ def expanded(path: Path | None) -> str:
     at = At(file=file, folder=config.folder, cache_home=config.folder)
     rules = [rule for item in value["rules"] for rule in presets.expanded(item, at)]
     return dump(_masked({**value, "rules": rules}))
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """The text of a configuration as plain values, as handlers get it."""
+    path = Path(config.source)
+    value: Any = parse(_read(path if path.is_file() else None, config.source), config.source)
+    found: dict[str, Any] = value
+    return found
 
 
 def _masked(value: object) -> object:

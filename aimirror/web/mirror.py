@@ -19,6 +19,7 @@ from aimirror.web.answers import Answer
 from aimirror.web.asked import GENERAL, Asked, Declined, Ecosystem, Untaken
 from aimirror.web.cached import Cached
 from aimirror.web.errors import error_answer
+from aimirror.web.handlers import handler_of
 from aimirror.web.passing import Passer, failure
 from aimirror.web.transforms import Transforms
 
@@ -141,7 +142,8 @@ class Mirror:
         return await self._passer.forward(request, found, headers)
 
     def _ecosystem(self, rule: Rule) -> Ecosystem:
-        return self._ecosystems.get(rule.ecosystem, GENERAL)
+        world = self._ecosystems.get(rule.ecosystem, GENERAL)
+        return self._ecosystems.get(handler_of(rule), world)
 
     async def _final(self, request: MirrorRequest, found: Route) -> Route:
         """The route under the URL that redirects lead to, for rules that key on it."""

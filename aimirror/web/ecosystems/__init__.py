@@ -12,6 +12,7 @@ from aimirror.web.asked import Ecosystem
 from aimirror.web.ecosystems.listed import Apt, Cargo, Conda, Cran, Npm
 from aimirror.web.ecosystems.maven import Maven
 from aimirror.web.ecosystems.oci import Oci
+from aimirror.web.handlers import custom_handlers
 
 if TYPE_CHECKING:
     from aimirror.web.request import MirrorRequest
@@ -21,7 +22,7 @@ def ecosystems(
     config: Config, tools: Tools, mirror_url: Callable[[MirrorRequest], str]
 ) -> dict[str, Ecosystem]:
     """All that rules can name; ``mirror_url`` says by which base URL a client came here."""
-    return {
+    worlds: dict[str, Ecosystem] = {
         "npm": Npm(tools),
         "conda": Conda(tools),
         "cran": Cran(tools),
@@ -30,3 +31,4 @@ def ecosystems(
         "cargo": Cargo(tools),
         "oci": Oci(tools, Registries(config.registries), mirror_url),
     }
+    return {**worlds, **custom_handlers(config, tools, worlds)}

@@ -37,6 +37,7 @@ from aimirror.interfaces import BodyFailed, IUpstreamResponse, UpstreamError
 from aimirror.web.answers import Answer
 from aimirror.web.asked import UNTAKEN, Asked, Untaken
 from aimirror.web.ecosystems.oci_images import Images, Visit
+from aimirror.web.ecosystems.oci_tags import Tags
 from aimirror.web.ecosystems.oci_tokens import Refused, Tokens
 from aimirror.web.passing import failure
 from aimirror.web.relay import relay
@@ -64,6 +65,7 @@ class Oci:
         self._mirror_url = mirror_url
         self._tokens = Tokens(tools)
         self._images = Images(tools, self._tokens)
+        self._tags = Tags(tools, self._images)
         self._rules: dict[tuple[str, str], Rule] = {}
 
     async def take(
@@ -126,7 +128,7 @@ class Oci:
         if target.kind in (Kind.TAGS, Kind.REFERRERS):
             return await self._list(visit)
         if target.digest is None:
-            return await self._images.by_tag(visit)
+            return await self._tags.by_tag(visit)
         return await self._images.by_digest(visit, target)
 
     def _rule(self, rule: Rule, registry: Registry) -> Rule:

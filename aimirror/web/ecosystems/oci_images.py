@@ -1,30 +1,28 @@
-"""Manifests and blobs: tags asked about, digests shared, rights checked before private hits."""
+"""What digests name: shared between repositories, rights checked before private hits."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import frozen
 from twisted.internet.defer import Deferred
 
 from aimirror.core import urls
-from aimirror.core.caching import prepare, variant
-from aimirror.core.digests import Digest
+from aimirror.core.caching import prepare
 from aimirror.core.entries import Entry
 from aimirror.core.fetching import Outgoing
 from aimirror.core.forwarding import asked_for_storing
 from aimirror.core.headers import Headers
-from aimirror.core.oci import Kind, Target, parse_digest
+from aimirror.core.oci import Kind, Target
 from aimirror.core.oci_auth import Credential
-from aimirror.core.oci_errors import API_VERSION
 from aimirror.core.ranges import format_range
 from aimirror.core.rules import Route, Rule
 from aimirror.downloads.tools import Tools
-from aimirror.interfaces import IUpstreamResponse, UpstreamError
+from aimirror.interfaces import IUpstreamResponse
 from aimirror.web.answers import Answer
 from aimirror.web.cached import GRANTED_FOR
-from aimirror.web.ecosystems.oci_tokens import Refused, SingleFlight, Tokens, drain
+from aimirror.web.ecosystems.oci_tokens import Refused, Tokens, drain
 
 if TYPE_CHECKING:
     from aimirror.web.mirror import Mirror
@@ -36,11 +34,9 @@ PRIVATE = "oci"
 MOST_GRANTS = 10_000
 #: What goes upstream of a client's request.
 _ASKED = ("accept", "accept-encoding", "user-agent")
-#: What is told of a manifest that HEAD has found.
-_TOLD = ("content-type", "content-length", "docker-content-digest")
 _OCTETS = "application/octet-stream"
 #: What servers answer that don't know HEAD.
-_NO_HEAD = frozenset({405, 501})
+NO_HEAD = frozenset({405, 501})
 #: What says that something is there: 416 is about a blob without bytes.
 _THERE = frozenset({200, 206, 416})
 
@@ -85,97 +81,11 @@ class Images:
     def __init__(self, tools: Tools, tokens: Tokens) -> None:
         self._tools = tools
         self._tokens = tokens
-        self._flights = SingleFlight()
         self._grants: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
     def now(self) -> float:
         """Epoch seconds."""
         return self._tools.clock.seconds()
-
-    # -- tags ------------------------------------------------------------------------------
-
-    async def by_tag(self, visit: Visit) -> Answer | None:
-        """The manifest that a tag stands for now; while the registry is down, stood for last.
-
-        HEAD costs a registry little, and does not count against the limits of Docker Hub.
-        Raises UpstreamError, BodyFailed and Refused.
-        """
-        tag = visit.route(visit.target)
-        accept = visit.headers("").joined("accept")
-        name = (tag.key, accept, visit.who.hash)
-        try:
-            status, headers = await self._flights.do(name, lambda: self._head(visit))
-            authorization, scope = await self._right(visit)
-        except UpstreamError as error:
-            return await self._stale(visit, tag, error)
-        except Refused as refused:
-            if refused.status != 429 and refused.status < 500:
-                raise
-            return await self._stale(visit, tag, refused)
-        digest = parse_digest(headers.get("docker-content-digest", "") or "")
-        if status != 200 or digest is None:
-            # no HEAD, or no digest in it: the general way, which revalidates by ETag
-            return await self._serve(visit, visit.target, authorization, scope)
-        self._grant(visit)
-        if not scope:
-            self._note(visit, tag, headers)
-        if visit.request.head.method == "HEAD" and headers.get("content-length", "0") != "0":
-            return _told(headers)
-        answer = await self.by_digest(visit, visit.target.by_digest(digest), headers)
-        return None if answer is None else evolve(answer, memo_until=0.0)
-
-    async def _head(self, visit: Visit) -> tuple[int, Headers]:
-        response = await self.ask(visit, visit.target, "HEAD")
-        drain(response)
-        if response.status >= 400 and response.status not in _NO_HEAD:
-            if response.status == 404:
-                self._tools.store.drop_key(visit.route(visit.target).key)
-            raise Refused(response.status, "", response.headers)
-        return response.status, response.headers
-
-    def _note(self, visit: Visit, tag: Route, headers: Headers) -> None:
-        """Remember what the tag stands for: an entry without a body."""
-        now = self.now()
-        name, selecting = variant(("Accept",), visit.headers("")) or ("", Headers())
-        entry = Entry(
-            key=tag.key,
-            variant=name,
-            headers=prepare(headers.only(*_TOLD), now).with_("Vary", "Accept"),
-            selecting=selecting,
-            requested_at=now,
-            received_at=now,
-            rule=visit.rule.name,
-        )
-        self._tools.store.put(entry)
-
-    async def _stale(
-        self, visit: Visit, tag: Route, error: UpstreamError | Refused
-    ) -> Answer | None:
-        """What everybody was given last under a tag, as long as the rule allows."""
-        digest = self._last(visit, tag)
-        target = visit.target.by_digest(digest) if digest is not None else None
-        if target is None or not self._public(visit, visit.route(target).key):
-            raise error
-        answer = await self.by_digest(visit, target)
-        if answer is None:
-            return None
-        return evolve(answer, memo_until=0.0, headers=answer.headers.with_("X-Cache", "STALE"))
-
-    def _last(self, visit: Visit, tag: Route) -> Digest | None:
-        """The digest that was noted last under a tag and that this client understands."""
-        bound = visit.rule.cache.stale_if_error
-        since = 0.0 if bound is None else self.now() - bound
-        accept = visit.headers("").joined("accept") or "*/*"
-        noted = [
-            entry
-            for entry in self._tools.store.entries(tag.key)
-            if not entry.scope
-            and entry.received_at >= since
-            and ("*/*" in accept or (entry.headers.get("content-type") or "*") in accept)
-        ]
-        last = max(noted, key=lambda entry: entry.received_at, default=None)
-        told = last.headers.get("docker-content-digest") if last is not None else None
-        return parse_digest(told or "")
 
     # -- digests ---------------------------------------------------------------------------
 
@@ -187,14 +97,14 @@ class Images:
         Raises UpstreamError, BodyFailed and Refused.
         """
         route = visit.route(target)
-        if self._public(visit, route.key):
-            return await self._serve(visit, target, "", "")
-        authorization, scope = await self._right(visit)
+        if self.public(visit, route.key):
+            return await self.serve(visit, target, "", "")
+        authorization, scope = await self.right(visit)
         allowed = await self._adopted(visit, target, scope, told) or not scope
         if not allowed and not self._granted(visit) and self._held(visit, route.key):
             await self._has(visit, target)
         # Nothing is awaited between that look and the fetch that others would join.
-        return await self._serve(visit, target, authorization, scope)
+        return await self.serve(visit, target, authorization, scope)
 
     async def _adopted(
         self, visit: Visit, target: Target, scope: str, told: Headers | None
@@ -234,15 +144,15 @@ class Images:
         """
         response = await self.ask(visit, target, "HEAD", redirects=0)
         drain(response)
-        if 300 <= response.status < 400 or response.status in _NO_HEAD:
+        if 300 <= response.status < 400 or response.status in NO_HEAD:
             response = await self.ask(visit, target, "GET", ("Range", format_range(0, 1)))
             response.abort()
         if response.status not in _THERE:
             raise Refused(response.status, "", response.headers)
-        self._grant(visit)
+        self.grant(visit)
         return response.headers
 
-    async def _serve(
+    async def serve(
         self, visit: Visit, target: Target, authorization: str, scope: str
     ) -> Answer | None:
         """The general way, with the client's right or anybody's, which is renewed as it ends."""
@@ -316,12 +226,13 @@ class Images:
         follow = self._tools.redirects if redirects is None else redirects
         return self._tools.upstream.request(outgoing, None, follow)
 
-    async def _right(self, visit: Visit) -> tuple[str, str]:
+    async def right(self, visit: Visit) -> tuple[str, str]:
         """Authorization for the client's repository, and whose what it brings is."""
         found = await self._tokens.authorization(visit.rule, visit.target, visit.who)
         return found, PRIVATE if found and not visit.who.anonymous else ""
 
-    def _grant(self, visit: Visit) -> None:
+    def grant(self, visit: Visit) -> None:
+        """Note that the registry lets this client read this repository now."""
         self._grants[visit.reader] = self.now() + GRANTED_FOR
         self._grants.move_to_end(visit.reader)
         if len(self._grants) > MOST_GRANTS:
@@ -334,7 +245,7 @@ class Images:
     def _stored(self, key: str) -> tuple[Entry, ...]:
         return self._tools.store.entries(key)
 
-    def _public(self, visit: Visit, key: str) -> bool:
+    def public(self, visit: Visit, key: str) -> bool:
         """Whether anybody may have it, from the cache or a download under way."""
         if any(e.blob and not e.scope and e.status == 200 for e in self._stored(key)):
             return True
@@ -344,11 +255,3 @@ class Images:
         """Whether somebody else's right has brought it, or is about to."""
         stored = any(entry.scope == PRIVATE for entry in self._stored(key))
         return stored or visit.mirror.downloads.under_way(key, PRIVATE)
-
-
-def _told(headers: Headers) -> Answer:
-    """What a client that asks with HEAD gets to know."""
-    kept = headers.only(*_TOLD)
-    etag = f'"{headers.get("docker-content-digest")}"'
-    fields = [*kept, ("ETag", etag), API_VERSION, ("X-Cache", "REVALIDATED")]
-    return Answer(status=200, headers=Headers(fields))

@@ -11,9 +11,9 @@ are *readable* once written and checked, *durable* once synced and journalled.  
 *body*: a file with readable spans, old or still growing alike.
 
 Layers, an import only points upwards in this list (tests/test_layers.py):
-``core`` (decisions, no I/O) < ``config``, ``interfaces`` < ``cache`` (disk), ``wire`` (AMP),
-``upstream`` (HTTP outward) < ``worker`` (child process), ``pool`` (the parent's half) <
-``downloads`` (one interpreter per key) < ``web`` < ``service``, ``tap``, ``cli``.
+``core`` (decisions, no I/O) < ``config``, ``interfaces`` < ``cache`` (disk), ``certificates``,
+``wire`` (AMP), ``upstream`` (HTTP outward) < ``worker`` (child process), ``pool`` (the parent's
+half) < ``downloads`` (one interpreter per key) < ``web`` < ``service``, ``tap``, ``cli``.
 """
 
 __version__ = "0.4.0"

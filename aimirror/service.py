@@ -16,6 +16,8 @@ from twisted.python.failure import Failure
 
 from aimirror import systemd
 from aimirror.cache.store import Store
+from aimirror.certificates.authority import AuthorityError
+from aimirror.certificates.contexts import BadCertificate, FileContexts
 from aimirror.config import Config
 from aimirror.config.model import Abandoned
 from aimirror.core.fetching import ANYWHERE, Egress, Reach
@@ -28,12 +30,17 @@ from aimirror.upstream.agent import Agents
 from aimirror.upstream.client import Upstream
 from aimirror.web.access import AccessHook, ignore
 from aimirror.web.ecosystems import ecosystems
+from aimirror.web.forward import Seen
+from aimirror.web.forwarding import forward_proxy
 from aimirror.web.memo import Memo
 from aimirror.web.mirror import Mirror
 from aimirror.web.peers import base_url
+from aimirror.web.respond import Handler
 from aimirror.web.sendfile import FilePort
-from aimirror.web.site import MirrorSite
+from aimirror.web.site import MirrorSite, refuse_forward
 from aimirror.web.status import Status
+from aimirror.web.tls import ServerTLSFactory
+from aimirror.web.users import BadUsers
 
 if TYPE_CHECKING:
     from aimirror.web.request import MirrorRequest
@@ -93,6 +100,8 @@ class MirrorService(Service):
         self._port: FilePort | None = None
         self._site: MirrorSite | None = None
         self._starting: Deferred[None] | None = None
+        self._agents = Agents(reactor)
+        self._seen = Seen()
         to_thread = self._to_thread
         self.store = Store(
             config.cache.dir,
@@ -105,7 +114,7 @@ class MirrorService(Service):
         self.tools = Tools(
             store=self.store,
             pool=self.pool,
-            upstream=Upstream(Agents(reactor)),
+            upstream=Upstream(self._agents, redirected=self._seen.note),
             clock=reactor,
             to_thread=to_thread,
             jitter=random.random,
@@ -137,14 +146,22 @@ class MirrorService(Service):
         site = self._site = self._build_site()
         server = self._config.server
         site.noisy = False
-        self._port = self._listen(site)
+        self._port = self._listen(self._secured(site))
         self.port = self._port.getHost().port  # type: ignore[no-untyped-call]
         host = f"[{server.host}]" if ":" in server.host else server.host
-        self._ready(f"http://{host}:{self.port}/")
+        self._ready(f"{'https' if server.tls else 'http'}://{host}:{self.port}/")
         systemd.notify("READY=1")
         self._watchdog()
 
-    def _listen(self, site: MirrorSite) -> FilePort:
+    def _secured(self, site: MirrorSite) -> MirrorSite | ServerTLSFactory:
+        """The site, inside TLS where the configuration has it."""
+        files = self._config.server.tls
+        if files is None:
+            return site
+        contexts = FileContexts(files.cert, files.key, self._reactor.seconds)
+        return ServerTLSFactory(contexts, False, site, self._reactor)
+
+    def _listen(self, site: MirrorSite | ServerTLSFactory) -> FilePort:
         """On the socket that the service manager passed in, else on our own."""
         server = self._config.server
         passed = systemd.take_socket()
@@ -171,19 +188,35 @@ class MirrorService(Service):
         memo = Memo(config.cache.memory_bytes)
         public = config.server.public_host
 
-        def mirror_url(request: MirrorRequest) -> str:
-            return base_url(request, public, config.server.trusted_proxies)
+        def reached(request: MirrorRequest) -> str:
+            """By which base URL a client came here."""
+            return request.proxied or base_url(request, public, config.server.trusted_proxies)
 
-        worlds = ecosystems(config, self.tools, mirror_url)
+        def mirror_url(request: MirrorRequest) -> str:
+            """What its links begin with; those of clients that have us for a proxy stay."""
+            return "" if request.proxied else reached(request)
+
+        worlds = ecosystems(config, self.tools, reached)
         mirror = Mirror(config.rules, self.tools, self.downloads, memo, mirror_url, worlds)
         status = Status(self.store, self.downloads, self.pool, self._reactor)
+        forward = self._forward(mirror) if config.forward.enabled else refuse_forward
         return MirrorSite(
             mirror.handle,
             self._reactor,
+            forward=forward,
             named={"health": status.health, "stats": status.stats},
             memo=memo,
             access=self._access,
         )
+
+    def _forward(self, mirror: Mirror) -> Handler:
+        config = self._config
+
+        def egress(reach: Reach) -> Egress:
+            return _egress(config, config.server.upstream_proxy, reach)
+
+        made = forward_proxy(config, mirror, self._agents, self._seen, egress, self._to_thread)
+        return made.handle
 
     def _not_started(self, failure: Failure) -> None:
         if failure.check(CannotListenError):
@@ -191,6 +224,8 @@ class MirrorService(Service):
             cause = getattr(failure.value, "socketError", failure.value)
             problem = getattr(cause, "strerror", None) or cause
             self._failed(f"cannot listen on {server.host}:{server.port}: {problem}")
+        elif failure.check(AuthorityError, BadCertificate, BadUsers):
+            self._failed(failure.getErrorMessage())
         elif failure.check(OSError):
             self._failed(f"{self._config.cache.dir}: {failure.getErrorMessage()}")
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from attrs import evolve, field, frozen
@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 from aimirror.core import urls
 from aimirror.core.fetching import ANYWHERE, Address, Network, Reach
 from aimirror.core.rules import Rule
-from aimirror.core.targets import DEFAULT_PORTS, parse_target
+from aimirror.core.targets import DEFAULT_PORTS, Target, parse_target
 
 #: Where well-known upstreams keep their files or redirect to: a client that tunnels asks there
 #: by itself, unseen by us.
@@ -148,19 +148,25 @@ class ForwardPolicy:
 
 def origins(rules: Iterable[Rule]) -> frozenset[tuple[str, int]]:
     """The hosts and ports that rules name: upstreams, targets of links, listed hosts."""
-    found: set[tuple[str, int]] = set()
+    return frozenset((target.host, target.port) for target in _named(rules))
+
+
+def secure_origins(rules: Iterable[Rule]) -> frozenset[str]:
+    """The same as origins (https://host[:port]), those of TLS alone: what may be intercepted."""
+    secure = (target for target in _named(rules) if target.scheme == "https")
+    return frozenset(urls.origin(target.url) for target in secure)
+
+
+def _named(rules: Iterable[Rule]) -> Iterator[Target]:
     for rule in rules:
         targets = rule.content_rewrite.targets if rule.content_rewrite is not None else ()
         for url in (*rule.upstreams, *targets):
-            target = parse_target(urls.base(url))
-            found.add((target.host, target.port))
+            yield parse_target(urls.base(url))
         if not rule.upstreams:
             for host in rule.allow:
                 if not host.startswith("*."):
-                    for scheme in DEFAULT_PORTS:
-                        target = parse_target(f"{scheme}://{host}")
-                        found.add((target.host, target.port))
-    return frozenset(found)
+                    yield parse_target(f"http://{host}")
+                    yield parse_target(f"https://{host}")
 
 
 def _lists(listed: Iterable[Listed], host: str, port: int, address: Address | None) -> bool:

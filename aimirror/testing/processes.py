@@ -29,7 +29,7 @@ STOP_LIMIT = 10.0
 _QUOTED = 4000
 
 #: The line that says where the service listens.
-READY = re.compile(r"listens on http://[^\s/]*:(\d+)/")
+READY = re.compile(r"listens on https?://[^\s/]*:(\d+)/")
 _LISTENING = re.compile(r"^listening ([\d ]+)$", re.MULTILINE)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import cast
 
 from twisted.internet.defer import Deferred
@@ -33,12 +33,19 @@ DRAIN_SECONDS = 1.0
 class Upstream:
     """Speaks HTTP outward: no cookie jar, no decoding, fields as given.
 
-    ``secrets`` names the request fields that a redirect to another origin must not get.
+    ``secrets`` names the request fields that a redirect to another origin must not get;
+    ``redirected`` is told the URL of each redirect that is followed.
     """
 
-    def __init__(self, agents: Agents, secrets: Collection[str] = CREDENTIALS) -> None:
+    def __init__(
+        self,
+        agents: Agents,
+        secrets: Collection[str] = CREDENTIALS,
+        redirected: Callable[[str], None] = lambda url: None,
+    ) -> None:
         self._agents = agents
         self._secrets = secrets
+        self._redirected = redirected
 
     def request(
         self, outgoing: Outgoing, body: object | None = None, redirects: int = 0
@@ -72,6 +79,7 @@ class Upstream:
             drain = _Drain(reply, self._agents.clock)
             if same_origin(url, onward.outgoing.url):
                 await drain.done  # then the connection is free for the next request
+            self._redirected(onward.outgoing.url)
             hops.append(Hop(reply.code, url, headers))
             trail = onward
 

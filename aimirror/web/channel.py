@@ -11,13 +11,14 @@ deadlines once a second, which is cheaper than a delayed call for each request.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IHalfCloseableDescriptor
-from twisted.internet.protocol import connectionDone
+from twisted.internet.interfaces import IHalfCloseableDescriptor, IHalfCloseableProtocol
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web import http
+from zope.interface import directlyProvides
 
 from aimirror.web.access import Exchange
 from aimirror.web.errors import error_answer
@@ -43,9 +44,11 @@ class MirrorChannel(http.HTTPChannel):
 
     transport: FileServer
 
-    def __init__(self, site: MirrorSite) -> None:
+    def __init__(self, site: MirrorSite, origin: str = "") -> None:
         super().__init__()
         self.site = self.factory = site
+        #: The origin for which we answer here (https://host), "" for the mirror itself.
+        self.origin = origin
         #: Seconds of the site's clock at which ``expire`` is called.
         self.deadline = site.seconds() + site.limits.head_time
         #: The transport, when it can send files.
@@ -64,6 +67,8 @@ class MirrorChannel(http.HTTPChannel):
         self._torn = False
         self._continue = False
         self._room: Deferred[None] | None = None
+        #: To whom the connection was handed over.
+        self._heir: Protocol | None = None
         self._meter: FileServer | None = None
         self._taken = 0
 
@@ -90,6 +95,9 @@ class MirrorChannel(http.HTTPChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes from the client."""
+        if self._heir is not None:
+            self._heir.dataReceived(data)
+            return
         if self._closing or self._torn:
             return
         if self._body is not None:
@@ -227,6 +235,34 @@ class MirrorChannel(http.HTTPChannel):
         if not self._serving:
             self._serve()
 
+    # Another protocol
+
+    def hand_over(self, heir: Protocol) -> None:
+        """HTTP ends here: another protocol gets the connection, and what was read of it already.
+
+        The request that led to it stays until the connection ends.  ``deadline`` is the heir's
+        to set.
+        """
+        self._heir = heir
+        self.deadline = inf
+        self.transport.unregisterProducer()
+        if IHalfCloseableProtocol.providedBy(heir):
+            directlyProvides(self, IHalfCloseableProtocol)
+        rest = self._input.take_rest()
+        heir.makeConnection(self.transport)
+        if not self._reading:
+            self._networkProducer.resumeProducing()
+        if rest:
+            heir.dataReceived(rest)
+
+    def readConnectionLost(self) -> None:
+        """The client sends no more (IHalfCloseableProtocol, on behalf of the heir)."""
+        cast(IHalfCloseableProtocol, self._heir).readConnectionLost()
+
+    def writeConnectionLost(self) -> None:
+        """Our own end was sent (IHalfCloseableProtocol, on behalf of the heir)."""
+        cast(IHalfCloseableProtocol, self._heir).writeConnectionLost()
+
     # Answers
 
     def write_now(self, data: bytes) -> None:
@@ -297,7 +333,9 @@ class MirrorChannel(http.HTTPChannel):
         """The deadline has passed."""
         now = self.site.seconds()
         taken = self._meter.taken if self._meter is not None else 0
-        if (self.requests or self._blocked) and taken != self._taken:  # slow, but alive
+        if self._heir is not None:
+            self.transport.abortConnection()
+        elif (self.requests or self._blocked) and taken != self._taken:  # slow, but alive
             self._taken = taken
             self.deadline = now + self.site.limits.silence
         elif self.requests or self._blocked or self._closing:
@@ -315,6 +353,9 @@ class MirrorChannel(http.HTTPChannel):
         self.deadline = inf
         body, self._body = self._body, None
         room, self._room = self._room, None
+        heir = self._heir
+        if heir is not None:
+            heir.connectionLost(reason)
         super().connectionLost(reason)
         self.requests.clear()
         if body is not None:

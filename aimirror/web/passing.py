@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aimirror.core import caching
 from aimirror.core.caching import Forward, Handling
-from aimirror.core.fetching import Outgoing, Reason
+from aimirror.core.fetching import Outgoing
 from aimirror.core.forwarding import passed_on
 from aimirror.core.headers import Headers
 from aimirror.core.rewriting import Rewriter
@@ -16,7 +16,7 @@ from aimirror.core.urls import canonical
 from aimirror.downloads.tools import Tools
 from aimirror.interfaces import IUpstreamResponse, UpstreamError
 from aimirror.web.answers import Answer
-from aimirror.web.errors import error_answer
+from aimirror.web.errors import failure_answer
 from aimirror.web.relay import relay
 from aimirror.web.transforms import Transforms
 
@@ -24,13 +24,10 @@ if TYPE_CHECKING:
     from aimirror.web.memo import Memo
     from aimirror.web.request import MirrorRequest
 
-#: What the client is told when the upstream could not be asked; 502 for all else.
-_STATUS = {Reason.SILENT: 504, Reason.DISK_FULL: 507, Reason.CANCELLED: 503}
-
 
 def failure(error: UpstreamError) -> Answer:
     """What a client is told when the upstream could not be asked."""
-    return error_answer(_STATUS.get(error.reason, 502), error.reason.value, error.detail)
+    return failure_answer(error.reason, error.detail)
 
 
 class Passer:
@@ -93,8 +90,11 @@ class Passer:
         return None
 
     def _located(self, request: MirrorRequest, headers: Headers) -> Headers:
-        """Redirects that are the client's to follow lead back to the mirror."""
-        links = self._transforms.links_to(self._mirror_url(request))
+        """Redirects that are the client's to follow lead back to the mirror, if it came to it."""
+        mirror = self._mirror_url(request)
+        if not mirror:
+            return headers
+        links = self._transforms.links_to(mirror)
         values = (
             Rewriter(links).rewrite(v.encode("latin-1")).decode("latin-1")
             for v in headers.get_all("location")

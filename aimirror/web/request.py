@@ -59,10 +59,10 @@ class MirrorRequest(server.Request):
         self.running: Deferred[None] | None = None
         self.method = head.method.encode("ascii")
         self.uri = head.target.encode("ascii")
-        #: Path and query to the letter; the query without its question mark, None without one.
-        self.raw_path, mark, query = head.target.partition("?")
-        self.raw_query = query if mark else None
-        self.path = self.raw_path.encode("ascii")
+        self._locate(head.target)
+        #: The origin that a client asks for which has us for a proxy, and whose links stay the
+        #: upstream's; "" for those that ask the mirror.
+        self.proxied = ""
         self.clientproto = head.version.encode("ascii")
         self._raw = raw
         self._began = self.site.seconds()
@@ -96,12 +96,31 @@ class MirrorRequest(server.Request):
 
     def process(self) -> None:
         """Hand the request to its resource, or to the site's hook for forward proxying."""
-        if self.head.form in (Form.ABSOLUTE, Form.AUTHORITY):
+        if self.channel.origin or self.head.form in (Form.ABSOLUTE, Form.AUTHORITY):
             self.site.forward(self)
-            return
+        else:
+            self.process_here()
+
+    def process_here(self) -> None:
+        """Hand the request to the resource of its path."""
         self.prepath = []
         self.postpath = [unquote_to_bytes(part) for part in self.path[1:].split(b"/")]
         self.render(self.site.getResourceFor(self))
+
+    def become(self, target: str) -> None:
+        """Stand for another target, in origin-form, than the one on the wire."""
+        self._locate(target)
+
+    def begin_tunnel(self) -> None:
+        """The connection is another protocol's from now on; its end is the answer's, in the log."""
+        self.code = 200
+        self.startedWriting = 1
+
+    def _locate(self, target: str) -> None:
+        #: Path and query to the letter; the query without its question mark, None without one.
+        self.raw_path, mark, query = target.partition("?")
+        self.raw_query = query if mark else None
+        self.path = self.raw_path.encode("ascii")
 
     def render(self, resrc: IResource) -> None:
         """Let a resource answer; what it returns is sent, what it raises is a 500."""

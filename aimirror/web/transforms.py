@@ -88,14 +88,17 @@ class Transforms:
         self._links: dict[str, tuple[Link, ...]] = {}
 
     def change(self, found: Route, answer: Answer, request: Headers, mirror: str) -> Change | None:
-        """What to do to an answer for this client, None for nothing; ``mirror`` is our base URL."""
+        """What to do to an answer for this client, None for nothing.
+
+        ``mirror`` is our base URL, "" for clients that have us for a proxy: their links stay.
+        """
         if found.exact or answer.status != 200 or "content-encoding" in answer.headers:
             return None
         rule = found.rule
         kind = answer.headers.get("content-type", "") or ""
         rewrite: ContentRewrite | None = rule.content_rewrite
         made = Change()
-        if rewrite is not None and rewrite.applies(kind):
+        if mirror and rewrite is not None and rewrite.applies(kind):
             made = Change(self.links_to(mirror), _root_relative(rule), mirror)
         size = body_size(answer)
         worth = size is None or size >= WORTH_GZIP
@@ -167,7 +170,9 @@ def _root_relative(rule: Rule) -> tuple[tuple[str, str], ...]:
     if not rule.path_prefix or not rule.strip_prefix or not rule.upstreams:
         return ()
     path = base(rule.upstreams[0]).partition("://")[2].partition("/")[2]
-    return ((f"/{path}", rule.path_prefix),) if path else ()
+    if not path and rule.ecosystem != "pypi":
+        return ()  # JSON has many strings that only look like paths
+    return ((f"/{path}" if path else "", rule.path_prefix),)
 
 
 async def _stream(request: MirrorRequest, answer: Answer, body: IBody, change: Change) -> None:

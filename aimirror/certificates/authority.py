@@ -95,7 +95,8 @@ class Authority:
         """A new certificate for a host, a name or an address."""
         key = ec.generate_private_key(ec.SECP256R1())
         end = min(now + timedelta(days=LEAF_DAYS), self.certificate.not_valid_after_utc)
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64])])
+        # No host name: some take that for one more name, and hold constraints against it.
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "served by aimirror")])
         built = (
             x509.CertificateBuilder()
             .subject_name(subject)

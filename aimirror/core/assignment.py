@@ -11,7 +11,7 @@ from aimirror.core.commands import Cancel, Command, Fetch, Trim
 from aimirror.core.economy import Economy
 from aimirror.core.fetching import FetchResult, Reason
 from aimirror.core.flight import Flight, usual_rate
-from aimirror.core.plan import Demand, Pace, next_gap, piece_size, takeover
+from aimirror.core.plan import CROWD, Demand, Pace, crowd_piece, next_gap, piece_size, takeover
 from aimirror.core.sources import Source
 from aimirror.core.spans import Spans
 
@@ -88,9 +88,13 @@ class Assignment:
         """Where a piece at the head of a gap ends; a small rest of the gap goes with it."""
         bearable = sum(int(s.borne) if s.borne else slots for s in self.sources.values() if s.alive)
         usable = max(1, min(slots, bearable))
-        size = piece_size(self.missing(), usable, pace, self.chunk_size)
+        limit = self.chunk_size
+        if len(self.demands) >= CROWD:
+            piece = crowd_piece(self.total, usable)
+            limit = min(limit, piece) if limit > 0 else piece
+        size = piece_size(self.missing(), usable, pace, limit)
         stop = min(gap[1], gap[0] + size)
-        ceiling = self.chunk_size if self.chunk_size > 0 else size * 2
+        ceiling = limit if limit > 0 else size * 2
         if gap[1] - stop < size // 4 and (stop - gap[0]) * 5 // 4 <= ceiling:
             return gap[1]
         return stop
@@ -119,6 +123,18 @@ class Assignment:
             return None
         best = max(self.sources[i].rate for i in ready) or 1.0
         return min(ready, key=lambda i: (busy[i] + 1) * best / (self.sources[i].rate or best))
+
+    def thin_out(self) -> list[Command]:
+        """Shorten what flies, once, when readers become a crowd: see ``plan.CROWD``."""
+        if len(self.demands) != CROWD:
+            return []
+        piece = crowd_piece(self.total, self.slots)
+        trims: list[Command] = []
+        for flight in self.flights.values():
+            if flight.id != PROBE and flight.stop - flight.position > 2 * piece:
+                flight.stop = flight.position + piece
+                trims.append(Trim(flight.id, flight.stop))
+        return trims
 
     def make_way(self, position: int, now: float) -> list[Command]:
         """Free a slot for a reader that jumped to where nothing will arrive soon."""

@@ -118,7 +118,7 @@ class Download(Assignment):
         self.demands[reader] = Demand(position, min(stop, self.total))
         if self.phase is not Phase.FILLING:
             return []
-        return [*self.make_way(position, now), *self._go(now)]
+        return [*self.thin_out(), *self.make_way(position, now), *self._go(now)]
 
     def advanced(self, reader: int, position: int) -> None:
         """A reader read on."""

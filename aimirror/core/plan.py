@@ -24,6 +24,13 @@ PIECE_SECONDS = 3.0
 PIECE_ROUND_TRIPS = 30
 #: Bytes: what is left of a piece is not split into parts below this, but raced as a whole.
 SMALLEST_SPLIT = 128 << 10
+#: Seconds that a connection must be from its end for another one to help: what is on its way by
+#: then would be fetched twice.
+WORTH_TAKING = 0.25
+#: Readers from which on a file is fetched in at least so many waves of smaller pieces: sending it
+#: to all of them takes longer than the waves' round trips, and begins with the first wave.
+CROWD = 8
+CROWD_WAVES = 4
 #: Connections that may fetch the same span at the same time.
 MOST_RACERS = 3
 
@@ -88,6 +95,11 @@ def next_gap(free: Spans, demands: Iterable[Demand]) -> tuple[int, int] | None:
     return free.pairs[0] if free else None
 
 
+def crowd_piece(total: int, slots: int) -> int:
+    """The largest piece, in bytes, while a crowd reads a file of ``total`` bytes."""
+    return max(SMALLEST_PIECE, -(-total // (max(1, slots) * CROWD_WAVES)))
+
+
 @frozen
 class Takeover:
     """Let a new flight fetch ``[start, stop)``, which others are at.
@@ -117,7 +129,7 @@ def takeover(flights: Sequence[Flight], pace: Pace, now: float) -> Takeover | No
         eta = best.eta(now, pace.rate, pace.latency)
         if eta > worst_eta and len(racers) < MOST_RACERS:
             worst, worst_eta = best, eta
-    if worst is None:
+    if worst is None or worst_eta < WORTH_TAKING:
         return None
     left = worst.stop - worst.position
     own = worst.rate(now, pace.rate, pace.latency)

@@ -17,10 +17,12 @@ from aimirror.core.commands import (
     Hash,
     Resolve,
     Restart,
+    Trim,
     Wake,
 )
 from aimirror.core.download import MOST_RESOLVES, Download, Phase
 from aimirror.core.fetching import FetchResult, Reason
+from aimirror.core.plan import crowd_piece
 from aimirror.core.proof import HOLDBACK
 from aimirror.core.sources import MOST_STRIKES
 from aimirror.core.spans import Spans
@@ -73,6 +75,22 @@ class Plan(SynchronousTestCase):
         download.begin(0.0, (0, 1 << 20))
         commands = download.joined(1, 0, 1000 * MB, 0.01)
         self.assertEqual(kinds(commands), {Wake})
+
+    def test_crowd_gets_smaller_pieces(self) -> None:
+        """When the eighth reader joins, long pieces are shortened, and later ones stay short."""
+        download = machine(total=400 * MB, slots=4)
+        download.begin(0.0, (0, 1 << 20))
+        for reader in range(7):
+            self.assertNotIn(Trim, kinds(download.joined(reader, 0, 400 * MB, 0.01)))
+        self.assertLessEqual(len(download.joined(7, 0, 400 * MB, 0.02)), 8)
+        largest = max(f.stop - f.position for f in download.flights.values())
+        self.assertLessEqual(largest, 2 * crowd_piece(400 * MB, 4))
+
+    def test_healthy_end_is_left_alone(self) -> None:
+        """Idle connections take nothing from others that will be done in a moment."""
+        world = World(machine(total=8 * MB, slots=8), lambda n: {"rate": 50.0 * MB})
+        world.run()
+        self.assertEqual(world.fetched, 8 * MB)
 
     def test_resumed_bytes_are_not_fetched(self) -> None:
         """Spans kept from before a crash are never asked for again."""

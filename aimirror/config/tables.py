@@ -132,6 +132,8 @@ _CACHE_POLICY = Record(
         Key("stale_while_revalidate", duration()),
         Key("negative_ttl", duration()),
         Key("ignore_upstream", scalars.flag),
+        Key("ignore_no_store", scalars.flag),
+        Key("obey_clients", scalars.flag),
     ),
 )
 
@@ -199,6 +201,7 @@ _RULE = Record(
         Key("reject_types", Many(scalars.text)),
         Key("rate_limit", scalars.rate),
         Key("cache", _CACHE_POLICY),
+        Key("cooldown", duration()),
         Key("upstream_proxy", scalars.proxy),
     ),
     _check_rule,

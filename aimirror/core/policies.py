@@ -21,3 +21,8 @@ class CachePolicy:
     #: The life of a 404 or 410 without explicit freshness; 0 keeps none.
     negative_ttl: float = 10.0
     ignore_upstream: bool = False
+    #: Keep even what the upstream says not to store (but never what belongs to one client).
+    ignore_no_store: bool = False
+    #: Whether clients' wishes for something fresher (no-cache, max-age, min-fresh) reach the
+    #: upstream; None: under strategy ``proxy`` alone.
+    obey_clients: bool | None = None

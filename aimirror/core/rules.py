@@ -122,6 +122,8 @@ class Rule:
     reject_types: tuple[str, ...] = ()
     rate_limit: int = 0
     cache: CachePolicy = CachePolicy()
+    #: Seconds for which package indexes don't show a file after it was uploaded; 0 shows all.
+    cooldown: float = 0.0
     #: None uses the server's, "" goes directly.
     upstream_proxy: str | None = field(default=None, repr=lambda value: repr(value and "***"))
 
@@ -178,6 +180,8 @@ class Route:
     digest: Digest | None
     #: Bodies are sent byte for byte: no links rewritten, nothing compressed on the way.
     exact: bool = False
+    #: Request fields (lower case) that choose among answers, whether or not Vary names them.
+    vary: tuple[str, ...] = ()
 
 
 @frozen

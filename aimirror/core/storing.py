@@ -64,7 +64,7 @@ def storable(
     URL names its bytes: such a response needs no freshness, and ``private`` makes it scoped.
     """
     directives = response_directives(response)
-    reason = _refusal(method, request, status, response, directives)
+    reason = _refusal(method, request, status, response, directives, policy)
     if not reason and not immutable:
         reason = _personal(response, directives, policy) or _useless(
             status, response, directives, policy
@@ -92,7 +92,12 @@ def prepare(response: Headers, received_at: float) -> Headers:
 
 
 def _refusal(
-    method: str, request: Headers, status: int, response: Headers, directives: Directives
+    method: str,
+    request: Headers,
+    status: int,
+    response: Headers,
+    directives: Directives,
+    policy: CachePolicy,
 ) -> str:
     if method != "GET":
         return "method"
@@ -104,7 +109,7 @@ def _refusal(
         # It replaces no-store for caches that know it (RFC 9111 section 5.2.2.3).
         if status not in UNDERSTOOD:
             return f"must-understand, status {status}"
-    elif "no-store" in directives:
+    elif "no-store" in directives and not policy.ignore_no_store:
         return "no-store"
     return "Vary: *" if "*" in response.tokens("Vary") else ""
 

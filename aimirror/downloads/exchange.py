@@ -166,6 +166,9 @@ class Exchange:
         stored = prepare(headers, now)
         if self._wanted.route.digest is not None:
             stored = stored.without("vary")  # a digest names the same bytes for everybody
+        unsaid = [n for n in self._wanted.route.vary if n not in stored.tokens("vary")]
+        if unsaid:
+            stored = stored.with_("Vary", *stored.get_all("vary"), *unsaid)
         varies = variant(stored.get_all("Vary"), self._wanted.headers)
         name, selecting = varies if varies is not None else ("", Headers())
         return Entry(

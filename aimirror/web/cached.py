@@ -17,7 +17,7 @@ from aimirror.core.fetching import Outgoing, Reason
 from aimirror.core.freshness import NEGATIVE, must_validate
 from aimirror.core.headers import Headers
 from aimirror.core.ranges import format_range
-from aimirror.core.rules import Route, Strategy
+from aimirror.core.rules import Route, Rule, Strategy
 from aimirror.downloads.tools import Passing, Storing, Tools, Validated, Wanted
 from aimirror.interfaces import BodyFailed, IBody, IUpstreamResponse, UpstreamError
 from aimirror.web.answers import Answer
@@ -38,6 +38,9 @@ GRANTED_FOR = 60.0
 IN_MEMORY = 256 << 10
 #: Seconds for which an exact repeat of a request is answered without a look at the store.
 MEMO_SECONDS = 30.0
+#: Request fields that ask for something else than the whole stored answer.
+_PARTIAL = frozenset({"range", "if-range"})
+_WISHES = frozenset({"cache-control", "pragma"})
 
 
 class Cached:
@@ -71,7 +74,7 @@ class Cached:
             entries,
             asked.rule.cache,
             asked.now,
-            obey_client=asked.rule.strategy is Strategy.PROXY,
+            obey_client=self._obeyed(asked.rule),
             scope=asked.scope,
         )
         match decision:
@@ -89,6 +92,11 @@ class Cached:
                 return await self._miss(asked, forward, entries)
             case _:
                 return error_answer(504, "not stored", "only a stored answer was asked for")
+
+    def _obeyed(self, rule: Rule) -> bool:
+        """Whether clients' wishes for something fresher cost the upstream a request."""
+        obey = rule.cache.obey_clients
+        return rule.strategy is Strategy.PROXY if obey is None else obey
 
     def _stored(self, key: str) -> tuple[Entry, ...]:
         try:
@@ -161,7 +169,9 @@ class Cached:
 
     def _memo_until(self, asked: Asked, entry: Entry) -> float:
         fields = asked.request.headers
-        wishes = any(n in fields for n in ("cache-control", "pragma", "range", "if-range"))
+        wishes = fields.has_any(_PARTIAL) or (
+            self._obeyed(asked.rule) and fields.has_any(_WISHES)
+        )
         if entry.scope or wishes or must_validate(entry, asked.rule.cache):
             return 0.0
         left = caching.remaining(entry, asked.rule.cache, asked.now)

@@ -53,9 +53,9 @@ class Mirror:
         self.downloads = downloads
         self.mirror_url = mirror_url
         self._ecosystems = dict(ecosystems or {})
-        transforms = Transforms(mounts(rules), tools.to_thread)
-        self._passer = Passer(tools, transforms, memo, mirror_url)
-        self._cached = Cached(tools, downloads, transforms, self._passer, mirror_url)
+        self._transforms = Transforms(mounts(rules), tools.to_thread)
+        self._passer = Passer(tools, self._transforms, memo, mirror_url)
+        self._cached = Cached(tools, downloads, self._transforms, self._passer, mirror_url)
 
     async def handle(self, request: MirrorRequest) -> Answer | None:
         """Answer one request; None when the answer was streamed already."""
@@ -140,6 +140,13 @@ class Mirror:
     ) -> Answer | None:
         """Pass a request on as it is, both bodies streamed; None when it was answered."""
         return await self._passer.forward(request, found, headers)
+
+    async def changed(self, request: MirrorRequest, found: Route, answer: Answer) -> Answer | None:
+        """An answer made here, its links led to the mirror and its text compressed as usual."""
+        change = self._transforms.change(found, answer, request.headers, self.mirror_url(request))
+        if change is None:
+            return answer
+        return await self._transforms.carry_out(request, answer, change, "")
 
     def _ecosystem(self, rule: Rule) -> Ecosystem:
         world = self._ecosystems.get(rule.ecosystem, GENERAL)

@@ -12,6 +12,7 @@ from aimirror.web.asked import Ecosystem
 from aimirror.web.ecosystems.listed import Apt, Cargo, Conda, Cran, Npm
 from aimirror.web.ecosystems.maven import Maven
 from aimirror.web.ecosystems.oci import Oci
+from aimirror.web.ecosystems.pypi import Pypi
 from aimirror.web.handlers import custom_handlers
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def ecosystems(
         "maven": Maven(),
         "apt": Apt(tools),
         "cargo": Cargo(tools),
+        "pypi": Pypi(tools),
         "oci": Oci(tools, Registries(config.registries), mirror_url),
     }
     return {**worlds, **custom_handlers(config, tools, worlds)}

@@ -1,0 +1,204 @@
+"""PyPI and other simple indexes: pages by negotiated type, digests that pages tell, cooldown."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+from twisted.logger import Logger
+
+from aimirror.core import pypi, urls
+from aimirror.core.digests import Digest
+from aimirror.core.entries import Entry
+from aimirror.core.forwarding import asked_for_storing
+from aimirror.core.headers import Headers
+from aimirror.core.pypi import METADATA
+from aimirror.core.rules import Route, Rule
+from aimirror.interfaces import BodyFailed, IBody, IUpstreamResponse
+from aimirror.web.answers import Answer
+from aimirror.web.asked import UNTAKEN, Asked, Declined, General, Untaken
+from aimirror.web.ecosystems.indexes import is_stored
+from aimirror.web.ecosystems.pypi_sidecars import Sidecars
+from aimirror.web.ecosystems.reading import read
+from aimirror.web.errors import error_answer
+
+if TYPE_CHECKING:
+    from aimirror.downloads.tools import Tools
+    from aimirror.web.mirror import Mirror
+    from aimirror.web.request import MirrorRequest
+
+#: Bytes of a page that is read here; the largest on PyPI have a few MB.
+MOST_PAGE = 64 << 20
+#: Pages whose digests are kept in mind, and digests in all of them together.
+MOST_PAGES = 1000
+MOST_DIGESTS = 200_000
+#: How indexes say that there is no sidecar; object stores say 403.
+_NO_SIDECAR = frozenset({403, 404, 410})
+
+
+class Pypi(General):
+    """Knowledge of the simple repository API."""
+
+    log = Logger()
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._sidecars = Sidecars(tools)
+        self._known: OrderedDict[tuple[str, str], Mapping[str, Digest]] = OrderedDict()
+        self._count = 0
+
+    async def take(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        """See Ecosystem."""
+        if request.head.method not in ("GET", "HEAD"):
+            return UNTAKEN
+        if found.path.endswith(METADATA) and pypi.is_archive(found.path.removesuffix(METADATA)):
+            return await self._sidecar(request, found, mirror)
+        if pypi.is_archive(found.path):
+            return await self._file(request, found, mirror)
+        page = pypi.page_path(found.path, found.rule.path_prefix)
+        if not page:
+            return UNTAKEN
+        if page != found.path:
+            query = f"?{request.raw_query}" if request.raw_query else ""
+            moved = Headers([("Location", page + query), ("Cache-Control", "max-age=3600")])
+            return Answer(status=301, headers=moved, body=b"")
+        return await self._page(request, evolve(found, vary=("accept",)), mirror)
+
+    def refused(self, asked: Asked, response: IUpstreamResponse) -> Answer | None:
+        """A page that may not be stored can't be read for what is too young."""
+        if asked.rule.cooldown and asked.route.vary and response.status == 200:
+            return error_answer(502, "cooldown", "the index does not allow its page to be stored")
+        return None
+
+    # -- pages -----------------------------------------------------------------------------
+
+    async def _page(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Answer | None:
+        accept = pypi.asked(request.headers.joined("accept") or "")
+        headers = asked_for_storing(request.headers, compressed=True)
+        if not found.rule.cooldown:
+            return await mirror.answer(request, found, headers=headers.with_("Accept", accept))
+        plain = evolve(found, exact=True)
+        headers = headers.with_("Accept", pypi.asked(pypi.JSON))
+        answer = await mirror.answer(request, plain, headers=headers)
+        if answer is None or answer.status != 200:
+            return answer
+        if pypi.JSON not in (answer.headers.get("content-type") or ""):
+            return error_answer(403, "cooldown", "the index does not tell when files were uploaded")
+        if request.head.method == "HEAD":
+            return evolve(answer, headers=answer.headers.without("content-length", "etag"))
+        return await mirror.changed(request, found, await self._cooled(found, answer, accept))
+
+    async def _cooled(self, found: Route, answer: Answer, accept: str) -> Answer:
+        """The page without what is too young."""
+        data = answer.body
+        if not isinstance(data, bytes):
+            assert data is not None
+            data = await read(self._tools, data, MOST_PAGE)
+        before = self._tools.clock.seconds() - found.rule.cooldown
+        try:
+            page = await self._tools.to_thread(pypi.older, data, before)
+        except ValueError:
+            raise BodyFailed("the index sent a page that can't be read") from None
+        if page.hidden:
+            self.log.info(
+                "{path}: {page.hidden} files hidden, younger than {days:g} days"
+                " ({page.undated} of unknown age)",
+                path=found.path,
+                page=page,
+                days=found.rule.cooldown / 86400,
+            )
+        kind, content = pypi.JSON, page.data
+        if not accept.startswith(pypi.JSON):
+            kind, content = (
+                accept.partition(",")[0],
+                await self._tools.to_thread(pypi.as_html, content),
+            )
+        headers = answer.headers.without("content-length", "last-modified", "content-encoding")
+        headers = headers.with_("Content-Type", kind)
+        etag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
+        return Answer(status=200, headers=headers.with_("ETag", etag), body=content)
+
+    # -- files -----------------------------------------------------------------------------
+
+    async def _file(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        if request.head.method == "HEAD" or is_stored(self._tools, found):
+            return UNTAKEN
+        digest = await self._digest(found, mirror)
+        if digest is None:
+            return UNTAKEN
+        return await mirror.answer(request, evolve(found, digest=digest))
+
+    async def _sidecar(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        if is_stored(self._tools, found):
+            return UNTAKEN
+        digest = await self._digest(found, mirror)
+        expected = evolve(found, digest=digest, immutable=found.immutable or digest is not None)
+        try:
+            return await mirror.answer(request, expected, declines=_NO_SIDECAR)
+        except Declined as declined:
+            status = declined.status
+        if await self._sidecars.make(request, expected, mirror):
+            return await mirror.answer(request, expected)
+        return error_answer(404 if status == 403 else status, "no metadata", "the index has none")
+
+    async def _digest(self, found: Route, mirror: Mirror) -> Digest | None:
+        """What a page that is stored, or just being stored, says of a file or its sidecar."""
+        file = found.urls[0].removesuffix(METADATA)
+        names = [pypi.name_of(url) for url in found.urls]
+        for key in pypi.pages(file, _bases(mirror.rules)):
+            async for known in self._said(key, mirror):
+                digest = next((known[name] for name in names if name in known), None)
+                if digest is not None:
+                    return digest
+        return None
+
+    async def _said(self, key: str, mirror: Mirror) -> AsyncIterator[Mapping[str, Digest]]:
+        """What the forms of one page say; clients ask for files while it still arrives."""
+        running = mirror.downloads.running(key, "")
+        if running is not None and running.entry.status == 200:
+            yield await self._digests_in(running.body, key)
+        for entry in sorted(self._tools.store.entries(key), key=lambda e: -e.received_at):
+            if entry.status == 200 and entry.blob and entry.size <= MOST_PAGE:
+                yield await self._digests_of(entry)
+
+    async def _digests_of(self, entry: Entry) -> Mapping[str, Digest]:
+        name = (entry.key, entry.blob)
+        if name in self._known:
+            self._known.move_to_end(name)
+            return self._known[name]
+        body = self._tools.store.body(entry)
+        known = {} if body is None else await self._digests_in(body, entry.key)
+        if name not in self._known:
+            self._known[name] = known
+            self._count += len(known)
+        while len(self._known) > 1 and (
+            len(self._known) > MOST_PAGES or self._count > MOST_DIGESTS
+        ):
+            self._count -= len(self._known.popitem(last=False)[1])
+        return known
+
+    async def _digests_in(self, body: IBody, url: str) -> Mapping[str, Digest]:
+        found: Mapping[str, Digest]
+        try:
+            data = await read(self._tools, body, MOST_PAGE)
+            found = await self._tools.to_thread(pypi.digests, data, url)
+        except (BodyFailed, OSError, ValueError):
+            return {}
+        return found
+
+
+def _bases(rules: tuple[Rule, ...]) -> Iterator[str]:
+    """Where indexes may be: the mounts of this world's rules."""
+    for rule in rules:
+        if rule.ecosystem == "pypi":
+            for upstream in rule.upstreams:
+                yield urls.join(upstream, rule.upstream_path(rule.path_prefix), "")

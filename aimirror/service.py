@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 #: Seconds that running answers get to end when the service stops, and then the downloads.
 GRACE = 3.0
+#: Seconds that the start waits for workers; without them, small files are served all the same.
+CREW_SECONDS = 5.0
 #: Threads for disk work.
 DISK_THREADS = 8
 
@@ -141,8 +143,9 @@ class MirrorService(Service):
         self._starting = starting.addErrback(self._not_started)
 
     async def _start(self) -> None:
-        await self.store.open()
         self.pool.start()
+        await self.store.open()
+        await self._crewed()
         site = self._site = self._build_site()
         server = self._config.server
         site.noisy = False
@@ -152,6 +155,14 @@ class MirrorService(Service):
         self._ready(f"{'https' if server.tls else 'http'}://{host}:{self.port}/")
         systemd.notify("READY=1")
         self._watchdog()
+
+    async def _crewed(self) -> None:
+        """Wait a moment for the workers, so that the first download has them at once."""
+        until = self._reactor.seconds() + CREW_SECONDS
+        while self._reactor.seconds() < until and not self.pool.crewed():
+            pause: Deferred[None] = Deferred()
+            self._reactor.callLater(0.02, pause.callback, None)
+            await pause
 
     def _secured(self, site: MirrorSite) -> MirrorSite | ServerTLSFactory:
         """The site, inside TLS where the configuration has it."""

@@ -128,6 +128,10 @@ class Pool:
         """Fetches that wait for a worker."""
         return sum(fetch.waiting for fetch in self._waiting)
 
+    def crewed(self) -> bool:
+        """Whether every worker is up."""
+        return all(slot.state is State.READY for slot in self._slots)
+
     def vacant(self) -> None:
         """A slot got ready or finished a fetch."""
         waiting, self._awaiting = self._awaiting, deque()

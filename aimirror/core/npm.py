@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from aimirror.core.digests import Digest, parse
 
 #: ``/@scope/name/-/name-1.0.0.tgz`` behind whatever base, the scope's slash encoded or not.
-_TARBALL = re.compile(r"(.+)/((?:@[^/]+/)?[^/]+)/-/([^/]+\.tgz)")
+_TARBALL = re.compile(r"(.+?)/((?:@[^/]+/)?[^/]+)/-/([^/]+\.tgz)")
 #: The strongest first.
 _STRENGTH = ("sha512", "sha256", "sha1")
 

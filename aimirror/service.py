@@ -197,6 +197,7 @@ class MirrorService(Service):
     def _build_site(self) -> MirrorSite:
         config = self._config
         memo = Memo(config.cache.memory_bytes)
+        self.store.changed = memo.invalidate
         public = config.server.public_host
 
         def reached(request: MirrorRequest) -> str:
@@ -208,7 +209,7 @@ class MirrorService(Service):
             return "" if request.proxied else reached(request)
 
         worlds = ecosystems(config, self.tools, reached)
-        mirror = Mirror(config.rules, self.tools, self.downloads, memo, mirror_url, worlds)
+        mirror = Mirror(config.rules, self.tools, self.downloads, mirror_url, worlds)
         status = Status(self.store, self.downloads, self.pool, self._reactor)
         forward = self._forward(mirror) if config.forward.enabled else refuse_forward
         return MirrorSite(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,9 @@ from aimirror.cache.index import Index
 from aimirror.cache.journal import PartMeta
 from aimirror.cache.journalfile import sync_folder
 from aimirror.cache.layout import FOLDER_MODE, Layout
+from aimirror.cache.listing import Listed, Listing, RuleUse, entries_listed, rules_listed
 from aimirror.cache.partfolder import PartFolder
 from aimirror.cache.parts import DeferToThread, Part
-from aimirror.cache.listing import Listed, Listing, RuleUse, entries_listed, rules_listed
 from aimirror.cache.room import Evicted, Room
 from aimirror.cache.shelf import Shelf
 from aimirror.cache.trash import Trash
@@ -92,6 +92,8 @@ class Store:
         self._shelf: Shelf
         self._room: Room
         self._verifier: Verifier
+        #: Told the key of each entry that is put, dropped or invalidated.
+        self.changed: Callable[[str], object] = lambda key: None
         #: Folders with names that a power loss would take.
         self._unsynced: set[Path] = set()
         self._lock = -1
@@ -184,11 +186,13 @@ class Store:
         loose = self._catalogue.put(entry)
         self._shelf.named(entry.blob)
         self._shelf.drop_loose(loose)
+        self.changed(entry.key)
         return True
 
     def drop(self, entry: Entry) -> None:
         """Forget an entry, and its blob if no other entry shares it."""
         self._shelf.drop_loose(self._catalogue.drop(entry))
+        self.changed(entry.key)
 
     def drop_key(self, key: str) -> int:
         """Forget all entries of a key; how many there were."""
@@ -199,6 +203,7 @@ class Store:
 
     def invalidate(self, key: str) -> int:
         """Have all entries of a key revalidated before their next use; how many there are."""
+        self.changed(key)
         return self._catalogue.invalidate(key)
 
     def touch(self, entry: Entry) -> None:
@@ -281,6 +286,11 @@ class Store:
         """Another limit, which the next call of ``make_room`` enforces."""
         self._max_bytes, self._may_evict = max_bytes, evict
         self._room = attrs.evolve(self._room, max_bytes=max_bytes, evict=evict)
+
+    @property
+    def root(self) -> Path:
+        """The cache folder."""
+        return self._layout.root
 
     @property
     def max_bytes(self) -> int:

@@ -54,6 +54,8 @@ class Answer:
     #: Give it only to answers that depend on nothing but the request's bytes and the store: no
     #: client address, no credentials, no field that changes with time but Date and Age.
     memo_until: float = 0.0
+    #: The key of the entry that it was made of; it is forgotten when that changes.
+    memo_of: str = ""
 
 
 @frozen
@@ -99,6 +101,8 @@ def shape(answer: Answer, method: str, request: Headers, boundary: str) -> Shape
             return _whole(evolve(answer, status=304, headers=Headers(kept), body=None), method, 0)
         if verdict is Condition.FAILED:
             return 412
+    if answer.body is None and answer.ranges and answer.headers.get("content-length"):
+        return _whole(answer, method, size, (_ACCEPTED,))  # a HEAD, which tells what GET would
     if answer.body is None or size is None or not answer.ranges:
         return _whole(answer, method, size)
     return _ranged(answer, method, request, size, boundary)

@@ -2,7 +2,7 @@
 
 What a small hit costs is parsing and header handling, not its bytes; package managers and load
 balancers repeat requests to the letter.  An answer is kept under the bytes of the request's head
-as long as whoever made it said that it holds, and forgotten as soon as anything stored changes.
+as long as whoever made it said that it holds, and forgotten as soon as what it was made of changes.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class Remembered:
     until: float
     #: What the access log is told.
     exchange: Exchange
+    #: The key of the entry that it tells of.
+    made_of: str = ""
     _second: int = -1
     _wire: bytes = b""
 
@@ -87,6 +89,8 @@ class Memo:
         self._max_bytes = max_bytes
         self._held = 0
         self._answers: OrderedDict[bytes, Remembered] = OrderedDict()
+        #: The heads whose answers were made of an entry, by its key.
+        self._made_of: dict[str, set[bytes]] = {}
         #: Changes with every invalidation: an answer begun before one must not be kept.
         self.epoch = 0
 
@@ -107,20 +111,31 @@ class Memo:
             return
         self._drop(key)
         self._answers[key] = answer
+        self._made_of.setdefault(answer.made_of, set()).add(key)
         self._held += len(key) + answer.cost()
         while self._held > self._max_bytes:
             self._drop(next(iter(self._answers)))
 
-    def invalidate(self) -> None:
-        """Forget everything: something stored was changed or purged."""
+    def invalidate(self, made_of: str | None = None) -> None:
+        """Forget what was made of an entry, by its key: it was changed or purged; None: all."""
         self.epoch += 1
+        if made_of is not None:
+            for key in tuple(self._made_of.get(made_of, ())):
+                self._drop(key)
+            return
         self._answers.clear()
+        self._made_of.clear()
         self._held = 0
 
     def _drop(self, key: bytes) -> None:
         dropped = self._answers.pop(key, None)
-        if dropped is not None:
-            self._held -= len(key) + dropped.cost()
+        if dropped is None:
+            return
+        self._held -= len(key) + dropped.cost()
+        heads = self._made_of[dropped.made_of]
+        heads.discard(key)
+        if not heads:
+            del self._made_of[dropped.made_of]
 
     def __len__(self) -> int:
         return len(self._answers)

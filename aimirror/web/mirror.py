@@ -26,7 +26,6 @@ from aimirror.web.transforms import Transforms
 if TYPE_CHECKING:
     from aimirror.downloads.registry import Downloads
     from aimirror.downloads.tools import Tools
-    from aimirror.web.memo import Memo
     from aimirror.web.request import MirrorRequest
 
 #: How upstreams answer where a credential is missing; some hide what is private behind a 404.
@@ -44,7 +43,6 @@ class Mirror:
         rules: tuple[Rule, ...],
         tools: Tools,
         downloads: Downloads,
-        memo: Memo,
         mirror_url: Callable[[MirrorRequest], str],
         ecosystems: Mapping[str, Ecosystem] | None = None,
     ) -> None:
@@ -54,7 +52,7 @@ class Mirror:
         self.mirror_url = mirror_url
         self._ecosystems = dict(ecosystems or {})
         self._transforms = Transforms(mounts(rules), tools.to_thread)
-        self._passer = Passer(tools, self._transforms, memo, mirror_url)
+        self._passer = Passer(tools, self._transforms, mirror_url)
         self._cached = Cached(tools, downloads, self._transforms, self._passer, mirror_url)
 
     async def handle(self, request: MirrorRequest) -> Answer | None:
@@ -64,6 +62,9 @@ class Mirror:
             return error_answer(404, "no rule", "no rule of this mirror takes that path")
         if isinstance(found, Refused):
             return error_answer(400, "bad path", found.reason)
+        if request.raw_query == "":  # a question mark alone is part of the target, too
+            asked = tuple(f"{url}?" for url in found.urls)
+            found = evolve(found, urls=asked, key=f"{found.key}?")
         return await self.handle_routed(request, found)
 
     async def handle_routed(self, request: MirrorRequest, found: Route) -> Answer | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aimirror.core import caching
 from aimirror.core.caching import Forward, Handling
+from aimirror.core.conditions import Condition, evaluate
 from aimirror.core.fetching import Outgoing
 from aimirror.core.forwarding import passed_on
 from aimirror.core.headers import Headers
@@ -17,11 +18,10 @@ from aimirror.downloads.tools import Tools
 from aimirror.interfaces import IUpstreamResponse, UpstreamError
 from aimirror.web.answers import Answer
 from aimirror.web.errors import failure_answer
-from aimirror.web.relay import relay
+from aimirror.web.relay import let_go, relay
 from aimirror.web.transforms import Transforms
 
 if TYPE_CHECKING:
-    from aimirror.web.memo import Memo
     from aimirror.web.request import MirrorRequest
 
 
@@ -37,12 +37,10 @@ class Passer:
         self,
         tools: Tools,
         transforms: Transforms,
-        memo: Memo,
         mirror_url: Callable[[MirrorRequest], str],
     ) -> None:
         self._tools = tools
         self._transforms = transforms
-        self._memo = memo
         self._mirror_url = mirror_url
 
     async def forward(
@@ -65,38 +63,39 @@ class Passer:
             request.waited += self._tools.clock.seconds() - asked_at
         method = request.head.method
         for url in caching.invalidated(method, response.status, found.urls[0], response.headers):
-            if self._tools.store.invalidate(canonical(url)):
-                self._memo.invalidate()
+            self._tools.store.invalidate(canonical(url))
         return await self.pass_on(request, found, response, Forward.METHOD)
 
     async def pass_on(
         self, request: MirrorRequest, found: Route, response: IUpstreamResponse, forward: Forward
     ) -> Answer | None:
-        """An answer that belongs to this client alone, as it is but for its links."""
+        """An answer that belongs to this client alone, as it is but for its links.
+
+        The client's own conditions are answered here where they did not travel upstream.
+        """
         told = caching.cache_status(Handling(forward=forward))
         headers = response.headers.with_("X-Cache", "PASS")
         headers = Headers([*headers, ("Cache-Status", told)])
-        if "location" in headers:
-            headers = self._located(request, headers)
-        plain = Answer(status=response.status, headers=headers)
         mirror = self._mirror_url(request)
+        if "location" in headers:
+            headers = self._transforms.located(found, headers, mirror)
+        plain = Answer(status=response.status, headers=headers)
         change = self._transforms.change(found, plain, Headers(), mirror)
-        if change is None or not change.mark or request.head.method == "HEAD":
+        rewrites = change is not None and bool(change.mark)
+        if change is not None and rewrites:
+            headers = change.headers(headers)
+        if forward is not Forward.METHOD and self._settled(request, response.status, headers):
+            let_go(response, bodiless=False)
+            return Answer(status=response.status, headers=headers, body=b"")
+        if change is None or not rewrites or request.head.method == "HEAD":
             await relay(request, response, headers)
             return None
         rewriter = Rewriter(change.links, change.root_relative)
-        changed = change.headers(headers, compressible=False)
-        await relay(request, response, changed, rewriter.feed, rewriter.end)
+        await relay(request, response, headers, rewriter.feed, rewriter.end)
         return None
 
-    def _located(self, request: MirrorRequest, headers: Headers) -> Headers:
-        """Redirects that are the client's to follow lead back to the mirror, if it came to it."""
-        mirror = self._mirror_url(request)
-        if not mirror:
-            return headers
-        links = self._transforms.links_to(mirror)
-        values = (
-            Rewriter(links).rewrite(v.encode("latin-1")).decode("latin-1")
-            for v in headers.get_all("location")
-        )
-        return headers.with_("Location", *values)
+    def _settled(self, request: MirrorRequest, status: int, headers: Headers) -> bool:
+        """Whether the request's conditions ask for a 304 or 412 instead of this answer."""
+        validators = headers.get("etag"), headers.get("last-modified")
+        verdict = evaluate(request.head.method, request.headers, *validators)
+        return status == 200 and verdict is not Condition.PROCEED

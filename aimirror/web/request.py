@@ -166,11 +166,13 @@ class MirrorRequest(server.Request):
         length: int | None = None,
         added: Fields = (),
         memo_until: float = 0.0,
+        memo_of: str = "",
     ) -> None:
         """Send a whole answer whose body is at hand.
 
         ``length`` is told instead of the data's where that is left out (HEAD).  An exact repeat
-        of the request may get the same until ``memo_until`` (epoch seconds).
+        of the request may get the same until ``memo_until`` (epoch seconds), as long as nothing
+        of the entry ``memo_of`` changes.
         """
         if self.gone:
             return
@@ -179,7 +181,7 @@ class MirrorRequest(server.Request):
         body = b"" if self._bodiless else data
         self.sentLength += len(body)
         if memo_until > self._began:
-            self._remember(head, changing, age, body, memo_until)
+            self._remember(head, changing, age, body, memo_until, memo_of)
         self.channel.write_now(b"".join((head, changing, b"\r\n", body)))
         self.finish()
 
@@ -280,7 +282,7 @@ class MirrorRequest(server.Request):
             self.channel.persistent = 0
 
     def _remember(
-        self, head: bytes, changing: bytes, age: str | None, body: bytes, until: float
+        self, head: bytes, changing: bytes, age: str | None, body: bytes, until: float, of: str
     ) -> None:
         if (
             self.body is not None
@@ -298,6 +300,7 @@ class MirrorRequest(server.Request):
             self.site.seconds(),
             until,
             self.exchange().repeated(),
+            of,
         )
         self.site.memo.put(self._raw, remembered, self._epoch)
 

@@ -132,6 +132,7 @@ async def respond(
             length=shaped.length,
             added=shaped.added,
             memo_until=answer.memo_until,
+            memo_of=answer.memo_of,
         )
         return
     await _stream(request, answer, shaped)

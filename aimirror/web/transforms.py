@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import os
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from attrs import evolve, frozen
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
 
+from aimirror.core.conditions import Condition, evaluate
 from aimirror.core.forwarding import accepts_gzip
 from aimirror.core.headers import Headers
 from aimirror.core.media import is_text
@@ -19,11 +22,9 @@ from aimirror.core.rules import ContentRewrite, Mount, Route, Rule
 from aimirror.core.urls import base
 from aimirror.interfaces import BodyFailed, IBody
 from aimirror.web.answers import Answer, body_size
-from aimirror.web.sendfile import ClientGone
+from aimirror.web.rewritten import GZIP_LEVEL, stream_changed
 
 if TYPE_CHECKING:
-    from twisted.internet.defer import Deferred
-
     from aimirror.web.request import MirrorRequest
 
 #: Bytes: larger bodies are changed while they are sent, smaller ones at once and kept.
@@ -32,10 +33,8 @@ AT_ONCE = 8 << 20
 KEPT_BYTES = 32 << 20
 #: Bytes: smaller texts are not worth compressing.
 WORTH_GZIP = 1 << 10
-#: A level that keeps up with a fast network.
-GZIP_LEVEL = 4
-#: Bytes read from the file at a time.
-STEP = 256 << 10
+#: Bases by which clients come whose links are kept: every client can name another one.
+MOST_MIRRORS = 64
 
 ToThread = Callable[..., "Deferred[Any]"]
 
@@ -49,6 +48,18 @@ class Change:
     #: The mirror's base that the links lead to; "" when there are none.
     mark: str = ""
     gzip: bool = False
+    #: Whether other clients may get it compressed, or uncompressed.
+    varies: bool = False
+
+    @property
+    def name(self) -> tuple[object, ...]:
+        """What tells it from other changes that one mirror makes."""
+        return self.mark, self.root_relative, self.gzip
+
+    @property
+    def of_bytes(self) -> bool:
+        """Whether it changes the body, not its fields alone."""
+        return bool(self.mark) or self.gzip
 
     def apply(self, data: bytes) -> bytes:
         """The whole body, changed."""
@@ -56,25 +67,25 @@ class Change:
             data = Rewriter(self.links, self.root_relative).rewrite(data)
         return gzip.compress(data, GZIP_LEVEL, mtime=0) if self.gzip else data
 
-    def headers(self, headers: Headers, compressible: bool) -> Headers:
+    def headers(self, headers: Headers) -> Headers:
         """The fields of the changed body."""
         if self.mark:
             etag = rewritten_etag(headers.get("etag"), self.mark)
             headers = headers.without("content-md5", "digest", "repr-digest", "content-digest")
             headers = headers.with_("ETag", *([etag] if etag else []))
-        if compressible:
+        if self.varies and "accept-encoding" not in headers.tokens("vary"):
             vary = headers.joined("vary")
-            if "accept-encoding" not in headers.tokens("vary"):
-                headers = headers.with_("Vary", f"{vary}, Accept-Encoding" if vary else _VARY)
+            headers = headers.with_("Vary", f"{vary}, {_VARY}" if vary else _VARY)
         if self.gzip:
             etag = headers.get("etag")
             if etag and not etag.startswith("W/"):
                 headers = headers.with_("ETag", "W/" + etag)
             headers = headers.with_("Content-Encoding", "gzip")
-        return headers.without("content-length") if self.mark or self.gzip else headers
+        return headers.without("content-length") if self.of_bytes else headers
 
 
 _VARY = "Accept-Encoding"
+_CONDITIONS = frozenset({"if-none-match", "if-modified-since", "if-match", "if-unmodified-since"})
 
 
 class Transforms:
@@ -83,8 +94,10 @@ class Transforms:
     def __init__(self, mounts: Sequence[Mount], to_thread: ToThread) -> None:
         self._mounts = tuple(mounts)
         self._to_thread = to_thread
-        self._kept: OrderedDict[tuple[str, Change], bytes] = OrderedDict()
+        self._kept: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
         self._held = 0
+        #: Those who wait for a body that is being changed.
+        self._making: dict[tuple[object, ...], list[Deferred[bytes]]] = {}
         self._links: dict[str, tuple[Link, ...]] = {}
 
     def change(self, found: Route, answer: Answer, request: Headers, mirror: str) -> Change | None:
@@ -100,11 +113,11 @@ class Transforms:
         made = Change()
         if mirror and rewrite is not None and rewrite.applies(kind):
             made = Change(self.links_to(mirror), _root_relative(rule), mirror)
-        size = body_size(answer)
-        worth = size is None or size >= WORTH_GZIP
-        if is_text(kind) and accepts_gzip(request) and worth and "range" not in request:
-            made = evolve(made, gzip=True)
-        return made if made.mark or made.gzip else None
+        size = _size(answer)
+        if is_text(kind) and (size is None or size >= WORTH_GZIP):
+            packed = accepts_gzip(request) and "range" not in request
+            made = evolve(made, gzip=packed, varies=True)
+        return made if made.of_bytes or made.varies else None
 
     async def carry_out(
         self, request: MirrorRequest, answer: Answer, change: Change, blob: str
@@ -113,43 +126,102 @@ class Transforms:
 
         ``blob`` names the bytes of a complete body, "" while they still arrive.
         """
-        headers = change.headers(answer.headers, is_text(answer.headers.get("content-type") or ""))
+        headers = change.headers(answer.headers)
         body = answer.body
+        if not change.of_bytes:
+            return evolve(answer, headers=headers)
+        if body is None or _settled(request, headers):
+            return evolve(answer, headers=headers, ranges=False)
+        if blob and (isinstance(body, bytes) or (body.size or 0) <= AT_ONCE):
+            data = await self._changed((blob, *change.name), change, body)
+            return evolve(answer, headers=headers, body=data, ranges=not change.gzip)
         if isinstance(body, bytes):
             return evolve(answer, headers=headers, body=change.apply(body), ranges=False)
-        assert body is not None
-        if blob and body.size is not None and body.size <= AT_ONCE:
-            data = await self._changed(blob, change, body)
-            return evolve(answer, headers=headers, body=data, ranges=not change.gzip)
-        unsized = evolve(answer, headers=headers, ranges=False, memo_until=0.0)
+        unsized = evolve(answer, headers=headers, ranges=False)
         if request.head.method == "HEAD":
             return evolve(unsized, body=None)
-        await _stream(request, unsized, body, change)
+        await stream_changed(request, unsized, body, change, self._to_thread)
         return None
 
-    async def _changed(self, blob: str, change: Change, body: IBody) -> bytes:
-        name = (blob, change)
+    def _changed(
+        self, name: tuple[object, ...], change: Change, body: IBody | bytes
+    ) -> Deferred[bytes]:
+        """A whole body, changed once for all who want it so."""
         data = self._kept.get(name)
         if data is not None:
             self._kept.move_to_end(name)
-            return data
-        data = bytes(await self._to_thread(change.apply, read_all(body)))
-        if name not in self._kept and len(data) <= KEPT_BYTES // 4:
-            self._kept[name] = data
-            self._held += len(data)
-            while self._held > KEPT_BYTES:
-                self._held -= len(self._kept.popitem(last=False)[1])
-        return data
+            return succeed(data)
+        waiting = self._making.get(name)
+        first = waiting is None
+        whole = b""
+        if waiting is None:
+            whole = body if isinstance(body, bytes) else read_all(body)
+            waiting = self._making[name] = []
+        mine: Deferred[bytes] = Deferred(waiting.remove)
+        waiting.append(mine)
+        if first:
+            self._to_thread(change.apply, whole).addBoth(self._made, name)
+        return mine
+
+    def _made(self, result: bytes | Failure, name: tuple[object, ...]) -> None:
+        waiting = self._making.pop(name)
+        if isinstance(result, bytes):
+            self._keep(name, result)
+        for each in waiting:
+            each.callback(result)
+
+    def _keep(self, name: tuple[object, ...], data: bytes) -> None:
+        if len(data) > KEPT_BYTES // 4:
+            return
+        self._kept[name] = data
+        self._held += len(data)
+        while self._held > KEPT_BYTES:
+            self._held -= len(self._kept.popitem(last=False)[1])
 
     def links_to(self, mirror: str) -> tuple[Link, ...]:
         """The links of all mounts, for clients that came by ``mirror``."""
         found = self._links.get(mirror)
         if found is None:
-            if len(self._links) > 64:
+            if len(self._links) >= MOST_MIRRORS:
                 self._links.clear()
             found = tuple(Link(m.base, mirror + m.prefix) for m in self._mounts)
             self._links[mirror] = found
         return found
+
+    def located(self, found: Route, headers: Headers, mirror: str) -> Headers:
+        """The fields with a Location that leads to where the mirror serves it, if it does.
+
+        A target without host is the upstream's; what stays where it is, is not spelled anew.
+        """
+        if not mirror:
+            return headers
+        rewriter = Rewriter(self.links_to(mirror))
+        values = []
+        for told in headers.get_all("location"):
+            try:
+                absolute = urljoin(found.urls[0], told)
+            except ValueError:
+                absolute = told
+            moved = rewriter.rewrite(absolute.encode("latin-1")).decode("latin-1")
+            own = f"{mirror}{told}" if told.startswith("/") else told
+            values.append(told if moved in (own, absolute) else moved)
+        return headers.with_("Location", *values)
+
+
+def _size(answer: Answer) -> int | None:
+    """Bytes of the unchanged body; for a HEAD as far as its fields tell."""
+    if answer.body is not None:
+        return body_size(answer)
+    told = answer.headers.get("content-length")
+    return int(told) if told and told.isdecimal() else None
+
+
+def _settled(request: MirrorRequest, headers: Headers) -> bool:
+    """Whether the request's conditions are answered without a body (304 or 412)."""
+    if not request.headers.has_any(_CONDITIONS):
+        return False
+    method, told = request.head.method, (headers.get("etag"), headers.get("last-modified"))
+    return evaluate(method, request.headers, *told) is not Condition.PROCEED
 
 
 def read_all(body: IBody) -> bytes:
@@ -173,48 +245,3 @@ def _root_relative(rule: Rule) -> tuple[tuple[str, str], ...]:
     if not path and rule.ecosystem != "pypi":
         return ()  # JSON has many strings that only look like paths
     return ((f"/{path}" if path else "", rule.path_prefix),)
-
-
-async def _stream(request: MirrorRequest, answer: Answer, body: IBody, change: Change) -> None:
-    """Change a body piece by piece while it arrives; memory holds one piece."""
-    rewriter = Rewriter(change.links, change.root_relative) if change.mark else None
-    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, 31) if change.gzip else None
-    reader = body.reader(0, None)
-    try:
-        while not reader.ready() and not reader.ended():
-            await reader.wait()
-        request.start(answer.status, answer.headers, None)
-        while not reader.ended():
-            count = min(reader.ready(), STEP)
-            if not count:
-                if packer is not None:
-                    request.write(packer.flush(zlib.Z_SYNC_FLUSH))
-                await reader.wait()
-                continue
-            data = os.pread(reader.fd, count, reader.position)
-            reader.advance(len(data))
-            if rewriter is not None:
-                data = rewriter.feed(data)
-            await _write(request, packer.compress(data) if packer is not None else data)
-        rest = rewriter.end() if rewriter is not None else b""
-        if packer is not None:
-            rest = packer.compress(rest) + packer.flush()
-        await _write(request, rest)
-        request.finish()
-    except (BodyFailed, OSError):
-        if not request.startedWriting:
-            raise
-        request.abort()
-    finally:
-        reader.close()
-
-
-async def _write(request: MirrorRequest, data: bytes) -> None:
-    if request.gone:
-        raise ClientGone
-    if not data:
-        return
-    request.write(data)
-    room = request.channel.room()
-    if room is not None:
-        await room

@@ -59,6 +59,18 @@ class LifeTests(StoreCase):
         self.assertEqual(descriptors(), before)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_tells_of_changes(self) -> None:
+        """Whoever keeps answers is told of each entry that is put, invalidated or dropped."""
+        told: list[str] = []
+        self.store.changed = told.append
+        entry = self.add(b"data")
+        self.store.invalidate(KEY)
+        self.store.drop(entry)
+        self.assertEqual(told, [KEY] * 3)
+        self.store.put(attrs.evolve(entry, key="other", blob="", size=0))
+        self.store.drop_key("other")
+        self.assertEqual(told[3:], ["other"] * 2)
+
     def test_private(self) -> None:
         """All files of a cache are for this user alone."""
         old = os.umask(0)

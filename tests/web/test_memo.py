@@ -118,6 +118,18 @@ class RepeatTests(SynchronousTestCase):
         other.send(GET)
         self.assertEqual(len(client.site.memo), 0)
 
+    def test_invalidation_of_one(self) -> None:
+        """A change of an entry takes the answers that were made of it, and no others."""
+        handler = Counted(page(memo_of="https://upstream.test/a"))
+        client = connect(handler)
+        client.send(GET)
+        client.site.memo.invalidate("https://upstream.test/b")
+        client.send(GET)
+        self.assertEqual(handler.asked, 1)
+        client.site.memo.invalidate("https://upstream.test/a")
+        client.send(GET)
+        self.assertEqual(handler.asked, 2)
+
     def test_what_is_not_kept(self) -> None:
         """No answer is kept that is personal, large, unasked, or for another method."""
         for answer, request in (

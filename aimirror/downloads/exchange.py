@@ -154,7 +154,7 @@ class Exchange:
             status,
             headers,
             self._rule.cache,
-            immutable=self._wanted.route.immutable,
+            immutable=self._wanted.route.immutable and 200 <= status < 300,  # not its refusals
         )
 
     def _entry(self, response: IUpstreamResponse, headers: Headers, verdict: Verdict) -> Entry:

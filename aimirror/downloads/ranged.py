@@ -96,11 +96,6 @@ class RangedFill:
         return len(self._flights)
 
     @property
-    def connections(self) -> int:
-        """Pieces in flight, each on a connection of its own."""
-        return len(self._flights)
-
-    @property
     def total(self) -> int:
         """Bytes of the file."""
         return self.machine.total

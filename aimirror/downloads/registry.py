@@ -13,7 +13,6 @@ from twisted.python.failure import Failure
 from aimirror.core.caching import matches, variant
 from aimirror.core.digests import Digest
 from aimirror.core.entries import Entry
-from aimirror.core.entries import Entry
 from aimirror.core.fetching import Reason
 from aimirror.core.health import Health
 from aimirror.core.recent import Recent
@@ -138,20 +137,6 @@ class Downloads:
         for running in self._running.values():
             if running.fill is not None:
                 yield running.fill.progress, running.fill.body, running.fill.spans()
-
-    def connections(self) -> dict[str, int]:
-        """Connections of ranged downloads by upstream host, for status pages."""
-        found: dict[str, int] = {}
-        for running in self._running.values():
-            if isinstance(running.fill, RangedFill):
-                host = running.fill.host
-                found[host] = found.get(host, 0) + running.fill.connections
-        return found
-
-    def reconfigure(self, tools: Tools, *, most: int, per_host: int) -> None:
-        """Later exchanges use these; running ones go on with what they have."""
-        self._tools = tools
-        self._sharing.reconfigure(most=most, per_host=per_host, rate_limit=tools.rate_limit)
 
     def connections(self) -> dict[str, int]:
         """Connections of ranged downloads by upstream host, for status pages."""
@@ -353,14 +338,6 @@ class Downloads:
             idle, self._idle = self._idle, []
             for deferred in idle:
                 deferred.callback(None)
-
-
-def _pinned_as(entry: Entry, stored: tuple[Entry, ...]) -> Entry:
-    """A new copy of what is pinned is pinned, too."""
-    identity = (entry.scope, entry.variant)
-    if any(old.pinned and (old.scope, old.variant) == identity for old in stored):
-        return evolve(entry, pinned=True)
-    return entry
 
 
 def _pinned_as(entry: Entry, stored: tuple[Entry, ...]) -> Entry:

@@ -53,13 +53,6 @@ class Sharing:
         self._rate_limit = rate_limit
         self._rearrange()
 
-    def reconfigure(self, *, most: int, per_host: int, rate_limit: int) -> None:
-        """Other limits, at once."""
-        self._most = most
-        self._per_host = per_host
-        self._rate_limit = rate_limit
-        self._rearrange()
-
     def enter(self, fill: PlainFill | RangedFill, rule: Rule) -> int:
         """A download begins; with how many connections."""
         entered = _Member(fill, rule)

@@ -148,12 +148,14 @@ def _chunks(stream: _Stream) -> bytes:
     while True:
         try:
             size = int(stream.until(b"\r\n").split(b";")[0], 16)
+            chunk = stream.exactly(size)
+            content += chunk
+            if len(chunk) < size:
+                raise ConnectionError("end of stream")
+            stream.until(b"\r\n")
+        except Broken as broken:
+            raise Broken(content + broken.received, "end of stream") from broken
         except OSError as error:
             raise Broken(content, str(error)) from error
-        chunk = stream.exactly(size)
-        content += chunk
-        if len(chunk) < size:
-            raise Broken(content, "end of stream")
-        stream.until(b"\r\n")
         if size == 0:
             return content

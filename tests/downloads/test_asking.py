@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
+
 from aimirror.core.fetching import Reason
 from aimirror.core.headers import Headers
 from aimirror.core.rules import Strategy
@@ -71,6 +73,15 @@ class RepeatingTests(DownloadCase):
             fetching = self.downloads.fetch(self.wanted())
             fields = (("Retry-After", "7"), ("Cache-Control", "no-store"))
             answer = self.upstream.answer(FakeResponse(status, *fields))
+            self.assertEqual(self.successResultOf(fetching), Passing(answer))
+
+    def test_refusals_are_not_immutable(self) -> None:
+        """That a path never changes says nothing of how the upstream refuses it today."""
+        wanted = self.wanted()
+        wanted = evolve(wanted, route=evolve(wanted.route, immutable=True))
+        for status in (302, 429, 503):
+            fetching = self.downloads.fetch(wanted)
+            answer = self.upstream.answer(FakeResponse(status, ("ETag", '"e"')))
             self.assertEqual(self.successResultOf(fetching), Passing(answer))
 
 
@@ -200,8 +211,9 @@ class UpstreamsTests(DownloadCase):
 
     def draw(self, other: FakeResponse, **wanted: Any) -> set[str]:
         """Begin, let the second upstream answer: the hosts that pieces come from then."""
-        first = self.probe(CONTENT)
-        fetching = self.downloads.fetch(self.wanted(**wanted))
+        first = self.probe(CONTENT, size=256 * KB)
+        rule = self.rule(upstreams=TWO, chunk_size=256 * KB)
+        fetching = self.downloads.fetch(self.wanted(rule=rule, **wanted))
         self.upstream.answer(first)
         self.successResultOf(fetching)
         self.upstream.answer(other)

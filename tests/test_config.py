@@ -13,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.config import Abandoned, Config, ConfigError, Level, check_dirs, load, tables
+from aimirror.config import (
+    AccessFormat,
+    Abandoned,
+    Config,
+    ConfigError,
+    Level,
+    check_dirs,
+    load,
+    tables,
+)
 from aimirror.config.document import MAX_BYTES, parse
 from aimirror.config.schema import At, Key
 from aimirror.core.digests import Digest, DigestSource, Source
@@ -118,6 +127,11 @@ server:
   connections_per_host: 9
   allow_private: [10.0.0.0/8, "fd00::/8", 192.168.1.1, NAS.lan]
   timeouts: {connect: 5, header: 1m, silence: 1500ms}
+  allow: [10.0.0.0/8]
+  deny: [10.0.0.1]
+  users: people
+  limits: {connections: 9, client_connections: 3, client_rate: 2.5, requests: 8, head_size: 8KiB,
+    body_size: 1MB, head_time: 1, body_silence: 2, silence: 3, keep_alive: 4}
 cache:
   dir: store
   max_size_gb: 1.5
@@ -126,7 +140,8 @@ cache:
   keep_abandoned: drop
 rate_limit: 1MB
 content_rewrite: {content_types: [text/x], targets: ["https://T.example/"]}
-logging: {level: warning, file: log/x.log}
+logging: {level: warning, file: log/x.log, access: json, access_file: a.log, max_size: 1MB, keep: 2}
+admin: {token: 0123456789abcdef, hosts: [10.0.0.0/8]}
 rules:
   - name: full
     upstream: [HTTPS://A.example:443/base/, http://10.0.0.1:8080]
@@ -373,6 +388,55 @@ class ValueTests(Loading):
         self.assertIs(config.logging.level, Level.WARNING)
         self.assertEqual(config.logging.file, self.folder / "log/x.log")
         self.assertEqual((config.source, config.folder), (str(self.file), self.folder))
+
+    def test_access_fields(self) -> None:
+        """Every field about who may do what, and about logs, arrives."""
+        config = self.load(FULL)
+        server, logging = config.server, config.logging
+        self.assertEqual(
+            (server.allow, server.deny), ((ip_network("10.0.0.0/8"),), (ip_network("10.0.0.1"),))
+        )
+        self.assertEqual(server.users, self.folder / "people")
+        limits = server.limits
+        self.assertEqual(
+            (limits.connections, limits.client_connections, limits.requests), (9, 3, 8)
+        )
+        self.assertEqual(
+            (limits.client_rate, limits.head_size, limits.body_size), (2.5, 8192, 1_000_000)
+        )
+        self.assertEqual((limits.head_time, limits.body_silence), (1.0, 2.0))
+        self.assertEqual((limits.silence, limits.keep_alive), (3.0, 4.0))
+        self.assertEqual(
+            (logging.access, logging.access_file), (AccessFormat.JSON, self.folder / "a.log")
+        )
+        self.assertEqual((logging.max_size, logging.keep), (1_000_000, 2))
+        self.assertEqual(config.admin.hosts, (ip_network("10.0.0.0/8"),))
+        self.assertEqual(config.admin.token, "0123456789abcdef")
+        self.assertNotIn("0123456789abcdef", repr(config))
+
+    def test_admin_token(self) -> None:
+        """The token is the file's own, else that of the token file, else the environment's."""
+        environ = {"AIMIRROR_ADMIN_TOKEN": "e" * 16, "HOME": "/"}
+        (self.folder / "secret").write_text("f" * 16 + "\n")
+        for text, wanted in (
+            ("", "e"),
+            ("admin: {token_file: secret}", "f"),
+            ("admin: {token_file: secret, token: tttttttttttttttt}", "t"),
+        ):
+            self.file.write_text(RULE + text)
+            self.assertEqual(load(self.file, environ).admin.token, wanted * 16)
+
+    def test_bad_admin_token(self) -> None:
+        """A token that is too short, or a file that can't be read, is told of without the token."""
+        self.file.write_text(RULE)
+        with self.assertRaises(ConfigError) as caught:
+            load(self.file, {"AIMIRROR_ADMIN_TOKEN": "hunter2"})
+        self.assertIn("AIMIRROR_ADMIN_TOKEN", str(caught.exception))
+        self.assertNotIn("hunter2", str(caught.exception))
+        self.file.write_text(RULE + "admin: {token_file: nowhere}")
+        with self.assertRaises(ConfigError) as caught:
+            load(self.file, {})
+        self.assertIn("admin.token_file", str(caught.exception))
 
     def test_rule_fields(self) -> None:
         """Every field of a rule arrives, with its unit."""

@@ -17,10 +17,21 @@ from typing import Any
 
 from attrs import evolve
 
-from aimirror.config import presets, tables
+from aimirror.config import presets, scalars, tables
 from aimirror.config.document import MAX_BYTES, dump, parse
 from aimirror.config.errors import ConfigError
-from aimirror.config.model import Abandoned, Cache, Config, Forward, Level, Logging, Server, Tls
+from aimirror.config.model import (
+    Abandoned,
+    AccessFormat,
+    Admin,
+    Cache,
+    Config,
+    Forward,
+    Level,
+    Logging,
+    Server,
+    Tls,
+)
 from aimirror.config.schema import At
 from aimirror.core.proxies import ENVIRONMENT, Proxies, from_environment, is_own
 from aimirror.core.rules import Rule
@@ -28,6 +39,8 @@ from aimirror.core.targets import BadTarget
 
 __all__ = [
     "Abandoned",
+    "AccessFormat",
+    "Admin",
     "Cache",
     "Config",
     "ConfigError",
@@ -42,6 +55,9 @@ __all__ = [
     "plain",
 ]
 
+#: The variable that may hold the administrators' token, and bytes of a file that does.
+TOKEN_VARIABLE = "AIMIRROR_ADMIN_TOKEN"
+MAX_TOKEN = 4096
 _USERINFO = re.compile(r"//.*@")
 
 
@@ -78,13 +94,13 @@ def plain(config: Config) -> dict[str, Any]:
     path = Path(config.source)
     value: Any = parse(_read(path if path.is_file() else None, config.source), config.source)
     found: dict[str, Any] = value
-    return found
+    return {key: each for key, each in found.items() if key != "admin"}
 
 
 def _masked(value: object) -> object:
     """A value whose URLs show no user and password."""
     if isinstance(value, dict):
-        return {key: _masked(each) for key, each in value.items()}
+        return {k: "***" if k == "token" and v else _masked(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_masked(each) for each in value]
     return _USERINFO.sub("//***@", value) if isinstance(value, str) else value
@@ -125,9 +141,30 @@ def _surrounded(config: Config, environ: Mapping[str, str]) -> Config:
     proxies = {config.server.upstream_proxy, *(rule.upstream_proxy for rule in config.rules)}
     if ENVIRONMENT in proxies:
         config = evolve(config, environment=_environment(config, environ))
+    config = evolve(config, admin=_admin(config, environ))
     if config.forward.ca_dir is None:
         config = evolve(config, forward=evolve(config.forward, ca_dir=_ca_home(environ)))
     return config
+
+
+def _admin(config: Config, environ: Mapping[str, str]) -> Admin:
+    """With the token of the environment or of its file; the file's own word is the last."""
+    admin, key, told = config.admin, f"${TOKEN_VARIABLE}", environ.get(TOKEN_VARIABLE, "")
+    if admin.token_file is not None:
+        key = f"{config.source}: admin.token_file"
+        try:
+            with admin.token_file.open("rb") as stream:
+                told = stream.read(MAX_TOKEN).decode("ascii").strip()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "no text"
+            raise ConfigError(f"{key}: '{admin.token_file}' can't be read ({why})") from None
+    if admin.token or not told:
+        return admin
+    try:
+        token = scalars.token.convert(told, At("", Path(), Path()))
+    except ValueError:
+        raise ConfigError(f"{key}: not allowed; allowed: {scalars.token.allowed}") from None
+    return evolve(admin, token=token)
 
 
 def _environment(config: Config, environ: Mapping[str, str]) -> Proxies:

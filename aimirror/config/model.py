@@ -8,6 +8,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from aimirror.core.access import Limits
 from aimirror.core.fetching import Network, Reach, Timeouts
 from aimirror.core.forward_policy import HostPattern, Listed
 from aimirror.core.oci import DEFAULTS, Registry
@@ -25,6 +26,14 @@ class Abandoned(enum.Enum):
 
     FINISH = "finish"
     DROP = "drop"
+
+
+class AccessFormat(enum.Enum):
+    """How answers are logged."""
+
+    COMMON = "common"
+    JSON = "json"
+    OFF = "off"
 
 
 class Level(enum.Enum):
@@ -69,6 +78,12 @@ class Server:
     #: Connections to one upstream host, over all downloads.
     connections_per_host: int = 64
     timeouts: Timeouts = Timeouts()
+    #: Who may connect: nobody of ``deny``, and unless it is empty nobody outside ``allow``.
+    allow: tuple[Network, ...] = ()
+    deny: tuple[Network, ...] = ()
+    #: User names and bcrypt hashes of clients; None lets everybody in.
+    users: Path | None = None
+    limits: Limits = Limits()
 
     def worker_count(self) -> int:
         """The worker processes to run: as many as CPUs, at least two, unless the file says."""
@@ -120,11 +135,27 @@ class Forward:
 
 
 @frozen(kw_only=True)
+class Admin:
+    """Who may steer the service, beside people on its own machine."""
+
+    #: "" for none.
+    token: str = field(default="", repr=lambda value: repr("***" if value else ""))
+    token_file: Path | None = None
+    hosts: tuple[Network, ...] = ()
+
+
+@frozen(kw_only=True)
 class Logging:
     """What is logged, and where to; no file is standard error."""
 
     level: Level = Level.INFO
     file: Path | None = None
+    access: AccessFormat = AccessFormat.COMMON
+    #: None writes it where the rest goes.
+    access_file: Path | None = None
+    #: Bytes after which a file is put aside, 0 for never, and how many of those are kept.
+    max_size: int = 0
+    keep: int = 5
 
 
 @frozen(kw_only=True)
@@ -135,6 +166,7 @@ class Config:
     cache: Cache
     server: Server = Server()
     forward: Forward = Forward()
+    admin: Admin = Admin()
     logging: Logging = Logging()
     #: The proxies that the environment names, where the file wants them.
     environment: Proxies = Proxies()

@@ -317,6 +317,13 @@ def _refuse() -> Path:
     raise Refusal
 
 
+def _token(value: object, at: At) -> str:
+    if not isinstance(value, str) or re.fullmatch(r"[!-~]{16,}|", value) is None:
+        raise Refusal
+    return value
+
+
+token = Scalar('at least 16 printable characters without blanks, or "" for none', _token, True)
 no_file = Scalar('a file, or "" for none', _file)
 own_folder = Scalar('a folder, or "" for your own configuration folder', _file)
 optional_file = Scalar('a file, or "" for standard error', _file)

@@ -10,6 +10,8 @@ from pathlib import Path
 from aimirror.config import scalars
 from aimirror.config.model import (
     Abandoned,
+    AccessFormat,
+    Admin,
     Cache,
     Config,
     Forward,
@@ -21,6 +23,7 @@ from aimirror.config.model import (
 from aimirror.config.presets import Rules
 from aimirror.config.scalars import duration, integer, number, one_of
 from aimirror.config.schema import Conflict, Either, Key, Made, Many, Named, Record
+from aimirror.core.access import Limits
 from aimirror.core.digests import ALGORITHMS, DigestSource, Source
 from aimirror.core.fetching import Network, Reach, Timeouts
 from aimirror.core.oci import Registry, merged
@@ -36,6 +39,9 @@ _MOST_GB = 1e6
 _MOST_MEMORY_MB = 1e5
 #: Seconds; less would fail on an ordinary network.
 _LEAST_TIMEOUT = 0.1
+_MOST_CLIENTS = 1_000_000
+#: Bytes; less refuses ordinary clients.
+_LEAST_HEAD = 4096
 
 
 def _reach(listed: Iterable[Network | str]) -> Reach:
@@ -55,6 +61,23 @@ _TLS = Record(
     (Key("cert", scalars.file, required=True), Key("key", scalars.file, required=True)),
 )
 
+_LIMITS = Record(
+    "a mapping",
+    Limits,
+    (
+        Key("connections", integer(1, _MOST_CLIENTS)),
+        Key("client_connections", integer(0, _MOST_CLIENTS, "; 0 for no limit")),
+        Key("client_rate", number(0, 1e6)),
+        Key("requests", integer(1, 1_000_000_000)),
+        Key("head_size", Made(scalars.size, lambda size: max(_LEAST_HEAD, size))),
+        Key("body_size", scalars.size),
+        *(
+            Key(name, duration(_LEAST_TIMEOUT))
+            for name in ("head_time", "body_silence", "silence", "keep_alive")
+        ),
+    ),
+)
+
 _SERVER = Record(
     "a mapping",
     Server,
@@ -71,6 +94,10 @@ _SERVER = Record(
         Key("connections_per_host", integer(1, _MOST_CONNECTIONS)),
         Key("allow_private", Made(Many(scalars.network_or_host), _reach)),
         Key("timeouts", _TIMEOUTS),
+        Key("allow", Many(scalars.network)),
+        Key("deny", Many(scalars.network)),
+        Key("users", scalars.no_file),
+        Key("limits", _LIMITS),
     ),
 )
 
@@ -105,7 +132,24 @@ _FORWARD = Record(
 _LOGGING = Record(
     "a mapping",
     Logging,
-    (Key("level", one_of(Level)), Key("file", scalars.optional_file)),
+    (
+        Key("level", one_of(Level)),
+        Key("file", scalars.optional_file),
+        Key("access", one_of(AccessFormat)),
+        Key("access_file", scalars.optional_file),
+        Key("max_size", scalars.size),
+        Key("keep", integer(1, 1000)),
+    ),
+)
+
+_ADMIN = Record(
+    "a mapping",
+    Admin,
+    (
+        Key("token", scalars.token),
+        Key("token_file", scalars.no_file),
+        Key("hosts", Many(scalars.network)),
+    ),
 )
 
 _PATH_REWRITE = Record(
@@ -264,6 +308,7 @@ def document(source: str, folder: Path) -> Record[Config]:
             Key("cache", _CACHE, default={}),
             Key("rules", Rules(_RULE, least=1), required=True),
             Key("forward", _FORWARD),
+            Key("admin", _ADMIN),
             Key("logging", _LOGGING),
             Key("content_rewrite", _CONTENT_REWRITE),
             Key("rate_limit", scalars.rate),

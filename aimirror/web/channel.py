@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from twisted.web import http
 from zope.interface import directlyProvides
 
+from aimirror.core.access import client
 from aimirror.web.access import Exchange
 from aimirror.web.errors import error_answer
 from aimirror.web.head import BadRequest, Head, HeadBuffer, format_head, parse_head
@@ -54,9 +55,10 @@ class MirrorChannel(http.HTTPChannel):
         #: The transport, when it can send files.
         self.files: FileServer | None = None
         self.peer = ""
-        self._input = HeadBuffer()
+        self._input = HeadBuffer(site.limits.head_size)
         self._served = 0
         self._drained = 0
+        self._received = 0
         self._body: RequestBody | None = None
         self._reading = True
         self._blocked = False
@@ -82,6 +84,7 @@ class MirrorChannel(http.HTTPChannel):
         self.files = self._meter if not self.isSecure() else None
         self._memo = self.site.memo if not self.isSecure() else None
         self.site.channels.add(self)
+        self.site.clients[client(self.peer)] += 1
 
     def getPeer(self) -> object:
         """The client's address (asked for each request, so kept)."""
@@ -148,16 +151,23 @@ class MirrorChannel(http.HTTPChannel):
                     self.deadline = self.site.seconds() + self.site.limits.head_time
                 return False
             self._partial = False
+            if self.site.guard is not None:
+                self.site.guard.check(self.peer)
             if not self._repeat(raw):
                 self._begin(raw)
         except BadRequest as bad:
-            self._refuse(bad.status, bad.detail)
+            self._refuse(bad.status, bad.detail, bad.retry_after)
         return True
 
     def _begin(self, raw: bytes) -> None:
         self._served += 1
         head = parse_head(raw)
-        self.persistent = head.persistent and self._served < self.site.limits.requests
+        limits = self.site.limits
+        if self.site.guard is not None:
+            self.site.guard.check_forwarded(self.peer, head.headers)
+        if limits.body_size and (head.length or 0) > limits.body_size:
+            raise BadRequest(413, f"request body longer than {limits.body_size} bytes")
+        self.persistent = head.persistent and self._served < limits.requests
         request = MirrorRequest(self, head, raw)
         if head.length != 0:
             self._expect_body(head, request)
@@ -168,7 +178,7 @@ class MirrorChannel(http.HTTPChannel):
     def _expect_body(self, head: Head, request: MirrorRequest) -> None:
         """What came with the head may hold all of the body."""
         body = self._body = request.body = RequestBody(head.length, self._body_changed)
-        self._drained = 0
+        self._drained = self._received = 0
         self._continue = head.expects_continue and not self._input
         rest = body.receive(self._input.take_rest()) if self._input else None
         if rest is not None:
@@ -177,7 +187,11 @@ class MirrorChannel(http.HTTPChannel):
     def _receive_body(self, body: RequestBody, data: bytes) -> None:
         self.deadline = self.site.seconds() + self.site.limits.body_silence
         self._continue = False
+        self._received += len(data)
+        most = self.site.limits.body_size
         try:
+            if most and body.size is None and self._received > most:
+                raise BadRequest(413, f"request body longer than {most} bytes")
             rest = body.receive(data)
         except BadRequest as bad:
             rest = None
@@ -349,7 +363,7 @@ class MirrorChannel(http.HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone."""
-        self.site.channels.discard(self)
+        self.site.left(self)
         self.deadline = inf
         body, self._body = self._body, None
         room, self._room = self._room, None
@@ -366,9 +380,9 @@ class MirrorChannel(http.HTTPChannel):
     def _idle_deadline(self) -> float:
         return self.site.seconds() + self.site.limits.keep_alive
 
-    def _refuse(self, status: int, detail: str) -> None:
-        """Answer a request that can't be understood, and close."""
-        answer = error_answer(status, detail)
+    def _refuse(self, status: int, detail: str, retry_after: float | None = None) -> None:
+        """Answer a request that can't be understood or is not welcome, and close."""
+        answer = error_answer(status, detail, retry_after=retry_after)
         assert isinstance(answer.body, bytes)
         extra = [
             ("Content-Length", str(len(answer.body))),

@@ -38,10 +38,12 @@ _DIGITS = re.compile(r"[0-9]{1,18}")
 class BadRequest(Exception):
     """A request that gets an error answer and, its framing being in doubt, a closed connection."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, retry_after: float | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        #: Seconds after which the same request may be welcome.
+        self.retry_after = retry_after
 
 
 class Form(enum.Enum):
@@ -177,9 +179,10 @@ def _expects_continue(headers: Headers, version: str) -> bool:
 
 
 class HeadBuffer:
-    """Collects bytes of a connection and gives them out one head at a time."""
+    """Collects bytes of a connection and gives them out one head of ``most`` bytes at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_HEAD) -> None:
+        self._most = most
         self._bytes = bytearray()
         self._scanned = 0
 
@@ -196,7 +199,7 @@ class HeadBuffer:
         while data.startswith(b"\r\n"):  # RFC 9112 section 2.2: some clients end a body so
             del data[:2]
         end = data.find(END, max(0, self._scanned - len(END)))
-        if end < 0 or end > MAX_HEAD:
+        if end < 0 or end > self._most:
             self._check_incomplete()
             return None
         raw = bytes(data[: end + len(END)])
@@ -217,8 +220,8 @@ class HeadBuffer:
 
     def _check_incomplete(self) -> None:
         data = self._bytes
-        if len(data) > MAX_HEAD:
-            raise BadRequest(431, f"request head longer than {MAX_HEAD} bytes")
+        if len(data) > self._most:
+            raise BadRequest(431, f"request head longer than {self._most} bytes")
         line_end = data.find(b"\n", self._scanned)
         if line_end == 0 or (line_end > 0 and data[line_end - 1] != 0x0D):
             raise BadRequest(400, "a line must end in CR LF")

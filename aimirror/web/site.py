@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import itertools
 import secrets
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web import server
 from twisted.web.resource import IResource, Resource
 
+from aimirror.core.access import Limits, client
 from aimirror.core.dates import format_date
 from aimirror.web.access import AccessHook, ignore
 from aimirror.web.answers import Answer
 from aimirror.web.channel import MirrorChannel
 from aimirror.web.errors import error_answer
+from aimirror.web.guard import Guard
 from aimirror.web.memo import Memo
 from aimirror.web.respond import Handler, HandlerResource, serve
 
@@ -30,24 +32,6 @@ if TYPE_CHECKING:
 DRAIN_STEP = 0.05
 #: Seconds between two looks at the connections' deadlines.
 SWEEP = 1.0
-
-
-@frozen(kw_only=True)
-class Limits:
-    """What a client may take; times in seconds."""
-
-    #: An idle connection is kept this long for another request.
-    keep_alive: float = 75.0
-    #: From a head's first byte to its last: slower is an attempt to hold connections.
-    head_time: float = 20.0
-    #: Silence of a client that is to send its request's body.
-    body_silence: float = 60.0
-    #: Silence of a client that is to take an answer.
-    silence: float = 300.0
-    #: Requests on one connection.
-    requests: int = 10_000
-    #: Simultaneous connections; further ones are closed at once.
-    connections: int = 8192
 
 
 class Front(Resource):
@@ -99,6 +83,10 @@ class MirrorSite(server.Site):
         self.access = access
         self.memo = Memo() if memo is None else memo  # an empty one is false, yet shared
         self.channels: set[MirrorChannel] = set()
+        #: Connections of each client.
+        self.clients: Counter[str] = Counter()
+        #: Says who may ask; None lets everybody.
+        self.guard: Guard | None = None
         self.seconds = reactor.seconds
         self._forward = forward
         self._sweeping: IDelayedCall | None = None
@@ -109,9 +97,22 @@ class MirrorSite(server.Site):
 
     def buildProtocol(self, addr: IAddress | None) -> MirrorChannel | None:  # type: ignore[override]
         """A channel for a new connection, None (close it) when there are too many."""
-        if len(self.channels) >= self.limits.connections:
+        limits = self.limits
+        if len(self.channels) >= limits.connections:
             return None
+        if limits.client_connections:
+            name = client(getattr(addr, "host", "unix"))
+            if self.clients[name] >= limits.client_connections:
+                return None
         return MirrorChannel(self)
+
+    def left(self, channel: MirrorChannel) -> None:
+        """A connection has ended."""
+        self.channels.discard(channel)
+        name = client(channel.peer)
+        self.clients[name] -= 1
+        if self.clients[name] <= 0:
+            del self.clients[name]
 
     def acceptableProtocols(self) -> list[bytes]:
         """What is offered by ALPN."""

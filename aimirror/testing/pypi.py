@@ -73,7 +73,8 @@ class SimpleIndex:
 
     ``announces``: the pages name sidecars; ``has_sidecars``: they are there.  ``speaks_json``:
     else all pages are HTML.  ``life`` is the pages' Cache-Control, ``varies`` whether they say
-    that Accept chooses.  Files are linked below ``files_url`` if that is given.
+    that Accept chooses.  Files are linked below ``files_url`` if that is given, under the
+    BLAKE2b-256 of their bytes as on PyPI if ``names_digests``.
     """
 
     pages: Site = field(factory=Site)
@@ -84,6 +85,7 @@ class SimpleIndex:
     varies: bool = True
     life: str = "max-age=600, public"
     files_url: str = ""
+    names_digests: bool = True
     releases: dict[str, list[Release]] = field(factory=dict)
 
     def start(self) -> None:
@@ -100,7 +102,8 @@ class SimpleIndex:
     def add(self, made: Wheel, uploaded: str = LONG_AGO, **more: Any) -> str:
         """Publish a wheel; its path on ``files``."""
         digest = hashlib.blake2b(made.content, digest_size=32).hexdigest()
-        path = f"/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{made.filename}"
+        folder = f"{digest[:2]}/{digest[2:4]}/{digest[4:]}" if self.names_digests else "files"
+        path = f"/packages/{folder}/{made.filename}"
         self.files.put(path, made.content)
         if self.has_sidecars:
             self.files.put(path + METADATA, made.metadata)

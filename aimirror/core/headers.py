@@ -30,16 +30,23 @@ class Headers:
     Values are ``str`` decoded from latin-1, so that every byte survives the round trip.
     """
 
-    __slots__ = ("_index", "items")
+    __slots__ = ("_made", "items")
 
     items: tuple[tuple[str, str], ...]
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self.items = tuple(items)
-        index: dict[str, list[str]] = {}
-        for name, value in self.items:
-            index.setdefault(name.lower(), []).append(value)
-        self._index = index
+        self._made: dict[str, list[str]] | None = None
+
+    @property
+    def _index(self) -> dict[str, list[str]]:
+        """The values by lower-case name; made when asked for, as most copies never are."""
+        index = self._made
+        if index is None:
+            index = self._made = {}
+            for name, value in self.items:
+                index.setdefault(name.lower(), []).append(value)
+        return index
 
     @classmethod
     def from_raw(cls, pairs: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -119,9 +119,12 @@ class Serving:
     def _fields(self, asked: Asked, entry: Entry, outcome: str, handling: Handling) -> Headers:
         told = caching.cache_status(handling)
         before = entry.headers.joined("cache-status")
-        headers = caching.serve(entry, asked.now).without("cache-status", "x-cache")
-        status = f"{before}, {told}" if before else told
-        return Headers([*headers, ("X-Cache", outcome), ("Cache-Status", status)])
+        if before or "x-cache" in entry.headers:
+            kept = entry.headers.without("cache-status", "x-cache")
+            told = f"{before}, {told}" if before else told
+            entry = evolve(entry, headers=kept)
+        served = caching.serve(entry, asked.now)
+        return Headers([*served, ("X-Cache", outcome), ("Cache-Status", told)])
 
     def _memo_until(self, asked: Asked, entry: Entry) -> float:
         fields = asked.request.headers

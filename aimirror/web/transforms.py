@@ -69,22 +69,29 @@ class Change:
 
     def headers(self, headers: Headers) -> Headers:
         """The fields of the changed body."""
+        gone, added = {"vary"} if self.varies else set(), []
+        etag = headers.get("etag")
         if self.mark:
-            etag = rewritten_etag(headers.get("etag"), self.mark)
-            headers = headers.without("content-md5", "digest", "repr-digest", "content-digest")
-            headers = headers.with_("ETag", *([etag] if etag else []))
-        if self.varies and "accept-encoding" not in headers.tokens("vary"):
-            vary = headers.joined("vary")
-            headers = headers.with_("Vary", f"{vary}, {_VARY}" if vary else _VARY)
+            etag = rewritten_etag(etag, self.mark)
+            gone |= _OF_BYTES
         if self.gzip:
-            etag = headers.get("etag")
-            if etag and not etag.startswith("W/"):
-                headers = headers.with_("ETag", "W/" + etag)
-            headers = headers.with_("Content-Encoding", "gzip")
-        return headers.without("content-length") if self.of_bytes else headers
+            etag = "W/" + etag if etag and not etag.startswith("W/") else etag
+            added.append(("Content-Encoding", "gzip"))
+        if self.of_bytes:
+            gone |= {"etag", "content-length"}
+            if etag:
+                added.append(("ETag", etag))
+        if self.varies:
+            vary = headers.joined("vary")
+            if "accept-encoding" not in headers.tokens("vary"):
+                vary = f"{vary}, {_VARY}" if vary else _VARY
+            added.append(("Vary", vary or _VARY))
+        return Headers([*(item for item in headers.items if item[0].lower() not in gone), *added])
 
 
 _VARY = "Accept-Encoding"
+#: Fields that are true of the upstream's bytes alone.
+_OF_BYTES = frozenset({"content-md5", "digest", "repr-digest", "content-digest"})
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since", "if-match", "if-unmodified-since"})
 
 

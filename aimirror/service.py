@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
+from attrs import evolve, frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.error import CannotListenError
@@ -18,29 +18,38 @@ from aimirror import systemd
 from aimirror.cache.store import Store
 from aimirror.certificates.authority import AuthorityError
 from aimirror.certificates.contexts import BadCertificate, FileContexts
-from aimirror.config import Config
+from aimirror.config import Config, ConfigError
 from aimirror.config.model import Abandoned
+from aimirror.core.access import Networks
 from aimirror.core.fetching import ANYWHERE, Egress, Reach
+from aimirror.core.prefetch import bases
 from aimirror.core.proxies import ENVIRONMENT
 from aimirror.core.rules import Rule
+from aimirror.core.tally import Tally
 from aimirror.downloads.registry import Downloads
 from aimirror.downloads.tools import Tools
 from aimirror.pool.pool import Pool
 from aimirror.upstream.agent import Agents
 from aimirror.upstream.client import Upstream
 from aimirror.web.access import AccessHook, ignore
+from aimirror.web.admin import Rejected, Steering
+from aimirror.web.admin_gate import Gate
+from aimirror.web.admin_inside import Inside
+from aimirror.web.admin_prefetch import Prefetcher
 from aimirror.web.ecosystems import ecosystems
 from aimirror.web.forward import Seen
 from aimirror.web.forwarding import forward_proxy
+from aimirror.web.guard import Guard, Login
 from aimirror.web.memo import Memo
+from aimirror.web.metrics import CountedUpstream, counted, ended
 from aimirror.web.mirror import Mirror
+from aimirror.web.operations import Operations, Parts
 from aimirror.web.peers import base_url
 from aimirror.web.respond import Handler
 from aimirror.web.sendfile import FilePort
 from aimirror.web.site import MirrorSite, refuse_forward
-from aimirror.web.status import Status
 from aimirror.web.tls import ServerTLSFactory
-from aimirror.web.users import BadUsers
+from aimirror.web.users import BadUsers, Users
 
 if TYPE_CHECKING:
     from aimirror.web.request import MirrorRequest
@@ -65,6 +74,20 @@ def egress_of(config: Config) -> Callable[[Rule], Egress]:
     return egress
 
 
+def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
+    """Keys that differ and are read at the start alone."""
+    values = (
+        ("server.host", old.server.host, new.server.host),
+        ("server.port", old.server.port, new.server.port),
+        ("server.tls", old.server.tls, new.server.tls),
+        ("server.workers", old.server.worker_count(), new.server.worker_count()),
+        ("cache.dir", old.cache.dir, new.cache.dir),
+        ("cache.memory_mb", old.cache.memory_mb, new.cache.memory_mb),
+        ("logging", old.logging, new.logging),
+    )
+    return tuple(key for key, before, after in values if before != after)
+
+
 def _egress(config: Config, proxy: str, reach: Reach) -> Egress:
     """By one proxy, or by those that the environment names."""
     around, named = config.server.no_proxy, config.environment
@@ -73,11 +96,24 @@ def _egress(config: Config, proxy: str, reach: Reach) -> Egress:
     return Egress(named.https, reach, (*around, *named.no_proxy), named.http)
 
 
+@frozen
+class Front:
+    """What answers requests at this moment; a reload puts another one in its place."""
+
+    handle: Handler
+    #: The same without a login, for requests from within.
+    inside: Handler
+    forward: Handler
+    login: Callable[[Handler], Handler]
+    named: Mapping[str, Handler] = {}
+
+
 class MirrorService(Service):
     """The whole mirror.
 
     ``failed(message)`` is called with one line when it can't start; ``ready(url)`` when it
-    listens.  ``stopService`` returns a Deferred that waits for every download and child.
+    listens.  ``again`` reads the configuration anew for ``reload``; it raises ConfigError.
+    ``stopService`` returns a Deferred that waits for every download and child.
     """
 
     log = Logger()
@@ -93,12 +129,15 @@ class MirrorService(Service):
         failed: Callable[[str], None],
         ready: Callable[[str], None],
         access: AccessHook = ignore,
+        again: Callable[[], Config] | None = None,
     ) -> None:
         self._config = config
+        self._again = again
+        self._tally = Tally()
         self._reactor = reactor
         self._failed = failed
         self._ready = ready
-        self._access = access
+        self._access = counted(self._tally, access)
         self._port: FilePort | None = None
         self._site: MirrorSite | None = None
         self._starting: Deferred[None] | None = None
@@ -116,7 +155,9 @@ class MirrorService(Service):
         self.tools = Tools(
             store=self.store,
             pool=self.pool,
-            upstream=Upstream(self._agents, redirected=self._seen.note),
+            upstream=CountedUpstream(
+                Upstream(self._agents, redirected=self._seen.note), self._tally, reactor
+            ),
             clock=reactor,
             to_thread=to_thread,
             jitter=random.random,
@@ -129,7 +170,11 @@ class MirrorService(Service):
             self.tools,
             most=config.server.max_concurrent_downloads,
             per_host=config.server.connections_per_host,
+            ended=ended(self._tally, reactor.seconds),
         )
+        self._memo = Memo(config.cache.memory_bytes)
+        self._front: Front
+        self._operations: Operations | None = None
 
     def _to_thread(self, function: Callable[..., Any], *args: Any, **kw: Any) -> Deferred[Any]:
         pool = self._reactor.getThreadPool()
@@ -196,8 +241,41 @@ class MirrorService(Service):
 
     def _build_site(self) -> MirrorSite:
         config = self._config
-        memo = Memo(config.cache.memory_bytes)
-        self.store.changed = memo.invalidate
+        self.store.changed = self._memo.invalidate
+        self._front = self._made(config)
+        site = MirrorSite(
+            lambda request: self._front.handle(request),
+            self._reactor,
+            forward=lambda request: self._front.forward(request),
+            named={name: self._named(name) for name in ("health", "stats", "metrics", "aimirror")},
+            memo=self._memo,
+            access=self._access,
+        )
+        self._admit(site, config)
+        steering = Steering(
+            rules=lambda: self._config.rules,
+            check=self._check_again,
+            reload=self.reload,
+            prefetcher=self._prefetcher,
+        )
+        parts = Parts(
+            tally=self._tally,
+            store=self.store,
+            downloads=self.downloads,
+            pool=self.pool,
+            memo=self._memo,
+            clock=self._reactor,
+        )
+        self._operations = Operations(parts, steering, self._gate, lambda: len(site.channels))
+        self._front = evolve(self._front, named=self._operations.named(self._front.login))
+        self._operations.start()
+        return site
+
+    def _named(self, name: str) -> Handler:
+        return lambda request: self._front.named[name](request)
+
+    def _made(self, config: Config) -> Front:
+        """What answers by a configuration; raises what ``_not_started`` and ``reload`` explain."""
         public = config.server.public_host
 
         def reached(request: MirrorRequest) -> str:
@@ -210,25 +288,98 @@ class MirrorService(Service):
 
         worlds = ecosystems(config, self.tools, reached)
         mirror = Mirror(config.rules, self.tools, self.downloads, mirror_url, worlds)
-        status = Status(self.store, self.downloads, self.pool, self._reactor)
-        forward = self._forward(mirror) if config.forward.enabled else refuse_forward
-        return MirrorSite(
-            mirror.handle,
-            self._reactor,
-            forward=forward,
-            named={"health": status.health, "stats": status.stats},
-            memo=memo,
-            access=self._access,
-        )
+        listed = config.server.users
+        users = None if listed is None else Users(listed, self._to_thread, self._reactor.seconds)
+        login = Login(users, self._tally).guarding
+        forward = self._forward(config, mirror) if config.forward.enabled else refuse_forward
+        named = {} if self._operations is None else self._operations.named(login)
+        return Front(login(mirror.handle), mirror.handle, forward, login, named)
 
-    def _forward(self, mirror: Mirror) -> Handler:
-        config = self._config
+    def _forward(self, config: Config, mirror: Mirror) -> Handler:
 
         def egress(reach: Reach) -> Egress:
             return _egress(config, config.server.upstream_proxy, reach)
 
         made = forward_proxy(config, mirror, self._agents, self._seen, egress, self._to_thread)
         return made.handle
+
+    def _admit(self, site: MirrorSite, config: Config) -> None:
+        """Who may connect, and what clients may take."""
+        server = config.server
+        guard = Guard(
+            Networks(server.allow, server.deny),
+            server.limits.client_rate,
+            server.trusted_proxies,
+            self._tally,
+            self._reactor.seconds,
+        )
+        site.limits = server.limits
+        site.guard = None if guard.idle else guard
+
+    def _gate(self) -> Gate:
+        return Gate(self._config.admin.token, self._config.admin.hosts)
+
+    def _prefetcher(self) -> Prefetcher:
+        """Asks as a client does, but that it needs no port, no network and no login."""
+        site = MirrorSite(self._front.inside, self._reactor, memo=Memo(0), access=self._access)
+        rules = self._config.rules
+        hosts = {"localhost", self._config.server.public_host.partition(":")[0]}
+        return Prefetcher(Inside(site, self._reactor), bases(rules), frozenset(hosts))
+
+    # -- reload ----------------------------------------------------------------------------
+
+    def _read_again(self) -> Config:
+        if self._again is None:
+            raise Rejected("the configuration can't be read again")
+        try:
+            return self._again()
+        except ConfigError as error:
+            raise Rejected(str(error)) from None
+
+    def _check_again(self) -> str:
+        config = self._read_again()
+        return f"{config.source}: right; {len(config.rules)} rules"
+
+    def reload(self) -> tuple[str, ...]:
+        """Use the configuration as it is now; the keys that only a restart can change.
+
+        No connection and no download is lost.  Raises Rejected, and changes nothing, when the new
+        one can't be used.
+        """
+        config, old, tools = self._read_again(), self._config, self.tools
+        self.tools = evolve(
+            tools,
+            egress=egress_of(config),
+            timeouts=config.server.timeouts,
+            rate_limit=config.rate_limit,
+            finish_abandoned=config.cache.keep_abandoned is Abandoned.FINISH,
+        )
+        try:
+            front = self._made(config)
+        except (AuthorityError, BadCertificate, BadUsers, OSError, ValueError) as error:
+            self.tools = tools
+            raise Rejected(str(error)) from None
+        self._config, self._front = config, front
+        server = config.server
+        self.downloads.reconfigure(
+            self.tools, most=server.max_concurrent_downloads, per_host=server.connections_per_host
+        )
+        self.store.resize(config.cache.max_bytes, evict=config.cache.lru_enabled)
+        if self._site is not None:
+            self._admit(self._site, config)
+        self._memo.invalidate()
+        self.log.info("reloaded {source}", source=config.source)
+        return needs_restart(old, config)
+
+    def hang_up(self) -> None:
+        """SIGHUP: reload, and log what is wrong."""
+        try:
+            late = self.reload()
+        except Rejected as bad:
+            self.log.error("the old configuration stays: {problem}", problem=str(bad))
+            return
+        if late:
+            self.log.warn("needs a restart: {keys}", keys=", ".join(late))
 
     def _not_started(self, failure: Failure) -> None:
         if failure.check(CannotListenError):
@@ -255,6 +406,8 @@ class MirrorService(Service):
         if self._port is not None:
             await maybeDeferred(self._port.stopListening)
         systemd.notify("STOPPING=1")
+        if self._operations is not None:
+            await self._bounded(self._operations.stop())
         if self._site is not None:
             await self._site.drain(GRACE)
         await gatherResults([self._bounded(self.downloads.stop()), self.pool.stop()])

@@ -1,0 +1,112 @@
+"""What is there to watch and steer the service, put together: ``/metrics`` and ``/aimirror/``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+
+from aimirror.core.tally import Tally
+from aimirror.web.admin import BASE, Admin, Steering
+from aimirror.web.admin_entries import Entries
+from aimirror.web.admin_gate import Gate
+from aimirror.web.admin_jobs import Jobs
+from aimirror.web.answers import Answer
+from aimirror.web.dashboard import STEPS, Events, Overview, Pages
+from aimirror.web.metrics import Metrics
+from aimirror.web.status import Status
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
+    from aimirror.cache.store import Store
+    from aimirror.downloads.registry import Downloads
+    from aimirror.pool.pool import Pool
+    from aimirror.web.memo import Memo
+    from aimirror.web.request import MirrorRequest
+    from aimirror.web.respond import Handler
+
+
+@frozen(kw_only=True)
+class Parts:
+    """The service as it is watched."""
+
+    tally: Tally
+    store: Store
+    downloads: Downloads
+    pool: Pool
+    memo: Memo
+    clock: IReactorTime
+
+
+class Operations:
+    """The handlers of what is not the mirror; ``start`` begins to sample, ``stop`` ends jobs.
+
+    ``gate`` says who may steer at this moment, ``clients`` how many connections there are.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        steering: Steering,
+        gate: Callable[[], Gate],
+        clients: Callable[[], int],
+    ) -> None:
+        tally, store, clock = parts.tally, parts.store, parts.clock
+        downloads, pool = parts.downloads, parts.pool
+        self._jobs = Jobs(clock)
+        self._pages = Pages()
+        self._overview = Overview(
+            tally, store, downloads, pool, self._jobs, clock, steering.rules, clients
+        )
+        self._events = Events(self._overview, clock)
+        self._admin = Admin(
+            store,
+            parts.memo,
+            Entries(store, clock, steering.rules),
+            self._jobs,
+            steering,
+            gate,
+            self._overview.all,
+            self._events.stream,
+        )
+        self._metrics = Metrics(tally, store, downloads, pool, clock.seconds)
+        self._status = Status(store, downloads, pool, clock)
+        self._clock = clock
+        self._sampling: list[LoopingCall] = []
+
+    def named(self, login: Callable[[Handler], Handler]) -> dict[str, Handler]:
+        """Handlers by the first segment of the path; ``login`` guards those that tell numbers.
+
+        ``/health`` is for whoever watches over the process, ``/aimirror/`` has its own gate.
+        """
+        return {
+            "health": self._status.health,
+            "stats": login(self._status.stats),
+            "metrics": login(self._metrics.answer),
+            "aimirror": self._answer,
+        }
+
+    def start(self) -> None:
+        """Sample from now on."""
+        for number, (step, _) in enumerate(STEPS):
+            call = LoopingCall(self._overview.sample, number)
+            call.clock = self._clock
+            call.start(step, now=False)
+            self._sampling.append(call)
+
+    def stop(self) -> Deferred[None]:
+        """Fires when no job runs any more."""
+        for call in self._sampling:
+            call.stop()
+        self._sampling.clear()
+        self._events.stop()
+        return self._jobs.stop()
+
+    async def _answer(self, request: MirrorRequest) -> Answer | None:
+        if request.raw_path.startswith(BASE):
+            return await self._admin.answer(request)
+        return self._pages.answer(request)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import ssl
 import threading
 from collections.abc import Callable
 from email.utils import formatdate
@@ -52,12 +53,14 @@ class Site:
     #: Body bytes sent, by path.
     sent: dict[str, int] = field(factory=dict)
     port: int = 0
+    #: Serves https://localhost under this context.
+    tls: ssl.SSLContext | None = None
     _server: Any = None
 
     @property
     def url(self) -> str:
         """Its base."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"https://localhost:{self.port}" if self.tls else f"http://127.0.0.1:{self.port}"
 
     def put(self, path: str, content: bytes, media_type: str = "", **more: Any) -> None:
         """Serve a file."""
@@ -84,6 +87,10 @@ class Site:
 
         self._server = _Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_address[1]
+        if self.tls is not None:  # each handshake in the thread of its connection
+            self._server.socket = self.tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:

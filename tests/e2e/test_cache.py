@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.testing.processes import ServiceProgram
 from tests.e2e import http_cache
 from tests.e2e.http_cache_cases import OPTIMAL, REQUIRED, cases
+from tests.e2e.support import EndToEndTests, InBackground
 
 #: Seconds for all cases; they take about ten.
 LIMIT = 60.0
@@ -35,6 +36,16 @@ DELIBERATE = frozenset(
         "vary-normalise-lang-select",
     }
 )
+
+
+class ColdTests(EndToEndTests):
+    def test_fifty_clients(self) -> None:
+        """Fifty clients of a cold page that comes slowly are one upstream request."""
+        service, path = self.start(strategy="proxy"), self.serve(rate=4_000_000)
+        clients = [InBackground(service.get, path) for _ in range(50)]
+        for each in clients:
+            self.assertWhole(each.result())
+        self.assertEqual(self.origin.count(path).requests, 1)
 
 
 class SuiteTests(SynchronousTestCase):

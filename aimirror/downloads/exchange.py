@@ -11,11 +11,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from aimirror.cache.journal import PartMeta
-from aimirror.core import digests
 from aimirror.core.answering import Kind, Meaning, as_whole, meaning, validator
 from aimirror.core.caching import Storing as Verdict
-from aimirror.core.caching import confirms, freshen, prepare, storable, variant
+from aimirror.core.caching import confirms, freshen
 from aimirror.core.digests import Digest
 from aimirror.core.download import Download
 from aimirror.core.entries import Entry
@@ -27,6 +25,7 @@ from aimirror.core.redirected import restrained
 from aimirror.core.rules import Strategy
 from aimirror.downloads.asking import UNABLE, Asking
 from aimirror.downloads.decoding import DecodedResponse, decodable
+from aimirror.downloads.describing import Describing, part_meta
 from aimirror.downloads.plain import PlainFill
 from aimirror.downloads.ranged import RangedFill
 from aimirror.downloads.tools import (
@@ -75,6 +74,7 @@ class Exchange:
         self._tools = tools
         self._asking = Asking(tools, health, wanted)
         self._wanted = wanted
+        self._describing = Describing(wanted)
         self._rule = wanted.route.rule
         self._storing = storing
         self._draws = draws
@@ -133,7 +133,7 @@ class Exchange:
         if previous.scope not in ("", self._wanted.scope):
             entry = evolve(entry, scope=self._wanted.scope)
         try:
-            if self._storable(entry.status, entry.headers).store:
+            if self._describing.verdict(entry.status, entry.headers).store:
                 self._tools.store.put(entry)
             else:
                 self._tools.store.drop(previous)
@@ -147,68 +147,22 @@ class Exchange:
         hops = ((hop.status, hop.headers) for hop in response.hops)
         return restrained(headers, hops, self._rule.cache, self._now())
 
-    def _storable(self, status: int, headers: Headers) -> Verdict:
-        return storable(
-            "GET",
-            self._wanted.headers,
-            status,
-            headers,
-            self._rule.cache,
-            immutable=self._wanted.route.immutable and 200 <= status < 300,  # not its refusals
-        )
-
     def _entry(self, response: IUpstreamResponse, headers: Headers, verdict: Verdict) -> Entry:
-        for name in self._rule.head_meta_headers:
-            kept = next((h.headers.get(name) for h in response.hops if name in h.headers), None)
-            if kept is not None:
-                headers = headers.with_(name, kept)
-        now = self._now()
-        stored = prepare(headers, now)
-        if self._wanted.route.digest is not None:
-            stored = stored.without("vary")  # a digest names the same bytes for everybody
-        unsaid = [n for n in self._wanted.route.vary if n not in stored.tokens("vary")]
-        if unsaid:
-            stored = stored.with_("Vary", *stored.get_all("vary"), *unsaid)
-        varies = variant(stored.get_all("Vary"), self._wanted.headers)
-        name, selecting = varies if varies is not None else ("", Headers())
-        return Entry(
-            key=self._wanted.key,
-            scope="" if verdict.public else self._wanted.scope,
-            variant=name,
-            status=200 if response.status == 206 else response.status,
-            headers=stored,
-            selecting=selecting,
-            requested_at=self._asking.asked_at,
-            received_at=now,
-            rule=self._rule.name,
-            immutable=self._wanted.route.immutable and response.status in (200, 206),
-        )
-
-    def _digest(self, response: IUpstreamResponse) -> Digest | None:
-        """What the bytes must hash to, if anybody has said it."""
-        route = self._wanted.route
-        if response.status not in (200, 206) or "content-encoding" in response.headers:
-            return None
-        _, _, query = route.key.partition("?")
-        known = route.digest or self._expected()
-        return known or digests.expected(self._rule.digests, route.path, query, response.headers)
-
-    def _too_large(self, size: int | None) -> bool:
-        limit = self._rule.max_size
-        return limit is not None and size is not None and size > limit
+        asked_at = self._asking.asked_at
+        return self._describing.entry(response, headers, verdict, asked_at, self._now())
 
     async def _plain(self, response: IUpstreamResponse) -> Outcome:
         """One stream: stored if it may be, else passed on to the one who asked."""
         if decodable(response.headers):
             response = DecodedResponse(response)
         headers = self._restrained(response, response.headers)
-        verdict = self._storable(response.status, headers)
+        verdict = self._describing.verdict(response.status, headers)
         previous = self._wanted.previous
         spared = previous is not None and previous.status not in UNABLE
         if (
             (spared and response.status in UNABLE)
             or not verdict.store
-            or self._too_large(response.length)
+            or self._describing.too_large(response.length)
             or not self._storing()
         ):
             return self._passing(response)  # a failure never takes the place of what may stand in
@@ -221,7 +175,7 @@ class Exchange:
                 part,
                 response,
                 entry,
-                self._digest(response),
+                self._describing.digest(response, self._expected()),
                 self._rate_limit,
                 self._over,
             )
@@ -243,21 +197,9 @@ class Exchange:
             part.close()
 
     async def _new_part(self, response: IUpstreamResponse, entry: Entry, total: int | None) -> Part:
-        meta = PartMeta(
-            key=entry.key,
-            scope=entry.scope,
-            url=response.url,
-            validator=validator(response.headers),
-            total=total,
-            status=entry.status,
-            headers=entry.headers,
-            requested_at=entry.requested_at,
-            received_at=entry.received_at,
-            rule=entry.rule,
-        )
         if total and not await self._tools.store.make_room(total):
             raise OSError(f"there is no room for {total} bytes")
-        part = self._tools.store.create_part(meta)
+        part = self._tools.store.create_part(part_meta(response, entry, total))
         try:
             if total:
                 part.allocate(total)
@@ -277,10 +219,10 @@ class Exchange:
         None, the part given up, when this file can't or may not be stored.
         """
         headers = self._restrained(response, as_whole(response.headers, found.total))
-        verdict = self._storable(200, headers)
+        verdict = self._describing.verdict(200, headers)
         entry = self._entry(response, headers, verdict)
-        digest = self._digest(response)
-        if not verdict.store or self._too_large(found.total) or not self._storing():
+        digest = self._describing.digest(response, self._expected())
+        if not verdict.store or self._describing.too_large(found.total) or not self._storing():
             if part is not None:
                 self._give_up(part)
             return None

@@ -9,11 +9,11 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from aimirror.cache.errors import is_full
 from aimirror.core.digests import Digest
 from aimirror.core.entries import Entry
 from aimirror.core.fetching import FetchResult, Reason
 from aimirror.core.proof import HOLDBACK
+from aimirror.downloads.ending import set_apart, store
 from aimirror.downloads.growing import GrowingBody
 from aimirror.downloads.stream import FileSink, StreamWriter
 from aimirror.downloads.tools import Finished, Progress, Tools, algorithms, new_hash
@@ -130,23 +130,9 @@ class PlainFill:
         expected = self._expected
         if expected is not None and digests[expected.algorithm] != expected.hex:
             why = f"{expected.algorithm} is {digests[expected.algorithm]}, not {expected.hex}"
-            return self._mismatched(why)
+            return set_apart(self._tools, self._part, why)
         if not self._framed:
             self.body.finish_unstored(self._written, self._tools.clock)
             return Finished(detail="the upstream did not say where the body ends")
-        try:
-            path = await self._tools.store.commit(self._part, digests["sha256"], self._written)
-        except OSError as error:
-            self.body.finish_unstored(self._written, self._tools.clock)
-            reason = Reason.DISK_FULL if is_full(error) else Reason.DISK
-            return Finished(reason=reason, detail=str(error))
-        entry = evolve(self._entry, blob=digests["sha256"], size=self._written)
-        self.body.finish(self._written, str(path))
-        return Finished(entry)
-
-    def _mismatched(self, why: str) -> Finished:
-        try:
-            self._tools.store.quarantine(self._part, why)
-        except OSError as error:
-            self.log.error("not kept for inspection: {error}", error=str(error))
-        return Finished(reason=Reason.CHANGED, detail=why, mismatch=True)
+        blob = digests["sha256"]
+        return await store(self._tools, self._part, self.body, self._entry, blob, self._written)

@@ -7,18 +7,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from aimirror.cache.errors import is_full
 from aimirror.core import commands as c
 from aimirror.core import urls
 from aimirror.core.assignment import PROBE
 from aimirror.core.download import Download, Phase
 from aimirror.core.entries import Entry
 from aimirror.core.fetching import FetchResult, FetchTask, HashTask, Reason, Validator
+from aimirror.downloads.ending import disk_reason, set_apart, store
 from aimirror.downloads.growing import GrowingBody
 from aimirror.downloads.keeping import Keeping
 from aimirror.downloads.stream import FileSink, StreamWriter
@@ -178,8 +177,7 @@ class RangedFill:
         self._do(self.machine.ended(flight, result, self._now()))
 
     def _disk_failed(self, error: OSError) -> None:
-        reason = Reason.DISK_FULL if is_full(error) else Reason.DISK
-        self._do(self.machine.failed(reason, error.strerror or str(error)))
+        self._do(self.machine.failed(disk_reason(error), error.strerror or str(error)))
 
     # -- commands --------------------------------------------------------------------------
 
@@ -355,9 +353,9 @@ class RangedFill:
             case c.Restart(reason=reason, detail=detail, quarantine=quarantine):
                 self.body.fail(detail or reason.value, reason)
                 if quarantine:
-                    self._quarantine(detail)
+                    return set_apart(self._tools, self._part, detail)
                 self._part.discard()
-                return Finished(reason=reason, detail=detail, mismatch=quarantine)
+                return Finished(reason=reason, detail=detail)
             case c.Fail(reason=reason, detail=detail):
                 self.body.fail(detail or reason.value, reason)
                 if reason in (Reason.DISK, Reason.DISK_FULL):
@@ -365,26 +363,13 @@ class RangedFill:
                 await self._landed()
                 return Finished(reason=reason, detail=detail)
 
-    def _quarantine(self, why: str) -> None:
-        try:
-            self._tools.store.quarantine(self._part, why)
-        except OSError as error:
-            self.log.error("not kept for inspection: {error}", error=str(error))
-
     async def _complete(self, blob: str) -> Finished:
-        total = self.machine.total
         self.body.wake()
         # Losers of a race may still write; what is committed must not be touched any more.
         await self._landed()
-        try:
-            path = await self._tools.store.commit(self._part, blob, total)
-        except OSError as error:
-            reason = Reason.DISK_FULL if is_full(error) else Reason.DISK
-            self._part.discard()
-            self.body.finish_unstored(total, self._tools.clock)
-            return Finished(reason=reason, detail=str(error))
-        self.body.finish(total, str(path))
-        return Finished(evolve(self._entry, blob=blob, size=total))
+        return await store(
+            self._tools, self._part, self.body, self._entry, blob, self.machine.total
+        )
 
     async def _landed(self) -> None:
         """Wait until no flight writes any more."""

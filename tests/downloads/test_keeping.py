@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.core.spans import Spans
-from aimirror.downloads.keeping import NOTE_SECONDS, SYNC_SECONDS, Keeping
+from aimirror.downloads.keeping import LEAST_BYTES, NOTE_SECONDS, NOTE_SHARE, SYNC_SECONDS, Keeping
 
 
 class FakePart:
@@ -32,27 +32,30 @@ class FakePart:
 class KeepingTests(SynchronousTestCase):
     """The journal follows."""
 
-    def keep(self, steps: int, seconds: float, broken: bool = False) -> FakePart:
-        """A file of 1000 bytes that arrives in so many steps over so many seconds."""
-        part = FakePart(broken)
-        keeping = Keeping(part, 1000, 0.0)  # type: ignore[arg-type]
+    def keep(self, steps: int, seconds: float, total: int = 1 << 30, **more: bool) -> FakePart:
+        """A file that arrives in so many steps over so many seconds."""
+        part = FakePart(**more)
+        keeping = Keeping(part, total, 0.0)  # type: ignore[arg-type]
         for step in range(1, steps + 1):
-            keeping.follow(step * 1000 // steps, step * seconds / steps)
+            keeping.follow(step * total // steps, step * seconds / steps)
         return part
 
     def test_quick(self) -> None:
-        """A quick download is noted by its share, so that little is lost whenever it ends."""
-        part = self.keep(1000, 0.1)
-        self.assertGreater(part.notes, 50)
-        self.assertLess(part.notes, 70)
-        self.assertLess(part.checkpoints, 17)
+        """A quick download is noted by its share, and never synced on the way."""
+        part = self.keep(10_000, 0.1)
+        self.assertLess(abs(part.notes - 1 / NOTE_SHARE), 3)
+        self.assertEqual(part.checkpoints, 0)
+
+    def test_usual(self) -> None:
+        """One of a minute is noted and synced by the clock."""
+        part = self.keep(10_000, 60.0)
+        self.assertLess(abs(part.notes - 60 / NOTE_SECONDS), 12)
+        self.assertLess(abs(part.checkpoints - 60 / SYNC_SECONDS), 3)
 
     def test_slow(self) -> None:
-        """A slow one is noted by the clock."""
-        part = self.keep(1000, 1000.0)
-        self.assertEqual(part.notes, 1000)
-        self.assertAlmostEqual(part.checkpoints, 1000 / SYNC_SECONDS, delta=2)
-        self.assertLess(NOTE_SECONDS, SYNC_SECONDS)
+        """One that takes days has a journal of bounded length all the same."""
+        part = self.keep(100_000, 1e6)
+        self.assertLess(part.notes + part.checkpoints, 2 * (1 << 30) / LEAST_BYTES + 2)
 
     def test_without_a_journal(self) -> None:
         """A journal that can't be written does not disturb the download."""

@@ -10,8 +10,8 @@ from aimirror.core.entries import Entry
 from aimirror.core.fetching import Reason
 from aimirror.core.headers import Headers
 from aimirror.core.rules import Strategy
-from aimirror.downloads.registry import REFUSED_FOR, UNSTORED_FOR
 from aimirror.downloads.tools import Passing, Storing, Validated, Wanted
+from aimirror.downloads.troubles import REFUSED_FOR, UNSTORED_FOR
 from aimirror.interfaces import UpstreamError
 from tests.downloads.support import (
     KB,

@@ -6,12 +6,12 @@ import argparse
 from collections.abc import Sequence
 
 from aimirror import __version__
-from aimirror.commands import ca, check, serve, setup, verify
+from aimirror.commands import ca, check, prefetch, serve, setup, stored, watch
 from aimirror.commands.common import Complaint, complain
 from aimirror.config import ConfigError
 
 #: Each with ``add(commands)``, in the order of the help text.
-COMMANDS = (check, setup, verify, ca)
+COMMANDS = (check, setup, watch, stored, prefetch, ca)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

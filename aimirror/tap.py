@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,28 @@ def configured(
     return config
 
 
+def on_signal(reactor: Any, number: signal.Signals, act: Callable[[], object]) -> None:
+    """Have ``act`` called in the reactor whenever a signal comes; to be called in the main thread.
+
+    A SIGHUP because our terminal was closed ends the service instead, as it does other programs.
+    """
+    ours = _has_terminal()
+
+    def handle(*_: object) -> None:
+        gone = number == signal.SIGHUP and ours and not _has_terminal()
+        reactor.callFromThread(reactor.stop if gone else act)
+
+    reactor.callWhenRunning(signal.signal, number, handle)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
 def makeService(options: Any) -> IService:
     """The service; a mistake in the configuration ends the program with one line."""
     from twisted.internet import reactor as real
@@ -67,9 +91,17 @@ def makeService(options: Any) -> IService:
         reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
         reactor.stop()
 
-    return MirrorService(
+    def configuration() -> Config:
+        return configured(
+            options["config"], options["host"], options["port"], options["cache-dir"]
+        )
+
+    service = MirrorService(
         config,
         reactor,
         failed=failed,
         ready=lambda url: log.info("aimirror listens on {url}", url=url),
+        again=configuration,
     )
+    on_signal(reactor, signal.SIGHUP, service.hang_up)
+    return service

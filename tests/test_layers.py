@@ -40,7 +40,7 @@ PURE = frozenset(
         *("codecs", "collections", "contextlib", "copy", "dataclasses", "datetime", "email"),
         *("enum", "fnmatch", "fractions", "functools", "hashlib", "heapq", "html", "ipaddress"),
         *("itertools", "json", "keyword", "math", "numbers", "operator", "posixpath", "re"),
-        *("statistics", "string", "struct", "textwrap", "types", "typing", "unicodedata"),
+        *("statistics", "string", "struct", "textwrap", "tomllib", "types", "typing", "unicodedata"),
         *("urllib", "zlib"),
     }
 )

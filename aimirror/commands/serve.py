@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO, Any, cast
 
+from attrs import define
 from twisted.logger import (
     FilteringLogObserver,
     LogLevel,
@@ -15,9 +17,11 @@ from twisted.logger import (
     textFileLogObserver,
 )
 
-from aimirror.commands.common import add_common, complain
-from aimirror.config import Config, Level
-from aimirror.tap import configured
+from aimirror.commands.common import Complaint, add_common, complain
+from aimirror.config import AccessFormat, Config, Level
+from aimirror.tap import configured, on_signal
+from aimirror.web.access import FORMATS, AccessLog
+from aimirror.web.logfile import LogFile
 
 _LEVELS = {
     Level.DEBUG: LogLevel.debug,
@@ -36,27 +40,37 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Serve until a signal comes; the exit status."""
+    """Serve until a signal comes; the exit status.
+
+    SIGHUP reloads the configuration, SIGUSR1 opens the log files anew.
+    """
     from twisted.internet import reactor as real
 
     from aimirror.service import MirrorService
-    from aimirror.web.access import AccessLog
 
     reactor: Any = real
-    config = configured(given.config, given.host, given.port, given.cache_dir)
-    log = _begin_logging(config)
-    quiet = config.logging.level in (Level.WARNING, Level.ERROR)
-    access = AccessLog(_bytes_to(log), reactor)
-    extra = {} if quiet else {"access": access}
+
+    def configuration() -> Config:
+        return configured(given.config, given.host, given.port, given.cache_dir)
+
+    config = configuration()
+    logs = _begin_logging(config, reactor)
 
     def ready(url: str) -> None:
         print(_welcome(url, config), flush=True)
 
     def make(failed: Callable[[str], None]) -> MirrorService:
-        return MirrorService(config, reactor, failed=failed, ready=ready, **extra)
+        extra = {} if logs.access is None else {"access": logs.access}
+        service = MirrorService(
+            config, reactor, failed=failed, ready=ready, again=configuration, **extra
+        )
+        on_signal(reactor, signal.SIGHUP, service.hang_up)
+        on_signal(reactor, signal.SIGUSR1, logs.reopen)
+        return service
 
     status = _run(make)
-    access.flush()
+    if logs.access is not None:
+        logs.access.flush()
     return status
 
 
@@ -69,7 +83,8 @@ aimirror listens on {url}
 aimirror caches in {config.cache.dir}
   pip:          pip install --index-url {here}/simple --trusted-host {host} numpy
   docker:       "registry-mirrors": ["{here}"] in /etc/docker/daemon.json
-  Hugging Face: export HF_ENDPOINT={here}"""
+  Hugging Face: export HF_ENDPOINT={here}
+  dashboard:    {here}/aimirror/"""
 
 
 def _run(make: Callable[[Callable[[str], None]], Any]) -> int:
@@ -90,18 +105,44 @@ def _run(make: Callable[[Callable[[str], None]], Any]) -> int:
     return complain(problems[0]) if problems else 0
 
 
-def _begin_logging(config: Config) -> IO[str]:
-    """Send events to the configured file or to standard error."""
-    if config.logging.file is None:
-        stream: IO[str] = sys.stderr
-    else:
-        stream = config.logging.file.open("a", encoding="utf-8")
-    predicate = LogLevelFilterPredicate(_LEVELS[config.logging.level])
+@define
+class _Logs:
+    """The log of answers, if there is one, and the files that are ours."""
+
+    access: AccessLog | None
+    files: tuple[LogFile, ...]
+
+    def reopen(self) -> None:
+        """Somebody has moved the files away."""
+        if self.access is not None:
+            self.access.flush()
+        for file in self.files:
+            file.reopen()
+
+
+def _begin_logging(config: Config, reactor: Any) -> _Logs:
+    """Send events and answers to the configured files or to standard error."""
+    logging = config.logging
+    files = {}
+    for path in (logging.file, logging.access_file):
+        if path is not None and path not in files:
+            try:
+                files[path] = LogFile(path, logging.max_size, logging.keep)
+            except OSError as error:
+                raise Complaint(f"{path}: {error.strerror}") from None
+    events = cast("IO[str]", sys.stderr if logging.file is None else files[logging.file])
+    predicate = LogLevelFilterPredicate(_LEVELS[logging.level])
     # Twisted announces each connection of the workers' wire.
     predicate.setLogLevelForNamespace("twisted.protocols.amp", LogLevel.warn)
-    observer = FilteringLogObserver(textFileLogObserver(stream), [predicate])
+    observer = FilteringLogObserver(textFileLogObserver(events), [predicate])
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
-    return stream
+    quiet = logging.level in (Level.WARNING, Level.ERROR) and logging.access_file is None
+    if quiet or logging.access is AccessFormat.OFF:
+        return _Logs(None, tuple(files.values()))
+    target = files.get(logging.access_file or logging.file)  # type: ignore[arg-type]
+    write = _bytes_to(sys.stderr) if target is None else target.write_bytes
+    access = AccessLog(write, reactor, FORMATS[logging.access.value]())
+    return _Logs(access, tuple(files.values()))
 
 
 def _bytes_to(stream: IO[str]) -> Callable[[bytes], object]:

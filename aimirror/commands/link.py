@@ -1,0 +1,167 @@
+"""How commands reach the service: its API where it runs, else the cache folder itself."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+from twisted.internet.defer import Deferred
+
+from aimirror.commands.common import Complaint, add_common
+from aimirror.config import Config
+from aimirror.tap import configured
+from aimirror.web.admin_entries import Entries
+
+T = TypeVar("T")
+
+#: Seconds of silence; a purge of millions of entries says nothing until it is done.
+SILENCE = 600.0
+#: The variable that names the service.
+URL_VARIABLE = "AIMIRROR_URL"
+
+
+class NotRunning(Exception):
+    """Nothing listens where the service would."""
+
+
+def add_link(parser: argparse.ArgumentParser) -> None:
+    """The options that say which service is meant."""
+    add_common(parser)
+    parser.add_argument(
+        "--url",
+        help=f"the service, such as http://mirror:8081 (default: ${URL_VARIABLE}, else "
+        "where the configuration says that it listens)",
+    )
+
+
+class Link:
+    """The API of one service; methods raise NotRunning, and Complaint with what it said."""
+
+    def __init__(self, url: str, token: str) -> None:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Complaint(f"--url: {url!r} is not like http://host:port")
+        self._make = (
+            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        )
+        self._host, self._port = parts.hostname, parts.port
+        self._token = token
+        self.url = f"{parts.scheme}://{parts.netloc}"
+
+    def get(self, name: str, **query: Any) -> Any:
+        """What a call tells; None among the words leaves them out."""
+        given = {key: value for key, value in query.items() if value not in (None, "")}
+        return self._told(self._ask("GET", f"{name}?{urlencode(given)}" if given else name))
+
+    def post(self, name: str, **words: Any) -> Any:
+        """Have something done."""
+        body = json.dumps({key: value for key, value in words.items() if value is not None})
+        return self._told(self._ask("POST", name, body))
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """What the service shows once a second, until it ends."""
+        reply = self._ask("GET", "events")
+        if reply.status != 200:
+            self._told(reply)
+        known: dict[str, Any] = {}
+        for line in reply:
+            if line.startswith(b"data: "):
+                known = {**known, **json.loads(line[6:])}
+                yield known
+
+    def _ask(self, method: str, name: str, body: str | None = None) -> http.client.HTTPResponse:
+        headers = {"Accept": "application/json"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        connection = self._make(self._host, self._port, timeout=SILENCE)
+        try:
+            connection.request(method, f"/aimirror/api/{name}", body, headers)
+            return connection.getresponse()
+        except ConnectionRefusedError:
+            raise NotRunning(f"nothing listens on {self.url}") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise Complaint(f"{self.url}: {error or type(error).__name__}") from None
+
+    def _told(self, reply: http.client.HTTPResponse) -> Any:
+        try:
+            told = json.loads(reply.read())
+        except (ValueError, OSError, http.client.HTTPException):
+            raise Complaint(f"{self.url} does not answer like an aimirror") from None
+        if reply.status >= 400:
+            why = told.get("message") or told.get("detail") or told.get("error")
+            raise Complaint(f"{self.url}: {why}")
+        return told
+
+
+def linked(given: argparse.Namespace) -> tuple[Link, Config]:
+    """The service that a command line means, and the configuration that says so."""
+    config = configured(given.config, None, None, given.cache_dir)
+    url = given.url or os.environ.get(URL_VARIABLE, "")
+    if not url:
+        server = config.server
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server.host, server.host)
+        host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+        url = f"{'https' if server.tls else 'http'}://{host}:{server.port}"
+    return Link(url, config.admin.token), config
+
+
+def online(given: argparse.Namespace) -> Link:
+    """The service that a command line means, which must run; raises Complaint."""
+    link, _ = linked(given)
+    try:
+        link.get("jobs")
+    except NotRunning as error:
+        raise Complaint(f"{error}; is the service running?") from None
+    return link
+
+
+def either(
+    given: argparse.Namespace,
+    running: Callable[[Link], T],
+    alone: Callable[[Entries], Awaitable[T]],
+) -> T:
+    """What ``running`` tells by the service, or ``alone`` on the folder when none runs."""
+    link, config = linked(given)
+    try:
+        return running(link)
+    except NotRunning as error:
+        if given.url:
+            raise Complaint(str(error)) from None
+    return on_folder(
+        config, lambda store, clock: alone(Entries(store, clock, lambda: config.rules))
+    )
+
+
+def on_folder(config: Config, work: Callable[[Any, Any], Awaitable[T]]) -> T:
+    """Open the cache folder, which no service may use, and let ``work(store, clock)`` happen."""
+    from twisted.internet import reactor as real
+
+    from aimirror.service import MirrorService
+
+    reactor: Any = real
+    store = MirrorService(config, reactor, failed=print, ready=print).store
+    found: list[T] = []
+    problems: list[str] = []
+
+    async def run() -> None:
+        await store.open()
+        try:
+            found.append(await work(store, reactor))
+        finally:
+            await store.close()
+
+    def begin() -> None:
+        working = Deferred.fromCoroutine(run())
+        working.addErrback(lambda f: problems.append(f.getErrorMessage()))
+        working.addBoth(lambda _: reactor.stop())
+
+    reactor.callWhenRunning(begin)
+    reactor.run()
+    if problems:
+        raise Complaint(problems[0])
+    return found[0]

@@ -1,0 +1,177 @@
+"""``aimirror ls``, ``purge``, ``pin`` and ``verify``: what is stored."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aimirror.cache.listing import Listing, Order
+from aimirror.commands.common import Complaint
+from aimirror.commands.link import Link, NotRunning, add_link, either, linked, on_folder
+from aimirror.commands.words import follow, size, span
+from aimirror.config.scalars import duration
+from aimirror.config.schema import At
+from aimirror.web.admin_entries import BadSelection, Entries, Selection
+
+if TYPE_CHECKING:
+    from aimirror.commands.common import Commands
+
+T = TypeVar("T")
+
+
+def add(commands: Commands) -> None:
+    """The parsers of these commands."""
+    ls = commands.add_parser("ls", help="list what is stored")
+    add_link(ls)
+    ls.add_argument("text", nargs="?", default="", help="part of the URL")
+    ls.add_argument("--rule", help="of this rule")
+    ls.add_argument("--order", choices=[each.value for each in Order], default="largest")
+    ls.add_argument("--count", "-n", type=int, default=50, help="how many (50)")
+    ls.add_argument("--pinned", action="store_true", help="pinned ones alone")
+    ls.add_argument("--json", action="store_true", help="as JSON, one a line")
+    ls.set_defaults(run=show)
+    purge = commands.add_parser("purge", help="drop what is stored")
+    _add_selection(purge)
+    purge.add_argument("--dry-run", action="store_true", help="only say how many")
+    purge.set_defaults(run=drop)
+    pin = commands.add_parser("pin", help="keep from eviction")
+    _add_selection(pin)
+    pin.add_argument("--undo", action="store_true", help="let it be evicted again")
+    pin.set_defaults(run=keep)
+    verify = commands.add_parser(
+        "verify", help="hash every stored file again and drop what is damaged"
+    )
+    add_link(verify)
+    verify.set_defaults(run=prove)
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    add_link(parser)
+    parser.add_argument("what", nargs="*", metavar="URL", help="a URL, or a path of the mirror")
+    parser.add_argument("--prefix", default="", help="whose URL begins so")
+    parser.add_argument("--rule", help="of this rule")
+    parser.add_argument("--older-than", metavar="TIME", help="received longer ago, such as 30d")
+    parser.add_argument("--all", action="store_true", help="everything")
+
+
+def show(given: argparse.Namespace) -> int:
+    """List entries."""
+    pinned = True if given.pinned else None
+    wanted = Listing(
+        contains=given.text,
+        rule=given.rule,
+        pinned=pinned,
+        order=Order(given.order),
+        count=given.count,
+    )
+
+    def running(link: Link) -> Any:
+        words = {"contains": given.text, "rule": given.rule, "order": given.order}
+        return link.get("entries", count=given.count, pinned=pinned and "true", **words)["entries"]
+
+    now = time.time()
+    for entry in either(given, running, lambda entries: entries.listed(wanted)):
+        if given.json:
+            print(json.dumps(entry))
+            continue
+        mark = "*" if entry["pinned"] else " "
+        facts = f"{size(entry['size']):>9} {span(now - entry['received']):>7} {mark}"
+        print(f"{facts} {entry['rule']:<20} {entry['url']}")
+    return 0
+
+
+def drop(given: argparse.Namespace) -> int:
+    """Purge entries."""
+    count = total = 0
+    for selection in _selections(given):
+        purged, freed = _drop_one(given, selection)
+        count, total = count + purged, total + freed
+    verb = "would go" if given.dry_run else "purged"
+    print(f"{count} entries {verb}, {size(total)}")
+    return 0 if count or not given.what else 1
+
+
+def _drop_one(given: argparse.Namespace, selection: Selection) -> tuple[int, int]:
+    def running(link: Link) -> tuple[int, int]:
+        told = link.post("purge", dry_run=given.dry_run, **_words(selection))
+        return told["purged"], told["bytes"]
+
+    async def alone(entries: Entries) -> tuple[int, int]:
+        return await entries.purge(selection, dry=given.dry_run)
+
+    return _meant(lambda: either(given, running, alone))
+
+
+def keep(given: argparse.Namespace) -> int:
+    """Pin entries, or no longer."""
+    pinned, count = not given.undo, 0
+    for selection in _selections(given):
+        count += _keep_one(given, selection, pinned)
+    print(f"{count} entries {'pinned' if pinned else 'no longer pinned'}")
+    return 0
+
+
+def _keep_one(given: argparse.Namespace, selection: Selection, pinned: bool) -> int:
+    def running(link: Link) -> int:
+        changed: int = link.post("pin", pinned=pinned, **_words(selection))["changed"]
+        return changed
+
+    async def alone(entries: Entries) -> int:
+        return await entries.pin(selection, pinned)
+
+    return _meant(lambda: either(given, running, alone))
+
+
+def prove(given: argparse.Namespace) -> int:
+    """Hash every stored file again; status 1 when some were damaged."""
+    link, config = linked(given)
+    try:
+        job = link.post("verify")
+    except NotRunning as error:
+        if given.url:
+            raise Complaint(str(error)) from None
+
+        async def alone(store: Any, clock: Any) -> tuple[int, int]:
+            found = await store.verify()
+            return found.checked, found.bad
+
+        checked, bad = on_folder(config, alone)
+        print(f"{checked} files checked, {bad} damaged ones dropped")
+        return 1 if bad else 0
+    ended = follow(lambda: link.get("jobs", id=job["id"])["jobs"][0])
+    print(ended["message"] or ended["state"])
+    return 0 if ended["state"] == "done" and " 0 damaged" in ended["message"] else 1
+
+
+def _selections(given: argparse.Namespace) -> list[Selection]:
+    older = None
+    if given.older_than is not None:
+        older = duration().read(given.older_than, At("--older-than", Path(), Path()))
+    common = Selection(prefix=given.prefix, rule=given.rule, older_than=older, everything=given.all)
+    if not given.what:
+        if common.empty:
+            raise Complaint("say which: URLs, --prefix, --rule, --older-than or --all")
+        return [common]
+    return [Selection(url=url, rule=given.rule, older_than=older) for url in given.what]
+
+
+def _words(selection: Selection) -> dict[str, Any]:
+    words = {
+        "url": selection.url,
+        "prefix": selection.prefix,
+        "rule": selection.rule,
+        "older_than": selection.older_than,
+        "everything": selection.everything or None,
+    }
+    return {key: value for key, value in words.items() if value not in (None, "")}
+
+
+def _meant(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except BadSelection as bad:
+        raise Complaint(str(bad)) from None

@@ -1,0 +1,70 @@
+"""How numbers, times and progress look in a terminal."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+#: Seconds between two looks at a job.
+LOOK = 0.25
+_WIDTH = 30
+
+
+def size(count: float | None) -> str:
+    """Bytes for people."""
+    if count is None:
+        return "?"
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 99.5 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def span(seconds: float) -> str:
+    """Seconds for people."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def bar(done: float, total: float | None, width: int = _WIDTH) -> str:
+    """A bar, empty while the whole is unknown."""
+    full = min(width, int(width * done / total)) if total else 0
+    return "█" * full + "░" * (width - full)
+
+
+def strip(spans: list[list[int]], total: int | None, width: int = _WIDTH) -> str:
+    """Which parts of a file are there."""
+    if not total:
+        return "░" * width
+    cells = []
+    for cell in range(width):
+        start, stop = cell * total / width, (cell + 1) * total / width
+        there = sum(max(0.0, min(stop, end) - max(start, begin)) for begin, end in spans)
+        cells.append("░▒▓█"[min(3, int(3 * there / (stop - start) + 1e-9))])
+    return "".join(cells)
+
+
+def follow(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Show a job's progress until it ends; its last state."""
+    wait = threading.Event()
+    live = sys.stderr.isatty()
+    while True:
+        job = look()
+        if live:
+            print(f"\r\x1b[K{_line(job)}", end="", file=sys.stderr, flush=True)
+        if job["state"] != "running":
+            if live:
+                print(file=sys.stderr)
+            return job
+        wait.wait(LOOK)
+
+
+def _line(job: dict[str, Any]) -> str:
+    total = job["total"]
+    of = f"{job['done']} of {total}" if total is not None else "looking"
+    return f"{bar(job['done'], total)} {of}, {size(job['bytes'])}"

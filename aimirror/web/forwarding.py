@@ -32,8 +32,9 @@ def forward_proxy(
     """What the configuration describes; raises AuthorityError and BadUsers."""
     told = config.forward
     users = interceptor = None
-    if told.users is not None:
-        users = Users(told.users, to_thread, agents.clock.seconds)
+    listed = told.users or config.server.users  # a mirror with a login has no way round it
+    if listed is not None:
+        users = Users(listed, to_thread, agents.clock.seconds)
     if told.intercept:
         assert told.ca_dir is not None  # set when the configuration was loaded
         contexts = LeafContexts(authority.load(told.ca_dir), authority.now)

@@ -220,6 +220,18 @@ class RedirectTests(UpstreamCase):
             [(302, get().url, "c0ffee"), (302, "http://one.example/b%2Fc?", "c0ffee")],
         )
 
+    def test_told(self) -> None:
+        """Whoever wants to know hears of each redirect that is followed, and of no other."""
+        told: list[str] = []
+        self.upstream = Upstream(self.network.agents, redirected=told.append)
+        moved = b"HTTP/1.1 302 Found\r\nLocation: http://two.example/x\r\nContent-Length: 0\r\n\r\n"
+        self.ask(redirects=1)
+        self.network.accept().receive(moved)
+        self.assertEqual(told, ["http://two.example/x"])
+        self.ask()
+        self.network.accept().receive(moved)
+        self.assertEqual(len(told), 1)
+
     def test_not_followed(self) -> None:
         """With no redirects allowed, with a body, or for another method, the 302 is the answer."""
         for asking in (

@@ -18,15 +18,15 @@ from aimirror.core.urls import canonical
 
 JSON = "application/vnd.pypi.simple.v1+json"
 _V1_HTML = "application/vnd.pypi.simple.v1+html"
-_HTML = "text/html"
+HTML = "text/html"
 #: What is asked of an index for a client that likes a type best.  Few spellings make few copies.
 _ASKED = {
-    JSON: f"{JSON}, {_V1_HTML};q=0.2, {_HTML};q=0.01",
-    _V1_HTML: f"{_V1_HTML}, {_HTML};q=0.2",
-    _HTML: _HTML,
+    JSON: f"{JSON}, {_V1_HTML};q=0.2, {HTML};q=0.01",
+    _V1_HTML: f"{_V1_HTML}, {HTML};q=0.2",
+    HTML: HTML,
 }
 #: The same types, the one first that clients without any preference get.
-_TYPES = (_HTML, _V1_HTML, JSON)
+_TYPES = (HTML, _V1_HTML, JSON)
 _WILD = ("*/*", "application/*", "text/*")
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
@@ -104,7 +104,7 @@ def pages(file: str, bases: Iterable[str]) -> Iterator[str]:
 
 def asked(accept: str) -> str:
     """What to ask of an index for a client's Accept (PEP 691; RFC 9110 section 12.5.1)."""
-    weights = dict(_weights(accept)) or {_HTML: 1.0}
+    weights = dict(_weights(accept)) or {HTML: 1.0}
     return _ASKED[max(_TYPES, key=lambda kind: _weight(weights, kind))]
 
 

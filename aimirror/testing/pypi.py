@@ -104,7 +104,7 @@ class SimpleIndex:
         digest = hashlib.blake2b(made.content, digest_size=32).hexdigest()
         folder = f"{digest[:2]}/{digest[2:4]}/{digest[4:]}" if self.names_digests else "files"
         path = f"/packages/{folder}/{made.filename}"
-        self.files.put(path, made.content)
+        self.files.put(path, made.content, etag=f'"{digest[:32]}"')
         if self.has_sidecars:
             self.files.put(path + METADATA, made.metadata)
         release = Release(

@@ -5,8 +5,10 @@ For tests of real clients, which block the test while they run; ``origin`` is fo
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -39,6 +41,8 @@ class File:
     media_type: str = "application/octet-stream"
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
+    #: With its quotes; "" makes one of the content.
+    etag: str = ""
     #: The Authorization without which the file is said to be missing.
     authorization: str = ""
 
@@ -98,6 +102,7 @@ class Site:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
+            self._server.hang_up()
             self._server = None
 
     def answer(self, asked: Asked) -> File:
@@ -114,6 +119,26 @@ class Site:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._open: set[socket.socket] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember the connection, which may be kept alive."""
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """It has ended."""
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """End all connections: a server that is gone answers on none."""
+        for each in tuple(self._open):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that goes away is no news."""
 
@@ -127,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = Asked(self.command, self.path, headers, self._body(headers))
         self.served.requests.append(asked)
         file = self.served.answer(asked)
-        tag = f'"{hashlib.sha256(file.content).hexdigest()[:16]}"'
+        tag = file.etag or f'"{hashlib.sha256(file.content).hexdigest()[:16]}"'
         status, start, stop = file.status, 0, len(file.content)
         match = _RANGE.match(headers.get("range", ""))
         if status == 200 and headers.get("if-none-match") == tag:

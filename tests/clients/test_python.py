@@ -184,6 +184,15 @@ class PythonTests(WorldTests):
         self.assertInstalled(self.pip("pip", "pip", "demo.app")[0])
         self.assertInstalled(self.pip("pip21", "pip21", "demo.app")[0])
 
+    def test_other_form(self) -> None:
+        """With no index a page that was stored as JSON serves clients that read HTML alone."""
+        self.publish()
+        self.serve()
+        self.assertInstalled(self.uv("uv", "demo.app")[0])
+        self.settle()
+        self.index.stop()
+        self.assertInstalled(self.pip("pip21", "pip21", "demo.app")[0])
+
     def test_unknown(self) -> None:
         """A project that there is not is not found, at once."""
         self.serve()

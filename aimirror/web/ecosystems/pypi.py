@@ -17,7 +17,7 @@ from aimirror.core.forwarding import asked_for_storing
 from aimirror.core.headers import Headers
 from aimirror.core.pypi import METADATA
 from aimirror.core.rules import Route, Rule
-from aimirror.interfaces import BodyFailed, IBody, IUpstreamResponse
+from aimirror.interfaces import BodyFailed, IBody, IUpstreamResponse, UpstreamError
 from aimirror.web.answers import Answer
 from aimirror.web.asked import UNTAKEN, Asked, Declined, General, Untaken
 from aimirror.web.ecosystems.indexes import is_stored
@@ -37,6 +37,8 @@ MOST_PAGES = 1000
 MOST_DIGESTS = 200_000
 #: How indexes say that there is no sidecar; object stores say 403.
 _NO_SIDECAR = frozenset({403, 404, 410})
+#: Answers in whose place another stored form of a page is better than none.
+_FAILED = frozenset({429, 500, 502, 503, 504})
 
 
 class Pypi(General):
@@ -80,30 +82,60 @@ class Pypi(General):
     async def _page(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Answer | None:
         accept = pypi.asked(request.headers.joined("accept") or "")
         headers = asked_for_storing(request.headers, compressed=True)
-        if not found.rule.cooldown:
-            return await mirror.answer(request, found, headers=headers.with_("Accept", accept))
-        plain = evolve(found, exact=True)
+        if found.rule.cooldown:
+            return await self._cooled(request, found, mirror, headers, accept)
+        others = self._other_forms(found.key, accept)
+        try:
+            return await mirror.answer(
+                request,
+                found,
+                headers=headers.with_("Accept", accept),
+                declines=_FAILED if others else frozenset(),
+            )
+        except (UpstreamError, Declined):
+            if not others:
+                raise
+        headers = headers.with_("Accept", others[0])
+        if accept == pypi.HTML:
+            return await self._as_html(request, found, mirror, headers)
+        return await mirror.answer(request, found, headers=headers)
+
+    def _other_forms(self, key: str, accept: str) -> list[str]:
+        """What was asked for the other stored forms of a page, all that a dead index has left."""
+        entries = [e for e in self._tools.store.entries(key) if e.status == 200 and not e.scope]
+        forms = [e.selecting.joined("accept") or "" for e in entries]
+        return [] if accept in forms else [form for form in forms if form]
+
+    async def _as_html(
+        self, request: MirrorRequest, found: Route, mirror: Mirror, headers: Headers
+    ) -> Answer | None:
+        """A page in whatever form it is stored, for a client that knows HTML alone."""
+        answer = await mirror.answer(request, evolve(found, exact=True), headers=headers)
+        if answer is None or answer.status != 200 or answer.body is None:
+            return answer
+        if pypi.JSON in (answer.headers.get("content-type") or ""):
+            data = await self._tools.to_thread(pypi.as_html, await self._data(answer))
+            answer = _made(answer, data, pypi.HTML)
+        return await mirror.changed(request, found, answer)
+
+    async def _cooled(
+        self, request: MirrorRequest, found: Route, mirror: Mirror, headers: Headers, accept: str
+    ) -> Answer | None:
+        """The page without what is too young."""
         headers = headers.with_("Accept", pypi.asked(pypi.JSON))
-        answer = await mirror.answer(request, plain, headers=headers)
+        answer = await mirror.answer(request, evolve(found, exact=True), headers=headers)
         if answer is None or answer.status != 200:
             return answer
         if pypi.JSON not in (answer.headers.get("content-type") or ""):
             return error_answer(403, "cooldown", "the index does not tell when files were uploaded")
-        if request.head.method == "HEAD":
+        if answer.body is None:
             return evolve(answer, headers=answer.headers.without("content-length", "etag"))
-        return await mirror.changed(request, found, await self._cooled(found, answer, accept))
-
-    async def _cooled(self, found: Route, answer: Answer, accept: str) -> Answer:
-        """The page without what is too young."""
-        data = answer.body
-        if not isinstance(data, bytes):
-            assert data is not None
-            data = await read(self._tools, data, MOST_PAGE)
         before = self._tools.clock.seconds() - found.rule.cooldown
         try:
+            data = await self._data(answer)
             page = await self._tools.to_thread(pypi.older, data, before)
         except ValueError:
-            raise BodyFailed("the index sent a page that can't be read") from None
+            return error_answer(502, "cooldown", "the index sent a page that can't be read")
         if page.hidden:
             self.log.info(
                 "{path}: {page.hidden} files hidden, younger than {days:g} days"
@@ -114,14 +146,15 @@ class Pypi(General):
             )
         kind, content = pypi.JSON, page.data
         if not accept.startswith(pypi.JSON):
-            kind, content = (
-                accept.partition(",")[0],
-                await self._tools.to_thread(pypi.as_html, content),
-            )
-        headers = answer.headers.without("content-length", "last-modified", "content-encoding")
-        headers = headers.with_("Content-Type", kind)
-        etag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
-        return Answer(status=200, headers=headers.with_("ETag", etag), body=content)
+            content = await self._tools.to_thread(pypi.as_html, content)
+            kind = accept.partition(",")[0]
+        return await mirror.changed(request, found, _made(answer, content, kind))
+
+    async def _data(self, answer: Answer) -> bytes:
+        body = answer.body
+        if body is None or isinstance(body, bytes):
+            return body or b""
+        return await read(self._tools, body, MOST_PAGE)
 
     # -- files -----------------------------------------------------------------------------
 
@@ -194,6 +227,14 @@ class Pypi(General):
         except (BodyFailed, OSError, ValueError):
             return {}
         return found
+
+
+def _made(answer: Answer, content: bytes, kind: str) -> Answer:
+    """An answer with a body that was made of its own."""
+    headers = answer.headers.without("content-length", "last-modified", "content-encoding")
+    etag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = headers.with_("Content-Type", kind).with_("ETag", etag)
+    return Answer(status=200, headers=headers, body=content)
 
 
 def _bases(rules: tuple[Rule, ...]) -> Iterator[str]:

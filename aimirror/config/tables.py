@@ -29,7 +29,15 @@ from aimirror.core.fetching import Network, Reach, Timeouts
 from aimirror.core.oci import Registry, merged
 from aimirror.core.policies import CachePolicy
 from aimirror.core.proxies import ENVIRONMENT, is_own
-from aimirror.core.rules import ECOSYSTEMS, ContentRewrite, KeySource, PathRewrite, Rule, Strategy
+from aimirror.core.rules import (
+    ECOSYSTEMS,
+    ContentRewrite,
+    KeySource,
+    PathRewrite,
+    Rule,
+    Strategy,
+    Xet,
+)
 
 #: Bounds that keep a slip of the finger from exhausting sockets, processes or memory.
 _MOST_CONNECTIONS = 256
@@ -178,6 +186,7 @@ _CACHE_POLICY = Record(
         Key("ignore_upstream", scalars.flag),
         Key("ignore_no_store", scalars.flag),
         Key("obey_clients", scalars.flag),
+        Key("private_grace", duration()),
     ),
 )
 
@@ -246,6 +255,7 @@ _RULE = Record(
         Key("rate_limit", scalars.rate),
         Key("cache", _CACHE_POLICY),
         Key("cooldown", duration()),
+        Key("xet", one_of(Xet)),
         Key("upstream_proxy", scalars.proxy),
     ),
     _check_rule,

@@ -26,3 +26,6 @@ class CachePolicy:
     #: Whether clients' wishes for something fresher (no-cache, max-age, min-fresh) reach the
     #: upstream; None: under strategy ``proxy`` alone.
     obey_clients: bool | None = None
+    #: How long after the upstream let a credential in, what is private goes on being given to it
+    #: while the upstream is down.
+    private_grace: float = 0.0

@@ -30,6 +30,13 @@ class KeySource(enum.Enum):
     FINAL = "final"
 
 
+class Xet(enum.Enum):
+    """Whether clients of the Hugging Face Hub are told of Xet."""
+
+    STRIP = "strip"
+    PASS = "pass"
+
+
 #: Package worlds that a rule can name: what is known of them beyond HTTP applies to its paths.
 ECOSYSTEMS = ("pypi", "huggingface", "oci", "npm", "conda", "cran", "maven", "apt", "cargo")
 
@@ -124,6 +131,8 @@ class Rule:
     cache: CachePolicy = CachePolicy()
     #: Seconds for which package indexes don't show a file after it was uploaded; 0 shows all.
     cooldown: float = 0.0
+    #: What becomes of the hub's hints at its protocol for chunks, which leads past the mirror.
+    xet: Xet = Xet.STRIP
     #: None uses the server's, "" goes directly.
     upstream_proxy: str | None = field(default=None, repr=lambda value: repr(value and "***"))
 

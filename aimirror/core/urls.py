@@ -49,6 +49,11 @@ def origin(url: str) -> str:
     return _parts(url)[0]
 
 
+def path(url: str) -> str:
+    """The raw path of a URL, without its query; ValueError as ``base``."""
+    return _parts(url)[1] or "/"
+
+
 def join(upstream: str, path: str, query: str) -> str:
     """An upstream's base with a raw path and query behind it.
 

@@ -144,11 +144,14 @@ class Serving:
     def may_be_stale(self, asked: Asked, entry: Entry | None, status: int | None) -> bool:
         """Whether an entry may stand in for an upstream that failed (``status`` None: altogether).
 
-        Never what only a credential gives a right to: the upstream alone knows whether it still
-        does.
+        What only a credential gives a right to does so for the rule's ``private_grace`` alone: the
+        upstream knows whether it still may be had.
         """
-        if entry is None or entry.scope:
+        if entry is None:
             return False
+        if entry.scope:
+            failed = status is None or status == 429 or status >= 500
+            return failed and self.now() - entry.received_at <= asked.rule.cache.private_grace
         policy = _patient(asked.rule.cache)
         return caching.on_error(entry, status, policy, self.now(), asked.headers)
 

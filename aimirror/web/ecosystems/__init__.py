@@ -9,6 +9,7 @@ from aimirror.config import Config
 from aimirror.core.oci import Registries
 from aimirror.downloads.tools import Tools
 from aimirror.web.asked import Ecosystem
+from aimirror.web.ecosystems.huggingface import HuggingFace
 from aimirror.web.ecosystems.listed import Apt, Cargo, Conda, Cran, Npm
 from aimirror.web.ecosystems.maven import Maven
 from aimirror.web.ecosystems.oci import Oci
@@ -31,6 +32,7 @@ def ecosystems(
         "apt": Apt(tools),
         "cargo": Cargo(tools),
         "pypi": Pypi(tools),
+        "huggingface": HuggingFace(tools, mirror_url),
         "oci": Oci(tools, Registries(config.registries), mirror_url),
     }
     return {**worlds, **custom_handlers(config, tools, worlds)}

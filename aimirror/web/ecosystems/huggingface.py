@@ -1,0 +1,331 @@
+"""The Hugging Face Hub: files under their commits, one answer to HEAD, private ones by right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+from aimirror.core import huggingface, urls
+from aimirror.core.caching import prepare
+from aimirror.core.entries import Entry
+from aimirror.core.forwarding import asked_for_storing, scope_of
+from aimirror.core.headers import CREDENTIALS, Headers
+from aimirror.core.huggingface import Seen, Target, bare
+from aimirror.core.rewriting import Link, Rewriter
+from aimirror.core.rules import Route, Rule, Xet
+from aimirror.downloads.tools import Passing, Storing, Tools, Wanted
+from aimirror.interfaces import UpstreamError
+from aimirror.web.answers import Answer
+from aimirror.web.asked import UNTAKEN, Asked, General, Untaken
+from aimirror.web.ecosystems.huggingface_looks import Look, Looks
+from aimirror.web.ecosystems.reading import read
+
+if TYPE_CHECKING:
+    from aimirror.web.mirror import Mirror
+    from aimirror.web.request import MirrorRequest
+
+#: Bytes of a page of a tree; the hub sends at most 1000 files on one.
+MOST_TREE = 16 << 20
+#: Bytes of a small file whose length the hub does not tell before it is there.
+MOST_SMALL = 64 << 20
+#: Seconds for which what the hub has said of a branch stands in for it while it is down, where the
+#: rule does not say.
+STALE_IF_ERROR = 7 * 24 * 3600.0
+#: The status under which it is noted what a branch stands for: as a redirect to the commit.
+_NOTED = 307
+#: What a hub answers that does not know HEAD.
+_NO_HEAD = frozenset({405, 501})
+
+
+@frozen(kw_only=True)
+class Visit:
+    """One GET or HEAD for a file."""
+
+    request: MirrorRequest
+    mirror: Mirror
+    found: Route
+    target: Target
+    #: What goes upstream, the client's token included.
+    headers: Headers
+    #: The token as a hash.
+    who: str
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that took it; the hub's own fields survive its redirects."""
+        rule = self.found.rule
+        missing = [n for n in huggingface.OF_THE_HUB if n not in rule.head_meta_headers]
+        return evolve(rule, head_meta_headers=(*rule.head_meta_headers, *missing))
+
+    def at(self, commit: str) -> Target:
+        """The file as it is in a commit."""
+        return evolve(self.target, revision=commit)
+
+
+class HuggingFace(General):
+    """Knowledge of the hub; ``mirror_url`` says by which base URL a client came here."""
+
+    def __init__(self, tools: Tools, mirror_url: Callable[[MirrorRequest], str]) -> None:
+        self._tools = tools
+        self._mirror_url = mirror_url
+        self._looks = Looks(tools)
+
+    async def take(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        """See Ecosystem."""
+        if request.head.method not in ("GET", "HEAD"):
+            return UNTAKEN
+        target = huggingface.target(found.urls[0])
+        if target is None:
+            return await self._api(request, found, mirror)
+        visit = Visit(
+            request=request,
+            mirror=mirror,
+            found=found,
+            target=target,
+            headers=asked_for_storing(request.headers, compressed=False),
+            who=scope_of(request.headers),
+        )
+        return await self._file(visit)
+
+    def finish(self, asked: Asked, answer: Answer) -> Answer:
+        """Clients stay here: Xet is not told of, the next page is ours; ETags are the hub's."""
+        headers = answer.headers
+        if huggingface.target(asked.route.urls[0]) is not None:
+            headers = huggingface.named(headers)
+        return evolve(answer, headers=self._led_here(asked.request, asked.rule, headers))
+
+    # -- files -----------------------------------------------------------------------------
+
+    async def _file(self, visit: Visit) -> Answer | Untaken | None:
+        target = visit.target
+        if target.pinned and self._public(visit, target):
+            return await self._serve(visit, target, "")
+        head_only = visit.request.head.method == "HEAD"
+        look = self._looks.recent(target, visit.who) if target.pinned or not head_only else None
+        if look is None and target.pinned and not head_only and not visit.who:
+            return await self._serve(visit, target, "")  # what GET says is enough
+        last = self._noted(visit)
+        if look is None:
+            try:
+                look = await self._looks.look(visit.rule, target, visit.headers, visit.who)
+            except UpstreamError as error:
+                look = self._stale(visit, last)
+                if look is None:
+                    raise error
+            else:
+                self._note(visit, look)
+        if look.seen.status == 429:
+            look = self._stale(visit, last) or look
+        return await self._seen(visit, look, last)
+
+    async def _seen(self, visit: Visit, look: Look, last: Seen | None) -> Answer | Untaken | None:
+        seen = look.seen
+        if seen.status in _NO_HEAD or (seen.status == 200 and not seen.commit):
+            return UNTAKEN
+        if seen.status != 200:
+            headers, body = huggingface.refusal(seen)
+            return Answer(status=seen.status, headers=headers, body=body)
+        target = visit.at(seen.commit)
+        self._adopt(visit, target, look, last)
+        if visit.request.head.method == "GET" or self._has(target, look.scope):
+            return await self._serve(visit, target, look.scope, seen)
+        if seen.size is None:
+            await self._bring(visit, target, look)
+            return await self._serve(visit, target, look.scope, seen)
+        headers = self._led_here(visit.request, visit.rule, huggingface.told(seen))
+        return Answer(status=200, headers=headers.with_("X-Cache", "MISS"))
+
+    async def _serve(
+        self, visit: Visit, target: Target, scope: str, seen: Seen | None = None
+    ) -> Answer | None:
+        """The general way for a file in its commit."""
+        answer = await visit.mirror.answer(
+            visit.request,
+            self._route(visit, target, seen),
+            headers=self._fields(visit, scope),
+            scope=scope,
+            granted=True,
+        )
+        if answer is None or answer.status not in (200, 404) or not target.pinned:
+            return answer
+        return evolve(answer, headers=answer.headers.with_("X-Repo-Commit", target.revision))
+
+    def _fields(self, visit: Visit, scope: str) -> Headers:
+        return visit.headers if scope else visit.headers.without(*CREDENTIALS)
+
+    def _route(self, visit: Visit, target: Target, seen: Seen | None = None) -> Route:
+        first = visit.target.repo
+        others = [huggingface.target(url) for url in visit.found.urls[1:]]
+        repos = [first, *(other.repo for other in others if other is not None)]
+        return Route(
+            rule=visit.rule,
+            path=visit.request.raw_path,
+            urls=tuple(evolve(target, repo=repo).url for repo in repos),
+            key=urls.canonical(target.url),
+            immutable=target.pinned,
+            digest=None if seen is None else seen.sha256,
+            exact=True,
+        )
+
+    async def _bring(self, visit: Visit, target: Target, look: Look) -> None:
+        """Fetch a file whose length the hub does not tell: clients believe what HEAD says."""
+        wanted = Wanted(
+            route=self._route(visit, target, look.seen),
+            headers=self._fields(visit, look.scope),
+            scope=look.scope,
+        )
+        outcome = await visit.mirror.downloads.fetch(wanted)
+        if isinstance(outcome, Passing):
+            outcome.response.abort()
+        elif isinstance(outcome, Storing) and outcome.body.size is None:
+            await read(self._tools, outcome.body, MOST_SMALL)
+
+    # -- what is stored ----------------------------------------------------------------------
+
+    def _entries(self, target: Target) -> tuple[Entry, ...]:
+        return self._tools.store.entries(urls.canonical(target.url))
+
+    def _public(self, visit: Visit, target: Target) -> bool:
+        """Whether anybody may have it, from the cache or a download under way."""
+        for entry in self._entries(target):
+            if not entry.scope and (
+                entry.status == 200 or (entry.status == 404 and entry.immutable)
+            ):
+                return True
+        return visit.mirror.downloads.running(urls.canonical(target.url), "") is not None
+
+    def _has(self, target: Target, scope: str) -> bool:
+        return any(e.scope == scope and e.status == 200 for e in self._entries(target))
+
+    def _noted(self, visit: Visit) -> Seen | None:
+        """What the hub has said last of a branch to everybody, within what the rule allows."""
+        if visit.target.pinned:
+            return None
+        within = visit.rule.cache.stale_if_error
+        since = self._looks.now() - (STALE_IF_ERROR if within is None else within)
+        for entry in self._entries(visit.target):
+            told = entry.status in (_NOTED, 404) and "x-repo-commit" in entry.headers
+            if told and not entry.scope and entry.received_at >= since:
+                return Seen(200 if entry.status == _NOTED else 404, entry.headers)
+        return None
+
+    def _note(self, visit: Visit, look: Look) -> None:
+        """Remember what was said to everybody: an entry without a body."""
+        seen, target = look.seen, visit.target
+        missing = seen.status == 404 and not seen.hidden
+        if seen.status in (401, 403) or (seen.status == 404 and not missing):
+            self._tools.store.drop_key(urls.canonical(target.url))
+        if look.scope or not seen.commit or not (missing or seen.status == 200):
+            return
+        if target.pinned and not missing:
+            return  # its bytes will say so
+        headers = huggingface.refusal(seen)[0].without("content-type")
+        if not missing:
+            path = urls.path(visit.at(seen.commit).url)
+            headers = huggingface.told(seen).with_("Location", path)
+        status = 404 if missing else _NOTED
+        self._put(target, look, headers, status=status, rule=visit.rule.name)
+
+    def _stale(self, visit: Visit, last: Seen | None) -> Look | None:
+        """What stands in for a hub that can't say now."""
+        grace = visit.rule.cache.private_grace
+        look = self._looks.recent(visit.target, visit.who, grace) if visit.who else None
+        if look is not None and look.scope and look.seen.status == 200:
+            return look
+        return None if last is None else Look(last, "", self._looks.now())
+
+    def _adopt(self, visit: Visit, target: Target, look: Look, last: Seen | None) -> None:
+        """Share bytes that another commit, branch or repository has brought, and are the same."""
+        seen = look.seen
+        if self._has(target, look.scope) or (look.scope and self._has(target, "")):
+            return
+        kind, blob, size = "application/octet-stream", "", 0
+        digest = seen.sha256
+        if digest is not None:
+            blob, size = digest.hex, self._tools.store.blob_size(digest.hex) or 0
+            if size != seen.size:
+                return
+        else:
+            before = () if last is None else self._entries(visit.at(last.commit))
+            for entry in (*self._entries(target), *before):
+                if entry.status == 200 and bare(entry.headers.get("etag")) == seen.etag:
+                    kind = entry.headers.get("content-type") or kind
+                    blob, size = entry.blob, entry.size
+        if blob and size:
+            headers = huggingface.told(seen).with_("Content-Type", kind)
+            self._put(target, look, headers, rule=visit.rule.name, blob=blob, size=size)
+
+    def _put(
+        self,
+        target: Target,
+        look: Look,
+        headers: Headers,
+        *,
+        rule: str,
+        status: int = 200,
+        blob: str = "",
+        size: int = 0,
+    ) -> None:
+        now = self._looks.now()
+        if blob:
+            headers = headers.without("content-length", "accept-ranges")
+        entry = Entry(
+            key=urls.canonical(target.url),
+            scope=look.scope,
+            status=status,
+            headers=prepare(headers, now),
+            requested_at=look.at,
+            received_at=now,
+            blob=blob,
+            size=size,
+            rule=rule,
+            immutable=target.pinned,
+        )
+        self._tools.store.put(entry)
+
+    # -- the API ---------------------------------------------------------------------------
+
+    async def _api(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        call = huggingface.call(found.urls[0])
+        if call is None:
+            return UNTAKEN
+        if call.personal:
+            return await mirror.forward(request, found)
+        rule = evolve(found.rule, public=True) if call.of_repo else found.rule
+        known = evolve(found, rule=rule, immutable=found.immutable or call.pinned)
+        if call.is_file:
+            plain = asked_for_storing(request.headers, compressed=False)
+            return await mirror.answer(request, evolve(known, exact=True), headers=plain)
+        if call.is_tree and rule.xet is Xet.STRIP:
+            return await self._tree(request, known, mirror)
+        return await mirror.answer(request, known)
+
+    async def _tree(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Answer | None:
+        answer = await mirror.answer(request, evolve(found, exact=True))
+        if answer is None or answer.status != 200 or answer.body is None:
+            return answer
+        data = answer.body
+        if not isinstance(data, bytes):
+            data = await read(self._tools, data, MOST_TREE)
+        data = await self._tools.to_thread(huggingface.tree_without_xet, data)
+        headers = answer.headers.without("content-length", "etag", "content-md5", "digest")
+        changed = evolve(answer, headers=headers, body=data, memo_until=0.0)
+        return await mirror.changed(request, found, changed)
+
+    def _led_here(self, request: MirrorRequest, rule: Rule, headers: Headers) -> Headers:
+        if rule.xet is Xet.STRIP:
+            headers = huggingface.without_xet(headers)
+        mirror = self._mirror_url(request)
+        if "link" not in headers or not mirror:
+            return headers
+        prefix = rule.path_prefix if rule.strip_prefix else ""
+        links = tuple(Link(upstream, mirror + prefix) for upstream in rule.upstreams)
+        rewriter = Rewriter(links)
+        lines = (rewriter.rewrite(v.encode("latin-1")) for v in headers.get_all("link"))
+        return headers.with_("Link", *(line.decode("latin-1") for line in lines))

@@ -228,8 +228,9 @@ class RedirectTests(UpstreamCase):
         self.ask(redirects=1)
         self.network.accept().receive(moved)
         self.assertEqual(told, ["http://two.example/x"])
-        self.ask()
+        passed = self.ask(get("http://three.example/"))
         self.network.accept().receive(moved)
+        self.assertEqual(self.successResultOf(passed).status, 302)
         self.assertEqual(len(told), 1)
 
     def test_not_followed(self) -> None:

@@ -148,6 +148,11 @@ class GrowingBody:
         return made
 
     @property
+    def whole(self) -> bool:
+        """Whether every byte can be read, though the last sync may still be under way."""
+        return self.size is not None and self.readable(0) >= self.size
+
+    @property
     def readers(self) -> int:
         """How many are reading."""
         return len(self._readers)

@@ -177,6 +177,8 @@ class Cached:
             handling = Handling(forward=forward, forward_status=304, collapsed=joined, ttl=ttl)
             return await self._serving.hit(asked, entry, "REVALIDATED", handling)
         asked.decline(entry.status)
+        if joined and outcome.body.whole:  # only its last sync is still under way
+            return await self._serving.made(asked, entry, outcome.body, "HIT", Handling())
         handling = Handling(forward=forward, stored=True, collapsed=joined)
         word = "JOIN" if joined else "MISS"
         return await self._serving.made(asked, entry, outcome.body, word, handling)

@@ -53,6 +53,15 @@ class GrowingTests(SynchronousTestCase):
         self.assertTrue(IBody.providedBy(body))
         self.assertTrue(IBodyReader.providedBy(body.reader(0, None)))
 
+    def test_whole(self) -> None:
+        """It is whole when its size is known and every byte can be read, synced or not."""
+        body = self.body()
+        self.write(body, 0, 9)
+        self.assertFalse(body.whole)
+        self.write(body, 9, 10)
+        self.assertTrue(body.whole)
+        self.assertFalse(self.body(None).whole)
+
     def test_woken_by_its_own_bytes(self) -> None:
         """A reader waits for bytes at its place, whatever arrives elsewhere."""
         body = self.body()

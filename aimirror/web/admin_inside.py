@@ -80,7 +80,7 @@ class Inside:
         return asking.done
 
 
-@implementer(ITransport)
+@implementer(ITransport, IPushProducer)
 class _Asking:
     """The transport of a channel, and what becomes of the one answer it gets."""
 

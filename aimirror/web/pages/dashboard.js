@@ -312,15 +312,16 @@ async function refresh() {
 
 // ---- entries -----------------------------------------------------------------------------------
 
+const PAGE = 20;
 async function search(more = false) {
   const form = new FormData($("search"));
   const offset = more ? state.entries.length : 0;
-  const query = new URLSearchParams({ count: 50, offset });
+  const query = new URLSearchParams({ count: PAGE, offset });
   for (const [name, value] of form) if (value) query.set(name, value);
   const told = await attempt(() => call(`entries?${query}`));
   if (!told) return;
   state.entries = more ? [...state.entries, ...told.entries] : told.entries;
-  $("more").hidden = told.entries.length < 50;
+  $("more").hidden = told.entries.length < PAGE;
   entries();
 }
 function entries() {

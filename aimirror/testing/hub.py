@@ -68,7 +68,8 @@ class Hub:
     page: int = 2
     cdn_url: str = ""
     _signatures: dict[str, list[float]] = field(factory=dict)
-    _large: dict[str, bytes] = field(factory=dict)
+    #: Content by path on ``cdn``.
+    large: dict[str, bytes] = field(factory=dict)
 
     def start(self) -> None:
         """Listen on both ports."""
@@ -133,7 +134,7 @@ class Hub:
         kind, name, revision, path = found[1] or "models", found[2], found[3], found[4]
         new = self.renamed.get(f"{kind}/{name}")
         if new is not None:
-            moved = asked.target.replace(f"/{name}/", f"/{new.partition('/')[2]}/", 1)
+            moved = asked.target.replace(f"/{name}/", f"/{new}/", 1)
             return _moved(307, moved)
         repo = self._repo(kind, name, token)
         commit, files = self._commit(repo, revision)
@@ -148,7 +149,7 @@ class Hub:
             return _moved(307, cached, fields, etag)
         sha256 = hashlib.sha256(content).hexdigest()
         chunks = hashlib.blake2b(content, digest_size=32).hexdigest()
-        self._large[f"/xet/{chunks}"] = content
+        self.large.setdefault(f"/xet/{chunks}", content)
         refresh = f"{self.hub.url}/api/{kind}/{name}/xet-read-token/{commit}"
         fields += [
             ("X-Linked-Size", str(len(content))),
@@ -171,7 +172,7 @@ class Hub:
         new = self.renamed.get(f"{kind}/{name}")
         if new is not None:
             old, _, rest = found[0].partition(f"/{name}")
-            return _moved(307, f"{old}/{new.partition('/')[2]}{rest}")
+            return _moved(307, f"{old}/{new}{rest}")
         repo = self._repo(kind, name, token)
         if verb == "xet-read-token":
             return _json({"casUrl": "http://127.0.0.1:9", "exp": 0, "accessToken": "x"})
@@ -226,7 +227,7 @@ class Hub:
             signature[1] -= 1
             if signature[1] < 0:
                 return denied
-        content = self._large.get(path)
+        content = self.large.get(path)
         if content is None:
             return None
         public = (("Cache-Control", "public, max-age=31536000"),)

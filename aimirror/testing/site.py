@@ -161,8 +161,10 @@ class _Handler(BaseHTTPRequestHandler):
             status, start = 206, int(match[1])
             stop = min(stop, int(match[2]) + 1) if match[2] else stop
         self.send_response(status)
-        if asked.target.partition("?")[0] in self.served.files:
+        stored = asked.target.partition("?")[0] in self.served.files
+        if stored or file.etag:
             self.send_header("ETag", tag)
+        if stored:
             self.send_header("Last-Modified", formatdate(MODIFIED, usegmt=True))
         self.send_header("Content-Type", file.media_type)
         for name, value in file.headers:

@@ -134,6 +134,9 @@ class Mirror:
                 )
             except Declined:
                 pass
+            except UpstreamError:
+                if not asked.rule.cache.private_grace:
+                    raise
         return await self._cached.answer(asked)
 
     async def forward(

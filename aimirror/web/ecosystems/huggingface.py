@@ -252,10 +252,10 @@ class HuggingFace(General):
         else:
             before = () if last is None else self._entries(visit.at(last.commit))
             for entry in (*self._entries(target), *before):
-                if entry.status == 200 and bare(entry.headers.get("etag")) == seen.etag:
+                if entry.blob and bare(entry.headers.get("etag")) == seen.etag:
                     kind = entry.headers.get("content-type") or kind
                     blob, size = entry.blob, entry.size
-        if blob and size:
+        if (blob and size) or seen.size == 0:
             headers = huggingface.told(seen).with_("Content-Type", kind)
             self._put(target, look, headers, rule=visit.rule.name, blob=blob, size=size)
 

@@ -92,9 +92,7 @@ def makeService(options: Any) -> IService:
         reactor.stop()
 
     def configuration() -> Config:
-        return configured(
-            options["config"], options["host"], options["port"], options["cache-dir"]
-        )
+        return configured(options["config"], options["host"], options["port"], options["cache-dir"])
 
     service = MirrorService(
         config,

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.config import (
-    AccessFormat,
     Abandoned,
+    AccessFormat,
     Config,
     ConfigError,
     Level,

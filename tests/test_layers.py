@@ -40,8 +40,17 @@ PURE = frozenset(
         *("codecs", "collections", "contextlib", "copy", "dataclasses", "datetime", "email"),
         *("enum", "fnmatch", "fractions", "functools", "hashlib", "heapq", "html", "ipaddress"),
         *("itertools", "json", "keyword", "math", "numbers", "operator", "posixpath", "re"),
-        *("statistics", "string", "struct", "textwrap", "tomllib", "types", "typing", "unicodedata"),
-        *("urllib", "zlib"),
+        *(
+            "statistics",
+            "string",
+            "struct",
+            "textwrap",
+            "tomllib",
+            "types",
+            "typing",
+            "unicodedata",
+        ),
+        *("unicodedata", "urllib", "zlib"),
     }
 )
 #: Members of pure packages that do I/O after all.

@@ -115,6 +115,8 @@ def rules_listed(index: Path) -> list[RuleUse]:
 def _rows(index: Path, sql: str, values: tuple[object, ...]) -> list[Any]:
     with (
         disk_errors("cannot read the index"),
-        closing(sqlite3.connect(f"file:{quote(str(index))}?mode=ro", uri=True, timeout=_BUSY)) as opened,
+        closing(
+            sqlite3.connect(f"file:{quote(str(index))}?mode=ro", uri=True, timeout=_BUSY)
+        ) as opened,
     ):
         return opened.execute(sql, values).fetchall()

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from aimirror.core.digests import Digest, parse
 from aimirror.core.headers import Headers
@@ -30,7 +30,7 @@ _OF_REFUSALS = (
 
 _FILE = re.compile(r"(?P<repo>https?://[^/]+/[^?]+?)/resolve/(?P<revision>[^/?]+)/(?P<path>[^?]+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_API = re.compile(r"/api/(?P<kind>[a-z-]+)(?:/(?P<rest>[^?]*))?(?:\?.*)?$")
+_API = re.compile(r"/api/(?P<kind>[a-z0-9-]+)(?:/(?P<rest>[^?]*))?(?:\?.*)?$")
 _TREE = re.compile(r"/tree/")
 _IN_COMMIT = re.compile(r"/(?:tree/)?[0-9a-f]{40}(?:/|$)")
 _REPOS = frozenset({"models", "datasets", "spaces"})
@@ -54,6 +54,10 @@ class Target:
     def url(self) -> str:
         """Where the file is."""
         return f"{self.repo}/resolve/{self.revision}/{self.path}"
+
+    def at(self, commit: str) -> Target:
+        """The file as it is in a commit."""
+        return evolve(self, revision=commit)
 
 
 def target(url: str) -> Target | None:

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from aimirror.core import huggingface, urls
-from aimirror.core.caching import prepare
-from aimirror.core.entries import Entry
 from aimirror.core.forwarding import asked_for_storing, scope_of
 from aimirror.core.headers import CREDENTIALS, Headers
-from aimirror.core.huggingface import Seen, Target, bare
+from aimirror.core.huggingface import Seen, Target
 from aimirror.core.rewriting import Link, Rewriter
 from aimirror.core.rules import Route, Rule, Xet
 from aimirror.downloads.tools import Passing, Storing, Tools, Wanted
@@ -20,6 +18,7 @@ from aimirror.interfaces import UpstreamError
 from aimirror.web.answers import Answer
 from aimirror.web.asked import UNTAKEN, Asked, General, Untaken
 from aimirror.web.ecosystems.huggingface_looks import Look, Looks
+from aimirror.web.ecosystems.huggingface_shelf import Shelf
 from aimirror.web.ecosystems.reading import read
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ MOST_SMALL = 64 << 20
 #: Seconds for which what the hub has said of a branch stands in for it while it is down, where the
 #: rule does not say.
 STALE_IF_ERROR = 7 * 24 * 3600.0
-#: The status under which it is noted what a branch stands for: as a redirect to the commit.
-_NOTED = 307
 #: What a hub answers that does not know HEAD.
 _NO_HEAD = frozenset({405, 501})
 
@@ -59,10 +56,6 @@ class Visit:
         missing = [n for n in huggingface.OF_THE_HUB if n not in rule.head_meta_headers]
         return evolve(rule, head_meta_headers=(*rule.head_meta_headers, *missing))
 
-    def at(self, commit: str) -> Target:
-        """The file as it is in a commit."""
-        return evolve(self.target, revision=commit)
-
 
 class HuggingFace(General):
     """Knowledge of the hub; ``mirror_url`` says by which base URL a client came here."""
@@ -71,6 +64,7 @@ class HuggingFace(General):
         self._tools = tools
         self._mirror_url = mirror_url
         self._looks = Looks(tools)
+        self._shelf = Shelf(tools)
 
     async def take(
         self, request: MirrorRequest, found: Route, mirror: Mirror
@@ -117,7 +111,8 @@ class HuggingFace(General):
                 if look is None:
                     raise error
             else:
-                self._note(visit, look)
+                if not look.scope:
+                    self._shelf.note(target, look.seen, visit.rule.name)
         if look.seen.status == 429:
             look = self._stale(visit, last) or look
         return await self._seen(visit, look, last)
@@ -129,9 +124,9 @@ class HuggingFace(General):
         if seen.status != 200:
             headers, body = huggingface.refusal(seen)
             return Answer(status=seen.status, headers=headers, body=body)
-        target = visit.at(seen.commit)
-        self._adopt(visit, target, look, last)
-        if visit.request.head.method == "GET" or self._has(target, look.scope):
+        target = visit.target.at(seen.commit)
+        self._shelf.adopt(target, look.scope, seen, last, visit.rule.name)
+        if visit.request.head.method == "GET" or self._shelf.has(target, look.scope):
             return await self._serve(visit, target, look.scope, seen)
         if seen.size is None:
             await self._bring(visit, target, look)
@@ -184,51 +179,18 @@ class HuggingFace(General):
         elif isinstance(outcome, Storing) and outcome.body.size is None:
             await read(self._tools, outcome.body, MOST_SMALL)
 
-    # -- what is stored ----------------------------------------------------------------------
-
-    def _entries(self, target: Target) -> tuple[Entry, ...]:
-        return self._tools.store.entries(urls.canonical(target.url))
-
     def _public(self, visit: Visit, target: Target) -> bool:
         """Whether anybody may have it, from the cache or a download under way."""
-        for entry in self._entries(target):
-            if not entry.scope and (
-                entry.status == 200 or (entry.status == 404 and entry.immutable)
-            ):
-                return True
-        return visit.mirror.downloads.running(urls.canonical(target.url), "") is not None
-
-    def _has(self, target: Target, scope: str) -> bool:
-        return any(e.scope == scope and e.status == 200 for e in self._entries(target))
+        running = visit.mirror.downloads.running(urls.canonical(target.url), "")
+        return running is not None or self._shelf.public(target)
 
     def _noted(self, visit: Visit) -> Seen | None:
-        """What the hub has said last of a branch to everybody, within what the rule allows."""
+        """What a branch stood for last, as long as the rule allows."""
         if visit.target.pinned:
             return None
         within = visit.rule.cache.stale_if_error
-        since = self._looks.now() - (STALE_IF_ERROR if within is None else within)
-        for entry in self._entries(visit.target):
-            told = entry.status in (_NOTED, 404) and "x-repo-commit" in entry.headers
-            if told and not entry.scope and entry.received_at >= since:
-                return Seen(200 if entry.status == _NOTED else 404, entry.headers)
-        return None
-
-    def _note(self, visit: Visit, look: Look) -> None:
-        """Remember what was said to everybody: an entry without a body."""
-        seen, target = look.seen, visit.target
-        missing = seen.status == 404 and not seen.hidden
-        if seen.status in (401, 403) or (seen.status == 404 and not missing):
-            self._tools.store.drop_key(urls.canonical(target.url))
-        if look.scope or not seen.commit or not (missing or seen.status == 200):
-            return
-        if target.pinned and not missing:
-            return  # its bytes will say so
-        headers = huggingface.refusal(seen)[0].without("content-type")
-        if not missing:
-            path = urls.path(visit.at(seen.commit).url)
-            headers = huggingface.told(seen).with_("Location", path)
-        status = 404 if missing else _NOTED
-        self._put(target, look, headers, status=status, rule=visit.rule.name)
+        within = STALE_IF_ERROR if within is None else within
+        return self._shelf.noted(visit.target, self._looks.now() - within)
 
     def _stale(self, visit: Visit, last: Seen | None) -> Look | None:
         """What stands in for a hub that can't say now."""
@@ -237,55 +199,6 @@ class HuggingFace(General):
         if look is not None and look.scope and look.seen.status == 200:
             return look
         return None if last is None else Look(last, "", self._looks.now())
-
-    def _adopt(self, visit: Visit, target: Target, look: Look, last: Seen | None) -> None:
-        """Share bytes that another commit, branch or repository has brought, and are the same."""
-        seen = look.seen
-        if self._has(target, look.scope) or (look.scope and self._has(target, "")):
-            return
-        kind, blob, size = "application/octet-stream", "", 0
-        digest = seen.sha256
-        if digest is not None:
-            blob, size = digest.hex, self._tools.store.blob_size(digest.hex) or 0
-            if size != seen.size:
-                return
-        else:
-            before = () if last is None else self._entries(visit.at(last.commit))
-            for entry in (*self._entries(target), *before):
-                if entry.blob and bare(entry.headers.get("etag")) == seen.etag:
-                    kind = entry.headers.get("content-type") or kind
-                    blob, size = entry.blob, entry.size
-        if (blob and size) or seen.size == 0:
-            headers = huggingface.told(seen).with_("Content-Type", kind)
-            self._put(target, look, headers, rule=visit.rule.name, blob=blob, size=size)
-
-    def _put(
-        self,
-        target: Target,
-        look: Look,
-        headers: Headers,
-        *,
-        rule: str,
-        status: int = 200,
-        blob: str = "",
-        size: int = 0,
-    ) -> None:
-        now = self._looks.now()
-        if blob:
-            headers = headers.without("content-length", "accept-ranges")
-        entry = Entry(
-            key=urls.canonical(target.url),
-            scope=look.scope,
-            status=status,
-            headers=prepare(headers, now),
-            requested_at=look.at,
-            received_at=now,
-            blob=blob,
-            size=size,
-            rule=rule,
-            immutable=target.pinned,
-        )
-        self._tools.store.put(entry)
 
     # -- the API ---------------------------------------------------------------------------
 

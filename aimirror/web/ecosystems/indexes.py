@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import lzma
-import os
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,7 @@ from aimirror.core.rules import Route
 from aimirror.core.urls import canonical
 from aimirror.downloads.tools import Passing, Storing, Wanted
 from aimirror.interfaces import BodyFailed, IBody, UpstreamError
+from aimirror.web.ecosystems.reading import read
 
 if TYPE_CHECKING:
     from aimirror.downloads.tools import Tools
@@ -75,7 +75,7 @@ class Indexes:
         """What an index that still arrives says: clients ask for its files at once."""
         found: Mapping[str, Digest]
         try:
-            data = await _read(self._tools, body, MOST_STORED)
+            data = await read(self._tools, body, MOST_STORED)
             found = await self._tools.to_thread(_digests, self._read, data)
         except (BodyFailed, OSError):
             return {}
@@ -112,7 +112,7 @@ def is_stored(tools: Tools, route: Route) -> bool:
 async def stored_bytes(tools: Tools, entry: Entry) -> bytes:
     """The whole body of a stored entry; BodyFailed or OSError when it is not there."""
     body = tools.store.body(entry)
-    return b"" if body is None else await _read(tools, body, MOST_STORED)
+    return b"" if body is None else await read(tools, body, MOST_STORED)
 
 
 async def at_hand(mirror: Mirror, route: Route) -> bytes | None:
@@ -120,7 +120,7 @@ async def at_hand(mirror: Mirror, route: Route) -> bytes | None:
     try:
         running = mirror.downloads.running(route.key, "")
         if running is not None and running.entry.status == 200:
-            return await _read(mirror.tools, running.body, MOST_STORED)
+            return await read(mirror.tools, running.body, MOST_STORED)
         stored = [e for e in mirror.tools.store.entries(route.key) if not e.scope]
         if len(stored) == 1 and stored[0].status == 200:
             return await stored_bytes(mirror.tools, stored[0])
@@ -150,32 +150,10 @@ async def small(mirror: Mirror, request: MirrorRequest, route: Route) -> bytes |
         if outcome.entry.status != 200:
             return None
         if isinstance(outcome, Storing):
-            return await _read(mirror.tools, outcome.body, MOST_SMALL)
+            return await read(mirror.tools, outcome.body, MOST_SMALL)
         return await stored_bytes(mirror.tools, outcome.entry)
     except (UpstreamError, BodyFailed, OSError):
         return None
-
-
-async def _read(tools: Tools, body: IBody, most: int) -> bytes:
-    """All of a body that is there or still arriving."""
-    reader = body.reader(0, None)
-    data = bytearray()
-    try:
-        while not reader.ended():
-            count = reader.ready()
-            if not count:
-                await reader.wait()
-                continue
-            if len(data) + count > most:
-                raise BodyFailed("too long to be read here")
-            piece = await tools.to_thread(os.pread, reader.fd, count, reader.position)
-            if not piece:
-                raise BodyFailed("the stored file is too short")
-            data += piece
-            reader.advance(len(piece))
-    finally:
-        reader.close()
-    return bytes(data)
 
 
 def _digests(read: Callable[[bytes], Mapping[str, Digest]], data: bytes) -> Mapping[str, Digest]:

@@ -1,0 +1,348 @@
+"""The hub through the mirror: one answer to HEAD, commits, rights, what stands in for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from aimirror.core.fetching import Outgoing
+from aimirror.core.headers import Headers
+from aimirror.core.policies import CachePolicy
+from aimirror.core.rules import Xet
+from aimirror.interfaces import Hop
+from aimirror.web.asked import Ecosystem
+from aimirror.web.ecosystems.huggingface import HuggingFace
+from aimirror.web.peers import base_url
+from tests.web.ecosystems.worlds import WorldCase
+from tests.web.mirroring import UPSTREAM, Played
+
+C1, C2 = "1" * 40, "2" * 40
+DATA, SMALL = b"large" * 20_000, b"small"
+SHA = hashlib.sha256(DATA).hexdigest()
+CDN = "https://cdn.test/xet/x?Signature=1"
+BIN, TXT = "/ns/name/resolve/{}/model.bin", "/ns/name/resolve/{}/config.json"
+TOKEN, OTHER = "Authorization: Bearer right", "Authorization: Bearer wrong"
+
+
+class HubCase(WorldCase):
+    name = "huggingface"
+
+    def world(self) -> Ecosystem:
+        return HuggingFace(self.tools, base_url)
+
+    def use(self, *more: Any, **options: Any) -> None:
+        super().use(*more, **options)
+        self.private = False
+        self.commit(C1)
+
+    def commit(self, commit: str, large: bytes = DATA, small: bytes = SMALL) -> None:
+        """The branch stands for this commit now."""
+        for revision in ("main", commit):
+            self.answers[BIN.format(revision)] = self.redirecting(commit, large)
+            self.answers[TXT.format(revision)] = self.moving(commit, small)
+
+    def redirecting(self, commit: str, data: bytes) -> Any:
+        """Large files are elsewhere, at signed addresses."""
+
+        def answer(outgoing: Outgoing) -> Any:
+            if self.private and outgoing.headers.get("authorization") != "Bearer right":
+                return 401, ("X-Error-Code: RepoNotFound", "X-Error-Message: no"), b"{}"
+            sha = hashlib.sha256(data).hexdigest()
+            told = Played(
+                302,
+                f"X-Repo-Commit: {commit}",
+                f'X-Linked-Etag: "{sha}"',
+                f"X-Linked-Size: {len(data)}",
+                "X-Xet-Hash: abc",
+                'Link: <https://up.test/x>; rel="xet-auth"',
+                f"Location: {CDN}",
+            )
+            if outgoing.method == "HEAD":
+                return told
+            played = Played(200, 'ETag: "cdn"', "Cache-Control: public, max-age=9999", body=data)
+            played.hops = (Hop(302, outgoing.url, told.headers),)
+            played.url = CDN
+            return played
+
+        return answer
+
+    def moving(self, commit: str, data: bytes) -> Any:
+        """Small files are at another address of the hub."""
+        etag = hashlib.sha1(data).hexdigest()
+        cached = f"/api/resolve-cache/models/ns/name/{commit}/config.json"
+        told = (f"X-Repo-Commit: {commit}", f'ETag: "{etag}"', f"Location: {cached}?x=&etag=y")
+        fields = (f'ETag: "{etag}"', "Content-Type: text/plain", f"Content-Length: {len(data)}")
+        self.answers[f"HEAD {cached}?x=&etag=y"] = (200, fields, b"")
+
+        def answer(outgoing: Outgoing) -> Any:
+            if outgoing.method == "HEAD":
+                return 307, told, b""
+            played = Played(200, *fields, body=data)
+            hop = Played(307, *told)
+            played.hops = (Hop(307, outgoing.url, hop.headers),)
+            return played
+
+        return answer
+
+    def head(self, path: str, *fields: str) -> tuple[int, Headers]:
+        """HEAD, whose Content-Length is not followed by a body."""
+        raw = self.ask(path, *fields, method="HEAD").received.decode("latin-1")
+        first, *lines = raw.split("\r\n\r\n")[0].split("\r\n")
+        return int(first.split(" ")[1]), Headers(tuple(line.split(": ", 1)) for line in lines)
+
+
+class HeadTests(HubCase):
+    def test_large(self) -> None:
+        """HEAD is one question to the hub, and answers with all that clients need."""
+        for revision in ("main", C1):
+            status, headers = self.head(BIN.format(revision))
+            self.assertEqual(status, 200)
+            for name, wanted in (
+                ("x-repo-commit", C1),
+                ("etag", f'"{SHA}"'),
+                ("x-linked-size", str(len(DATA))),
+                ("content-length", str(len(DATA))),
+                ("accept-ranges", "bytes"),
+                ("location", None),
+                ("link", None),
+                ("x-xet-hash", None),
+            ):
+                self.assertEqual(headers.get(name), wanted, name)
+        self.assertEqual(self.urls(), [f"HEAD {BIN.format(r)}" for r in ("main", C1)])
+
+    def test_small(self) -> None:
+        """The length of a small file is asked for at its own address."""
+        status, headers = self.head(TXT.format("main"))
+        told = (status, headers.get("content-length"), headers.get("x-repo-commit"))
+        self.assertEqual(told, (200, str(len(SMALL)), C1))
+
+    def test_same_as_get(self) -> None:
+        """Stored or not, HEAD and GET name the same thing."""
+        for path, data in ((BIN, DATA), (TXT, SMALL)):
+            _, before = self.head(path.format("main"))
+            status, got, body = self.get(path.format("main"))
+            self.assertEqual((status, body), (200, data))
+            _, after = self.head(path.format(C1))
+            for name in ("etag", "x-repo-commit", "content-length", "x-linked-size"):
+                found = {headers.get(name) for headers in (before, got, after)}
+                self.assertEqual(len(found), 1, name)
+
+    def test_unknown_length(self) -> None:
+        """What the hub gives no length is fetched, for 0 would be believed."""
+        fields = (f"X-Repo-Commit: {C1}", 'ETag: "g"')
+        endless = Played(200, *fields, body=None)
+        self.answers["HEAD " + TXT.format(C1)] = lambda outgoing: endless
+        _, headers = self.head(TXT.format(C1))
+        self.assertEqual(headers.get("content-length"), str(len(SMALL)))
+
+    def test_pass_xet(self) -> None:
+        """A rule may let clients know of Xet."""
+        self.use(xet=Xet.PASS)
+        _, headers = self.head(BIN.format("main"))
+        self.assertEqual(headers.get("x-xet-hash"), "abc")
+        self.assertIn("xet-auth", headers.get("link") or "")
+
+    def test_refusals(self) -> None:
+        """What there is not is told in the hub's words."""
+        missing = (404, ("X-Error-Code: EntryNotFound", f"X-Repo-Commit: {C1}"), b"")
+        self.answers[TXT.format("main")] = missing
+        for method in ("HEAD", "GET"):
+            raw = self.ask(TXT.format("main"), method=method).received.decode("latin-1")
+            self.assertIn("404 Not Found", raw)
+            self.assertIn("EntryNotFound", raw)
+            self.assertIn(C1, raw)
+
+
+class CommitTests(HubCase):
+    def test_pinned(self) -> None:
+        """A commit's file, once stored, is served without a question, though the hub is down."""
+        self.get(BIN.format(C1))
+        self.falls()
+        before = self.asked
+        self.assertEqual(self.get(BIN.format(C1))[2], DATA)
+        self.assertEqual(self.head(BIN.format(C1))[0], 200)
+        self.assertEqual(self.asked, before)
+
+    def test_branch_moves(self) -> None:
+        """A branch is asked about each time; what is the same in another commit is not fetched."""
+        for path, data in ((BIN, DATA), (TXT, SMALL)):
+            self.assertEqual(self.get(path.format("main"))[2], data)
+        self.commit(C2, small=b"other")
+        self.clock.advance(61)
+        before = self.asked
+        self.assertEqual(self.get(BIN.format("main"))[2], DATA)
+        self.assertEqual(self.urls()[before:], [f"HEAD {BIN.format('main')}"])
+        _, headers, body = self.get(TXT.format("main"))
+        self.assertEqual((body, headers.get("x-repo-commit")), (b"other", C2))
+
+    def test_unchanged_small(self) -> None:
+        """A small file with the same name of content in the next commit is not fetched either."""
+        self.get(TXT.format("main"))
+        self.commit(C2)
+        self.head(TXT.format("main"))
+        before = self.asked
+        self.assertEqual(self.get(TXT.format("main"))[2], SMALL)
+        self.assertEqual(self.get(TXT.format(C2))[2], SMALL)
+        self.assertEqual(self.asked, before)
+
+    def test_get_follows_head(self) -> None:
+        """GET gives what HEAD has just named, though the branch has moved in between."""
+        self.head(TXT.format("main"))
+        self.commit(C2, small=b"other")
+        self.assertEqual(self.get(TXT.format("main"))[2], SMALL)
+
+    def test_hub_down(self) -> None:
+        """With no hub a branch stands for what it stood for last, as long as the rule allows."""
+        self.use(cache=CachePolicy(stale_if_error=1000))
+        self.get(BIN.format("main"))
+        self.clock.advance(500)
+        self.falls()
+        self.assertEqual(self.get(BIN.format("main"))[2], DATA)
+        self.assertEqual(self.head(BIN.format("main"))[1].get("x-repo-commit"), C1)
+        self.upstream.handler = lambda outgoing: Played(503)
+        self.assertEqual(self.get(BIN.format("main"))[2], DATA)
+        self.clock.advance(600)
+        self.assertEqual(self.get(BIN.format("main"))[0], 502)
+
+    def test_limited(self) -> None:
+        """When the hub says "too often", what is known serves, else it is told with its limits."""
+        self.get(BIN.format("main"))
+        self.clock.advance(61)
+        self.upstream.handler = lambda outgoing: Played(429, 'RateLimit: "resolvers";r=0;t=9')
+        self.assertEqual(self.get(BIN.format("main"))[2], DATA)
+        status, headers, _ = self.get(TXT.format("main"))
+        self.assertEqual((status, headers.get("ratelimit")), (429, '"resolvers";r=0;t=9'))
+
+    def test_wrong_bytes(self) -> None:
+        """Bytes that are not what the hub has named are cut short and not kept."""
+        self.head(BIN.format(C1))
+        sent = self.answers[BIN.format(C1)]
+        self.answers[BIN.format(C1)] = self.redirecting(C1, DATA[:-1] + b"x")
+        self.assertNotIn(200, [status for status, _, _ in self.ask(BIN.format(C1)).answers()])
+        self.assertEqual(self.entries(BIN.format(C1)), ())
+        self.answers[BIN.format(C1)] = sent
+
+    def test_query(self) -> None:
+        """A download link's query is no other file."""
+        self.get(BIN.format(C1))
+        before = self.asked
+        self.assertEqual(self.get(BIN.format(C1) + "?download=true")[2], DATA)
+        self.assertEqual(self.asked, before)
+
+
+class RightTests(HubCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.private = True
+
+    def hidden(self, *fields: str) -> None:
+        status, headers, _ = self.get(BIN.format(C1), *fields)
+        self.assertEqual((status, headers.get("x-error-code")), (401, "RepoNotFound"))
+
+    def test_private(self) -> None:
+        """A private file is given to the right token, stored or not, and to nobody else."""
+        self.hidden()
+        for _ in range(2):
+            self.assertEqual(self.get(BIN.format(C1), TOKEN)[2], DATA)
+            self.hidden()
+            self.hidden(OTHER)
+        self.assertEqual([e.scope for e in self.entries(BIN.format(C1))], ["huggingface"])
+
+    def test_cheap(self) -> None:
+        """Within a minute a right is asked for once; then with one question again."""
+        self.get(BIN.format(C1), TOKEN)
+        before = self.asked
+        for _ in range(5):
+            self.get(BIN.format(C1), TOKEN)
+            self.head(BIN.format(C1), TOKEN)
+        self.assertEqual(self.asked, before)
+        self.clock.advance(61)
+        self.get(BIN.format(C1), TOKEN)
+        self.assertEqual({u.split()[0] for u in self.urls()[before:]}, {"HEAD"})
+
+    def test_revoked(self) -> None:
+        """A token that has lost its right is refused after a minute."""
+        self.get(BIN.format(C1), TOKEN)
+        self.answers[BIN.format(C1)] = (401, ("X-Error-Code: RepoNotFound",), b"")
+        self.clock.advance(61)
+        self.hidden(TOKEN)
+
+    def test_hub_down(self) -> None:
+        """With no hub nobody is given it after a minute, but within the grace by its token."""
+        for grace, wanted in ((0.0, 502), (600.0, 200)):
+            self.use(cache=CachePolicy(private_grace=grace))
+            self.private = True
+            self.assertEqual(self.get(BIN.format(C1), TOKEN)[0], 200)
+            self.clock.advance(500)
+            self.falls()
+            self.assertEqual(self.get(BIN.format(C1), TOKEN)[0], wanted)
+            self.assertEqual(self.get(BIN.format(C1), OTHER)[0], 502)
+            self.clock.advance(200)
+            self.assertEqual(self.get(BIN.format(C1), TOKEN)[0], 502)
+
+    def test_public_with_token(self) -> None:
+        """What is public is asked for without the token, and shared."""
+        self.private = False
+        self.get(BIN.format("main"), TOKEN)
+        for sent in self.upstream.sent:
+            self.assertNotIn("authorization", sent.headers)
+        self.falls()
+        self.assertEqual(self.get(BIN.format(C1))[2], DATA)
+
+    def test_made_public(self) -> None:
+        """What becomes public is not fetched again."""
+        self.get(BIN.format(C1), TOKEN)
+        self.private = False
+        before = self.asked
+        self.head(BIN.format(C1))
+        self.assertEqual(self.get(BIN.format(C1))[2], DATA)
+        self.assertEqual(self.urls()[before:], [f"HEAD {BIN.format(C1)}"])
+
+
+class ApiTests(HubCase):
+    TREE = f"/api/models/ns/name/tree/{C1}?recursive=true"
+
+    def test_tree(self) -> None:
+        """Pages of a tree don't name chunks, and lead to their next here."""
+        page = json.dumps([{"path": "a", "xetHash": "x"}]).encode()
+        onward = f'Link: <{UPSTREAM}{self.TREE}&cursor=2>; rel="next"'
+        self.answers[self.TREE] = (200, ("Content-Type: application/json", onward), page)
+        for _ in range(2):
+            _, headers, body = self.get(self.TREE)
+            self.assertEqual(json.loads(body), [{"path": "a"}])
+            wanted = f'<http://mirror.test{self.TREE}&cursor=2>; rel="next"'
+            self.assertEqual(headers.get("link"), wanted)
+        self.assertEqual(self.asked, 1)
+
+    def test_info(self) -> None:
+        """What is told of a repository is shared between tokens, and stands in for the hub."""
+        path = "/api/models/ns/name/revision/main"
+        self.answers[path] = (200, ("Content-Type: application/json",), b'{"sha": "x"}')
+        self.get(path, TOKEN)
+        self.falls()
+        self.assertEqual(self.get(path)[2], b'{"sha": "x"}')
+
+    def test_listing(self) -> None:
+        """A listing is asked for with the token, and one client's."""
+        path = "/api/models?author=ns"
+        self.answers[path] = (200, ("Content-Type: application/json",), b"[1]")
+        self.get(path, TOKEN)
+        self.assertEqual(self.upstream.sent[-1].headers.get("authorization"), "Bearer right")
+        self.assertNotIn("", [e.scope for e in self.entries(path)])
+
+    def test_personal(self) -> None:
+        """Who one is, and tokens, are never kept."""
+        for path in ("/api/whoami-v2", f"/api/models/ns/name/xet-read-token/{C1}"):
+            self.answers[path] = (200, ("Cache-Control: public, max-age=99",), b"{}")
+            self.get(path, TOKEN)
+            self.assertEqual(self.entries(path), ())
+
+    def test_resolve_cache(self) -> None:
+        """The address of small files is served with its length, query and all."""
+        path = f"/api/resolve-cache/models/ns/name/{C1}/a.txt?%2Fns=&etag=%22g%22"
+        self.answers[path] = (200, ('ETag: "g"', "Content-Type: text/plain"), b"x" * 5000)
+        for _ in range(2):
+            _, headers, body = self.get(path, "Accept-Encoding: gzip")
+            self.assertEqual((headers.get("content-length"), len(body)), ("5000", 5000))
+        self.assertEqual(self.asked, 1)

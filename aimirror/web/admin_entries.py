@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 
 from aimirror.cache.layout import entry_name
 from aimirror.cache.listing import Listed, Listing
+from aimirror.core import pypi
 from aimirror.core.entries import Entry
 from aimirror.core.freshness import age
 from aimirror.core.rules import Route, Rule, route
@@ -121,17 +122,24 @@ class Entries:
                 yield entry
 
     def _key(self, url: str) -> str:
-        """The key of a URL, or of a path of the mirror."""
-        if url.startswith("/"):
-            path, _, query = url.partition("?")
-            found = route(self._rules(), path, query)
-            if not isinstance(found, Route):
-                raise BadSelection(f"no rule takes {path}")
-            return found.key
-        try:
-            return canonical(url)
-        except ValueError:
-            raise BadSelection(f"{url[:200]!r} is neither a URL nor a path") from None
+        """The key of a URL, or of a path of the mirror, whose first slash may be left out."""
+        if url.lower().startswith(("http://", "https://")):
+            try:
+                return canonical(url)
+            except ValueError:
+                raise BadSelection(f"{url[:200]!r} is neither a URL nor a path") from None
+        path, _, query = url.partition("?")
+        found = self._route("/" + path.removeprefix("/"), query)
+        if found.rule.ecosystem == "pypi":  # pages have one name, however people spell it
+            page = pypi.page_path(found.path, found.rule.path_prefix)
+            found = self._route(page, query) if page else found
+        return found.key
+
+    def _route(self, path: str, query: str) -> Route:
+        found = route(self._rules(), path, query)
+        if not isinstance(found, Route):
+            raise BadSelection(f"no rule takes {path}")
+        return found
 
     def _pause(self) -> Deferred[None]:
         turn: Deferred[None] = Deferred()

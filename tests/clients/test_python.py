@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from twisted.trial.unittest import SkipTest
+
 from aimirror.testing.client import Broken, request
 from aimirror.testing.processes import RelayProgram, ServiceProgram
 from aimirror.testing.pypi import SimpleIndex, wheel
 from tests.clients.defaults import default_rules
-from tests.clients.worlds import WorldTests, find_client
+from tests.clients.worlds import ROOT, WorldTests, find_client
 
 #: Bytes of the data in the large wheel.
 LARGE = 100_000_000
@@ -21,6 +24,8 @@ LARGE = 100_000_000
 PAYLOAD = 3_000_000
 #: Seconds that a busy machine may take for what needs no time.
 SLACK = 0.25
+#: What keeps pip from other places than the mirror.
+NO_OTHERS = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
 
 
 class PythonTests(WorldTests):
@@ -50,8 +55,8 @@ class PythonTests(WorldTests):
         folder = self.fresh(name) / "target"
         command = [find_client("pip", venv), "install", "--no-cache-dir", "--target", str(folder)]
         command += ["--index-url", self.simple, "--disable-pip-version-check", *words]
-        output = (self.assertFails if fails else self.assertRuns)(command, folder.parent)
-        return folder, output
+        run = self.assertFails if fails else self.assertRuns
+        return folder, run(command, folder.parent, **NO_OTHERS)
 
     def uv(self, name: str, *words: str, fails: bool = False) -> tuple[Path, str]:
         folder = self.fresh(name) / "target"
@@ -255,6 +260,19 @@ class PythonTests(WorldTests):
         folder, _ = self.pip("pip", "pip", "demo-lib")
         self.assertTrue((folder / "demo_lib-2.0.dist-info").is_dir())
 
+    def test_purge(self) -> None:
+        """``aimirror purge simple/NAME`` shows a new release at once, however NAME is spelt."""
+        self.index.add(wheel("demo-lib", "1.5"))
+        service = self.serve()
+        for number, spelling in enumerate(("simple/demo-lib", "/simple/Demo_Lib/")):
+            self.assertEqual(service.get("/simple/demo-lib/").status, 200)
+            self.settle()
+            self.index.add(wheel("demo-lib", f"2.{number}"))
+            command = [sys.executable, "-m", "aimirror", "purge", "--config", str(service.config)]
+            link = ["--url", self.mirror]
+            self.assertRuns([*command, *link, spelling], PYTHONPATH=str(ROOT))
+            self.assertIn(f"2.{number}".encode(), service.get("/simple/demo-lib/").body)
+
     def test_redirect(self) -> None:
         """A name that is not normalised leads to the page under its normalised name."""
         self.publish()
@@ -286,6 +304,16 @@ class PythonTests(WorldTests):
         self.assertEqual(site.total(".whl"), before)
         site.stop()
         self.pip("pip21", "dead", "demo-lib")
+
+    def test_public(self) -> None:
+        """A small package of the public index, where AIMIRROR_PUBLIC=1 says that it is in reach."""
+        if os.environ.get("AIMIRROR_PUBLIC") != "1":
+            raise SkipTest("AIMIRROR_PUBLIC=1 allows a request to the public index")
+        self.start(*default_rules("pip-"))
+        self.simple = f"{self.mirror}/simple/"
+        for number, install in enumerate((self.uv, lambda *words: self.pip("pip", *words))):
+            folder, _ = install(f"p{number}", "iniconfig")
+            self.assertTrue((folder / "iniconfig" / "__init__.py").exists())
 
     def test_large(self) -> None:
         """100 MB over a slow network: the second install is five times as fast as the first."""

@@ -163,13 +163,14 @@ def older(data: bytes, before: float) -> Page:
 
 
 def as_html(data: bytes) -> bytes:
-    """A JSON page as HTML (PEP 503) for clients that know no other."""
+    """A JSON page, of a project or of all projects, as HTML (PEP 503)."""
     page = _object(json.loads(data))
     version = html.escape(str(page.get("meta", {}).get("api-version", "1.0")))
     lines = [
         "<!DOCTYPE html>",
         f'<html><head><meta name="pypi:repository-version" content="{version}"></head><body>',
         *(_anchor(file) for file in page.get("files", [])),
+        *(_project(each) for each in page.get("projects", [])),
         "</body></html>",
     ]
     return "\n".join(lines).encode()
@@ -259,6 +260,11 @@ def _anchor(file: Mapping[str, Any]) -> str:
         told["data-gpg-sig"] = "true" if file["gpg-sig"] else "false"
     pairs = " ".join(f'{name}="{html.escape(value)}"' for name, value in told.items())
     return f"<a {pairs}>{html.escape(str(file.get('filename', '')))}</a><br>"
+
+
+def _project(project: Mapping[str, Any]) -> str:
+    name = str(project.get("name", ""))
+    return f'<a href="{html.escape(normalised(name))}/">{html.escape(name)}</a><br>'
 
 
 def _uploaded(file: Mapping[str, Any]) -> float | None:

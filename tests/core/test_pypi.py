@@ -188,5 +188,8 @@ class CooldownTests(SynchronousTestCase):
         )
         html = pypi.as_html(data)
         self.assertEqual(pypi.digests(html, PAGE), pypi.digests(data, PAGE))
+        self.assertIn(
+            b'<a href="de-mo/">De.mo</a>', pypi.as_html(b'{"projects": [{"name": "De.mo"}]}')
+        )
         for text in (b"&gt;=3", b"bad &amp; old", b'data-core-metadata="true"', b"a&lt;b.whl</a>"):
             self.assertIn(text, html)

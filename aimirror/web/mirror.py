@@ -128,10 +128,10 @@ class Mirror:
         if asked.rule.public and asked.scope:
             stripped = asked.headers.without(*CREDENTIALS)
             declines = asked.declines | WITHHELD
+            # Nor may a renewal bring the credential back: what it opens would pass for public.
+            shared = evolve(asked, headers=stripped, scope="", declines=declines, refresh=None)
             try:
-                return await self._cached.answer(
-                    evolve(asked, headers=stripped, scope="", declines=declines)
-                )
+                return await self._cached.answer(shared)
             except Declined:
                 pass
             except UpstreamError:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from aimirror.core.rules import KeySource, Rule, Strategy
+from aimirror.core.headers import Headers
+from aimirror.core.rules import KeySource, Route, Rule, Strategy
 from aimirror.interfaces import Hop
+from aimirror.web.answers import Answer
+from aimirror.web.request import MirrorRequest
 from tests.web.mirroring import UPSTREAM, MirrorCase, Played
 
 FRESH = ("Content-Type: text/plain", "Cache-Control: max-age=100")
@@ -60,6 +63,27 @@ class RoutingTests(MirrorCase):
         )
         self.assertEqual(self.get("/y", TOKEN)[2], b"private")
         self.assertEqual(self.get("/y")[0], 404)
+
+    def test_public_is_not_renewed(self) -> None:
+        """What only a renewed credential opened is never stored for everybody."""
+        self.use(public=True)
+        answer = self.mirror.answer
+
+        async def renewed(*_: object) -> Headers:
+            return Headers([("Authorization", "Bearer new")])
+
+        async def renewing(request: MirrorRequest, found: Route) -> Answer | None:
+            mine = "authorization" in request.headers
+            return await answer(request, found, refresh=renewed if mine else None)
+
+        self.patch(self.mirror, "answer", renewing)
+        self.upstream.handler = lambda outgoing: (
+            Played(200, *FRESH, body=b"private")
+            if outgoing.headers.get("authorization") == "Bearer new"
+            else Played(401, body=b"none")
+        )
+        self.assertEqual(self.get("/y", TOKEN)[2], b"private")
+        self.assertEqual(self.get("/y")[0], 401)
 
     def test_final_key(self) -> None:
         """With ``cache_key_source: final`` two paths to one URL are one entry."""

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -157,9 +157,13 @@ class Lab:
             "chunk_size": 0,
             **rule,
         }
+        return self.service([told])
+
+    def service(self, rules: Sequence[Mapping[str, Any]]) -> ServiceProgram:
+        """The service with some rules and an empty cache."""
         environment = {**own_environment(), "SSL_CERT_FILE": str(self.certificate[0])}
         service = ServiceProgram(
-            self.fresh("aimirror"), [told], environment=environment, server={"workers": 0}
+            self.fresh("aimirror"), rules, environment=environment, server={"workers": 0}
         )
         self._programs.append(service.program)
         service.wait_for_workers()

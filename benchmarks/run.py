@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import many, throttled, unlimited
+from benchmarks import installing, many, throttled, unlimited
 from benchmarks.lab import Lab
 from benchmarks.results import Result, conditions, table
 
@@ -28,6 +28,7 @@ ROWS: dict[str, Callable[[Lab], Iterator[Result]]] = {
     "shared": many.shared,
     "files": many.files,
     "readers": many.readers,
+    "install": installing.install,
 }
 
 OUTPUT = Path(__file__).with_name("results.md")

@@ -92,7 +92,7 @@ def _rules(pages: str, files: str) -> list[dict[str, object]]:
             "pattern": "^/simple/",
             "upstream": pages,
             "strategy": "proxy",
-            "content_rewrite": {"targets": [files]},
+            "content_rewrite": {},
             **shared,
         },
     ]

@@ -245,12 +245,13 @@ class Mount:
 def mounts(rules: Iterable[Rule]) -> tuple[Mount, ...]:
     """How upstream links map back to the mirror, longest base first.
 
-    Rules with a ``path_prefix`` give a mount for each upstream; ``content_rewrite.targets``
-    that no such rule serves map to the root.  On equal bases the first rule wins.
+    Rules with a ``path_prefix`` give a mount for each upstream, and so do those whose ``pattern``
+    is a literal path and whatever follows; ``content_rewrite.targets`` that no such rule serves
+    map to the root.  On equal bases the first rule wins.
     """
     rules = tuple(rules)
     found: dict[str, str] = {}
-    for base, prefix in (*_prefixed(rules), *_targets(rules)):
+    for base, prefix in (*_prefixed(rules), *_targets(rules), *_patterned(rules)):
         found.setdefault(base, prefix)
     ordered = sorted(found.items(), key=lambda item: -len(item[0]))
     return tuple(Mount(base, prefix) for base, prefix in ordered)
@@ -268,6 +269,22 @@ def _prefixed(rules: Iterable[Rule]) -> Iterator[tuple[str, str]]:
                 if not host.startswith("*."):
                     yield f"https://{host}", f"{prefix}/https://{host}"
                     yield f"http://{host}", f"{prefix}/http://{host}"
+
+
+#: A pattern that takes all below a path that is written out.
+_LITERAL = re.compile(r"\^?((?:/[\w@~-]+)*)(?:/?\.[*+]|/)?\$?")
+
+
+def _patterned(rules: tuple[Rule, ...]) -> Iterator[tuple[str, str]]:
+    """The literal paths of rules without a prefix, as far as no earlier rule takes them."""
+    for rule in rules:
+        literal = _LITERAL.fullmatch("" if rule.pattern is None else rule.pattern.pattern)
+        if rule.path_prefix or rule.path_rewrite or literal is None:
+            continue
+        below = route(rules, f"{literal[1]}/-", "")
+        if isinstance(below, Route) and below.rule is rule:
+            for upstream in rule.upstreams:
+                yield urls.base(upstream) + literal[1], literal[1]
 
 
 def _targets(rules: Iterable[Rule]) -> Iterator[tuple[str, str]]:

@@ -205,14 +205,20 @@ class Transforms:
         rewriter = Rewriter(self.links_to(mirror))
         values = []
         for told in headers.get_all("location"):
-            try:
-                absolute = urljoin(found.urls[0], told)
-            except ValueError:
-                absolute = told
+            absolute = _resolved(found.urls[0], told)
             moved = rewriter.rewrite(absolute.encode("latin-1")).decode("latin-1")
-            own = f"{mirror}{told}" if told.startswith("/") else told
-            values.append(told if moved in (own, absolute) else moved)
+            values.append(
+                told if moved in (_resolved(mirror + found.path, told), absolute) else moved
+            )
         return headers.with_("Location", *values)
+
+
+def _resolved(base: str, reference: str) -> str:
+    """The URL that a reference means, or itself if it is none."""
+    try:
+        return urljoin(base, reference)
+    except ValueError:
+        return reference
 
 
 def _size(answer: Answer) -> int | None:

@@ -135,9 +135,28 @@ class MountTests(SynchronousTestCase):
                 Mount("https://n", "/npm"),
                 Mount("https://m", "/npm"),
                 Mount("https://pypi/simple", "/simple"),
+                Mount("https://unmounted", ""),
                 Mount("https://files", ""),
             },
         )
+
+    def test_patterns(self) -> None:
+        """A pattern that takes all below a path mounts it there, unless others come first."""
+        for pattern, prefix in (
+            ("^/files/.+", "/files"),
+            ("/files/.*", "/files"),
+            ("^/a/b-c/", "/a/b-c"),
+            (".*", ""),
+            ("^/", ""),
+            (r"^/files/.+\.whl$", None),
+            ("^/(a|b)/.*", None),
+            ("^/taken/.*", None),
+        ):
+            taken = rule(pattern=re.compile("^/taken/"), upstreams=("https://t",))
+            mounted = rule(pattern=re.compile(pattern), upstreams=("https://h/x/",))
+            found = {m.base: m.prefix for m in mounts((taken, mounted))}
+            wanted = {} if prefix is None else {f"https://h/x{prefix}": prefix}
+            self.assertEqual(found, {"https://t/taken": "/taken", **wanted}, pattern)
 
     def test_order(self) -> None:
         """The first rule wins on equal bases, and the longest base comes first."""

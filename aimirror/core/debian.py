@@ -28,6 +28,18 @@ def lists_packages(url: str) -> bool:
     return name.startswith("Packages") or "/by-hash/" in folder + "/"
 
 
+def changes(path: str) -> bool:
+    """Whether a path is that of an index that a new release replaces."""
+    return "/dists/" in path and "/by-hash/" not in path
+
+
+def signed(url: str) -> tuple[str, ...]:
+    """For a release file or its signature: the URLs of all that is renewed together with it."""
+    folder, _, name = url.rpartition("/")
+    together = ("InRelease", "Release", "Release.gpg")
+    return tuple(f"{folder}/{each}" for each in together) if name in together else ()
+
+
 def digests(packages: bytes) -> dict[str, Digest]:
     """What a Packages file (decompressed) says of its files, by path below the base."""
     found = {}

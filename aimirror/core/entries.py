@@ -29,6 +29,8 @@ class Entry:
     #: Epoch seconds: when the request was sent and when its header was received.
     requested_at: float = 0.0
     received_at: float = 0.0
+    #: Epoch seconds: when this body came; unlike ``received_at``, a 304 leaves it as it is.
+    arrived_at: float = 0.0
     #: sha256 (hex) of the stored body; "" when the entry has none.
     blob: str = ""
     #: Bytes of the stored body.

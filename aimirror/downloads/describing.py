@@ -62,6 +62,7 @@ class Describing:
             selecting=selecting,
             requested_at=asked_at,
             received_at=now,
+            arrived_at=now,
             rule=self._rule.name,
             immutable=self._wanted.route.immutable and response.status in (200, 206),
         )

@@ -24,13 +24,17 @@ async def store(
 ) -> Finished:
     """Make a part, whole and proven, a blob.
 
-    When the disk refuses, those who read the body get it to its end all the same.
+    Its readers get its end before it is synced, and all the same when the disk refuses.
     """
+    body.proven(size)
+    tools.store.changed(entry.key)
     try:
         path = await tools.store.commit(part, blob, size)
-    except OSError as error:
+    except Exception as error:
         body.finish_unstored(size, tools.clock)
         part.discard()
+        if not isinstance(error, OSError):
+            raise
         return Finished(reason=disk_reason(error), detail=str(error))
     body.finish(size, str(path))
     return Finished(evolve(entry, blob=blob, size=size))

@@ -162,10 +162,15 @@ class GrowingBody:
         for reader in list(self._readers.values()):
             reader.wake()
 
+    def proven(self, size: int) -> None:
+        """All bytes are there and what they should be; nobody needs to wait for the disk's sync."""
+        self.size, self.complete = size, True
+        self.wake()
+
     def finish(self, size: int, path: str) -> None:
         """All bytes are there and proven; from now on the file is found at ``path``."""
-        self.size, self.complete, self._path = size, True, path
-        self.wake()
+        self._path = path
+        self.proven(size)
         self._writing_over()
 
     def finish_unstored(self, size: int, clock: IReactorTime) -> None:
@@ -173,8 +178,7 @@ class GrowingBody:
 
         The descriptor stays open for a while, for clients that are about to read.
         """
-        self.size, self.complete = size, True
-        self.wake()
+        self.proven(size)
         clock.callLater(LINGER, self._writing_over)
 
     def fail(self, detail: str, reason: Reason) -> None:

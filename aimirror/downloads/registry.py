@@ -98,6 +98,12 @@ class Downloads:
                 return running.outcome
         return None
 
+    def running_below(self, prefix: str) -> Iterator[Storing]:
+        """Downloads for anybody that are under way, by the start of their keys."""
+        for (name, owner, _), running in tuple(self._running.items()):
+            if not owner and name.startswith(prefix) and isinstance(running.outcome, Storing):
+                yield running.outcome
+
     def fills(self) -> Iterator[tuple[Progress, GrowingBody, tuple[tuple[int, int], ...]]]:
         """What is being stored at the moment, for status pages."""
         for running in self._running.values():
@@ -221,7 +227,7 @@ class Downloads:
         key = finished.entry.key
         self._troubles.stored(key)
         try:
-            self._tools.store.put(_pinned_as(finished.entry, self._tools.store.entries(key)))
+            self._tools.store.put(_like_before(finished.entry, self._tools.store.entries(key)))
         except OSError as error:
             self.log.error("{key} is not kept: {error}", key=_shown(key), error=str(error))
 
@@ -260,11 +266,13 @@ class Downloads:
                 deferred.callback(None)
 
 
-def _pinned_as(entry: Entry, stored: tuple[Entry, ...]) -> Entry:
-    """A new copy of what is pinned is pinned, too."""
-    identity = (entry.scope, entry.variant)
-    if any(old.pinned and (old.scope, old.variant) == identity for old in stored):
-        return evolve(entry, pinned=True)
+def _like_before(entry: Entry, stored: tuple[Entry, ...]) -> Entry:
+    """A new copy of what is pinned is pinned, too; the same bytes again are no new body."""
+    for old in stored:
+        if (old.scope, old.variant) == (entry.scope, entry.variant):
+            same = old.blob == entry.blob and old.arrived_at
+            arrived_at = old.arrived_at if same else entry.arrived_at
+            return evolve(entry, pinned=old.pinned or entry.pinned, arrived_at=arrived_at)
     return entry
 
 

@@ -95,6 +95,9 @@ class Asked:
     granted: bool = False
     #: Statuses that are not sent but raised as ``Declined``.
     declines: frozenset[int] = frozenset()
+    #: Epoch seconds: what was confirmed before is asked for again, however fresh.  It may still
+    #: stand in for a failure.
+    not_before: float = 0.0
 
     def decline(self, status: int) -> None:
         """Raise Declined when this status is not wanted."""

@@ -67,6 +67,11 @@ class Cached:
             obey_client=obeyed(asked.rule),
             scope=asked.scope,
         )
+        match decision:
+            case caching.Fresh(entry) | caching.StaleWhileRevalidate(entry) if (
+                entry.received_at < asked.not_before
+            ):
+                decision = caching.Validate(entry, caching.conditional(entry), Forward.STALE)
         try:
             return await self._carry_out(asked, decision, entries)
         except Damaged:
@@ -76,6 +81,11 @@ class Cached:
         self, asked: Asked, decision: caching.Decision, entries: tuple[Entry, ...]
     ) -> Answer | None:
         match decision:
+            case caching.Fresh(entry) | caching.StaleWhileRevalidate(entry) if (
+                newer := self._arrived(asked, entry)
+            ):
+                asked.decline(newer.entry.status)
+                return await self._serving.made(asked, newer.entry, newer.body, "HIT", Handling())
             case caching.Fresh(entry):
                 handling = Handling(ttl=self._serving.ttl(asked, entry))
                 return await self._serving.hit(asked, entry, "HIT", handling)
@@ -113,6 +123,14 @@ class Cached:
         if entry.scope and not asked.granted and asked.now - entry.received_at > GRANTED_FOR:
             return evolve(entry, immutable=False, invalidated=True)
         return entry
+
+    def _arrived(self, asked: Asked, entry: Entry) -> Storing | None:
+        """What takes the place of an entry as soon as it is synced: some clients have it by now."""
+        found = self._downloads.running(entry.key, entry.scope)
+        if found is None or not found.body.whole or found.body.failed is not None:
+            return None
+        same = found.entry.status == entry.status and caching.matches(found.entry, asked.headers)
+        return found if same else None
 
     # -- from the upstream -----------------------------------------------------------------
 

@@ -93,13 +93,15 @@ class Mirror:
         refresh: Refresh | None = None,
         granted: bool = False,
         declines: frozenset[int] = frozenset(),
+        not_before: float = 0.0,
     ) -> Answer | None:
         """Answer GET or HEAD by the cache; None when it was streamed.
 
         ``headers`` go upstream instead of the client's own; ``scope`` names the credential in
         them, ``refresh`` renews them after a 401, ``granted`` says that the caller has asked
         whether the scope may have what is stored for it.  Answers of a status in ``declines`` are
-        raised as Declined.  Raises UpstreamError and BodyFailed before anything was sent.
+        raised as Declined; what was confirmed before ``not_before`` is asked for again.  Raises
+        UpstreamError and BodyFailed before anything was sent.
         """
         if found.rule.cache_key_source is KeySource.FINAL:
             found = await self._final(request, found)
@@ -116,6 +118,7 @@ class Mirror:
             refresh=refresh,
             granted=granted,
             declines=declines,
+            not_before=not_before,
         )
         answer = await self._shared_or_own(asked)
         return None if answer is None else asked.ecosystem.finish(asked, answer)

@@ -130,12 +130,13 @@ class MirrorCase(SynchronousTestCase):
         self.upstream = Upstream()
         self.threads: list[tuple[Deferred[Any], Callable[[], Any]]] = []
         self.slow_threads = False
+        self.slow_disk = False
         self.store = Store(
             Path(self.mktemp()).resolve(),
             max_bytes=1 << 28,
             evict=True,
             clock=self.clock,
-            defer_to_thread=lambda call, *args: maybeDeferred(call, *args),
+            defer_to_thread=self._to_disk,
         )
         self.successResultOf(self.store.open())
         self.tools = Tools(
@@ -156,7 +157,13 @@ class MirrorCase(SynchronousTestCase):
         self.successResultOf(self.store.close())
 
     def _to_thread(self, call: Callable[..., Any], *args: Any) -> Deferred[Any]:
-        if not self.slow_threads:
+        return self._later(self.slow_threads, call, *args)
+
+    def _to_disk(self, call: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        return self._later(self.slow_disk, call, *args)
+
+    def _later(self, slow: bool, call: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        if not slow:
             return maybeDeferred(call, *args)
         waiting: Deferred[Any] = Deferred()
         self.threads.append((waiting, lambda: call(*args)))

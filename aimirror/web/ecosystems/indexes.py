@@ -54,19 +54,35 @@ class Indexes:
     async def find(self, mirror: Mirror, name: str, urls: Iterable[str]) -> Digest | None:
         """What an index at one of ``urls`` says of a file; it is stored, or just being stored."""
         keys = [canonical(url) for url in urls]
-        for key in keys:
-            running = mirror.downloads.running(key, "")
-            if running is not None and running.entry.status == 200:
-                digest = (await self._of_body(running.body)).get(name)
-                if digest is not None:
-                    return digest
-        return await self.find_in(name, (e for key in keys for e in self._tools.store.entries(key)))
+        running = [r for k in keys if (r := mirror.downloads.running(k, "")) is not None]
+        arriving = [each for each in running if not each.body.whole]
+        return (
+            await self._find_in_bodies(name, (each for each in running if each.body.whole))
+            or await self._find_in(name, (e for k in keys for e in self._tools.store.entries(k)))
+            or await self._find_in_bodies(name, arriving)
+        )
 
-    async def find_in(self, name: str, entries: Iterable[Entry]) -> Digest | None:
-        """The same for entries."""
+    async def find_below(
+        self, mirror: Mirror, name: str, prefix: str, wanted: Callable[[str], bool]
+    ) -> Digest | None:
+        """The same for the indexes whose keys begin so and are ``wanted``."""
+        entries = (e for e in self._tools.store.find(prefix) if wanted(e.key))
+        running = mirror.downloads.running_below(prefix)
+        unsynced = (each for each in running if wanted(each.entry.key) and each.body.whole)
+        return await self._find_in(name, entries) or await self._find_in_bodies(name, unsynced)
+
+    async def _find_in(self, name: str, entries: Iterable[Entry]) -> Digest | None:
         for entry in sorted(entries, key=lambda e: -e.received_at):
             if entry.status == 200 and entry.blob and entry.size <= MOST_STORED:
                 digest = (await self._of(entry)).get(name)
+                if digest is not None:
+                    return digest
+        return None
+
+    async def _find_in_bodies(self, name: str, running: Iterable[Storing]) -> Digest | None:
+        for each in running:
+            if each.entry.status == 200:
+                digest = (await self._of_body(each.body)).get(name)
                 if digest is not None:
                     return digest
         return None
@@ -119,9 +135,11 @@ async def at_hand(mirror: Mirror, route: Route) -> bytes | None:
     """What is given to everybody for a route now: stored, or arriving; None when there is none."""
     try:
         running = mirror.downloads.running(route.key, "")
-        if running is not None and running.entry.status == 200:
-            return await read(mirror.tools, running.body, MOST_STORED)
+        if running is not None and running.entry.status != 200:
+            running = None
         stored = [e for e in mirror.tools.store.entries(route.key) if not e.scope]
+        if running is not None and (running.body.whole or not stored):
+            return await read(mirror.tools, running.body, MOST_STORED)
         if len(stored) == 1 and stored[0].status == 200:
             return await stored_bytes(mirror.tools, stored[0])
     except (BodyFailed, OSError):

@@ -12,7 +12,8 @@ from aimirror.core.digests import Digest
 from aimirror.core.rules import Route, route
 from aimirror.core.urls import canonical, join
 from aimirror.web.answers import Answer
-from aimirror.web.asked import UNTAKEN, Declined, General, Untaken
+from aimirror.web.asked import UNTAKEN, Asked, Declined, General, Untaken
+from aimirror.web.ecosystems.generations import changed_at
 from aimirror.web.ecosystems.indexes import Indexes, is_stored
 
 if TYPE_CHECKING:
@@ -95,8 +96,9 @@ class Cran(Listed):
         """See Ecosystem."""
         if request.head.method not in ("GET", "HEAD"):
             return UNTAKEN
-        if found.urls[0] in cran.indexes(found.urls[0]):
-            self._one_generation(found)
+        if _is_form(found):
+            since = changed_at(mirror, found, cran.indexes(found.urls[0]))
+            return await mirror.answer(request, found, not_before=since)
         if not cran.package(found.urls[0]):
             return UNTAKEN
         digest = await self.digest(request, found, mirror)
@@ -116,13 +118,14 @@ class Cran(Listed):
             return None
         return await self.indexes.find(mirror, name, cran.indexes(found.urls[0]))
 
-    def _one_generation(self, found: Route) -> None:
-        """A form of PACKAGES that was confirmed before another one is asked for again."""
-        ours = [e.received_at for e in self.tools.store.entries(found.key)]
-        others = (self.tools.store.entries(canonical(u)) for u in cran.indexes(found.urls[0]))
-        newest = max((e.received_at for entries in others for e in entries), default=0.0)
-        if ours and min(ours) < newest:
-            self.tools.store.invalidate(found.key)
+    def finish(self, asked: Asked, answer: Answer) -> Answer:
+        """Each request for a form looks at the other ones first."""
+        return evolve(answer, memo_until=0.0) if _is_form(asked.route) else answer
+
+
+def _is_form(found: Route) -> bool:
+    """Whether it is PACKAGES in one of its forms."""
+    return found.urls[0] in cran.indexes(found.urls[0])
 
 
 class Apt(Listed):
@@ -132,6 +135,19 @@ class Apt(Listed):
         super().__init__(tools, debian.digests)
         self._releases = Indexes(tools, debian.listed)
 
+    async def take(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        """See Ecosystem."""
+        kin = debian.signed(found.urls[0])
+        if not kin or request.head.method not in ("GET", "HEAD"):
+            return await super().take(request, found, mirror)
+        return await mirror.answer(request, found, not_before=changed_at(mirror, found, kin))
+
+    def finish(self, asked: Asked, answer: Answer) -> Answer:
+        """Each request for an index looks at the release first."""
+        return evolve(answer, memo_until=0.0) if debian.changes(asked.route.path) else answer
+
     async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
         """See Listed."""
         base, path = debian.pool(found.urls[0])
@@ -139,9 +155,9 @@ class Apt(Listed):
             return await self._index(found, mirror)
         if is_stored(self.tools, found):
             return None
-        entries = self.tools.store.find(canonical(base + "/dists/"))
-        lists = [e for e in entries if debian.lists_packages(e.key)]
-        return await self.indexes.find_in(path, lists)
+        return await self.indexes.find_below(
+            mirror, path, canonical(base + "/dists/"), debian.lists_packages
+        )
 
     async def _index(self, found: Route, mirror: Mirror) -> Digest | None:
         """An index must be of the generation of the InRelease that clients get with it."""

@@ -153,6 +153,11 @@ class GrowingBody:
         return self.size is not None and self.readable(0) >= self.size
 
     @property
+    def sound(self) -> bool:
+        """Whether it is whole, and no reader of it will be cut off."""
+        return self.whole and self.failed is None
+
+    @property
     def readers(self) -> int:
         """How many are reading."""
         return len(self._readers)

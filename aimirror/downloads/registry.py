@@ -98,6 +98,18 @@ class Downloads:
                 return running.outcome
         return None
 
+    def arrived(self, key: str, scope: str) -> Storing | None:
+        """What has been received to its end, and is about to be stored."""
+        running = self._running.get((key, scope, ""))
+        outcome = running.outcome if running is not None else None
+        return outcome if isinstance(outcome, Storing) and outcome.body.sound else None
+
+    async def settled(self, key: str, arrived: Storing) -> None:
+        """Wait until something that has arrived is stored, or could not be."""
+        for (name, _, _), running in tuple(self._running.items()):
+            if name == key and running.outcome is arrived:
+                await running.end()
+
     def running_below(self, prefix: str) -> Iterator[Storing]:
         """Downloads for anybody that are under way, by the start of their keys."""
         for (name, owner, _), running in tuple(self._running.items()):

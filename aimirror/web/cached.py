@@ -57,7 +57,25 @@ class Cached:
 
         Raises UpstreamError and BodyFailed before anything was sent.
         """
-        entries = self._entries(asked)
+        arrived = self._arrived(asked)
+        entries = self._entries(asked, arrived)
+        decision = self._decide(asked, entries)
+        if arrived is not None:
+            match decision:
+                case caching.Fresh(entry) | caching.StaleWhileRevalidate(entry) if (
+                    entry is arrived.entry
+                ):
+                    asked.decline(entry.status)
+                    return await self._serving.made(asked, entry, arrived.body, "HIT", Handling())
+                case caching.Validate(entry) if entry is arrived.entry:
+                    await self._downloads.settled(asked.route.key, arrived)
+                    return await self.answer(evolve(asked, now=self._serving.now()))
+        try:
+            return await self._carry_out(asked, decision, entries)
+        except Damaged:
+            return await self._fetch(asked, Forward.URI_MISS)
+
+    def _decide(self, asked: Asked, entries: tuple[Entry, ...]) -> caching.Decision:
         decision = caching.decide(
             asked.request.head.method,
             asked.headers,
@@ -71,21 +89,13 @@ class Cached:
             case caching.Fresh(entry) | caching.StaleWhileRevalidate(entry) if (
                 entry.received_at < asked.not_before
             ):
-                decision = caching.Validate(entry, caching.conditional(entry), Forward.STALE)
-        try:
-            return await self._carry_out(asked, decision, entries)
-        except Damaged:
-            return await self._fetch(asked, Forward.URI_MISS)
+                return caching.Validate(entry, caching.conditional(entry), Forward.STALE)
+        return decision
 
     async def _carry_out(
         self, asked: Asked, decision: caching.Decision, entries: tuple[Entry, ...]
     ) -> Answer | None:
         match decision:
-            case caching.Fresh(entry) | caching.StaleWhileRevalidate(entry) if (
-                newer := self._arrived(asked, entry)
-            ):
-                asked.decline(newer.entry.status)
-                return await self._serving.made(asked, newer.entry, newer.body, "HIT", Handling())
             case caching.Fresh(entry):
                 handling = Handling(ttl=self._serving.ttl(asked, entry))
                 return await self._serving.hit(asked, entry, "HIT", handling)
@@ -102,12 +112,16 @@ class Cached:
 
     # -- what is stored ------------------------------------------------------------------------
 
-    def _entries(self, asked: Asked) -> tuple[Entry, ...]:
+    def _entries(self, asked: Asked, arrived: Storing | None) -> tuple[Entry, ...]:
         try:
             stored = self._tools.store.entries(asked.route.key)
         except OSError as error:
             self.log.error("the cache can't be read: {error}", error=str(error))
-            return ()
+            stored = ()
+        if arrived is not None:
+            new = arrived.entry
+            others = (e for e in stored if (e.scope, e.variant) != (new.scope, new.variant))
+            stored = (*others, new)
         return tuple(self._granted(asked, entry) for entry in stored if self._tells(asked, entry))
 
     def _tells(self, asked: Asked, entry: Entry) -> bool:
@@ -124,13 +138,13 @@ class Cached:
             return evolve(entry, immutable=False, invalidated=True)
         return entry
 
-    def _arrived(self, asked: Asked, entry: Entry) -> Storing | None:
-        """What takes the place of an entry as soon as it is synced: some clients have it by now."""
-        found = self._downloads.running(entry.key, entry.scope)
-        if found is None or not found.body.whole or found.body.failed is not None:
-            return None
-        same = found.entry.status == entry.status and caching.matches(found.entry, asked.headers)
-        return found if same else None
+    def _arrived(self, asked: Asked) -> Storing | None:
+        """What only waits for the disk's sync: it is as good as stored, and some have it by now."""
+        for scope in {asked.scope, ""}:
+            found = self._downloads.arrived(asked.route.key, scope)
+            if found is not None:
+                return found
+        return None
 
     # -- from the upstream -----------------------------------------------------------------
 

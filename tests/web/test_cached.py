@@ -461,3 +461,52 @@ class MemoTests(MirrorCase):
         self.assertEqual(self.asked, before + 1)
         self.get("/x", "Cookie: a=b", "Cache-Control: no-cache")
         self.assertEqual(self.asked, before + 2)
+
+
+class UnsyncedTests(MirrorCase):
+    """What has arrived counts as stored while the disk still syncs it."""
+
+    def test_fresh(self) -> None:
+        """It is given out at once, in the place of an older answer that is as fresh."""
+        self.plays(200, *FRESH, body=b"old")
+        self.get()
+        self.plays(200, *FRESH, body=b"new")
+        self.slow_disk = True
+        self.get("/x", "Cache-Control: no-cache")
+        for _ in range(2):
+            status, headers, body = self.get()
+            self.assertEqual((status, headers.get("x-cache"), body), (200, "HIT", b"new"))
+        self.assertEqual(self.asked, 2)
+        self.slow_disk = False
+        self.run_threads()
+        self.assertEqual(self.get()[2], b"new")
+
+    def test_asked_again(self) -> None:
+        """A wish for something fresher waits for the disk, and then asks the upstream."""
+        self.slow_disk = True
+        self.plays(200, *FRESH, body=b"old")
+        self.get()
+        self.plays(200, *FRESH, body=b"new")
+        asking = self.ask("/x", "Cache-Control: no-cache")
+        self.assertEqual((asking.answers(), self.asked), ([], 1))
+        self.slow_disk = False
+        self.run_threads()
+        asking.settle()
+        self.assertEqual(asking.answer()[2], b"new")
+        self.assertIn("if-none-match", self.last().headers)
+
+    def test_framed_by_chunks(self) -> None:
+        """Nobody waits for the disk, even where the size was not known before the end."""
+        self.slow_disk = True
+        self.upstream.handler = None
+        client = self.ask()
+        played = Played(200, *FRESH, body=None)
+        self.last().answer.callback(played)
+        played.data(b"body")
+        played.end()
+        client.settle()
+        self.assertEqual(client.answer()[2], b"body")
+        self.assertEqual(self.get()[1].get("x-cache"), "HIT")
+        self.slow_disk = False
+        self.run_threads()
+        self.assertEqual(self.get()[1].get("x-cache"), "HIT")

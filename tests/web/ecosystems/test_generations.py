@@ -28,9 +28,13 @@ class GenerationCase(WorldCase):
             )
 
     def said(self, path: str, *fields: str) -> str:
-        """The generation that a client gets; a moment passes."""
+        """The generation that a client gets, though it may have to wait for the disk."""
         self.clock.advance(1)
-        return self.get(path, *fields)[2].decode().partition(" ")[0]
+        client = self.ask(path, *fields)
+        if not client.answers():
+            self.run_threads()
+            client.settle()
+        return client.answer()[2].decode().partition(" ")[0]
 
 
 class CranTests(GenerationCase):

@@ -68,7 +68,7 @@ class Asking:
                 attempt += 1
                 if attempt > repeats or error.reason not in MAY_PASS:
                     raise
-            await self._pause(wait_before(attempt, self._tools.jitter()))
+            await self.wait(wait_before(attempt, self._tools.jitter()))
 
     async def _of_any(
         self, span: tuple[int, int] | None, conditional: bool, if_range: str
@@ -188,12 +188,17 @@ class Asking:
             return FetchResult(Reason.ENCODED, 0, detail="the upstream insists on an encoding")
         return _OTHER_VERSION
 
+    def rest(self, if_range: str, start: int, stop: int) -> Deferred[IUpstreamResponse]:
+        """Ask the upstream that answered for ``[start, stop)`` of the version that it sent."""
+        return Deferred.fromCoroutine(self.request(self.source, (start, stop), if_range=if_range))
+
     def _refused(self, response: IUpstreamResponse) -> FetchResult:
         wait = retry_after(response.headers.get("retry-after"), self._now())
         detail = f"status {response.status}"
         return FetchResult(Reason.STATUS, 0, response.status, wait, detail)
 
-    def _pause(self, seconds: float) -> Deferred[None]:
+    def wait(self, seconds: float) -> Deferred[None]:
+        """Fires after some seconds; can be cancelled."""
         done: Deferred[None] = Deferred(lambda _: later.cancel())
         later = self._tools.clock.callLater(seconds, done.callback, None)
         return done

@@ -14,6 +14,7 @@ from zope.interface import implementer
 from aimirror.core.answering import Kind, Meaning, as_whole, meaning, validator
 from aimirror.core.caching import Storing as Verdict
 from aimirror.core.caching import confirms, freshen
+from aimirror.core.continuing import version
 from aimirror.core.digests import Digest
 from aimirror.core.download import Download
 from aimirror.core.entries import Entry
@@ -24,6 +25,7 @@ from aimirror.core.plan import first_piece
 from aimirror.core.redirected import restrained
 from aimirror.core.rules import Strategy
 from aimirror.downloads.asking import UNABLE, Asking
+from aimirror.downloads.continuing import ContinuedResponse
 from aimirror.downloads.decoding import DecodedResponse, decodable
 from aimirror.downloads.describing import Describing, part_meta
 from aimirror.downloads.plain import PlainFill
@@ -153,8 +155,8 @@ class Exchange:
 
     async def _plain(self, response: IUpstreamResponse) -> Outcome:
         """One stream: stored if it may be, else passed on to the one who asked."""
-        if decodable(response.headers):
-            response = DecodedResponse(response)
+        response = DecodedResponse(response) if decodable(response.headers) else response
+        response = self._continued(response)
         headers = self._restrained(response, response.headers)
         verdict = self._describing.verdict(response.status, headers)
         previous = self._wanted.previous
@@ -185,6 +187,19 @@ class Exchange:
         self._begun(fill)
         fill.begin()
         return Storing(entry, fill.body)
+
+    def _continued(self, response: IUpstreamResponse) -> IUpstreamResponse:
+        """A response that goes on when it breaks off, where its version is certain."""
+        known = version(response.status, response.headers, response.length, self._now())
+        if known is None:
+            return response
+        return ContinuedResponse(
+            response,
+            known,
+            ask=partial(self._asking.rest, known.validator.if_range()),
+            wait=self._asking.wait,
+            jitter=self._tools.jitter,
+        )
 
     def _passing(self, response: IUpstreamResponse) -> Outcome:
         self._over(Finished())

@@ -26,7 +26,7 @@ from aimirror.core.fetching import (
 from aimirror.core.headers import Headers
 from aimirror.core.rules import Route, Rule, Strategy
 from aimirror.downloads.registry import Downloads
-from aimirror.downloads.tools import Outcome, Storing, Tools, Wanted, new_hash
+from aimirror.downloads.tools import Outcome, Passing, Storing, Tools, Wanted, new_hash
 from aimirror.interfaces import (
     BodyFailed,
     Hop,
@@ -310,6 +310,13 @@ class DownloadCase(StoreCase):
         return self.failureResultOf(
             self.downloads.fetch(wanted or self.wanted()), UpstreamError
         ).value
+
+    def assertPasses(self, outcome: Outcome, response: FakeResponse) -> None:
+        """The outcome is that response for one client, who ends it."""
+        assert isinstance(outcome, Passing)
+        self.assertFalse(response.aborted)
+        outcome.response.abort()
+        self.assertTrue(response.aborted)
 
     def stored(self, wanted: Wanted | None = None) -> list[bytes | None]:
         """The bodies of all entries of the key."""

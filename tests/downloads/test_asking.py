@@ -7,7 +7,7 @@ from attrs import evolve
 from aimirror.core.fetching import Reason
 from aimirror.core.headers import Headers
 from aimirror.core.rules import Strategy
-from aimirror.downloads.tools import Passing, Storing
+from aimirror.downloads.tools import Storing
 from aimirror.interfaces import UpstreamError
 from tests.downloads.support import (
     KB,
@@ -73,7 +73,7 @@ class RepeatingTests(DownloadCase):
             fetching = self.downloads.fetch(self.wanted())
             fields = (("Retry-After", "7"), ("Cache-Control", "no-store"))
             answer = self.upstream.answer(FakeResponse(status, *fields))
-            self.assertEqual(self.successResultOf(fetching), Passing(answer))
+            self.assertPasses(self.successResultOf(fetching), answer)
 
     def test_refusals_are_not_immutable(self) -> None:
         """That a path never changes says nothing of how the upstream refuses it today."""
@@ -82,7 +82,7 @@ class RepeatingTests(DownloadCase):
         for status in (302, 429, 503):
             fetching = self.downloads.fetch(wanted)
             answer = self.upstream.answer(FakeResponse(status, ("ETag", '"e"')))
-            self.assertEqual(self.successResultOf(fetching), Passing(answer))
+            self.assertPasses(self.successResultOf(fetching), answer)
 
 
 class ShapeTests(DownloadCase):
@@ -132,7 +132,7 @@ class ShapeTests(DownloadCase):
         fetching = self.downloads.fetch(self.wanted(rule=rule))
         self.upstream.answer(self.probe(CONTENT))
         answer = self.upstream.answer(whole(CONTENT))
-        self.assertEqual(self.successResultOf(fetching), Passing(answer))
+        self.assertPasses(self.successResultOf(fetching), answer)
 
     def test_no_room(self) -> None:
         """What does not fit into the cache is passed on; nothing is evicted for it."""
@@ -141,7 +141,7 @@ class ShapeTests(DownloadCase):
         fetching = self.downloads.fetch(self.wanted())
         self.upstream.answer(self.probe(CONTENT))
         answer = self.upstream.answer(whole(CONTENT))
-        self.assertEqual(self.successResultOf(fetching), Passing(answer))
+        self.assertPasses(self.successResultOf(fetching), answer)
 
     def test_token(self) -> None:
         """A 401 to an old token is asked again with a new one, which the pieces get, too."""
@@ -168,7 +168,7 @@ class ShapeTests(DownloadCase):
         self.setUp()
         fetching = self.downloads.fetch(wanted(hopeless))
         refused = self.upstream.answer(FakeResponse(401))
-        self.assertEqual(self.successResultOf(fetching), Passing(refused))
+        self.assertPasses(self.successResultOf(fetching), refused)
 
 
 class UpstreamsTests(DownloadCase):

@@ -13,7 +13,16 @@ from aimirror.downloads.stream import WRITTEN_AT_ONCE, FileSink
 from aimirror.downloads.tools import Storing, Wanted
 from aimirror.interfaces import UpstreamError
 from tests.cache.support import descriptors
-from tests.downloads.support import KB, MB, DownloadCase, Reading, pattern, sha256, whole
+from tests.downloads.support import (
+    KB,
+    MB,
+    DownloadCase,
+    FakeResponse,
+    Reading,
+    pattern,
+    sha256,
+    whole,
+)
 
 CONTENT = pattern(600 * KB)
 
@@ -81,13 +90,15 @@ class StoringTests(PlainCase):
             reading = Reading(self.plain(length=said))
             self.finish()
             if said > len(CONTENT):
+                self.clock.advance(1)
+                self.upstream.answer(FakeResponse(416))
                 assert reading.failed is not None
                 self.assertIs(reading.failed.reason, Reason.SHORT)
             self.assertEqual(self.stored(), [])
 
     def test_broken_off(self) -> None:
-        """When the upstream breaks off, readers are cut, and nothing is left."""
-        reading = Reading(self.plain())
+        """When an upstream of uncertain version breaks off, readers are cut, nothing is left."""
+        reading = Reading(self.plain(length=None))
         self.response.flow(CONTENT[: 100 * KB])
         self.response.end(UpstreamError(Reason.RESET))
         assert reading.failed is not None
@@ -119,7 +130,7 @@ class StoringTests(PlainCase):
         self.assertTrue(self.response.aborted)
         again = self.downloads.fetch(self.wanted())
         passed = self.upstream.answer(whole(CONTENT, length=None))
-        self.assertIs(self.successResultOf(again).response, passed)
+        self.assertPasses(self.successResultOf(again), passed)
 
     def test_no_descriptor(self) -> None:
         """When the part can't be opened, the answer is passed on; nothing leaks."""
@@ -131,7 +142,7 @@ class StoringTests(PlainCase):
         self.patch(FileSink, "__init__", refuse)
         fetching = self.downloads.fetch(self.wanted())
         passed = self.upstream.answer(whole(CONTENT))
-        self.assertIs(self.successResultOf(fetching).response, passed)
+        self.assertPasses(self.successResultOf(fetching), passed)
         self.assertEqual((descriptors(), self.store.usage().parts), (before, 0))
 
     def test_unforeseen(self) -> None:

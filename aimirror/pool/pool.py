@@ -29,9 +29,11 @@ MOST_WAITING = 10_000
 #: Files whose hashing worker is remembered; a forgotten one costs a second read.
 MOST_KEYS = 4096
 #: Workers that a hash task may see die.
-HASH_ATTEMPTS = 3
-#: Early deaths in a row from which on nobody waits for a worker any more.
-HOPELESS = 3
+HASH_ATTEMPTS = 10
+#: Deaths in a row, before a worker was up and soon after it was, from which on nobody waits for
+#: it any more.
+STILLBORN = 5
+HOPELESS = 30
 
 
 @frozen
@@ -143,8 +145,7 @@ class Pool:
         """A slot takes no more tasks."""
         for key in [key for key, hasher in self._hashers.items() if hasher is slot]:
             del self._hashers[key]
-        hopeless = all(s.early_deaths >= HOPELESS and s.state is State.WAITING for s in self._slots)
-        if hopeless:
+        if all(_hopeless(slot) for slot in self._slots):
             self._refuse_all("no worker process stays alive")
 
     def _dispatch(self) -> None:
@@ -197,3 +198,8 @@ class Pool:
         if len(self._hashers) > MOST_KEYS:
             self._hashers.popitem(last=False)
         return slot
+
+
+def _hopeless(slot: Slot) -> bool:
+    dying = slot.stillborn >= STILLBORN or slot.early_deaths >= HOPELESS
+    return dying and slot.state is State.WAITING

@@ -42,6 +42,9 @@ ASK_PATIENCE = 5.0
 TERM_PATIENCE = 3.0
 #: Seconds: a worker that lived this long was well, its end does not lengthen the back-off.
 WELL_AFTER = 30.0
+#: Seconds at most until one that was up is started again: it was killed, or a task was too much
+#: for it, but the next one will get up, too.
+SOON_AGAIN = 1.0
 
 log = Logger()
 
@@ -88,14 +91,16 @@ class Slot:
         self._process: IProcessTransport | None = None
         self._timer: IDelayedCall | None = None
         self._born = 0.0
+        self._was_up = False
+        self._pid = 0
         self._stopped: Deferred[None] | None = None
         self.number = number
         self.state = State.IDLE
         self.fetches: dict[int, PoolFetch] = {}
         self.hashing = 0
         self.restarts = 0
-        #: How often in a row it died young.
-        self.early_deaths = 0
+        #: How often in a row it died young, and how often before it was up.
+        self.early_deaths = self.stillborn = 0
 
     @property
     def ready(self) -> bool:
@@ -168,6 +173,7 @@ class Slot:
     def _spawn(self) -> None:
         self._timer = None
         self._born = self._reactor.seconds()
+        self._was_up = False
         self.state = State.STARTING
         ours, theirs = socket_pair()
         nothing = os.open(os.devnull, os.O_RDWR)
@@ -189,6 +195,7 @@ class Slot:
         finally:
             for fd in (ours, theirs, nothing):
                 os.close(fd)
+        self._pid = self._process.pid
         self._ping()
 
     def _ping(self) -> None:
@@ -203,6 +210,7 @@ class Slot:
         self._after(PING_EVERY, self._ping)
         if self.state is State.STARTING:
             self.state = State.READY
+            self._was_up = True
             log.info("Worker {number} is up, pid {pid}", number=self.number, pid=self.pid)
             self._crew.vacant()
 
@@ -238,7 +246,7 @@ class Slot:
             log.warn(
                 "Worker {number}, pid {pid}, is gone: {why}",
                 number=self.number,
-                pid=self.pid,
+                pid=self._pid,
                 why=reason.getErrorMessage(),
             )
         self._process = None
@@ -248,13 +256,15 @@ class Slot:
         """There is no process any more, or it could not be started."""
         young = self._reactor.seconds() - self._born < WELL_AFTER
         self.early_deaths = self.early_deaths + 1 if young else 1
+        self.stillborn = 0 if self._was_up else self.stillborn + 1
         link, self._link = self._link, None
         if self._stopped is not None:
             self.state = State.IDLE
             self._await_nothing()
         else:
             self.state = State.WAITING
-            self._after(wait_before(self.early_deaths, 0.0), self._restart)
+            wait = wait_before(self.early_deaths, 0.0)
+            self._after(min(wait, SOON_AGAIN) if self._was_up else wait, self._restart)
         # Out of the pool before its tasks fail: their owners come back with new ones at once.
         self._crew.down(self)
         if link is not None:

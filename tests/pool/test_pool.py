@@ -119,12 +119,40 @@ class PoolTests(SynchronousTestCase):
         pool.start()
         fetch = pool.fetch(TASK, lambda start, stop: None)
         hashed = pool.hash(HASH)
-        for _ in range(module.HOPELESS):
+        for _ in range(module.STILLBORN):
             self.assertTrue(fetch.waiting)
             self.reactor.processes[-1].exit(1)
-            self.reactor.advance(SOON)
+            self.reactor.pump([SOON] * 8)
         self.assertIs(self.successResultOf(fetch.result).reason, Reason.CONNECT)
         self.failureResultOf(hashed, OSError)
+
+    def test_killed_again_and_again(self):
+        """Workers that get up and are killed are soon replaced; what waits for one goes on."""
+        pool = Pool(self.reactor, 1, {})
+        pool.start()
+        for _ in range(12):
+            self.reactor.flush()
+            fetch = pool.fetch(TASK, lambda start, stop: None)
+            self.reactor.flush()
+            self.assertFalse(fetch.waiting)
+            self.reactor.processes[-1].exit(9)
+            self.assertIs(self.successResultOf(fetch.result).reason, Reason.WORKER_LOST)
+            self.reactor.advance(SOON)
+        self.assertEqual(len(self.reactor.processes), 13)
+
+    def test_deadly_fetch(self):
+        """If workers die of what they do, nobody waits for ever either."""
+        pool = Pool(self.reactor, 1, {}, window=1)
+        pool.start()
+        for deaths in range(module.HOPELESS):
+            self.reactor.flush()
+            running, waiting = (pool.fetch(TASK, print) for _ in range(2))
+            self.reactor.processes[-1].exit(9)
+            self.assertEqual(waiting.waiting, deaths + 1 < module.HOPELESS)
+            waiting.cancel()
+            self.reactor.advance(SOON)
+        self.assertIs(self.successResultOf(running.result).reason, Reason.WORKER_LOST)
+        self.assertIs(self.successResultOf(waiting.result).reason, Reason.CONNECT)
 
     def test_bounded_queue(self):
         """The queue is bounded; fetches that gave up make room."""

@@ -108,6 +108,11 @@ def asked(accept: str) -> str:
     return _ASKED[max(_TYPES, key=lambda kind: _weight(weights, kind))]
 
 
+def takes_json(accept: str) -> bool:
+    """Whether a client's Accept allows a page as JSON."""
+    return _weight(dict(_weights(accept)) or {HTML: 1.0}, JSON) > 0
+
+
 def digests(data: bytes, url: str) -> Mapping[str, Digest]:
     """What a page, whose own URL is this, says of files and their sidecars, by their ``name_of``.
 
@@ -190,7 +195,9 @@ def _links(data: bytes, url: str) -> Iterator[_Link]:
         yield from parser.links
         return
     for file in _object(json.loads(data)).get("files", []):
-        target = urljoin(url, str(file.get("url", "")))
+        target = str(file.get("url", ""))
+        if not _is_http(target):
+            target = urljoin(url, target)
         if _is_http(target):
             yield _Link(target, _strongest(file.get("hashes")), _strongest(_sidecar(file)))
 
@@ -230,7 +237,8 @@ def _labelled(text: str) -> Digest | None:
 def _strongest(hashes: object) -> Digest | None:
     told = hashes if isinstance(hashes, dict) else {}
     for algorithm in _STRONGEST:
-        digest = parse(algorithm, str(told.get(algorithm, "")))
+        value = told.get(algorithm)
+        digest = parse(algorithm, str(value)) if value else None
         if digest is not None:
             return digest
     return None

@@ -39,6 +39,8 @@ MOST_DIGESTS = 200_000
 _NO_SIDECAR = frozenset({403, 404, 410})
 #: Answers in whose place another stored form of a page is better than none.
 _FAILED = frozenset({429, 500, 502, 503, 504})
+#: How an index says that it does not send what is asked for.
+_NO_SUCH_FORM = frozenset({406, 415})
 
 
 class Pypi(General):
@@ -85,20 +87,19 @@ class Pypi(General):
         if found.rule.cooldown:
             return await self._cooled(request, found, mirror, headers, accept)
         others = self._other_forms(found.key, accept)
+        declines = _FAILED if others else frozenset()
+        if not pypi.takes_json(request.headers.joined("accept") or ""):
+            declines |= _NO_SUCH_FORM
         try:
-            return await mirror.answer(
-                request,
-                found,
-                headers=headers.with_("Accept", accept),
-                declines=_FAILED if others else frozenset(),
-            )
-        except (UpstreamError, Declined):
+            asked = headers.with_("Accept", accept)
+            return await self._formed(request, found, mirror, asked, declines)
+        except UpstreamError:
             if not others:
                 raise
-        headers = headers.with_("Accept", others[0])
-        if accept == pypi.HTML:
-            return await self._as_html(request, found, mirror, headers)
-        return await mirror.answer(request, found, headers=headers)
+        except Declined as declined:
+            if declined.status in _NO_SUCH_FORM:
+                others = [pypi.asked(pypi.JSON)]
+        return await self._formed(request, found, mirror, headers.with_("Accept", others[0]))
 
     def _other_forms(self, key: str, accept: str) -> list[str]:
         """What was asked for the other stored forms of a page, all that a dead index has left."""
@@ -106,17 +107,39 @@ class Pypi(General):
         forms = [e.selecting.joined("accept") or "" for e in entries]
         return [] if accept in forms else [form for form in forms if form]
 
-    async def _as_html(
-        self, request: MirrorRequest, found: Route, mirror: Mirror, headers: Headers
+    async def _formed(
+        self,
+        request: MirrorRequest,
+        found: Route,
+        mirror: Mirror,
+        headers: Headers,
+        declines: frozenset[int] = frozenset(),
     ) -> Answer | None:
-        """A page in whatever form it is stored, for a client that knows HTML alone."""
-        answer = await mirror.answer(request, evolve(found, exact=True), headers=headers)
+        """A page by what is asked of the index, as HTML where the client knows that alone.
+
+        Some indexes send JSON whatever is asked; once a page is known to be HTML, it goes the
+        general way.
+        """
+        told = request.headers.joined("accept") or ""
+        if pypi.takes_json(told) or self._is_html(found.key, headers):
+            return await mirror.answer(request, found, headers=headers, declines=declines)
+        whole = evolve(found, exact=True)
+        answer = await mirror.answer(request, whole, headers=headers, declines=declines)
         if answer is None or answer.status != 200 or answer.body is None:
             return answer
         if pypi.JSON in (answer.headers.get("content-type") or ""):
             data = await self._tools.to_thread(pypi.as_html, await self._data(answer))
-            answer = _made(answer, data, pypi.HTML)
+            answer = _made(answer, data, pypi.asked(told).partition(",")[0])
         return await mirror.changed(request, found, answer)
+
+    def _is_html(self, key: str, headers: Headers) -> bool:
+        """Whether what is stored of a page, asked for so, is HTML."""
+        kinds = [
+            entry.headers.get("content-type") or ""
+            for entry in self._tools.store.entries(key)
+            if entry.status == 200 and entry.selecting.joined("accept") == headers.get("accept")
+        ]
+        return bool(kinds) and all("html" in kind for kind in kinds)
 
     async def _cooled(
         self, request: MirrorRequest, found: Route, mirror: Mirror, headers: Headers, accept: str

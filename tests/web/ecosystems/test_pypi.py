@@ -93,6 +93,32 @@ class PageTests(PypiCase):
         self.get("/simple/demo/", f"Accept: {JSON}, */*;q=0.1")
         self.assertEqual(self.asked, 2)
 
+    def test_json_alone(self) -> None:
+        """An index that sends JSON whatever is asked has it made HTML, for who knows HTML alone."""
+        self.forms.pop("text/html")
+        fields = (f"Content-Type: {JSON}", "Cache-Control: max-age=100")
+        self.answers["/simple/demo/"] = (200, fields, self.forms[JSON])
+        for accept, kind in ((HTML, "text/html"), ("Accept: */*", JSON), (HTML, "text/html")):
+            status, headers, body = self.get("/simple/demo/", accept)
+            self.assertEqual((status, headers.get("content-type")), (200, kind))
+            self.assertIn(NAME.encode(), body)
+            self.assertNotIn(UPSTREAM.encode(), body)
+        self.assertEqual(self.asked, 1)
+
+    def test_refuses_html(self) -> None:
+        """So does one that answers 406 to those who do."""
+
+        def negotiate(outgoing: Outgoing) -> Any:
+            if JSON not in (outgoing.headers.get("accept") or ""):
+                return 406, (), b"no"
+            return 200, (f"Content-Type: {JSON}",), self.forms[JSON]
+
+        self.answers["/simple/demo/"] = negotiate
+        for _ in range(2):
+            status, headers, body = self.get("/simple/demo/", HTML)
+            self.assertEqual((status, headers.get("content-type")), (200, "text/html"))
+            self.assertIn(NAME.encode(), body)
+
     def test_young_page(self) -> None:
         """Where the rule does not obey clients, their max-age=0 asks nobody."""
         self.use(cache=CachePolicy(obey_clients=False))

@@ -6,10 +6,13 @@ For tests of real clients, which block the test while they run; ``origin`` is fo
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import re
 import socket
 import ssl
+import struct
+import termios
 import threading
 from collections.abc import Callable
 from email.utils import formatdate
@@ -45,15 +48,21 @@ class File:
     etag: str = ""
     #: The Authorization without which the file is said to be missing.
     authorization: str = ""
+    #: Bytes of body after which the connection is reset, None for all of them and no reset.
+    cut: int | None = None
 
 
 @define
 class Site:
-    """Serves ``files`` on 127.0.0.1; other paths are asked of ``fallback``, else 404."""
+    """Serves ``files`` on 127.0.0.1; other paths are asked of ``fallback``, else 404.
+
+    ``interrupt`` is asked first of all, for what is to go wrong.
+    """
 
     files: dict[str, File] = field(factory=dict)
     requests: list[Asked] = field(factory=list)
     fallback: Callable[[Asked], File | None] = lambda asked: None
+    interrupt: Callable[[Asked], File | None] = lambda asked: None
     #: Body bytes sent, by path.
     sent: dict[str, int] = field(factory=dict)
     port: int = 0
@@ -108,7 +117,7 @@ class Site:
     def answer(self, asked: Asked) -> File:
         """What is served for a request."""
         path = asked.target.partition("?")[0]
-        found = self.files.get(path) or self.fallback(asked)
+        found = self.interrupt(asked) or self.files.get(path) or self.fallback(asked)
         if found is None or (
             found.authorization and asked.headers.get("authorization") != found.authorization
         ):
@@ -176,8 +185,24 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD" and stop > start:
             path = asked.target.partition("?")[0]
-            self.served.sent[path] = self.served.sent.get(path, 0) + stop - start
-            self.wfile.write(file.content[start:stop])
+            sent = file.content[start:stop][: file.cut]
+            self.served.sent[path] = self.served.sent.get(path, 0) + len(sent)
+            self.wfile.write(sent)
+        if file.cut is not None:
+            self._reset()
+
+    def _reset(self) -> None:
+        """End the connection with a reset instead of a proper end, once all was delivered."""
+        unsent = bytearray(4)
+        for _ in range(1000):
+            fcntl.ioctl(self.connection.fileno(), termios.TIOCOUTQ, unsent)
+            if not any(unsent):
+                break
+            threading.Event().wait(0.001)
+        linger = struct.pack("ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.connection.close()
+        self.close_connection = True
 
     def _body(self, headers: dict[str, str]) -> bytes:
         if "chunked" not in headers.get("transfer-encoding", ""):

@@ -33,6 +33,10 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _API = re.compile(r"/api/(?P<kind>[a-z0-9-]+)(?:/(?P<rest>[^?]*))?(?:\?.*)?$")
 _TREE = re.compile(r"/tree/")
 _IN_COMMIT = re.compile(r"/(?:tree/)?[0-9a-f]{40}(?:/|$)")
+_PATHS = re.compile(r"/api/(?:models|datasets|spaces)/[^?]+/paths-info/[^/?]+(?:\?.*)?")
+_OWN = re.compile(
+    r"/api/(?:repos/(?:create|move)|(?:models|datasets|spaces)/[^?]+/commit/[^/?]+)(?:\?.*)?"
+)
 _REPOS = frozenset({"models", "datasets", "spaces"})
 
 
@@ -94,6 +98,16 @@ def call(url: str) -> Call | None:
     tree = _TREE.search("/" + rest) is not None
     pinned = tree and _IN_COMMIT.search("/" + rest) is not None
     return Call(of_repo=bool(rest), is_tree=tree, pinned=pinned)
+
+
+def names_paths(url: str) -> bool:
+    """Whether an upstream's URL is where a POST asks about files by their paths."""
+    return _PATHS.search(url) is not None
+
+
+def names_itself(url: str) -> bool:
+    """Whether an upstream's URL is where a POST is answered with a repository's address."""
+    return _OWN.search(url) is not None
 
 
 @frozen

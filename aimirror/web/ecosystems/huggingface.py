@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from aimirror.core import huggingface, urls
-from aimirror.core.forwarding import asked_for_storing, scope_of
+from aimirror.core.fetching import Outgoing
+from aimirror.core.forwarding import asked_for_storing, passed_on, scope_of
 from aimirror.core.headers import CREDENTIALS, Headers
 from aimirror.core.huggingface import Seen, Target
 from aimirror.core.rewriting import Link, Rewriter
 from aimirror.core.rules import Route, Rule, Xet
+from aimirror.downloads.decoding import DecodedResponse, decodable
 from aimirror.downloads.tools import Passing, Storing, Tools, Wanted
 from aimirror.interfaces import UpstreamError
 from aimirror.web.answers import Answer
 from aimirror.web.asked import UNTAKEN, Asked, General, Untaken
 from aimirror.web.ecosystems.huggingface_looks import Look, Looks
 from aimirror.web.ecosystems.huggingface_shelf import Shelf
+from aimirror.web.ecosystems.oci_tokens import collect
 from aimirror.web.ecosystems.reading import read
+from aimirror.web.relay import relay
 
 if TYPE_CHECKING:
     from aimirror.web.mirror import Mirror
@@ -71,7 +75,8 @@ class HuggingFace(General):
     ) -> Answer | Untaken | None:
         """See Ecosystem."""
         if request.head.method not in ("GET", "HEAD"):
-            return UNTAKEN
+            change = self._change_of(request, found)
+            return UNTAKEN if change is None else await self._changed(request, found, change)
         target = huggingface.target(found.urls[0])
         if target is None:
             return await self._api(request, found, mirror)
@@ -185,9 +190,9 @@ class HuggingFace(General):
         return running is not None or self._shelf.public(target)
 
     def _noted(self, visit: Visit) -> Seen | None:
-        """What a branch stood for last, as long as the rule allows."""
+        """What a branch stood for last, as long as the rule allows; what HEAD says of a commit."""
         if visit.target.pinned:
-            return None
+            return self._shelf.noted(visit.target, 0.0)
         within = visit.rule.cache.stale_if_error
         within = STALE_IF_ERROR if within is None else within
         return self._shelf.noted(visit.target, self._looks.now() - within)
@@ -231,14 +236,51 @@ class HuggingFace(General):
         changed = evolve(answer, headers=headers, body=data, memo_until=0.0)
         return await mirror.changed(request, found, changed)
 
+    def _change_of(self, request: MirrorRequest, found: Route) -> Callable[[bytes], bytes] | None:
+        """What is done to the answer to a method other than GET and HEAD, None for nothing.
+
+        Clients take the repository's name from the address that the hub answers with.
+        """
+        links = self._links(request, found.rule)
+        if huggingface.names_paths(found.urls[0]) and found.rule.xet is Xet.STRIP:
+            return huggingface.tree_without_xet
+        if huggingface.names_itself(found.urls[0]) and links is not None:
+            return links.rewrite
+        return None
+
+    async def _changed(
+        self, request: MirrorRequest, found: Route, change: Callable[[bytes], bytes]
+    ) -> Answer | None:
+        """Pass a request on, and the answer with its body changed if it is a success."""
+        headers = passed_on(request.headers).with_("Accept-Encoding", "identity")
+        tools = self._tools
+        outgoing = Outgoing(
+            request.head.method, found.urls[0], headers, tools.egress(found.rule), tools.timeouts
+        )
+        response = await tools.upstream.request(outgoing, request.body)
+        if decodable(response.headers):
+            response = DecodedResponse(response)
+        fields = self._led_here(request, found.rule, response.headers).with_("X-Cache", "PASS")
+        if response.status not in (200, 201):
+            await relay(request, response, fields)
+            return None
+        data = await tools.to_thread(change, await collect(response, MOST_TREE))
+        fields = fields.without("content-length", "etag", "content-md5", "digest")
+        return Answer(status=response.status, headers=fields, body=data)
+
     def _led_here(self, request: MirrorRequest, rule: Rule, headers: Headers) -> Headers:
         if rule.xet is Xet.STRIP:
             headers = huggingface.without_xet(headers)
-        mirror = self._mirror_url(request)
-        if "link" not in headers or not mirror:
+        links = self._links(request, rule)
+        if "link" not in headers or links is None:
             return headers
-        prefix = rule.path_prefix if rule.strip_prefix else ""
-        links = tuple(Link(upstream, mirror + prefix) for upstream in rule.upstreams)
-        rewriter = Rewriter(links)
-        lines = (rewriter.rewrite(v.encode("latin-1")) for v in headers.get_all("link"))
+        lines = (links.rewrite(v.encode("latin-1")) for v in headers.get_all("link"))
         return headers.with_("Link", *(line.decode("latin-1") for line in lines))
+
+    def _links(self, request: MirrorRequest, rule: Rule) -> Rewriter | None:
+        """Leads what names the hub to the mirror; None for clients that have us for a proxy."""
+        mirror = self._mirror_url(request)
+        if not mirror:
+            return None
+        prefix = rule.path_prefix if rule.strip_prefix else ""
+        return Rewriter(tuple(Link(upstream, mirror + prefix) for upstream in rule.upstreams))

@@ -1,7 +1,8 @@
 """What is stored of the hub: files under their commits, and what branches stood for last.
 
 A branch has an entry without a body, a redirect to the commit that it stood for; its files are
-those of the commit.  So branches, tags and commits share what they have in common.
+those of the commit.  So branches, tags and commits share what they have in common.  What HEAD was
+told of a commit's file is kept beside its bytes, which may never have been asked for.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Shelf:
         return any(e.scope == scope and e.status == 200 for e in self._entries(target))
 
     def noted(self, target: Target, since: float) -> Seen | None:
-        """What everybody was told of a branch's file last, not before a time (epoch seconds)."""
-        for entry in self._entries(target):
+        """What everybody was told of a file last, not before a time (epoch seconds)."""
+        for entry in self._tools.store.entries(_noted_as(target)):
             told = entry.status in (_NOTED, _MISSING) and "x-repo-commit" in entry.headers
             if told and not entry.scope and entry.received_at >= since:
                 return Seen(200 if entry.status == _NOTED else _MISSING, entry.headers)
@@ -50,14 +51,15 @@ class Shelf:
     def note(self, target: Target, seen: Seen, rule: str) -> None:
         """Remember what everybody was told; what is hidden by now is forgotten."""
         if seen.hidden and seen.status != 429:
-            self._tools.store.drop_key(urls.canonical(target.url))
+            for key in {urls.canonical(target.url), _noted_as(target)}:
+                self._tools.store.drop_key(key)
         elif seen.commit and seen.status == _MISSING:
             headers = huggingface.refusal(seen)[0].without("content-type")
             self._put(target, "", headers, rule, status=_MISSING)
-        elif seen.commit and seen.status == 200 and not target.pinned:
+        elif seen.commit and seen.status == 200:
             path = urls.path(target.at(seen.commit).url)
             headers = huggingface.told(seen).with_("Location", path)
-            self._put(target, "", headers, rule, status=_NOTED)
+            self._put(target, "", headers, rule, status=_NOTED, key=_noted_as(target))
 
     def adopt(self, target: Target, scope: str, seen: Seen, last: Seen | None, rule: str) -> None:
         """Store a commit's file by bytes that another commit, branch or repository has brought.
@@ -104,10 +106,11 @@ class Shelf:
         status: int = 200,
         blob: str = "",
         size: int = 0,
+        key: str = "",
     ) -> None:
         now = self._tools.clock.seconds()
         entry = Entry(
-            key=urls.canonical(target.url),
+            key=key or urls.canonical(target.url),
             scope=scope,
             status=status,
             headers=prepare(headers, now),
@@ -119,3 +122,9 @@ class Shelf:
             immutable=target.pinned,
         )
         self._tools.store.put(entry)
+
+
+def _noted_as(target: Target) -> str:
+    """The key of what was told of a file; a commit's own key is that of its bytes."""
+    key = urls.canonical(target.url)
+    return f"{key}#head" if target.pinned else key

@@ -164,6 +164,26 @@ class CommitTests(HubCase):
         self.assertEqual(self.head(BIN.format(C1))[0], 200)
         self.assertEqual(self.asked, before)
 
+    def test_head_alone(self) -> None:
+        """A commit's file of which only HEAD was asked is still told of when the hub is down."""
+        told = {path: self.head(path.format(C1))[1] for path in (BIN, TXT)}
+        self.clock.advance(30 * 86400)
+        self.falls()
+        for path, before in told.items():
+            status, headers = self.head(path.format(C1))
+            self.assertEqual(status, 200)
+            for name in ("etag", "x-repo-commit", "content-length", "x-linked-size"):
+                self.assertEqual(headers.get(name), before.get(name), name)
+
+    def test_head_alone_private(self) -> None:
+        """Not so, when a token was needed for it."""
+        self.private = True
+        self.assertEqual(self.head(BIN.format(C1), TOKEN)[0], 200)
+        self.falls()
+        self.clock.advance(100)
+        for fields in ((), (TOKEN,)):
+            self.assertEqual(self.head(BIN.format(C1), *fields)[0], 502)
+
     def test_branch_moves(self) -> None:
         """A branch is asked about each time; what is the same in another commit is not fetched."""
         for path, data in ((BIN, DATA), (TXT, SMALL)):
@@ -314,6 +334,32 @@ class ApiTests(HubCase):
             wanted = f'<http://mirror.test{self.TREE}&cursor=2>; rel="next"'
             self.assertEqual(headers.get("link"), wanted)
         self.assertEqual(self.asked, 1)
+
+    def test_paths(self) -> None:
+        """What a POST asks about paths does not name chunks either; its body goes up whole."""
+        path = f"/api/models/ns/name/paths-info/{C1}"
+        page = json.dumps([{"path": "a", "xetHash": "x"}]).encode()
+        self.answers["POST " + path] = (200, ("Content-Type: application/json",), page)
+        asked = b'{"paths": ["a"]}'
+        answer = self.get(path, TOKEN, method="POST", body=asked)
+        self.assertEqual((answer[0], json.loads(answer[2])), (200, [{"path": "a"}]))
+        self.assertEqual(self.upstream.sent[-1].headers.get("authorization"), "Bearer right")
+        self.use(xet=Xet.PASS)
+        self.answers["POST " + path] = (200, ("Content-Type: application/json",), page)
+        answer = self.get(path, method="POST", body=asked)
+        self.assertEqual(answer[2], page)
+        self.answers["POST " + path] = (401, ("X-Error-Code: RepoNotFound",), b"no")
+        answer = self.get(path, method="POST", body=asked)
+        self.assertEqual((answer[0], answer[1].get("x-error-code")), (401, "RepoNotFound"))
+
+    def test_own_address(self) -> None:
+        """The address of a repository that was written to is the mirror's."""
+        for path in ("/api/repos/create", "/api/datasets/ns/name/commit/main"):
+            told = json.dumps({"url": f"{UPSTREAM}/ns/name/commit/x"}).encode()
+            self.answers["POST " + path] = (201, ("Content-Type: application/json",), told)
+            status, _, body = self.get(path, method="POST", body=b"{}")
+            told = {"url": "http://mirror.test/ns/name/commit/x"}
+            self.assertEqual((status, json.loads(body)), (201, told))
 
     def test_info(self) -> None:
         """What is told of a repository is shared between tokens, and stands in for the hub."""

@@ -20,7 +20,7 @@ LARGE = 1_000_000
 _RESOLVE = re.compile(r"/(?:(datasets|spaces)/)?([^/]+(?:/[^/]+)?)/resolve/([^/]+)/(.+)")
 _CACHED = re.compile(r"/api/resolve-cache/(models|datasets|spaces)/(.+?)/([0-9a-f]{40})/(.+)")
 _API = re.compile(
-    r"/api/(models|datasets|spaces)/(.+?)(?:/(revision|tree|xet-read-token)/([^/]+))?"
+    r"/api/(models|datasets|spaces)/(.+?)(?:/(revision|tree|paths-info|xet-read-token)/([^/]+))?"
 )
 
 
@@ -103,7 +103,7 @@ class Hub:
             if found is not None:
                 return self._resolved(found, token, asked)
             found = _API.fullmatch(path)
-            return self._api(found, token, query) if found is not None else None
+            return self._api(found, token, query, asked.body) if found is not None else None
         except _Refusal as refusal:
             return _refused(refusal)
 
@@ -167,7 +167,7 @@ class Hub:
         fields = (("X-Repo-Commit", commit),)
         return File(content, "text/plain; charset=utf-8", headers=fields, etag=f'"{_git(content)}"')
 
-    def _api(self, found: re.Match[str], token: str, query: str) -> File:
+    def _api(self, found: re.Match[str], token: str, query: str, body: bytes) -> File:
         kind, name, verb, revision = found.groups()
         new = self.renamed.get(f"{kind}/{name}")
         if new is not None:
@@ -179,6 +179,8 @@ class Hub:
         commit, files = self._commit(repo, revision or "main")
         if verb == "tree":
             return self._tree(found[0], files, query)
+        if verb == "paths-info":
+            return _json([_item(path, files[path]) for path in _paths(body) if path in files])
         told = {
             "_id": "1",
             "id": name,
@@ -245,6 +247,14 @@ def _item(name: str, content: bytes) -> dict[str, Any]:
         item["lfs"] = {"oid": sha256, "size": len(content), "pointerSize": 134}
         item["xetHash"] = hashlib.blake2b(content, digest_size=32).hexdigest()
     return {**item, "path": name}
+
+
+def _paths(body: bytes) -> list[str]:
+    """The paths that a POST names, as JSON or as a form."""
+    if body.startswith(b"{"):
+        paths: str | list[str] = json.loads(body)["paths"]
+        return [paths] if isinstance(paths, str) else paths
+    return parse_qs(body.decode()).get("paths", [])
 
 
 def _json(value: Any, headers: tuple[tuple[str, str], ...] = ()) -> File:

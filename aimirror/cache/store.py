@@ -319,12 +319,13 @@ class Store:
         """
         return self._room.make(count)
 
-    def verify(self) -> Deferred[Verification]:
+    def verify(self, result: Verification | None = None) -> Deferred[Verification]:
         """Hash every blob again, in threads, and drop those that are not what they are named.
 
-        Fires with the counts.  Cancelling stops it after the files that are being read.
+        Fires with the counts; ``result`` has them meanwhile.  Cancelling stops it after the files
+        that are being read.
         """
-        return self._verifier.walk()
+        return self._verifier.walk(Verification() if result is None else result)
 
 
 def _sync_names(folders: set[Path], index: Path) -> None:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from attrs import define
+from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredLock, gatherResults
 from twisted.logger import Logger
 
@@ -21,16 +21,35 @@ PARALLEL = 2
 BLOCK = 1 << 20
 
 
+@define(eq=False)
+class Reading:
+    """How far a thread is with one blob; the thread alone writes to it."""
+
+    bytes: int = 0
+
+
 @define
 class Verification:
-    """What a walk over all blobs came to, so far."""
+    """What a walk over all blobs came to, so far; whoever began it may look at it meanwhile."""
 
     checked: int = 0
+    #: Of the blobs that were checked.
     bytes: int = 0
     #: Blobs that were not what their name says; they and their entries were dropped.
     bad: int = 0
     #: Blobs that could not be read; they stay.
     unreadable: int = 0
+    reading: set[Reading] = field(factory=set, eq=False, repr=False)
+
+    @property
+    def hashed(self) -> int:
+        """Bytes that were read, of the blobs under way, too."""
+        return self.bytes + sum(each.bytes for each in self.reading)
+
+    def told(self) -> str:
+        """What it came to, in words."""
+        unread = f", {self.unreadable} could not be read" if self.unreadable else ""
+        return f"{self.checked} files checked, {self.bad} damaged ones dropped{unread}"
 
 
 class Verifier:
@@ -57,12 +76,11 @@ class Verifier:
     def _has_stopped(self) -> bool:
         return self._stopped
 
-    def walk(self) -> Deferred[Verification]:
-        """Fires with what was found; one walk at a time."""
-        return self._walking.run(lambda: Deferred.fromCoroutine(self._verify()))
+    def walk(self, result: Verification) -> Deferred[Verification]:
+        """Fires with what was found, which ``result`` tells meanwhile; one walk at a time."""
+        return self._walking.run(lambda: Deferred.fromCoroutine(self._verify(result)))
 
-    async def _verify(self) -> Verification:
-        result = Verification()
+    async def _verify(self, result: Verification) -> Verification:
         blobs = self._all_blobs()
         walks = [self._verify_some(blobs, result) for _ in range(PARALLEL)]
         await gatherResults([Deferred.fromCoroutine(walk) for walk in walks], consumeErrors=True)
@@ -76,13 +94,16 @@ class Verifier:
 
     async def _verify_some(self, blobs: Iterator[Blob], result: Verification) -> None:
         for blob in blobs:
-            path = self._layout.blob(blob.sha256)
+            path, reading = self._layout.blob(blob.sha256), Reading()
+            result.reading.add(reading)
             try:
-                found = await self._defer_to_thread(digest, path, self._has_stopped)
+                found = await self._defer_to_thread(digest, path, self._has_stopped, reading)
             except OSError as error:
                 self.log.error("cannot read blob {path}: {error}", path=path, error=error)
                 result.unreadable += 1
                 continue
+            finally:
+                result.reading.remove(reading)
             if self._stopped:
                 return
             now = self._index.blob(blob.sha256)
@@ -96,7 +117,7 @@ class Verifier:
                 self._shelf.remove(blob.sha256)
 
 
-def digest(path: Path, stopped: Callable[[], bool]) -> str | None:
+def digest(path: Path, stopped: Callable[[], bool], reading: Reading) -> str | None:
     """The sha256 of a file, None when told to stop or when there is no file.  Blocks."""
     found = hashlib.sha256()
     try:
@@ -105,6 +126,7 @@ def digest(path: Path, stopped: Callable[[], bool]) -> str | None:
                 if stopped():
                     return None
                 found.update(block)
+                reading.bytes += len(block)
     except FileNotFoundError:
         return None
     return found.hexdigest()

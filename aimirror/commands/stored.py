@@ -9,10 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from twisted.internet.task import LoopingCall
+
 from aimirror.cache.listing import Listing, Order
+from aimirror.cache.verification import Verification
 from aimirror.commands.common import Complaint
 from aimirror.commands.link import Link, NotRunning, add_link, either, linked, on_folder
-from aimirror.commands.words import follow, size, span
+from aimirror.commands.words import LOOK, follow, show_progress, size, span
 from aimirror.config.scalars import duration
 from aimirror.config.schema import At
 from aimirror.web.admin_entries import BadSelection, Entries, Selection
@@ -134,17 +137,32 @@ def prove(given: argparse.Namespace) -> int:
     except NotRunning as error:
         if given.url:
             raise Complaint(str(error)) from None
-
-        async def alone(store: Any, clock: Any) -> tuple[int, int]:
-            found = await store.verify()
-            return found.checked, found.bad
-
-        checked, bad = on_folder(config, alone)
-        print(f"{checked} files checked, {bad} damaged ones dropped")
-        return 1 if bad else 0
+        found = on_folder(config, _prove_alone)
+        print(found.told())
+        return 1 if found.bad or found.unreadable else 0
     ended = follow(lambda: link.get("jobs", id=job["id"])["jobs"][0])
     print(ended["message"] or ended["state"])
-    return 0 if ended["state"] == "done" and " 0 damaged" in ended["message"] else 1
+    right = ended["state"] == "done" and not ended["failed"] and " 0 damaged" in ended["message"]
+    return 0 if right else 1
+
+
+async def _prove_alone(store: Any, clock: Any) -> Verification:
+    """Hash what is in an open folder, and show how far it is."""
+    usage, found = store.usage(), Verification()
+
+    def look(ended: bool = False) -> None:
+        done = {"done": found.checked + found.unreadable, "bytes": found.hashed}
+        show_progress({**done, "total": usage.files, "total_bytes": usage.blobs}, ended)
+
+    looking = LoopingCall(look)
+    looking.clock = clock
+    looking.start(LOOK)
+    try:
+        await store.verify(found)
+    finally:
+        looking.stop()
+    look(ended=True)
+    return found
 
 
 def _selections(given: argparse.Namespace) -> list[Selection]:

@@ -52,19 +52,26 @@ def strip(spans: list[list[int]], total: int | None, width: int = _WIDTH) -> str
 def follow(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Show a job's progress until it ends; its last state."""
     wait = threading.Event()
-    live = sys.stderr.isatty()
     while True:
         job = look()
-        if live:
-            print(f"\r\x1b[K{_line(job)}", end="", file=sys.stderr, flush=True)
-        if job["state"] != "running":
-            if live:
-                print(file=sys.stderr)
+        ended: bool = job["state"] != "running"
+        show_progress(job, ended)
+        if ended:
             return job
         wait.wait(LOOK)
 
 
-def _line(job: dict[str, Any]) -> str:
-    total = job["total"]
+def show_progress(job: dict[str, Any], ended: bool) -> None:
+    """Draw a job's line anew where standard error is a terminal."""
+    if sys.stderr.isatty():
+        end = "\n" if ended else ""
+        print(f"\r\x1b[K{progress(job)}", end=end, file=sys.stderr, flush=True)
+
+
+def progress(job: dict[str, Any]) -> str:
+    """One line: the share of the bytes where their sum is known, else of the items."""
+    total, whole = job["total"], job["total_bytes"]
     of = f"{job['done']} of {total}" if total is not None else "looking"
-    return f"{bar(job['done'], total)} {of}, {size(job['bytes'])}"
+    if whole is None:
+        return f"{bar(job['done'], total)} {of}, {size(job['bytes'])}"
+    return f"{bar(job['bytes'], whole)} {of}, {size(job['bytes'])} of {size(whole)}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, frozen
 
 from aimirror.cache.listing import MOST_LISTED, Listing, Order
+from aimirror.cache.verification import Verification
 from aimirror.core import prefetch
 from aimirror.core.headers import Headers
 from aimirror.core.prefetch import MOST_ITEMS, BadList, Items, Target
@@ -165,10 +166,17 @@ class Admin:
 
     async def _verify(self, request: MirrorRequest) -> Told:
         async def run(job: Job) -> None:
-            job.total = self._store.usage().files
-            found = await self._store.verify()
-            job.done, job.bytes, job.failed = found.checked, found.bytes, found.unreadable
-            job.message = f"{found.checked} files checked, {found.bad} damaged ones dropped"
+            usage, found = self._store.usage(), Verification()
+            job.total, job.total_bytes = usage.files, usage.blobs
+
+            def look() -> None:
+                job.done, job.failed = found.checked + found.unreadable, found.unreadable
+                job.bytes = found.hashed
+
+            job.look = look
+            await self._store.verify(found)
+            look()
+            job.message = found.told()
             if found.bad:
                 self._memo.invalidate()
 

@@ -42,12 +42,15 @@ class Job:
     done: int = 0
     #: Of those, what the cache had already.
     cached: int = 0
-    #: Bytes that came.
+    #: Bytes that came or were read, and how many it will be, where that is known.
     bytes: int = 0
+    total_bytes: int | None = None
     failures: list[tuple[str, str]] = Factory(list)
     failed: int = 0
     message: str = ""
     work: Deferred[None] | None = None
+    #: Brings the numbers up to date, for work that is watched rather than tells.
+    look: Callable[[], None] | None = None
 
     def fail(self, item: str, why: str) -> None:
         """One item went wrong."""
@@ -57,6 +60,8 @@ class Job:
 
     def told(self) -> dict[str, Any]:
         """For the API."""
+        if self.look is not None:
+            self.look()
         return {
             "id": self.id,
             "kind": self.kind,
@@ -68,6 +73,7 @@ class Job:
             "done": self.done,
             "cached": self.cached,
             "bytes": self.bytes,
+            "total_bytes": self.total_bytes,
             "failed": self.failed,
             "failures": [{"item": item, "why": why} for item, why in self.failures],
             "message": self.message,

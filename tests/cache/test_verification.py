@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 from pathlib import Path
 from unittest import mock
 
@@ -8,7 +9,7 @@ from twisted.internet.defer import CancelledError
 
 from aimirror.cache import verification
 from aimirror.cache.layout import Layout
-from aimirror.cache.verification import PARALLEL, Verification, digest
+from aimirror.cache.verification import PARALLEL, Reading, Verification, digest
 from aimirror.core.entries import Entry
 from tests.cache.support import StoreCase
 
@@ -103,5 +104,30 @@ class VerifyTests(StoreCase):
         """The thread that reads a large file notices that it shall stop."""
         path = Path(self.mktemp())
         path.write_bytes(b"x" * 100)
-        self.assertIsNone(digest(path, lambda: True))
-        self.assertIsNone(digest(path.with_suffix(".none"), lambda: False))
+        self.assertIsNone(digest(path, lambda: True, Reading()))
+        self.assertIsNone(digest(path.with_suffix(".none"), lambda: False, Reading()))
+
+    def test_progress(self) -> None:
+        """While it goes on, it tells what was read, of the file under way, too."""
+        for n in range(PARALLEL + 1):
+            self.add(bytes([n]) * 10, key=str(n))
+        self.threads.held = True
+        found = Verification()
+        walk = self.store.verify(found)
+        self.assertEqual((found.checked, found.hashed), (0, 0))
+        for reading in found.reading:
+            reading.bytes = 4  # as a thread would
+        self.assertEqual((found.checked, found.hashed), (0, 4 * PARALLEL))
+        self.threads.run()
+        self.assertEqual((found.checked, found.hashed), (PARALLEL, 10 * PARALLEL))
+        self.threads.run()
+        self.assertIs(self.successResultOf(walk), found)
+        self.assertEqual((found.checked, found.hashed), (PARALLEL + 1, 10 * PARALLEL + 10))
+        self.threads.held = False
+
+    def test_reading_counts(self) -> None:
+        """The thread counts the bytes that it has hashed."""
+        path, reading = Path(self.mktemp()), Reading()
+        path.write_bytes(b"x" * 100)
+        self.assertEqual(digest(path, lambda: False, reading), sha256(b"x" * 100).hexdigest())
+        self.assertEqual(reading.bytes, 100)

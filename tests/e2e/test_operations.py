@@ -194,6 +194,10 @@ class OperationsTests(EndToEndTests):
         self.assertIn("/file.bin", self.command(service, "ls"))
         self.assertIn("1 entries pinned", self.command(service, "pin", "/file.bin"))
         self.assertIn("1 files checked, 0 damaged", self.command(service, "verify"))
+        job = service.get("/aimirror/api/jobs").json()["jobs"][0]
+        self.assertEqual((job["done"], job["total"]), (1, 1))
+        self.assertEqual(job["bytes"], job["total_bytes"])
+        self.assertGreater(job["bytes"], 0)
         service.program.stop()
         config = json.loads(service.config.read_text())
         config["server"]["port"] = service.port
@@ -201,6 +205,8 @@ class OperationsTests(EndToEndTests):
         self.assertIn("not running", self.command(service, "status", url=False, status=3))
         listed = self.command(service, "ls", "--json", url=False)
         self.assertTrue(json.loads(listed)["pinned"])
+        checked = self.command(service, "verify", url=False)
+        self.assertIn("1 files checked, 0 damaged", checked)
         self.assertIn("0 entries", self.command(service, "purge", "--all", url=False))
         self.assertIn("1 entries purged", self.command(service, "purge", "/file.bin", url=False))
 

@@ -151,6 +151,21 @@ class JobsTests(SynchronousTestCase):
         self.successResultOf(self.jobs.stop())
         self.assertEqual(job.state, "cancelled")
 
+    def test_look(self) -> None:
+        """Work that is watched is looked at whenever its job is told."""
+        job, _ = self.held()
+        job.total_bytes = 10
+
+        def look() -> None:
+            job.bytes += 4
+
+        job.look = look
+        told = [job.told() for _ in range(2)]
+        self.assertEqual(
+            [(each["bytes"], each["total_bytes"]) for each in told], [(4, 10), (8, 10)]
+        )
+        self.successResultOf(self.jobs.stop())
+
     def test_fault(self) -> None:
         """A fault of ours is logged in full, and told without details."""
 

@@ -213,13 +213,14 @@ function jobs() {
   $("jobs-none").hidden = known.length > 0;
   $("jobs").replaceChildren(...known.map((job) => {
     const running = job.state === "running";
-    const bar = make("progress", { max: job.total || 1, "aria-label": `${job.kind} ${job.what}` });
-    if (job.total != null || !running) bar.value = running ? job.done : job.total || 1;
+    const [done, whole] = job.total_bytes == null ? [job.done, job.total] : [job.bytes, job.total_bytes];
+    const bar = make("progress", { max: whole || 1, "aria-label": `${job.kind} ${job.what}` });
+    if (whole != null || !running) bar.value = running ? done : whole || 1;
     const facts = [
       job.state,
       job.total == null ? "" : `${number(job.done)} of ${number(job.total)}`,
       job.cached ? `${number(job.cached)} were there` : "",
-      job.bytes ? bytes(job.bytes) : "",
+      job.bytes ? bytes(job.bytes) + (running && job.total_bytes ? ` of ${bytes(job.total_bytes)}` : "") : "",
       job.failed ? `${number(job.failed)} failed` : "",
       job.message,
     ].filter(Boolean).map((fact) => make("span", { class: fact.endsWith("failed") ? "bad" : false }, fact));

@@ -7,16 +7,23 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
-from twisted.application.service import IService
-from twisted.logger import Logger
+from twisted.application.service import IService, MultiService, Service
+from twisted.logger import Logger, globalLogPublisher
 from twisted.python import usage
 
-from aimirror.config import Config, ConfigError, check_dirs, load
+from aimirror.config import Config, ConfigError, Logging, check_dirs, load
+
+if TYPE_CHECKING:
+    from aimirror.logs import Logs
+    from aimirror.web.access import Exchange
 
 log = Logger()
+#: Answers in twistd's own log.
+answers = Logger("aimirror.access")
 
 
 class Options(usage.Options):
@@ -34,7 +41,10 @@ class Options(usage.Options):
 def configured(
     file: str | None, host: str | None = None, port: int | None = None, cache: str | None = None
 ) -> Config:
-    """The configuration that a command line asks for; raises ConfigError."""
+    """The configuration that a command line asks for; raises ConfigError.
+
+    Nothing is made or looked at but the file.
+    """
     config = load(Path(file) if file else None)
     if host is not None:
         config = evolve(config, server=evolve(config.server, host=host))
@@ -44,6 +54,14 @@ def configured(
         config = evolve(config, server=evolve(config.server, port=port))
     if cache is not None:
         config = evolve(config, cache=evolve(config.cache, dir=Path(cache).absolute()))
+    return config
+
+
+def prepared(
+    file: str | None, host: str | None = None, port: int | None = None, cache: str | None = None
+) -> Config:
+    """The same for who is going to serve: its folders are there, and can be written."""
+    config = configured(file, host, port, cache)
     check_dirs(config)
     return config
 
@@ -52,14 +70,23 @@ def on_signal(reactor: Any, number: signal.Signals, act: Callable[[], object]) -
     """Have ``act`` called in the reactor whenever a signal comes; to be called in the main thread.
 
     A SIGHUP because our terminal was closed ends the service instead, as it does other programs.
+    Not under nohup, though. What handled the signal before, such as twistd rotating its own log,
+    goes on doing so.
     """
-    ours = _has_terminal()
+    ours = signal.getsignal(number) != signal.SIG_IGN and _has_terminal()
 
-    def handle(*_: object) -> None:
-        gone = number == signal.SIGHUP and ours and not _has_terminal()
-        reactor.callFromThread(reactor.stop if gone else act)
+    def install() -> None:
+        before = signal.getsignal(number)
 
-    reactor.callWhenRunning(signal.signal, number, handle)
+        def handle(given: int, frame: FrameType | None) -> None:
+            gone = number == signal.SIGHUP and ours and not _has_terminal()
+            reactor.callFromThread(reactor.stop if gone else act)
+            if callable(before):
+                before(given, frame)
+
+        signal.signal(number, handle)
+
+    reactor.callWhenRunning(install)
 
 
 def _has_terminal() -> bool:
@@ -70,6 +97,50 @@ def _has_terminal() -> bool:
     return True
 
 
+class LogService(Service):
+    """Writes events and answers to the files of a configuration, beside twistd's own log.
+
+    A hook for answers (``AccessHook``). The files are opened when it starts, for twistd first
+    becomes a daemon and another user; ``failed`` is called with one line when that can't be done.
+    """
+
+    def __init__(self, logging: Logging, reactor: Any, failed: Callable[[str], None]) -> None:
+        self._logging = logging
+        self._reactor = reactor
+        self._failed = failed
+        self._logs: Logs | None = None
+
+    def startService(self) -> None:
+        """Open the files; without one for answers, they are events of twistd's log."""
+        from aimirror.logs import observer, open_logs
+
+        super().startService()  # type: ignore[no-untyped-call]
+        try:
+            logs = self._logs = open_logs(self._logging, self._reactor, _log_answers)
+        except ConfigError as error:
+            self._failed(str(error))
+            return
+        if logs.file is not None:
+            globalLogPublisher.addObserver(observer(self._logging.level, logs.file))
+        # Answers end until the very last moment.
+        self._reactor.addSystemEventTrigger("after", "shutdown", logs.flush)
+
+    def __call__(self, exchange: Exchange, peer: str, sent: int, seconds: float) -> None:
+        """Note one answer."""
+        if self._logs is not None and self._logs.access is not None:
+            self._logs.access(exchange, peer, sent, seconds)
+
+    def reopen(self) -> None:
+        """Somebody has moved the files away."""
+        if self._logs is not None:
+            self._logs.reopen()
+
+
+def _log_answers(lines: bytes) -> None:
+    for line in lines.decode("latin-1").splitlines():
+        answers.info("{line}", line=line)
+
+
 def makeService(options: Any) -> IService:
     """The service; a mistake in the configuration ends the program with one line."""
     from twisted.internet import reactor as real
@@ -77,10 +148,12 @@ def makeService(options: Any) -> IService:
     from aimirror.service import MirrorService
 
     reactor: Any = real
+
+    def configuration() -> Config:
+        return prepared(options["config"], options["host"], options["port"], options["cache-dir"])
+
     try:
-        config = configured(
-            options["config"], options["host"], options["port"], options["cache-dir"]
-        )
+        config = configuration()
     except ConfigError as error:
         print(f"aimirror: {error}", file=sys.stderr)  # noqa: T201  # before twistd logs anything
         raise SystemExit(1) from None
@@ -91,15 +164,18 @@ def makeService(options: Any) -> IService:
         reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
         reactor.stop()
 
-    def configuration() -> Config:
-        return configured(options["config"], options["host"], options["port"], options["cache-dir"])
-
+    logs = LogService(config.logging, reactor, failed)
     service = MirrorService(
         config,
         reactor,
         failed=failed,
         ready=lambda url: log.info("aimirror listens on {url}", url=url),
+        access=logs,
         again=configuration,
     )
     on_signal(reactor, signal.SIGHUP, service.hang_up)
-    return service
+    on_signal(reactor, signal.SIGUSR1, logs.reopen)
+    together = MultiService()
+    for each in (logs, service):
+        each.setServiceParent(together)  # type: ignore[no-untyped-call]
+    return together

@@ -6,29 +6,14 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable
-from typing import IO, Any, cast
+from typing import IO, Any
 
-from attrs import define
-from twisted.logger import (
-    FilteringLogObserver,
-    LogLevel,
-    LogLevelFilterPredicate,
-    globalLogBeginner,
-    textFileLogObserver,
-)
+from twisted.logger import globalLogBeginner
 
-from aimirror.commands.common import Complaint, add_common, complain
-from aimirror.config import AccessFormat, Config, Level
-from aimirror.tap import configured, on_signal
-from aimirror.web.access import FORMATS, AccessLog
-from aimirror.web.logfile import LogFile
-
-_LEVELS = {
-    Level.DEBUG: LogLevel.debug,
-    Level.INFO: LogLevel.info,
-    Level.WARNING: LogLevel.warn,
-    Level.ERROR: LogLevel.error,
-}
+from aimirror.commands.common import add_common, complain
+from aimirror.config import Config
+from aimirror.logs import Logs, observer, open_logs
+from aimirror.tap import on_signal, prepared
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +36,7 @@ def run(given: argparse.Namespace) -> int:
     reactor: Any = real
 
     def configuration() -> Config:
-        return configured(given.config, given.host, given.port, given.cache_dir)
+        return prepared(given.config, given.host, given.port, given.cache_dir)
 
     config = configuration()
     logs = _begin_logging(config, reactor)
@@ -69,8 +54,7 @@ def run(given: argparse.Namespace) -> int:
         return service
 
     status = _run(make)
-    if logs.access is not None:
-        logs.access.flush()
+    logs.flush()
     return status
 
 
@@ -105,44 +89,12 @@ def _run(make: Callable[[Callable[[str], None]], Any]) -> int:
     return complain(problems[0]) if problems else 0
 
 
-@define
-class _Logs:
-    """The log of answers, if there is one, and the files that are ours."""
-
-    access: AccessLog | None
-    files: tuple[LogFile, ...]
-
-    def reopen(self) -> None:
-        """Somebody has moved the files away."""
-        if self.access is not None:
-            self.access.flush()
-        for file in self.files:
-            file.reopen()
-
-
-def _begin_logging(config: Config, reactor: Any) -> _Logs:
+def _begin_logging(config: Config, reactor: Any) -> Logs:
     """Send events and answers to the configured files or to standard error."""
-    logging = config.logging
-    files = {}
-    for path in (logging.file, logging.access_file):
-        if path is not None and path not in files:
-            try:
-                files[path] = LogFile(path, logging.max_size, logging.keep)
-            except OSError as error:
-                raise Complaint(f"{path}: {error.strerror}") from None
-    events = cast("IO[str]", sys.stderr if logging.file is None else files[logging.file])
-    predicate = LogLevelFilterPredicate(_LEVELS[logging.level])
-    # Twisted announces each connection of the workers' wire.
-    predicate.setLogLevelForNamespace("twisted.protocols.amp", LogLevel.warn)
-    observer = FilteringLogObserver(textFileLogObserver(events), [predicate])
-    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
-    quiet = logging.level in (Level.WARNING, Level.ERROR) and logging.access_file is None
-    if quiet or logging.access is AccessFormat.OFF:
-        return _Logs(None, tuple(files.values()))
-    target = files.get(logging.access_file or logging.file)  # type: ignore[arg-type]
-    write = _bytes_to(sys.stderr) if target is None else target.write_bytes
-    access = AccessLog(write, reactor, FORMATS[logging.access.value]())
-    return _Logs(access, tuple(files.values()))
+    logs = open_logs(config.logging, reactor, _bytes_to(sys.stderr))
+    events = observer(config.logging.level, logs.file or sys.stderr)
+    globalLogBeginner.beginLoggingTo([events], redirectStandardIO=False)
+    return logs
 
 
 def _bytes_to(stream: IO[str]) -> Callable[[bytes], object]:

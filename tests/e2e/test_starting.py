@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -54,6 +56,7 @@ class ConfigTests(EndToEndTests):
         """``aimirror check`` of a right file ends with status 0 and starts nothing."""
         config = {"rules": [self.rule()], "cache": {"dir": str(self.folder / "c")}}
         self.assertEqual(self.command(config, "check").returncode, 0)
+        self.assertFalse((self.folder / "c").exists())
 
     def test_port_in_use(self) -> None:
         """A port that is taken ends the start with one line that names it."""
@@ -92,6 +95,57 @@ class StartTests(EndToEndTests):
         path, file = self.serve(), str(self.config())
         twistd = [sys.executable, "-c", TWISTD, "-n", "--pidfile=", "aimirror", "--config", file]
         self.check_running(Program(twistd, self.folder / "twistd.log", folder=self.folder), path)
+
+    def twistd(self, *options: str, **logging: str) -> Program:
+        """``twistd aimirror`` in the foreground, ready."""
+        file = self.config()
+        told = {**json.loads(file.read_text()), "logging": logging}
+        file.write_text(json.dumps(told))
+        command = [sys.executable, "-c", TWISTD, "-n", "--pidfile=", *options, "aimirror"]
+        command += ["--config", str(file)]
+        program = Program(command, self.folder / "twistd.out", folder=self.folder)
+        self.addCleanup(program.kill)
+        return program
+
+    def logged(self, program: Program, log: Path, path: str) -> str:
+        """What a log file holds as soon as it tells of an answer."""
+        until = time.monotonic() + COMMAND_LIMIT
+        while not log.exists() or path not in log.read_text():
+            self.assertLess(time.monotonic(), until, program.log_end())
+            time.sleep(0.05)
+        return log.read_text()
+
+    def test_twistd_tells_of_answers(self) -> None:
+        """Without files of its own, twistd's log has the answers beside the events."""
+        path = self.serve()
+        own = self.folder / "own.log"
+        program = self.twistd(f"--logfile={own}")
+        found = READY.search(self.logged(program, own, "aimirror listens on"))
+        assert found is not None
+        client.request(int(found[1]), path)
+        log = self.logged(program, own, f'"GET {path} HTTP/1.1" 200')
+        self.assertIn("[aimirror.access#info] 127.0.0.1", log)
+
+    def test_twistd_log_files(self) -> None:
+        """With them, events and answers are there, the last answers too, and SIGUSR1 opens anew."""
+        path = self.serve()
+        events, answers, own = (self.folder / name for name in ("events", "answers", "own.log"))
+        program = self.twistd(
+            f"--logfile={own}", file=str(events), access="json", access_file=str(answers)
+        )
+        found = READY.search(self.logged(program, events, "aimirror listens on"))
+        assert found is not None
+        port = int(found[1])
+        client.request(port, path)
+        self.logged(program, answers, path)
+        moved = answers.rename(self.folder / "moved")
+        os.kill(program.pid, signal.SIGUSR1)
+        self.logged(program, answers, "")
+        client.request(port, "/last")
+        program.stop()
+        self.assertIn("/last", answers.read_text())
+        self.assertNotIn("/last", moved.read_text())
+        self.assertTrue((self.folder / "own.log.1").exists(), "twistd rotates its own")
 
     def test_wheel(self) -> None:
         """The wheel holds all that the service needs: it starts where there is no source tree."""

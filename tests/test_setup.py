@@ -32,6 +32,22 @@ class SetupTests(SynchronousTestCase):
         self.assertIn("registry=http://mirror:1/registry/npm/", said)
         self.assertEqual(list(self.home.iterdir()), [])
 
+    def test_own_url(self) -> None:
+        """Without --url it is where the configuration says that the mirror is reached."""
+        config = self.home / "config.yaml"
+        rule = "rules: [{name: r, upstream: 'http://h'}]\n"
+        tls = "tls: {cert: c.pem, key: k.pem}"
+        for server, wanted in (
+            ("port: 1234", "http://localhost:1234/"),
+            (f"host: '::1', port: 1234, {tls}", "https://[::1]:1234/"),
+            (f"public_host: 'mirror:1', {tls}", "https://mirror:1/"),
+            ("public_host: 'https://mirror'", "https://mirror/"),
+        ):
+            config.write_text(f"{rule}server: {{{server}}}\n")
+            status, said = self.run_setup("npm", "--config", str(config))
+            self.assertEqual(status, 0, said)
+            self.assertIn(f"registry={wanted}registry/npm/\n", said)
+
     def test_written(self) -> None:
         """With --write the file has it, the old one is kept with its rights, twice is once."""
         file = self.home / ".npmrc"

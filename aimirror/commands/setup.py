@@ -41,10 +41,11 @@ def _names() -> str:
 
 def _url(config: Config) -> str:
     server = config.server
-    if server.public_host:
+    if "://" in server.public_host:
         return server.public_host
     host = "localhost" if server.host in ("0.0.0.0", "::") else server.host
-    return f"{f'[{host}]' if ':' in host else host}:{server.port}"
+    here = f"{f'[{host}]' if ':' in host else host}:{server.port}"
+    return f"{'http' if server.tls is None else 'https'}://{server.public_host or here}"
 
 
 def _write(found: Setting) -> str:

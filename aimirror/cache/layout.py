@@ -91,6 +91,12 @@ class Layout:
         for folder in (self.blobs, self.entries, self.parts, self.quarantine, self.trash):
             make_folder(folder)
 
+    def free(self) -> int:
+        """Bytes that are free on the disk; raises DiskError."""
+        with disk_errors("cannot tell the free space"):
+            disk = os.statvfs(self.root)
+        return disk.f_bavail * disk.f_frsize
+
     def lock(self) -> int:
         """Take the root for this process; the caller owns the fd, and closing it is the release.
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from attrs import Factory, define, frozen
 from twisted.internet.defer import Deferred
 
 from aimirror.cache.catalogue import Catalogue
-from aimirror.cache.errors import disk_errors
 from aimirror.cache.index import PAGE, Index
+from aimirror.cache.layout import Layout
 from aimirror.cache.partfolder import PartFolder
 from aimirror.cache.shelf import Shelf
 from aimirror.cache.trash import Trash
@@ -34,9 +31,9 @@ class Evicted:
 
 @frozen(kw_only=True)
 class Room:
-    """Weighs what is stored against ``max_bytes`` and the disk under ``root``."""
+    """Weighs what is stored against ``max_bytes`` and the disk under it."""
 
-    root: Path
+    layout: Layout
     max_bytes: int
     #: Whether blobs may go; else only quarantine and parts that nobody works on.
     evict: bool
@@ -72,9 +69,7 @@ class Room:
 
     def _short(self, count: int) -> int:
         """Bytes that must go for ``count`` to fit, both into the limit and onto the disk."""
-        with disk_errors("cannot tell the free space"):
-            disk = os.statvfs(self.root)
-        return max(self._over(count), count - disk.f_bavail * disk.f_frsize)
+        return max(self._over(count), count - self.layout.free())
 
     def _evictable(self) -> int:
         free = self.parts.left + self.parts.kept

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 #: Seconds between a change and its last consequences: uses written, names and index synced.
 SETTLE = 5.0
+#: Free bytes on the disk below which the start warns: less than one large wheel or layer.
+LITTLE_ROOM = 1_000_000_000
 
 
 @frozen
@@ -121,6 +123,7 @@ class Store:
         self._lock = lock
         self._parts.adopt(found.left, found.kept)
         self._assemble()
+        self._warn_of_little_room()
         if (found.rebuilt and self._index.entries) or found.dropped:
             self.log.info(
                 "cache {root}: rebuilt={found.rebuilt}, {found.dropped} blobs removed,"
@@ -130,13 +133,22 @@ class Store:
                 entries=self._index.entries,
             )
 
+    def _warn_of_little_room(self) -> None:
+        if (free := self.free()) < LITTLE_ROOM:
+            self.log.warn(
+                "{root}: only {free} MB are free on its disk; what does not fit is passed on to"
+                " clients without being kept",
+                root=self._layout.root,
+                free=free // 1_000_000,
+            )
+
     def _assemble(self) -> None:
         layout, index = self._layout, self._index
         self._catalogue = Catalogue(layout, index, self._clock)
         self._shelf = Shelf(layout, index, self._catalogue, self._trash)
         self._verifier = Verifier(layout, index, self._shelf, self._defer_to_thread)
         self._room = Room(
-            root=layout.root,
+            layout=layout,
             max_bytes=self._max_bytes,
             evict=self._may_evict,
             index=index,
@@ -269,6 +281,10 @@ class Store:
         self._parts.quarantine(part, why)
 
     # -- room ------------------------------------------------------------------------------
+
+    def free(self) -> int:
+        """Bytes that are free on the disk."""
+        return self._layout.free()
 
     def usage(self) -> Usage:
         """What is stored; costs nothing."""

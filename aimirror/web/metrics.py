@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -261,9 +260,9 @@ class Metrics:
         yield CounterMetricFamily(
             "aimirror_evicted_bytes", "Bytes that had to make way", self._store.evicted.bytes
         )
-        disk = os.statvfs(self._store.root)
-        free = disk.f_bavail * disk.f_frsize
-        yield GaugeMetricFamily("aimirror_disk_free_bytes", "Free on the cache's disk", free)
+        yield GaugeMetricFamily(
+            "aimirror_disk_free_bytes", "Free on the cache's disk", self._store.free()
+        )
 
 
 def _add(family: HistogramMetricFamily, labels: list[str], counted: Histogram) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from unittest import mock
 
 import attrs
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from aimirror.cache import journalfile
 from aimirror.cache.errors import CacheInUse, DiskError
 from aimirror.cache.journal import PartMeta
 from aimirror.cache.layout import Layout
-from aimirror.cache.store import SETTLE, Usage
+from aimirror.cache.store import LITTLE_ROOM, SETTLE, Usage
 from aimirror.core.entries import Entry
 from tests.cache.support import KEY, NOW, StoreCase, descriptors, digest
 
@@ -32,6 +33,17 @@ class LifeTests(StoreCase):
         self.failureResultOf(self.make_store().open(), CacheInUse)
         self.successResultOf(self.store.close())
         self.open_store()
+
+    def test_little_room(self) -> None:
+        """A start on a nearly full disk says so, in one line; on another it says nothing."""
+        for free, wanted in ((5_000_000, 1), (LITTLE_ROOM, 0)):
+            told: list[LogEvent] = []
+            globalLogPublisher.addObserver(told.append)
+            with mock.patch.object(Layout, "free", return_value=free):
+                self.open_store(Path(self.mktemp()))
+            globalLogPublisher.removeObserver(told.append)
+            lines = [str(formatEvent(event)) for event in told]
+            self.assertEqual(len([line for line in lines if "only 5 MB are free" in line]), wanted)
 
     def test_survives(self) -> None:
         """What is stored is there after a restart, and after kill -9."""

@@ -624,10 +624,19 @@ class DirectoryTests(Loading):
             ("cache: {dir: file/x}", "cache.dir"),
             ("cache: {dir: file}", "cache.dir"),
             ("logging: {file: file/x}", "logging.file"),
+            ("logging: {access_file: file/x}", "logging.access_file"),
         ):
-            error = self.assertRaises(ConfigError, check_dirs, self.load(RULE + text))
-            self.assertIn(f"f.yaml: {key}: ", str(error))
-            self.assertIn("can't be written", str(error))
+            config = self.load(RULE + text)
+            for make in (True, False):
+                error = self.assertRaises(ConfigError, check_dirs, config, make=make)
+                self.assertIn(f"f.yaml: {key}: ", str(error))
+                self.assertIn("can't be written", str(error))
+
+    def test_checked(self) -> None:
+        """Where folders are only to be checked, none is made."""
+        config = self.load(RULE + "cache: {dir: a/b}\nlogging: {file: c/x.log}")
+        check_dirs(config, make=False)
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["f.yaml"])
 
 
 class DefaultTests(SynchronousTestCase):

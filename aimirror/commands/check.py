@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aimirror.config import expanded
+from aimirror.config import check_dirs, expanded
 from aimirror.tap import configured
 
 if TYPE_CHECKING:
@@ -27,5 +27,6 @@ def run(given: argparse.Namespace) -> int:
         print(expanded(Path(given.file) if given.file else None), end="")
         return 0
     config = configured(given.file)
+    check_dirs(config, make=False)
     print(f"{config.source}: right; {len(config.rules)} rules, cache in {config.cache.dir}")
     return 0

@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from twisted.internet.defer import Deferred
 
 from aimirror.commands.common import Complaint, add_common
-from aimirror.config import Config
+from aimirror.config import Config, check_dirs
 from aimirror.tap import configured
 from aimirror.web.admin_entries import Entries
 
@@ -144,6 +144,7 @@ def on_folder(config: Config, work: Callable[[Any, Any], Awaitable[T]]) -> T:
     from aimirror.service import MirrorService
 
     reactor: Any = real
+    check_dirs(config)
     store = MirrorService(config, reactor, failed=print, ready=print).store
     found: list[T] = []
     problems: list[str] = []

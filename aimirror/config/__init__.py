@@ -106,11 +106,16 @@ def _masked(value: object) -> object:
     return _USERINFO.sub("//***@", value) if isinstance(value, str) else value
 
 
-def check_dirs(config: Config) -> None:
-    """Make the cache folder and the log file's folder; ConfigError when one can't be written."""
-    _check_dir(config, "cache.dir", config.cache.dir)
-    if config.logging.file is not None:
-        _check_dir(config, "logging.file", config.logging.file.parent)
+def check_dirs(config: Config, *, make: bool = True) -> None:
+    """Make the folders of the cache and of log files; ConfigError when one can't be written.
+
+    Without ``make`` it is only found out whether that would succeed.
+    """
+    _check_dir(config, "cache.dir", config.cache.dir, make)
+    logging = config.logging
+    for key, file in (("file", logging.file), ("access_file", logging.access_file)):
+        if file is not None:
+            _check_dir(config, f"logging.{key}", file.parent, make)
 
 
 def _read(path: Path | None, file: str) -> bytes:
@@ -209,10 +214,12 @@ def _cache_home(environ: Mapping[str, str]) -> Path:
     return base / "aimirror"
 
 
-def _check_dir(config: Config, key: str, folder: Path) -> None:
+def _check_dir(config: Config, key: str, folder: Path, make: bool) -> None:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        if make:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        there = next(each for each in (folder, *folder.parents) if each.exists())
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
         problem = f"{str(folder)!r} can't be written ({error.strerror})"

@@ -1,18 +1,15 @@
-"""Watching and steering a running service: API, commands, reload, logs, dashboard."""
+"""Watching and steering a running service: API, commands, reload, logs."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from typing import Any
-
-from twisted.trial.unittest import SkipTest
 
 from aimirror.testing import client
 from aimirror.testing.processes import ServiceProgram, own_environment
@@ -215,32 +212,3 @@ class OperationsTests(EndToEndTests):
         service = self.serving(server={"deny": ["127.0.0.0/8"]})
         self.assertEqual(service.get("/x").status, 403)
         self.assertEqual(service.get("/health").status, 403)
-
-    def test_dashboard_in_a_browser(self) -> None:
-        """In a real browser the page shows what is stored and the rules, without an error."""
-        browser = shutil.which("chromium")
-        if browser is None:
-            raise SkipTest("chromium is not installed")
-        service = self.serving()
-        self.serve()
-        service.get("/file.bin")
-        self.settle(service)
-        flags = (
-            "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --dump-dom"
-            " --disable-background-networking --disable-component-update --disable-sync"
-            " --enable-logging=stderr --virtual-time-budget=4000 --timeout=8000"
-        )
-        url = f"http://127.0.0.1:{service.port}/aimirror/"
-        shown = subprocess.run(
-            [browser, *flags.split(), f"--user-data-dir={self.folder / 'profile'}", url],
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_LIMIT,
-            env={**os.environ, "HOME": str(self.folder)},
-        )
-        self.assertIn('data-state="live"', shown.stdout)
-        self.assertIn("/file.bin", shown.stdout)
-        self.assertIn(
-            f"pip config set global.index-url http://127.0.0.1:{service.port}", shown.stdout
-        )
-        self.assertNotIn(":CONSOLE", shown.stderr)

@@ -16,6 +16,18 @@ function make(tag, attributes = {}, ...children) {
   return made;
 }
 
+// New children for a part of the page; who was at a button there by keyboard stays at it.
+function redraw(parent, ...children) {
+  const focused = parent.contains(document.activeElement) ? document.activeElement.dataset.key : "";
+  parent.replaceChildren(...children);
+  if (focused) focusOn(parent, focused);
+}
+function focusOn(parent, key) {
+  const found = [...parent.querySelectorAll("[data-key]")].find((each) => each.dataset.key === key);
+  if (found) found.focus();
+  return Boolean(found);
+}
+
 function bytes(count) {
   if (count == null) return "?";
   const units = ["B", "kB", "MB", "GB", "TB"];
@@ -211,7 +223,7 @@ function jobs() {
   if (shown === state.jobs) return;
   state.jobs = shown;
   $("jobs-none").hidden = known.length > 0;
-  $("jobs").replaceChildren(...known.map((job) => {
+  redraw($("jobs"), ...known.map((job) => {
     const running = job.state === "running";
     const [done, whole] = job.total_bytes == null ? [job.done, job.total] : [job.bytes, job.total_bytes];
     const bar = make("progress", { max: whole || 1, "aria-label": `${job.kind} ${job.what}` });
@@ -225,7 +237,7 @@ function jobs() {
       job.message,
     ].filter(Boolean).map((fact) => make("span", { class: fact.endsWith("failed") ? "bad" : false }, fact));
     const failures = job.failures.slice(0, 20).map((each) => make("li", {}, `${each.item}: ${each.why}`));
-    const stop = make("button", { type: "button", class: "small", onclick: () =>
+    const stop = make("button", { type: "button", class: "small", "data-key": `stop ${job.id}`, onclick: () =>
       attempt(() => call("cancel", { id: job.id })) }, "Cancel");
     return make("li", { class: "job" }, make("div", { class: "name" }, `${job.kind}: ${job.what} `),
       running ? bar : "", make("div", { class: "facts" }, ...facts, running ? stop : ""),
@@ -246,8 +258,10 @@ function slow() {
   }));
   for (const chosen of document.querySelectorAll("select[name=rule]")) {
     const value = chosen.value;
-    const names = rules.map((rule) => make("option", { value: rule.name }, rule.name));
-    chosen.replaceChildren(chosen.options[0], ...names);
+    const names = rules.map((rule) => rule.name);
+    if (names.join("\n") === chosen.dataset.names) continue;  // it may be open
+    chosen.dataset.names = names.join("\n");
+    chosen.replaceChildren(chosen.options[0], ...names.map((name) => make("option", { value: name }, name)));
     chosen.value = value;
   }
   $("r-list").replaceChildren(...rules.map((rule) => make("tr", {},
@@ -327,8 +341,8 @@ async function search(more = false) {
 }
 function entries() {
   $("entries-none").hidden = state.entries.length > 0;
-  $("entries").replaceChildren(...state.entries.map((entry) => make("tr", {},
-    make("td", { class: "url" }, make("button", { type: "button", onclick: () => details(entry) },
+  redraw($("entries"), ...state.entries.map((entry) => make("tr", {},
+    make("td", { class: "url" }, make("button", { type: "button", "data-key": `look ${entry.name}`, onclick: () => details(entry) },
       entry.url, entry.status === 200 ? "" : ` (${entry.status})`),
       entry.private ? make("span", { class: "hint" }, " private") : ""),
     make("td", {}, entry.rule),
@@ -336,10 +350,10 @@ function entries() {
     make("td", {}, ago(entry.received)),
     make("td", {}, ago(entry.used)),
     make("td", { class: "acts" },
-      make("button", { type: "button", class: "small", "aria-pressed": String(entry.pinned),
+      make("button", { type: "button", class: "small", "data-key": `pin ${entry.name}`, "aria-pressed": String(entry.pinned),
         "aria-label": `Pin ${entry.url}`, onclick: () => pin(entry) }, entry.pinned ? "Unpin" : "Pin"), " ",
-      make("button", { type: "button", class: "small danger", "aria-label": `Purge ${entry.url}`,
-        onclick: () => purge(entry) }, "Purge")))));
+      make("button", { type: "button", class: "small danger", "data-key": `purge ${entry.name}`,
+        "aria-label": `Purge ${entry.url}`, onclick: () => purge(entry) }, "Purge")))));
 }
 async function pin(entry) {
   const done = await attempt(() => call("pin", { name: entry.name, pinned: !entry.pinned }));
@@ -352,8 +366,11 @@ async function purge(entry) {
   if (!(await sure(`Purge ${entry.url}?`))) return;
   const done = await attempt(() => call("purge", { name: entry.name }));
   if (!done) return;
+  const row = state.entries.indexOf(entry);
   state.entries = state.entries.filter((other) => other !== entry);
   entries();
+  const next = state.entries[Math.min(row, state.entries.length - 1)];
+  if (!next || !focusOn($("entries"), `purge ${next.name}`)) $("search").elements.contains.focus();
   toast(`Purged ${bytes(done.bytes)}.`);
 }
 async function details(entry) {
@@ -471,5 +488,7 @@ for (const button of document.querySelectorAll("[data-series]")) {
 }
 window.addEventListener("resize", () => state.all && charts(state.all.series));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => state.all && charts(state.all.series));
-setInterval(() => { if (!document.hidden && state.all && !$("all").hidden) attempt(refresh); }, 15000);
+setInterval(() => {
+  if (!document.hidden && $("connection").dataset.state === "live") attempt(refresh);
+}, 15000);
 listen();

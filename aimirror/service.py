@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
+import socket
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.error import CannotListenError
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -40,19 +40,20 @@ from aimirror.web.ecosystems import ecosystems
 from aimirror.web.forward import Seen
 from aimirror.web.forwarding import forward_proxy
 from aimirror.web.guard import Guard, Login
+from aimirror.web.listening import CannotListen, authority, bound, opened
 from aimirror.web.memo import Memo
 from aimirror.web.metrics import CountedUpstream, counted, ended
 from aimirror.web.mirror import Mirror
 from aimirror.web.operations import Operations, Parts
 from aimirror.web.peers import base_url
 from aimirror.web.respond import Handler
-from aimirror.web.sendfile import FilePort
 from aimirror.web.site import MirrorSite, refuse_forward
 from aimirror.web.tls import ServerTLSFactory
 from aimirror.web.users import BadUsers, Users
 
 if TYPE_CHECKING:
     from aimirror.web.request import MirrorRequest
+    from aimirror.web.sendfile import FilePort
 
 #: Seconds that running answers get to end when the service stops, and then the downloads.
 GRACE = 3.0
@@ -138,6 +139,8 @@ class MirrorService(Service):
         self._failed = failed
         self._ready = ready
         self._access = counted(self._tally, access)
+        #: Bound, until it is opened to clients.
+        self._socket: socket.socket | None = None
         self._port: FilePort | None = None
         self._site: MirrorSite | None = None
         self._starting: Deferred[None] | None = None
@@ -180,6 +183,15 @@ class MirrorService(Service):
         pool = self._reactor.getThreadPool()
         return deferToThreadPool(self._reactor, pool, function, *args, **kw)
 
+    def privilegedStartService(self) -> None:
+        """Take the address, which may need rights that are given up before the start.
+
+        Raises CannotListen; without this call, ``failed`` is told.
+        """
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
+        server = self._config.server
+        self._socket = systemd.take_socket() or bound(server.host, server.port)
+
     def startService(self) -> None:
         """Open the cache, spawn the workers, listen."""
         super().startService()  # type: ignore[no-untyped-call]
@@ -188,16 +200,20 @@ class MirrorService(Service):
         self._starting = starting.addErrback(self._not_started)
 
     async def _start(self) -> None:
+        if self._socket is None:
+            self.privilegedStartService()
         self.pool.start()
         await self.store.open()
         await self._crewed()
         site = self._site = self._build_site()
         server = self._config.server
         site.noisy = False
-        self._port = self._listen(self._secured(site))
+        taken, self._socket = self._socket, None
+        assert taken is not None
+        self._port = opened(taken, self._secured(site), self._reactor)
         self.port = self._port.getHost().port  # type: ignore[no-untyped-call]
-        host = f"[{server.host}]" if ":" in server.host else server.host
-        self._ready(f"{'https' if server.tls else 'http'}://{host}:{self.port}/")
+        where = authority(server.host, self.port)
+        self._ready(f"{'https' if server.tls else 'http'}://{where}/")
         systemd.notify("READY=1")
         self._watchdog()
 
@@ -216,21 +232,6 @@ class MirrorService(Service):
             return site
         contexts = FileContexts(files.cert, files.key, self._reactor.seconds)
         return ServerTLSFactory(contexts, False, site, self._reactor)
-
-    def _listen(self, site: MirrorSite | ServerTLSFactory) -> FilePort:
-        """On the socket that the service manager passed in, else on our own."""
-        server = self._config.server
-        passed = systemd.take_socket()
-        if passed is None:
-            port = FilePort(server.port, site, interface=server.host, reactor=self._reactor)
-            port.startListening()
-            return port
-        with passed:
-            adopted: FilePort = FilePort._fromListeningDescriptor(  # type: ignore[no-untyped-call]
-                self._reactor, passed.fileno(), passed.family, site
-            )
-        adopted.startListening()
-        return adopted
 
     def _watchdog(self) -> None:
         """Tell the service manager that the reactor turns, as often as it wants to know."""
@@ -382,12 +383,7 @@ class MirrorService(Service):
             self.log.warn("needs a restart: {keys}", keys=", ".join(late))
 
     def _not_started(self, failure: Failure) -> None:
-        if failure.check(CannotListenError):
-            server = self._config.server
-            cause = getattr(failure.value, "socketError", failure.value)
-            problem = getattr(cause, "strerror", None) or cause
-            self._failed(f"cannot listen on {server.host}:{server.port}: {problem}")
-        elif failure.check(AuthorityError, BadCertificate, BadUsers):
+        if failure.check(CannotListen, AuthorityError, BadCertificate, BadUsers):
             self._failed(failure.getErrorMessage())
         elif failure.check(OSError):
             self._failed(f"{self._config.cache.dir}: {failure.getErrorMessage()}")
@@ -403,6 +399,8 @@ class MirrorService(Service):
     async def _stop(self) -> None:
         if self._starting is not None:
             await self._starting
+        if self._socket is not None:
+            self._socket.close()
         if self._port is not None:
             await maybeDeferred(self._port.stopListening)
         systemd.notify("STOPPING=1")

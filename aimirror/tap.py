@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -136,6 +137,28 @@ class LogService(Service):
             self._logs.reopen()
 
 
+class _Together(MultiService):
+    """The services of one process.
+
+    When the address can't be had, what has become a daemon raises CannotListen, for twistd tells
+    it to who started it; in the foreground the start fails, with one line in the log.
+    """
+
+    def __init__(self, foreground: bool) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._foreground = foreground
+
+    def privilegedStartService(self) -> None:
+        """See MirrorService."""
+        from aimirror.web.listening import CannotListen
+
+        try:
+            super().privilegedStartService()  # type: ignore[no-untyped-call]
+        except CannotListen:
+            if not self._foreground:
+                raise
+
+
 def _log_answers(lines: bytes) -> None:
     for line in lines.decode("latin-1").splitlines():
         answers.info("{line}", line=line)
@@ -160,9 +183,10 @@ def makeService(options: Any) -> IService:
 
     def failed(message: str) -> None:
         log.critical("aimirror: {message}", message=message)
-        # twistd itself would end with status 0 here, and an init system see a success.
-        reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
-        reactor.stop()
+        # twistd itself would end with status 0, and an init system see a success; before that, it
+        # removes its pidfile.
+        atexit.register(os._exit, 1)
+        reactor.callWhenRunning(reactor.stop)
 
     logs = LogService(config.logging, reactor, failed)
     service = MirrorService(
@@ -175,7 +199,7 @@ def makeService(options: Any) -> IService:
     )
     on_signal(reactor, signal.SIGHUP, service.hang_up)
     on_signal(reactor, signal.SIGUSR1, logs.reopen)
-    together = MultiService()
+    together = _Together(foreground=bool(getattr(options, "parent", {}).get("nodaemon")))
     for each in (logs, service):
         each.setServiceParent(together)  # type: ignore[no-untyped-call]
     return together

@@ -14,6 +14,7 @@ from aimirror.commands.common import add_common, complain
 from aimirror.config import Config
 from aimirror.logs import Logs, observer, open_logs
 from aimirror.tap import on_signal, prepared
+from aimirror.web.listening import CannotListen
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +84,10 @@ def _run(make: Callable[[Callable[[str], None]], Any]) -> int:
         reactor.stop()
 
     service = make(failed)
+    try:
+        service.privilegedStartService()
+    except CannotListen as error:
+        return complain(str(error))
     reactor.callWhenRunning(service.startService)
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     reactor.run()

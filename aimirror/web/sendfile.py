@@ -175,5 +175,3 @@ class FilePort(tcp.Port):
     """A listening TCP port whose connections can send spans of files."""
 
     transport = FileServer
-    #: Connections that wait to be accepted: a burst of clients must not be refused.
-    backlog = 511

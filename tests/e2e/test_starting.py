@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
@@ -66,9 +68,9 @@ class ConfigTests(EndToEndTests):
             "cache": {"dir": str(self.folder / "c")},
         }
         ended = self.command(config, "--config")
-        self.assertNotEqual(ended.returncode, 0)
-        self.assertIn(str(self.origin.port), ended.stderr)
-        self.assertNotIn("Traceback", ended.stderr)
+        self.assertEqual((ended.returncode, ended.stdout), (1, ""))
+        told = f"aimirror: cannot listen on 127.0.0.1:{self.origin.port}: Address already in use\n"
+        self.assertEqual(ended.stderr, told)
 
 
 class StartTests(EndToEndTests):
@@ -107,23 +109,91 @@ class StartTests(EndToEndTests):
         self.addCleanup(program.kill)
         return program
 
-    def logged(self, program: Program, log: Path, path: str) -> str:
-        """What a log file holds as soon as it tells of an answer."""
+    def daemon(self, port: int) -> subprocess.CompletedProcess[str]:
+        """``twistd aimirror`` as a daemon, when it has started or failed to."""
+        command = [sys.executable, "-c", TWISTD, "--pidfile=pid", "--logfile=own.log", "aimirror"]
+        return subprocess.run(
+            [*command, "--config", str(self.config()), f"--port={port}"],
+            env=own_environment(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_LIMIT,
+        )
+
+    def test_twistd_daemon(self) -> None:
+        """As a daemon it serves, and ends when whom its pidfile names is told to."""
+        path = self.serve()
+        started = self.daemon(0)
+        self.assertEqual(started.returncode, 0, started.stderr)
+        pid = int((self.folder / "pid").read_text())
+        self.addCleanup(self.killed, pid)
+        log = self.folder / "own.log"
+        self.soon(lambda: log.exists() and READY.search(log.read_text()) is not None)
+        found = READY.search(log.read_text())
+        assert found is not None
+        self.assertWhole(client.request(int(found[1]), path))
+        os.kill(pid, signal.SIGTERM)
+        self.soon(lambda: not (self.folder / "pid").exists())
+        self.assertIn(f'"GET {path} HTTP/1.1" 200', log.read_text())
+
+    def killed(self, pid: int) -> None:
+        """What a failed test left behind."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+    def test_twistd_port_in_use(self) -> None:
+        """Who starts a daemon is told that its port is taken, and so is who watches the log."""
+        ended = self.daemon(self.origin.port)
+        told = f"cannot listen on 127.0.0.1:{self.origin.port}"
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn(told, ended.stderr)
+        self.assertFalse((self.folder / "pid").exists())
+        log = self.folder / "foreground.log"
+        file = str(self.config())
+        command = [sys.executable, "-c", TWISTD, "-n", "--pidfile=pid", f"--logfile={log}"]
+        ended = subprocess.run(
+            [*command, "aimirror", "--config", file, f"--port={self.origin.port}"],
+            env=own_environment(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_LIMIT,
+        )
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn(f"aimirror: {told}: Address already in use", log.read_text())
+        self.assertNotIn("Traceback", log.read_text() + ended.stderr)
+        self.assertFalse((self.folder / "pid").exists())
+
+    def test_twistd_log_in_the_way(self) -> None:
+        """A log file that can't be opened ends twistd with one line, and status 1."""
+        program = self.twistd(f"--logfile={self.folder / 'own.log'}", file=str(self.folder))
+        self.assertEqual(program.process.wait(COMMAND_LIMIT), 1)
+        log = (self.folder / "own.log").read_text()
+        self.assertIn(f"aimirror: {self.folder}: Is a directory", log)
+        self.assertNotIn("Traceback", log)
+
+    def soon(self, seen: Callable[[], bool]) -> None:
+        """Wait until something is seen."""
         until = time.monotonic() + COMMAND_LIMIT
-        while not log.exists() or path not in log.read_text():
-            self.assertLess(time.monotonic(), until, program.log_end())
+        while not seen():
+            self.assertLess(time.monotonic(), until, "not soon enough")
             time.sleep(0.05)
+
+    def logged(self, log: Path, path: str) -> str:
+        """What a log file holds as soon as it tells of an answer."""
+        self.soon(lambda: log.exists() and path in log.read_text())
         return log.read_text()
 
     def test_twistd_tells_of_answers(self) -> None:
         """Without files of its own, twistd's log has the answers beside the events."""
         path = self.serve()
         own = self.folder / "own.log"
-        program = self.twistd(f"--logfile={own}")
-        found = READY.search(self.logged(program, own, "aimirror listens on"))
+        self.twistd(f"--logfile={own}")
+        found = READY.search(self.logged(own, "aimirror listens on"))
         assert found is not None
         client.request(int(found[1]), path)
-        log = self.logged(program, own, f'"GET {path} HTTP/1.1" 200')
+        log = self.logged(own, f'"GET {path} HTTP/1.1" 200')
         self.assertIn("[aimirror.access#info] 127.0.0.1", log)
 
     def test_twistd_log_files(self) -> None:
@@ -133,14 +203,14 @@ class StartTests(EndToEndTests):
         program = self.twistd(
             f"--logfile={own}", file=str(events), access="json", access_file=str(answers)
         )
-        found = READY.search(self.logged(program, events, "aimirror listens on"))
+        found = READY.search(self.logged(events, "aimirror listens on"))
         assert found is not None
         port = int(found[1])
         client.request(port, path)
-        self.logged(program, answers, path)
+        self.logged(answers, path)
         moved = answers.rename(self.folder / "moved")
         os.kill(program.pid, signal.SIGUSR1)
-        self.logged(program, answers, "")
+        self.logged(answers, "")
         client.request(port, "/last")
         program.stop()
         self.assertIn("/last", answers.read_text())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import attrs
@@ -28,18 +28,25 @@ SURPLUS = 64
 
 
 class Catalogue:
-    """The entries of an open cache.
+    """The entries of an open cache; ``changed`` is told the key of each one that is written.
 
     Methods that write return the blobs that may have lost their last entry.  All raise DiskError.
     """
 
     def __init__(
-        self, layout: Layout, index: Index, clock: IReactorTime, most: int = MOST_ENTRIES
+        self,
+        layout: Layout,
+        index: Index,
+        clock: IReactorTime,
+        most: int = MOST_ENTRIES,
+        *,
+        changed: Callable[[str], object] = lambda key: None,
     ) -> None:
         self._layout = layout
         self._index = index
         self._clock = clock
         self._most = most
+        self._changed = changed
         self._remembered: OrderedDict[str, tuple[Entry, ...]] = OrderedDict()
         self._touched: dict[tuple[str, str, str], tuple[Entry, float]] = {}
 
@@ -59,7 +66,7 @@ class Catalogue:
         """Store an entry, replacing the one of the same key, scope and variant."""
         name = entry_name(entry)
         loose = {self._index.blob_of(name)}
-        self._remembered.pop(entry.key, None)
+        self._forget(entry.key)
         with disk_errors("cannot store an entry"), self._index.transaction():
             records.write_sidecar(self._layout.sidecar(name), entry)
             self._index.put(entry, self._clock.seconds())
@@ -72,7 +79,7 @@ class Catalogue:
         """Forget an entry; nothing happens when it is not there."""
         name = entry_name(entry)
         blob = self._index.blob_of(name)
-        self._remembered.pop(entry.key, None)
+        self._forget(entry.key)
         with disk_errors("cannot drop an entry"):
             self._layout.sidecar(name).unlink(missing_ok=True)
             self._index.remove(name)
@@ -84,8 +91,13 @@ class Catalogue:
             with self._index.transaction():
                 gone = self._index.remove_blob(sha256)
             for name, key in gone:
-                self._remembered.pop(key, None)
+                self._forget(key)
                 self._layout.sidecar(name).unlink(missing_ok=True)
+
+    def _forget(self, key: str) -> None:
+        """What is held in memory of a key, here or elsewhere, is not true any more."""
+        self._remembered.pop(key, None)
+        self._changed(key)
 
     def invalidate(self, key: str) -> int:
         """Mark all entries of a key as to be revalidated before any use; how many there are."""

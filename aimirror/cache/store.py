@@ -94,7 +94,7 @@ class Store:
         self._shelf: Shelf
         self._room: Room
         self._verifier: Verifier
-        #: Told the key of each entry that is put, dropped or invalidated.
+        #: Told the key of each entry that is put, dropped (evicted ones included) or invalidated.
         self.changed: Callable[[str], object] = lambda key: None
         #: Folders with names that a power loss would take.
         self._unsynced: set[Path] = set()
@@ -144,7 +144,9 @@ class Store:
 
     def _assemble(self) -> None:
         layout, index = self._layout, self._index
-        self._catalogue = Catalogue(layout, index, self._clock)
+        self._catalogue = Catalogue(
+            layout, index, self._clock, changed=lambda key: self.changed(key)
+        )
         self._shelf = Shelf(layout, index, self._catalogue, self._trash)
         self._verifier = Verifier(layout, index, self._shelf, self._defer_to_thread)
         self._room = Room(
@@ -198,13 +200,11 @@ class Store:
         loose = self._catalogue.put(entry)
         self._shelf.named(entry.blob)
         self._shelf.drop_loose(loose)
-        self.changed(entry.key)
         return True
 
     def drop(self, entry: Entry) -> None:
         """Forget an entry, and its blob if no other entry shares it."""
         self._shelf.drop_loose(self._catalogue.drop(entry))
-        self.changed(entry.key)
 
     def drop_key(self, key: str) -> int:
         """Forget all entries of a key; how many there were."""
@@ -215,7 +215,6 @@ class Store:
 
     def invalidate(self, key: str) -> int:
         """Have all entries of a key revalidated before their next use; how many there are."""
-        self.changed(key)
         return self._catalogue.invalidate(key)
 
     def touch(self, entry: Entry) -> None:

@@ -7,23 +7,29 @@ import hashlib
 from aimirror.core.headers import CREDENTIALS, Headers
 
 #: About the connection between client and mirror; the upstream has its own.
-_OURS = ("host", "expect", "content-length", "forwarded", "x-real-ip")
+_OURS = frozenset({"host", "expect", "content-length", "forwarded", "x-real-ip"})
 _OURS_PREFIX = "x-forwarded-"
+#: How it may begin.
+_XES = ("x-", "X-")
+_CREDENTIALS = frozenset(CREDENTIALS)
 #: The mirror judges these itself, against what it has stored.
-_JUDGED_HERE = (
-    "range",
-    "if-range",
-    "if-match",
-    "if-none-match",
-    "if-modified-since",
-    "if-unmodified-since",
+_JUDGED_HERE = frozenset(
+    {
+        "range",
+        "if-range",
+        "if-match",
+        "if-none-match",
+        "if-modified-since",
+        "if-unmodified-since",
+    }
 )
+#: Fields of the client's that no request for something to be stored has.
+_NOT_FOR_STORING = _OURS | _JUDGED_HERE | {"accept-encoding"}
 
 
 def passed_on(request: Headers) -> Headers:
     """The fields of a request that is forwarded as it is; its body is framed anew."""
-    kept = request.end_to_end().without(*_OURS)
-    return Headers(item for item in kept if not item[0].lower().startswith(_OURS_PREFIX))
+    return _kept(request, _OURS)
 
 
 def asked_for_storing(request: Headers, *, compressed: bool) -> Headers:
@@ -32,9 +38,15 @@ def asked_for_storing(request: Headers, *, compressed: bool) -> Headers:
     Encodings are negotiated between mirror and upstream alone (``compressed``: gzip is taken off
     again), so that one stored body serves all clients.
     """
-    kept = passed_on(request).without(*_JUDGED_HERE)
     coding = "gzip" if compressed and accepts_gzip(request) else "identity"
-    return kept.with_("Accept-Encoding", coding)
+    return Headers([*_kept(request, _NOT_FOR_STORING), ("Accept-Encoding", coding)])
+
+
+def _kept(request: Headers, dropped: frozenset[str]) -> Headers:
+    kept = request.end_to_end(dropped)
+    if any(name[:2] in _XES and name.lower().startswith(_OURS_PREFIX) for name, _ in kept):
+        return Headers(item for item in kept if not item[0].lower().startswith(_OURS_PREFIX))
+    return kept
 
 
 def accepts_gzip(request: Headers) -> bool:
@@ -48,7 +60,7 @@ def accepts_gzip(request: Headers) -> bool:
 
 def scope_of(request: Headers) -> str:
     """The credential of a request as a hash, "" when it carries none."""
-    told = [f"{name}:{value}" for name in CREDENTIALS for value in request.get_all(name)]
-    if not told:
+    if not request.has_any(_CREDENTIALS):
         return ""
+    told = [f"{name}:{value}" for name in CREDENTIALS for value in request.get_all(name)]
     return hashlib.sha256("\n".join(told).encode("latin-1")).hexdigest()[:32]

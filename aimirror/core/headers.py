@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 #: Never forwarded by an intermediary (RFC 9110 section 7.6.1), plus the de-facto ones.
 HOP_BY_HOP = frozenset(
@@ -39,13 +39,22 @@ class Headers:
         self._made: dict[str, list[str]] | None = None
 
     @property
+    def by_name(self) -> Mapping[str, Sequence[str]]:
+        """The values of each field, by its name in lower case."""
+        return self._index
+
+    @property
     def _index(self) -> dict[str, list[str]]:
         """The values by lower-case name; made when asked for, as most copies never are."""
         index = self._made
         if index is None:
             index = self._made = {}
             for name, value in self.items:
-                index.setdefault(name.lower(), []).append(value)
+                name = name.lower()
+                if name in index:
+                    index[name].append(value)
+                else:
+                    index[name] = [value]
         return index
 
     @classmethod
@@ -59,7 +68,8 @@ class Headers:
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The first value of a field, or ``default``."""
-        values = self._index.get(name.lower())
+        index = self._made
+        values = (self._index if index is None else index).get(name.lower())
         return values[0] if values else default
 
     def get_all(self, name: str) -> tuple[str, ...]:
@@ -74,7 +84,7 @@ class Headers:
     def tokens(self, name: str) -> tuple[str, ...]:
         """The comma-separated members in lower case, for fields without quoted strings."""
         joined = self.joined(name)
-        if joined is None:
+        if not joined:
             return ()
         return tuple(t for t in (part.strip().lower() for part in joined.split(",")) if t)
 
@@ -98,9 +108,15 @@ class Headers:
         keep = {name.lower() for name in names}
         return Headers(item for item in self.items if item[0].lower() in keep)
 
-    def end_to_end(self) -> Headers:
-        """Without hop-by-hop fields, those that Connection names included (RFC 9110 7.6.1)."""
-        return self.without(*HOP_BY_HOP, *self.tokens("connection"))
+    def end_to_end(self, further: frozenset[str] = frozenset()) -> Headers:
+        """Without hop-by-hop fields, those that Connection names included (RFC 9110 7.6.1).
+
+        ``further`` fields (names in lower case) go, too.
+        """
+        drop = HOP_BY_HOP | further
+        if "connection" in self:
+            drop = drop.union(self.tokens("connection"))
+        return Headers([item for item in self.items if item[0].lower() not in drop])
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._index

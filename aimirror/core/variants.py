@@ -28,6 +28,8 @@ def variant(vary: Iterable[str], request: Headers) -> tuple[str, Headers] | None
     Credentials enter the id as a digest, and the selecting fields not at all.
     """
     names = sorted({name for line in vary for name in _names(line)})
+    if not names:
+        return "", Headers()
     if "*" in names:
         return None
     parts = [f"{n}:{_canonical(n, request.get_all(n))}" if n in request else n for n in names]
@@ -36,7 +38,10 @@ def variant(vary: Iterable[str], request: Headers) -> tuple[str, Headers] | None
 
 def matches(entry: Entry, request: Headers) -> bool:
     """Whether the request's selecting fields are those of the request that was stored."""
-    found = variant(entry.headers.get_all("Vary"), request)
+    told = entry.headers.get_all("Vary")
+    if not told:
+        return not entry.variant
+    found = variant(told, request)
     return found is not None and found[0] == entry.variant
 
 

@@ -50,9 +50,10 @@ class Answer:
     ranges: bool = True
     #: Whether a 200 gives way to a 304 or 412 as the request's conditions ask.
     conditional: bool = True
-    #: Epoch seconds until which an exact repeat of the request may get the same, 0 for never.
-    #: Give it only to answers that depend on nothing but the request's bytes and the store: no
-    #: client address, no credentials, no field that changes with time but Date and Age.
+    #: Epoch seconds until which a repeat of the request may get the same, 0 for never.  Give it
+    #: only to answers that depend on nothing but the request's line and fields, those apart that
+    #: the memo calls neutral, and the store: no client address, no credentials, no field that
+    #: changes with time but Date and Age.
     memo_until: float = 0.0
     #: The key of the entry that it was made of; it is forgotten when that changes.
     memo_of: str = ""

@@ -21,14 +21,17 @@ from twisted.web import http
 from zope.interface import directlyProvides
 
 from aimirror.core.access import client
+from aimirror.core.headers import Headers
 from aimirror.web.access import Exchange
 from aimirror.web.errors import error_answer
 from aimirror.web.head import BadRequest, Head, HeadBuffer, format_head, parse_head
+from aimirror.web.memo import MAX_KEY, likeness
 from aimirror.web.request import MirrorRequest
 from aimirror.web.sendfile import ClientGone, FileServer
 from aimirror.web.upload import RequestBody
 
 if TYPE_CHECKING:
+    from aimirror.web.memo import Memo, Remembered
     from aimirror.web.site import MirrorSite
 
 #: Bytes of further requests held while one is being answered; then the socket is not read.
@@ -38,6 +41,7 @@ MAX_DRAINED = 256 * 1024
 #: Seconds in which a client may read the answer to a broken request before the socket is closed:
 #: closing at once would reset the connection and could take the answer with it.
 LINGER = 3.0
+_NO_FIELDS = Headers()
 
 
 class MirrorChannel(http.HTTPChannel):
@@ -73,6 +77,10 @@ class MirrorChannel(http.HTTPChannel):
         self._heir: Protocol | None = None
         self._meter: FileServer | None = None
         self._taken = 0
+        self._secure = False
+        self._memo: Memo | None = None
+        #: Stands before what the memo knows a request by.
+        self._realm = b""
 
     def connectionMade(self) -> None:
         """A client has connected."""
@@ -81,10 +89,16 @@ class MirrorChannel(http.HTTPChannel):
         self.peer = getattr(self._addresses[0], "host", "unix")
         socket = getattr(self.transport, "transport", self.transport)  # TLS wraps the socket
         self._meter = socket if isinstance(socket, FileServer) else None
-        self.files = self._meter if not self.isSecure() else None
-        self._memo = self.site.memo if not self.isSecure() else None
+        self._secure = super().isSecure()
+        self.files = None if self._secure else self._meter
+        self._memo = None if self.origin else self.site.memo
+        self._realm = b"https\n" if self._secure else b""
         self.site.channels.add(self)
         self.site.clients[client(self.peer)] += 1
+
+    def isSecure(self) -> bool:
+        """Whether it is encrypted (asked for each request, so kept)."""
+        return self._secure
 
     def getPeer(self) -> object:
         """The client's address (asked for each request, so kept)."""
@@ -113,18 +127,39 @@ class MirrorChannel(http.HTTPChannel):
             self._set_reading()
 
     def _repeat(self, raw: bytes) -> bool:
-        """Answer from the memo, if this is the head of a request that it knows."""
+        """Answer from the memo, if this is the head of a request that it knows to the letter."""
         if self._memo is None or self._served >= self.site.limits.requests - 1:
             return False
-        now = self.site.seconds()
-        found = self._memo.get(raw, now)
+        found = self._memo.repeat(self._realm + raw if self._realm else raw, self.site.seconds())
         if found is None:
             return False
+        if self.site.guard is not None:
+            self.site.guard.check_forwarded(self.peer, _NO_FIELDS)
         self._served += 1
-        self.deadline = now + self.site.limits.keep_alive
-        self.write_now(found.wire(now))
-        self.site.access(found.exchange, self.peer, len(found.body), 0.0)
+        self._remind(*found)
         return True
+
+    def _resemble(self, head: Head, raw: bytes) -> str | None:
+        """What a request has in common with others, "" once it was answered from the memo."""
+        if self._memo is None or len(raw) > MAX_KEY:
+            return None
+        like = likeness(head, self._realm.decode("latin-1"))
+        if like is None or not self.persistent:
+            return None
+        found = self._memo.get(like, self.site.seconds())
+        if found is None:
+            return like
+        agent, referer = head.headers.get("user-agent") or "", head.headers.get("referer") or ""
+        exchange = found.exchange._replace(agent=agent, referer=referer)
+        self._memo.note(self._realm + raw, like, exchange)
+        self._remind(found, exchange)
+        return ""
+
+    def _remind(self, found: Remembered, exchange: Exchange) -> None:
+        now = self.site.seconds()
+        self.deadline = now + self.site.limits.keep_alive
+        self.write_now(found.head(now), found.body)
+        self.site.access(exchange, self.peer, len(found.body), 0.0)
 
     def _serve(self) -> None:
         """Begin what can be begun: a loop, for many pipelined requests must not recurse."""
@@ -168,7 +203,10 @@ class MirrorChannel(http.HTTPChannel):
         if limits.body_size and (head.length or 0) > limits.body_size:
             raise BadRequest(413, f"request body longer than {limits.body_size} bytes")
         self.persistent = head.persistent and self._served < limits.requests
-        request = MirrorRequest(self, head, raw)
+        like = self._resemble(head, raw)
+        if like == "":
+            return
+        request = MirrorRequest(self, head, like)
         if head.length != 0:
             self._expect_body(head, request)
         self.requests.append(request)
@@ -279,12 +317,12 @@ class MirrorChannel(http.HTTPChannel):
 
     # Answers
 
-    def write_now(self, data: bytes) -> None:
+    def write_now(self, head: bytes, body: bytes) -> None:
         """Write a complete answer, at once where the transport can."""
         if self.files is not None:
-            self.files.write_now(data)
+            self.files.write_now(head, body)
         else:
-            self.transport.write(data)
+            self.transport.write(head + body)
 
     def room(self) -> Deferred[None] | None:
         """None when more may be written, else what fires when the client has taken it.

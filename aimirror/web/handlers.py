@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
@@ -124,8 +125,8 @@ class Handled:
         return await self._world.take(request, route, mirror)
 
     def finish(self, asked: Asked, answer: Answer) -> Answer:
-        """See Ecosystem."""
-        return self._world.finish(asked, answer)
+        """See Ecosystem; the handler is to be asked about each request, equal ones included."""
+        return evolve(self._world.finish(asked, answer), memo_until=0.0)
 
     def refused(self, asked: Asked, response: IUpstreamResponse) -> Answer | None:
         """See Ecosystem."""

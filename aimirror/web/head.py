@@ -28,7 +28,7 @@ _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 #: method SP target SP version; the target holds visible ASCII only and no fragment.
 _REQUEST_LINE = re.compile(rf"({_TOKEN}) ([!-\"$-~]+) (HTTP/[0-9]\.[0-9])")
 #: No space before the colon, no obs-fold, no control but HTAB in the value (RFC 9112 section 5.1).
-_FIELD = re.compile(rf"({_TOKEN}):([\t -~\x80-\xff]*)")
+_FIELD = re.compile(rf"{_TOKEN}:[\t -~\x80-\xff]*")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?]+")
 #: RFC 9110 section 7.2 with the host of RFC 3986 section 3.2.2, without percent-encoding.
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9._~\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
@@ -118,10 +118,9 @@ def _fields(lines: list[str]) -> Headers:
     pairs = []
     match = _FIELD.fullmatch
     for line in lines[1:]:
-        found = match(line)
-        if found is None:
+        if match(line) is None:
             raise BadRequest(400, "malformed header field")
-        name, value = found.groups()
+        name, _, value = line.partition(":")
         pairs.append((name, value.strip(" \t")))
     return Headers(pairs)
 
@@ -154,6 +153,8 @@ def _checked_host(headers: Headers, version: str) -> Headers:
 def _body_length(headers: Headers, version: str) -> int | None:
     lengths = headers.get_all("content-length")
     codings = headers.get_all("transfer-encoding")
+    if not codings and not lengths:
+        return 0
     if codings:
         if lengths:
             raise BadRequest(400, "both Content-Length and Transfer-Encoding")
@@ -162,8 +163,6 @@ def _body_length(headers: Headers, version: str) -> int | None:
         if len(codings) > 1 or codings[0].lower() != "chunked":
             raise BadRequest(501, "the only transfer coding understood is chunked")
         return None
-    if not lengths:
-        return 0
     if len(lengths) > 1 or _DIGITS.fullmatch(lengths[0]) is None:
         raise BadRequest(400, "malformed or repeated Content-Length")
     return int(lengths[0])

@@ -1,8 +1,10 @@
-"""Answers that an exact repeat of a request gets without being parsed.
+"""Answers that a repeat of a request gets without being looked up again.
 
-What a small hit costs is parsing and header handling, not its bytes; package managers and load
-balancers repeat requests to the letter.  An answer is kept under the bytes of the request's head
-as long as whoever made it said that it holds, and forgotten as soon as what it was made of changes.
+What a small hit costs is parsing, deciding and header handling, not its bytes; and clients repeat
+themselves and each other.  An answer is kept under what of the request's head can matter to it: a
+request that differs in nothing but who sends it gets the same.  A repeat to the letter is known by
+its bytes and not even parsed.  An answer is kept as long as whoever made it said that it holds,
+and forgotten as soon as what it was made of changes.
 """
 
 from __future__ import annotations
@@ -12,14 +14,14 @@ from collections import OrderedDict
 from attrs import define
 
 from aimirror.core.dates import format_date
-from aimirror.core.headers import Headers
 from aimirror.web.access import Exchange
+from aimirror.web.head import Head
 
 #: Bytes of all answers and their keys.
 MAX_BYTES = 32 * 1024 * 1024
 #: Bytes of one body: up to here, sending from memory beats parsing, opening and sendfile.
 MAX_BODY = 256 * 1024
-#: Bytes of a request's head: longer ones are rarely repeated to the letter.
+#: Bytes of a request's head: longer ones are rarely repeated.
 MAX_KEY = 4096
 #: Requests with one of these are answered for one client only, or depend on who sent them.
 PERSONAL = frozenset(
@@ -31,15 +33,48 @@ PERSONAL = frozenset(
         "x-forwarded-for",
         "x-forwarded-host",
         "x-forwarded-proto",
+        "x-request-id",
     }
 )
-#: What an answer costs beside its bytes.
+#: Fields that tell of the client and choose nothing, unless Vary names them.
+NEUTRAL = frozenset(
+    {
+        "user-agent",
+        "referer",
+        "accept-language",
+        "traceparent",
+        "tracestate",
+        "npm-command",
+        "npm-session",
+        "pacote-pkg-id",
+        "pacote-req-type",
+        "pacote-version",
+    }
+)
+#: What an answer, and a request that gets it, costs beside its bytes.
 _OVERHEAD = 1024
+_REPEAT_OVERHEAD = 512
 
 
-def repeatable(method: str, headers: Headers) -> bool:
-    """Whether an equal request from anybody would get an equal answer."""
-    return method == "GET" and "host" in headers and not headers.has_any(PERSONAL)
+def likeness(head: Head, origin: str = "") -> str | None:
+    """What requests have in common that get the same answer; None for one that is nobody else's.
+
+    ``origin`` tells apart where the same fields would mean something else.
+    """
+    index = head.headers.by_name
+    if (
+        head.method not in ("GET", "HEAD")
+        or head.length != 0
+        or "host" not in index
+        or not PERSONAL.isdisjoint(index)
+    ):
+        return None
+    parts = [origin, head.method, head.target, head.version]
+    for name in sorted(index):
+        if name not in NEUTRAL:
+            parts.append(name)
+            parts += index[name]
+    return "\n".join(parts)  # no part holds a line break
 
 
 @define
@@ -61,15 +96,15 @@ class Remembered:
     #: The key of the entry that it tells of.
     made_of: str = ""
     _second: int = -1
-    _wire: bytes = b""
+    _head: bytes = b""
 
-    def wire(self, now: float) -> bytes:
-        """The whole answer as of ``now`` (epoch seconds)."""
+    def head(self, now: float) -> bytes:
+        """All before the body, as of ``now`` (epoch seconds)."""
         second = int(now)
         if second != self._second:
             self._second = second
-            self._wire = b"".join((self.prefix, self._changing(now), b"\r\n", self.body))
-        return self._wire
+            self._head = b"".join((self.prefix, self._changing(now), b"\r\n"))
+        return self._head
 
     def _changing(self, now: float) -> bytes:
         fields = f"Date: {format_date(now)}\r\n" if self.dated else ""
@@ -78,63 +113,108 @@ class Remembered:
         return fields.encode("latin-1")
 
     def cost(self) -> int:
-        """Bytes that it holds: the parts and the assembled whole."""
-        return 2 * (len(self.prefix) + len(self.body)) + _OVERHEAD
+        """Bytes that it holds."""
+        return 2 * len(self.prefix) + len(self.body) + _OVERHEAD
+
+
+@define
+class Repeat:
+    """A request that was answered from here: whose answer it gets, and what the log is told."""
+
+    like: str
+    exchange: Exchange
 
 
 class Memo:
-    """Answers by the bytes of the request's head, least recently used ones dropped first."""
+    """Answers by likeness, and heads to the letter; those least recently used are dropped first."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
         self._held = 0
-        self._answers: OrderedDict[bytes, Remembered] = OrderedDict()
-        #: The heads whose answers were made of an entry, by its key.
-        self._made_of: dict[str, set[bytes]] = {}
+        self._answers: OrderedDict[str, Remembered] = OrderedDict()
+        #: By the bytes of a head, its origin before them.
+        self._repeats: OrderedDict[bytes, Repeat] = OrderedDict()
+        #: The likenesses whose answers were made of an entry, by its key.
+        self._made_of: dict[str, set[str]] = {}
         #: Changes with every invalidation: an answer begun before one must not be kept.
         self.epoch = 0
 
-    def get(self, key: bytes, now: float) -> Remembered | None:
-        """The answer to a request with this head, if it still holds at ``now``."""
-        found = self._answers.get(key)
+    def repeat(self, raw: bytes, now: float) -> tuple[Remembered, Exchange] | None:
+        """The answer to a head that was here before to the letter, if it still holds at ``now``."""
+        known = self._repeats.get(raw)
+        if known is None:
+            return None
+        found = self.get(known.like, now)
+        if found is None:
+            self._forget(raw)
+            return None
+        self._repeats.move_to_end(raw)
+        return found, known.exchange
+
+    def get(self, like: str, now: float) -> Remembered | None:
+        """The answer to requests like this, if it still holds at ``now``."""
+        found = self._answers.get(like)
         if found is None:
             return None
         if now >= found.until:
-            self._drop(key)
+            self._drop(like)
             return None
-        self._answers.move_to_end(key)
+        self._answers.move_to_end(like)
         return found
 
-    def put(self, key: bytes, answer: Remembered, epoch: int) -> None:
+    def put(self, like: str, answer: Remembered, epoch: int) -> None:
         """Keep an answer; ``epoch`` is what it was when the request began."""
-        if epoch != self.epoch or len(key) > MAX_KEY or len(answer.body) > MAX_BODY:
+        if epoch != self.epoch or len(answer.body) > MAX_BODY:
             return
-        self._drop(key)
-        self._answers[key] = answer
-        self._made_of.setdefault(answer.made_of, set()).add(key)
-        self._held += len(key) + answer.cost()
-        while self._held > self._max_bytes:
-            self._drop(next(iter(self._answers)))
+        self._drop(like)
+        self._answers[like] = answer
+        self._made_of.setdefault(answer.made_of, set()).add(like)
+        self._held += len(like) + answer.cost()
+        self._shrink()
+
+    def note(self, raw: bytes, like: str, exchange: Exchange) -> None:
+        """A head that is to get, to the letter, what is kept for its like."""
+        if len(raw) > MAX_KEY or like not in self._answers:
+            return
+        self._forget(raw)
+        self._repeats[raw] = Repeat(like, exchange)
+        self._held += len(raw) + _REPEAT_OVERHEAD
+        self._shrink()
 
     def invalidate(self, made_of: str | None = None) -> None:
         """Forget what was made of an entry, by its key: it was changed or purged; None: all."""
         self.epoch += 1
         if made_of is not None:
-            for key in tuple(self._made_of.get(made_of, ())):
-                self._drop(key)
+            for like in tuple(self._made_of.get(made_of, ())):
+                self._drop(like)
             return
         self._answers.clear()
+        self._repeats.clear()
         self._made_of.clear()
         self._held = 0
 
-    def _drop(self, key: bytes) -> None:
-        dropped = self._answers.pop(key, None)
+    def _shrink(self) -> None:
+        """Heads go first where they hold more than a quarter: an answer is worth many of them."""
+        while self._held > self._max_bytes:
+            if self._repeats and len(self._repeats) * _REPEAT_OVERHEAD * 8 > self._max_bytes:
+                self._forget(next(iter(self._repeats)))
+            elif self._answers:
+                self._drop(next(iter(self._answers)))
+            else:
+                self._forget(next(iter(self._repeats)))
+
+    def _forget(self, raw: bytes) -> None:
+        if self._repeats.pop(raw, None) is not None:
+            self._held -= len(raw) + _REPEAT_OVERHEAD
+
+    def _drop(self, like: str) -> None:
+        dropped = self._answers.pop(like, None)
         if dropped is None:
             return
-        self._held -= len(key) + dropped.cost()
-        heads = self._made_of[dropped.made_of]
-        heads.discard(key)
-        if not heads:
+        self._held -= len(like) + dropped.cost()
+        likes = self._made_of[dropped.made_of]
+        likes.discard(like)
+        if not likes:
             del self._made_of[dropped.made_of]
 
     def __len__(self) -> int:

@@ -19,7 +19,7 @@ from aimirror.core.headers import HOP_BY_HOP, Headers
 from aimirror.web.access import Exchange
 from aimirror.web.answers import Fields, bodiless
 from aimirror.web.head import Form, Head, format_head
-from aimirror.web.memo import MAX_BODY, MAX_KEY, Remembered, repeatable
+from aimirror.web.memo import MAX_BODY, Remembered
 
 if TYPE_CHECKING:
     from aimirror.web.channel import MirrorChannel
@@ -44,7 +44,7 @@ class MirrorRequest(server.Request):
     site: MirrorSite
     _log = Logger()
 
-    def __init__(self, channel: MirrorChannel, head: Head, raw: bytes = b"") -> None:
+    def __init__(self, channel: MirrorChannel, head: Head, like: str | None = None) -> None:
         self._twisted_headers: TwistedHeaders | None = None
         super().__init__(channel)
         self.site = channel.site
@@ -64,12 +64,14 @@ class MirrorRequest(server.Request):
         #: upstream's; "" for those that ask the mirror.
         self.proxied = ""
         self.clientproto = head.version.encode("ascii")
-        self._raw = raw
+        #: What it has in common with requests that get the same answer; None: there are none.
+        self._like = like
         self._began = self.site.seconds()
         self._epoch = self.site.memo.epoch
         self._bodiless = False
         self._outcome = ""
         self._first = 0.0
+        self._exchange: Exchange | None = None
         self._id = ""
         #: The rule that took the request, "" for none.
         self.rule = ""
@@ -103,6 +105,10 @@ class MirrorRequest(server.Request):
 
     def process_here(self) -> None:
         """Hand the request to the resource of its path."""
+        rest = self.site.unnamed(self.path)
+        if rest is not None:
+            self.render(rest)
+            return
         self.prepath = []
         self.postpath = [unquote_to_bytes(part) for part in self.path[1:].split(b"/")]
         self.render(self.site.getResourceFor(self))
@@ -170,7 +176,7 @@ class MirrorRequest(server.Request):
     ) -> None:
         """Send a whole answer whose body is at hand.
 
-        ``length`` is told instead of the data's where that is left out (HEAD).  An exact repeat
+        ``length`` is told instead of the data's where that is left out (HEAD).  A repeat
         of the request may get the same until ``memo_until`` (epoch seconds), as long as nothing
         of the entry ``memo_of`` changes.
         """
@@ -180,9 +186,9 @@ class MirrorRequest(server.Request):
         head, changing, age = self._head(status, headers, known, added)
         body = b"" if self._bodiless else data
         self.sentLength += len(body)
-        if memo_until > self._began:
+        if memo_until > self._began and self._like is not None:
             self._remember(head, changing, age, body, memo_until, memo_of)
-        self.channel.write_now(b"".join((head, changing, b"\r\n", body)))
+        self.channel.write_now(b"".join((head, changing, b"\r\n")), body)
         self.finish()
 
     def write(self, data: bytes) -> None:
@@ -224,6 +230,8 @@ class MirrorRequest(server.Request):
 
     def exchange(self) -> Exchange:
         """What the access log is told."""
+        if self._exchange is not None:
+            return self._exchange
         head, get = self.head, self.headers.get
         referer, agent = get("referer", ""), get("user-agent", "")
         return Exchange(
@@ -284,14 +292,9 @@ class MirrorRequest(server.Request):
     def _remember(
         self, head: bytes, changing: bytes, age: str | None, body: bytes, until: float, of: str
     ) -> None:
-        if (
-            self.body is not None
-            or not self.channel.persistent
-            or len(body) > MAX_BODY
-            or len(self._raw) > MAX_KEY
-            or not repeatable(self.head.method, self.headers)
-        ):
+        if self._like is None or not self.channel.persistent or len(body) > MAX_BODY:
             return
+        self._exchange = self.exchange()
         remembered = Remembered(
             head,
             body,
@@ -299,10 +302,10 @@ class MirrorRequest(server.Request):
             int(age) if age is not None and age.isdecimal() else None,
             self.site.seconds(),
             until,
-            self.exchange().repeated(),
+            self._exchange.repeated(),
             of,
         )
-        self.site.memo.put(self._raw, remembered, self._epoch)
+        self.site.memo.put(self._like, remembered, self._epoch)
 
     def _given_headers(self) -> Headers:
         pairs = [

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: Bytes per system call and per turn of the reactor: large enough to make the turn's cost small,
 #: small enough that other connections wait less than a millisecond for theirs.
 TURN = 1024 * 1024
+#: Bytes up to which joining a head and a body costs less than telling the kernel of both.
+COPIED = 16 * 1024
 _LATER = (EAGAIN, EINTR, ENOBUFS)
 
 #: Called once: with None when the last byte was handed to the kernel, else with what went wrong.
@@ -73,16 +75,27 @@ class FileServer(tcp.Server):
         if self._span or self.dataBuffer or self.disconnecting or self.producerPaused:
             self.startWriting()  # a fatal failure is met again there, where it is reported
 
-    def write_now(self, data: bytes) -> None:
-        """Like ``write``, but try the socket at once: for a complete, small answer."""
+    def write_now(self, head: bytes, body: bytes = b"") -> None:
+        """Like ``write``, but try the socket at once: for a complete answer from memory."""
         if self._tempDataLen or self.dataBuffer or self._span or self._aborting or self.TLS:
-            self.write(data)
+            self.write(head + body)
             return
-        sent = self.writeSomeData(data) if self.connected else 0
-        if isinstance(sent, Exception):
-            sent = 0  # the next turn meets the same error where it can be reported
-        if sent < len(data):
-            self.write(data[sent:])
+        sent = self._send_now(head, body) if self.connected else 0
+        if sent < len(head):
+            self.write(head[sent:] + body)
+        elif sent < len(head) + len(body):
+            self.write(body[sent - len(head) :])
+
+    def _send_now(self, head: bytes, body: bytes) -> int:
+        try:
+            if len(body) <= COPIED:
+                sent = self.socket.send(head + body)
+            else:
+                sent = self.socket.sendmsg((head, body))
+        except OSError:
+            return 0  # the next turn meets the same error where it can be reported
+        self.taken += sent
+        return sent
 
     def writeSomeData(self, data: bytes) -> int | Exception:  # type: ignore[override]
         """Send and count; an empty buffer costs no system call."""

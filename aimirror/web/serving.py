@@ -18,6 +18,7 @@ from aimirror.downloads.tools import Tools
 from aimirror.interfaces import BodyFailed, IBody
 from aimirror.web.answers import Answer
 from aimirror.web.asked import Asked
+from aimirror.web.memo import NEUTRAL
 from aimirror.web.transforms import Transforms
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 #: Bytes of a stored body that is sent from memory.
 IN_MEMORY = 256 << 10
-#: Seconds for which an exact repeat of a request is answered without a look at the store.
+#: Seconds for which a repeat of a request is answered without a look at the store.
 MEMO_SECONDS = 30.0
 #: Seconds past its life that an entry stands in for an upstream that is down, where neither the
 #: rule nor the origin says how long: a week, so that a weekend's outage stops no installation.
@@ -95,26 +96,25 @@ class Serving:
     ) -> Answer | None:
         """The answer with a body that is stored, arrives, or (HEAD) is left out; None if streamed.
 
-        Links lead to the mirror, text is compressed.  An exact repeat of the request may get the
-        same as long as the entry needs no question.
+        Links lead to the mirror, text is compressed.  A repeat of the request may get the same
+        as long as the entry needs no question.
         """
         headers = self._fields(asked, entry, outcome, handling)
-        answer = Answer(status=entry.status, headers=headers, body=body)
         mirror = self._mirror_url(asked.request)
-        if "location" in headers:
+        if "location" in entry.headers:
             headers = self._transforms.located(asked.route, headers, mirror)
-            answer = evolve(answer, headers=headers)
         blob = "" if handling.stored else entry.blob
+        answer = Answer(
+            status=entry.status,
+            headers=headers,
+            body=body,
+            memo_until=self._memo_until(asked, entry, handling) if blob else 0.0,
+            memo_of=entry.key,
+        )
         change = self._transforms.change(asked.route, answer, asked.request.headers, mirror)
-        if change is not None:
-            changed = await self._transforms.carry_out(asked.request, answer, change, blob)
-            if changed is None:
-                return None
-            answer = changed
-        if isinstance(answer.body, bytes) and blob and not asked.head_only:
-            until = self._memo_until(asked, entry)
-            answer = evolve(answer, memo_until=until, memo_of=entry.key)
-        return answer
+        if change is None:
+            return answer
+        return await self._transforms.carry_out(asked.request, answer, change, blob)
 
     def _fields(self, asked: Asked, entry: Entry, outcome: str, handling: Handling) -> Headers:
         told = caching.cache_status(handling)
@@ -126,12 +126,16 @@ class Serving:
         served = caching.serve(entry, asked.now)
         return Headers([*served, ("X-Cache", outcome), ("Cache-Status", told)])
 
-    def _memo_until(self, asked: Asked, entry: Entry) -> float:
+    def _memo_until(self, asked: Asked, entry: Entry, handling: Handling) -> float:
         fields = asked.request.headers
         wishes = fields.has_any(_PARTIAL) or (obeyed(asked.rule) and fields.has_any(_WISHES))
         if entry.scope or wishes or must_validate(entry, asked.rule.cache):
             return 0.0
-        left = caching.remaining(entry, asked.rule.cache, asked.now)
+        if any(_by_client(each) for each in self._tools.store.entries(entry.key)):
+            return 0.0
+        left = handling.ttl
+        if left is None:
+            left = caching.remaining(entry, asked.rule.cache, asked.now)
         return asked.now + min(MEMO_SECONDS, max(0.0, left))
 
     def ttl(self, asked: Asked, entry: Entry) -> float | None:
@@ -167,6 +171,11 @@ class Serving:
             detail=detail or "stale",
         )
         return await self.hit(asked, entry, "STALE", handling)
+
+
+def _by_client(entry: Entry) -> bool:
+    """Whether fields choose among answers that the memo takes for neutral."""
+    return "vary" in entry.headers and not NEUTRAL.isdisjoint(entry.headers.tokens("vary"))
 
 
 def _patient(policy: CachePolicy) -> CachePolicy:

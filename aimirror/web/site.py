@@ -47,6 +47,14 @@ class Front(Resource):
         """Whatever has no name here."""
         return self._rest
 
+    def unnamed(self, path: bytes) -> IResource | None:
+        """The resource of a path that can have no name here, None where that has to be looked up.
+
+        Most paths are of this kind, and walking down a tree costs more than all the rest of it.
+        """
+        first = path[1:].partition(b"/")[0]
+        return None if first in self.children or b"%" in first else self._rest
+
 
 async def refuse_forward(request: MirrorRequest) -> Answer:
     """The answer to CONNECT and to absolute-form targets where nothing serves them."""
@@ -74,11 +82,9 @@ class MirrorSite(server.Site):
         memo: Memo | None = None,
     ) -> None:
         children = {name: HandlerResource(each) for name, each in (named or {}).items()}
-        super().__init__(
-            Front(HandlerResource(handler), children),
-            parsePOSTFormSubmission=False,
-            reactor=reactor,
-        )
+        front = Front(HandlerResource(handler), children)
+        super().__init__(front, parsePOSTFormSubmission=False, reactor=reactor)
+        self.unnamed = front.unnamed
         self.limits = limits or Limits()
         self.access = access
         self.memo = Memo() if memo is None else memo  # an empty one is false, yet shared

@@ -83,6 +83,19 @@ class LifeTests(StoreCase):
         self.store.drop_key("other")
         self.assertEqual(told[3:], ["other"] * 2)
 
+    def test_tells_of_evictions(self) -> None:
+        """Whoever keeps answers is told of what makes way, and of what turns out to be altered."""
+        told: list[str] = []
+        entry = self.add(b"data")
+        self.add(b"more", key="more")
+        self.store.changed = told.append
+        next(p for p in self.root.glob(f"blobs/**/{entry.blob}*")).write_bytes(b"bad")
+        self.assertIsNone(self.store.body(entry))
+        self.assertEqual(told, [KEY])
+        self.store.resize(0, evict=True)
+        self.assertTrue(self.successResultOf(self.store.make_room(0)))
+        self.assertEqual(told, [KEY, "more"])
+
     def test_private(self) -> None:
         """All files of a cache are for this user alone."""
         old = os.umask(0)

@@ -462,6 +462,27 @@ class MemoTests(MirrorCase):
         self.get("/x", "Cookie: a=b", "Cache-Control: no-cache")
         self.assertEqual(self.asked, before + 2)
 
+    def test_who_asks(self) -> None:
+        """Another user agent gets the same from memory, unless Vary says that it has its own."""
+        for vary, kept in ((), 1), (("Vary: User-Agent",), 0):
+            self.site.memo.invalidate()
+            target = f"/{len(vary)}"
+            self.plays(200, *FRESH, *vary)
+            for agent in "abab":
+                self.assertEqual(self.get(target, f"User-Agent: {agent}")[2], b"body")
+            self.assertEqual(len(self.site.memo), kept)
+
+    def test_one_variant_by_agent(self) -> None:
+        """Where one of several stored answers is for a user agent, none is kept for all."""
+        self.plays(200, *FRESH, "Vary: Accept", body=b"all")
+        self.get("/x", "Accept: a")
+        self.plays(200, *FRESH, "Vary: User-Agent", body=b"mine")
+        self.get("/x", "User-Agent: me")
+        before = self.asked
+        self.assertEqual(self.get("/x", "Accept: a", "User-Agent: other")[2], b"all")
+        self.assertEqual(self.asked, before)
+        self.assertEqual(len(self.site.memo), 0)
+
 
 class UnsyncedTests(MirrorCase):
     """What has arrived counts as stored while the disk still syncs it."""

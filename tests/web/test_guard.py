@@ -54,6 +54,20 @@ class GuardTests(SynchronousTestCase):
         client.send(GET)
         self.assertEqual([status for status, _, _ in client.answers()], [200, 403])
 
+    def test_repeat_of_a_proxy(self) -> None:
+        """A proxy that asks for itself is judged by its own address, repeats included."""
+        page = answer(memo_until=2e9)
+
+        async def handler(_: MirrorRequest) -> Answer:
+            return page
+
+        client = connect(handler, clock=self.clock)
+        client.send(GET * 3)  # known by its like, then to the letter
+        networks = Networks(deny=(PEER,))
+        client.site.guard = Guard(networks, 0, (PEER,), self.tally, self.clock.seconds)
+        client.send(GET)
+        self.assertEqual([status for status, _, _ in client.answers()], [200] * 3 + [403])
+
     def test_rate(self) -> None:
         """A client that asks too fast gets 429 and when to come back; then it is served again."""
         client = self.connected(rate=0.1)

@@ -1,4 +1,4 @@
-"""Exact repeats are answered without asking, as long as that is right."""
+"""Repeats are answered without asking, as long as that is right."""
 
 from __future__ import annotations
 
@@ -10,11 +10,22 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.core.headers import Headers
 from aimirror.web.access import Exchange
 from aimirror.web.answers import Answer
-from aimirror.web.memo import MAX_BODY, MAX_KEY, PERSONAL, Memo, Remembered, repeatable
+from aimirror.web.head import Form, Head, parse_head
+from aimirror.web.memo import (
+    _REPEAT_OVERHEAD,
+    MAX_BODY,
+    MAX_KEY,
+    NEUTRAL,
+    PERSONAL,
+    Memo,
+    Remembered,
+    likeness,
+)
 from aimirror.web.request import MirrorRequest
 from aimirror.web.site import Limits
 from tests.web.support import GET, NOW, Connection, connect
 
+KEPT_ALIVE = b"\r\nConnection: keep-alive\r\n\r\n"
 FIELDS = Headers([("Content-Type", "text/html"), ("Age", "5"), ("X-Cache", "HIT")])
 
 
@@ -68,10 +79,45 @@ class RepeatTests(SynchronousTestCase):
             client.send(bytes([byte]))
         self.assertEqual((asked, handler.asked, len(client.answers())), (1, 1, 2))
 
-    def test_any_difference(self) -> None:
-        """Another byte is another request."""
-        other = GET.replace(b"Host", b"host")
-        self.assertEqual(self.asked(page(), GET, other, GET, other)[0], 2)
+    def test_difference(self) -> None:
+        """Another target, host, version or field is another request."""
+        for other in (
+            GET.replace(b"/ ", b"/? "),
+            GET.replace(b"mirror", b"other"),
+            GET.replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"\r\n\r\n", KEPT_ALIVE),
+            *(GET[:-2] + name + b": x\r\n\r\n" for name in (b"Accept", b"Range", b"Unheard-Of")),
+        ):
+            self.assertEqual(self.asked(page(), GET, other, GET, other)[0], 2, other)
+
+    def test_same_fields(self) -> None:
+        """Who sends a request, and the order and case of its fields, make no difference."""
+        plain = GET[:-2] + b"Accept: */*\r\n\r\n"
+        lines = [b"GET / HTTP/1.1", b"accept:*/*", b"hOST: mirror.test", b"", b""]
+        same = b"\r\n".join(lines)
+        others = [
+            plain[:-2] + name.encode() + b": %d\r\n\r\n" % n
+            for n, name in enumerate(sorted(NEUTRAL))
+        ]
+        asked, client = self.asked(page(), plain, same, *others, *others)
+        self.assertEqual(asked, 1)
+        (first, *rest) = client.answers()
+        self.assertEqual(rest, [first] * len(rest))
+
+    def test_own_words_in_the_log(self) -> None:
+        """Who gets another's answer is logged with its own name and origin."""
+        told: list[Exchange] = []
+        client = connect(Counted(page()), access=lambda e, *_: told.append(e))
+        for agent in (b"a", b"b", b"b"):
+            more = b"User-Agent: %b\r\nReferer: from-%b\r\n\r\n" % (agent, agent)
+            client.send(GET[:-2] + more)
+        found = [(e.agent, e.referer) for e in told]
+        self.assertEqual(found, [("a", "from-a"), ("b", "from-b"), ("b", "from-b")])
+
+    def test_malformed(self) -> None:
+        """A head that only a lax reader would take for a known one is refused as ever."""
+        client = connect(Counted(page()))
+        client.send(GET + GET[:-2] + b"User-Agent : x\r\n\r\n")
+        self.assertEqual([status for status, _, _ in client.answers()], [200, 400])
 
     def test_age_and_date(self) -> None:
         """Age and Date are those of the moment, whether the Date is ours or the origin's."""
@@ -136,7 +182,6 @@ class RepeatTests(SynchronousTestCase):
             (page(memo_until=0.0), GET),
             (page(memo_until=NOW), GET),
             (page(body=b"x" * (MAX_BODY + 1)), GET),
-            (page(), GET.replace(b"GET", b"HEAD")),
             (page(), GET.replace(b"GET", b"POST")),
             (page(), GET.replace(b"/ ", b"/%b " % (b"x" * MAX_KEY))),
             (page(), GET[:-2] + b"Content-Length: 1\r\n\r\nx"),
@@ -147,6 +192,20 @@ class RepeatTests(SynchronousTestCase):
             client.send(request + request)
             self.assertEqual(handler.asked, 2, request[:60])
             self.assertEqual(len(client.site.memo), 0)
+
+    def test_head(self) -> None:
+        """HEAD is kept apart from GET, without its body, with its length."""
+        head = GET.replace(b"GET", b"HEAD")
+        handler = Counted(page())
+        client = connect(handler)
+        client.send(head)
+        first = client.received
+        client.send(head)
+        self.assertEqual(client.received, first * 2)
+        self.assertIn(b"Content-Length: 4\r\n", first)
+        self.assertTrue(first.endswith(b"\r\n\r\n"))
+        client.send(GET)
+        self.assertEqual(handler.asked, 2)
 
     def test_personal(self) -> None:
         """A request that carries a credential, or whom it is forwarded for, is never kept."""
@@ -191,12 +250,15 @@ class MemoTests(SynchronousTestCase):
         """It never holds more bytes than it may, and its own count of them is right."""
         memo = Memo(max_bytes=20_000)
         for key, size, reading in steps:
-            name = b"%d" % key
+            name = str(key)
             if reading:
                 memo.get(name, NOW)
+                memo.repeat(name.encode(), NOW)
             else:
                 memo.put(name, remembered(size), memo.epoch)
+                memo.note(b"%d" % size, name, remembered(0).exchange)
             held = sum(len(k) + a.cost() for k, a in memo._answers.items())
+            held += sum(len(k) + _REPEAT_OVERHEAD for k in memo._repeats)
             self.assertEqual(memo._held, held)
             self.assertLessEqual(held, 20_000)
 
@@ -204,15 +266,56 @@ class MemoTests(SynchronousTestCase):
         """What was asked for lately stays."""
         one = remembered(1000)
         memo = Memo(max_bytes=2 * (one.cost() + 1))
-        memo.put(b"a", one, 0)
-        memo.put(b"b", one, 0)
-        memo.get(b"a", NOW)
-        memo.put(b"c", evolve(one), 0)
-        self.assertEqual(
-            [memo.get(k, NOW) is None for k in (b"a", b"b", b"c")], [False, True, False]
-        )
+        memo.put("a", one, 0)
+        memo.put("b", one, 0)
+        memo.get("a", NOW)
+        memo.put("c", evolve(one), 0)
+        self.assertEqual([memo.get(k, NOW) is None for k in "abc"], [False, True, False])
+
+    def test_repeat(self) -> None:
+        """A head leads to an answer as long as that is kept."""
+        memo = Memo()
+        one = remembered(10)
+        memo.note(b"head", "a", one.exchange)
+        self.assertIsNone(memo.repeat(b"head", NOW))
+        memo.put("a", one, 0)
+        memo.note(b"head", "a", one.exchange)
+        self.assertEqual(memo.repeat(b"head", NOW), (one, one.exchange))
+        self.assertIsNone(memo.repeat(b"head", NOW + 60))
+        self.assertEqual((memo._held, len(memo)), (0, 0))
+
+    def test_heads_make_way(self) -> None:
+        """Endless different heads of one answer do not drive out the others."""
+        memo = Memo(max_bytes=50_000)
+        for like in "abcde":
+            memo.put(like, remembered(1000), 0)
+        for n in range(1000):
+            memo.note(b"%d" % n, "a", remembered(0).exchange)
+        self.assertEqual(len(memo), 5)
 
     def test_without_host(self) -> None:
         """A request without Host depends on the address it came to."""
-        self.assertFalse(repeatable("GET", Headers()))
-        self.assertTrue(repeatable("GET", Headers([("Host", "a")])))
+        self.assertIsNone(likeness(parse_head(b"GET / HTTP/1.0\r\n\r\n")))
+        self.assertIsNotNone(likeness(parse_head(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")))
+
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from(["A", "b", "Host", "User-Agent"]), st.sampled_from("xy")),
+            max_size=4,
+        ),
+        st.lists(
+            st.tuples(st.sampled_from(["A", "b", "Host", "User-Agent"]), st.sampled_from("xy")),
+            max_size=4,
+        ),
+    )
+    def test_likeness(self, one: list[tuple[str, str]], other: list[tuple[str, str]]) -> None:
+        """Two heads are alike if and only if the values of all fields but neutral ones agree."""
+        fields = [Headers(pairs) for pairs in (one, other)]
+        likes = [
+            likeness(Head("GET", "/", "HTTP/1.1", Form.ORIGIN, each, 0, True, False))
+            for each in fields
+        ]
+        names = ("a", "b", "host")
+        alike = [[each.get_all(name) for name in names] for each in fields]
+        hosted = all("host" in each for each in fields)
+        self.assertEqual(likes[0] == likes[1] is not None, hosted and alike[0] == alike[1])

@@ -184,7 +184,7 @@ class RepositoryTests(HuggingFaceTests):
             self.assertIn("GatedRepoError", self.output)
 
     def test_upload(self) -> None:
-        """``hf upload``: the commit goes through with the token, large files straight to their place."""
+        """``hf upload``: the commit goes through with the token, large files to their place."""
         uploads = Uploads(self.hub)
         self.hub.hub.interrupt = self.hub.cdn.interrupt = uploads.answer
         self.publish()

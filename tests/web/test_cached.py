@@ -234,10 +234,10 @@ class StaleTests(MirrorCase):
         self.assertEqual(self.asked, 1)
 
     def test_broken_midway(self) -> None:
-        """A body that breaks off is cut for its clients, and nothing of it is kept."""
+        """A body of no certain version that breaks off is cut, and nothing of it is kept."""
         self.upstream.handler = None
         client = self.ask()
-        played = Played(200, *FRESH, "Content-Length: 100", body=None)
+        played = Played(200, "Cache-Control: max-age=100", "Content-Length: 100", body=None)
         self.last().answer.callback(played)
         played.data(b"some")
         played.end(UpstreamError(Reason.RESET))

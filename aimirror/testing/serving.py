@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
+from typing import Protocol as Shape
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IPullProducer
@@ -13,9 +15,6 @@ from aimirror.core.headers import Headers
 from aimirror.testing.answers import Answer, Request, simple
 from aimirror.testing.behaviour import Count
 
-if TYPE_CHECKING:
-    from aimirror.testing.origin import Origin
-
 #: Bytes handed to the transport at once.
 CHUNK = 1 << 20
 
@@ -24,6 +23,19 @@ TICK = 0.05
 
 #: Bytes of one request that are held.
 MAX_REQUEST = 64 << 20
+
+
+class Answering(Shape):
+    """Who decides what a connection answers: the origin."""
+
+    reactor: Any
+    connections: set[OriginProtocol]
+
+    def count(self, path: str) -> Count:
+        """What was asked of a path."""
+
+    def respond(self, request: Request, connection_of: Callable[[str], int]) -> Answer:
+        """What to answer; ``connection_of`` numbers the asking connection among a path's."""
 
 
 class _Malformed(Exception):
@@ -120,7 +132,7 @@ class _Sending:
 class OriginProtocol(Protocol):
     """One connection; answers one request at a time."""
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: Answering) -> None:
         self._origin = origin
         self._buffer = b""
         self._busy = False

@@ -12,7 +12,13 @@ from aimirror.core.digests import Digest, parse
 #: The field in which rattler says what it expects.
 EXPECTED = "x-expected-sha256"
 _PACKAGES = (".conda", ".tar.bz2")
-_INDEXES = ("current_repodata.json", "repodata.json", "repodata.json.bz2")
+_INDEXES = (
+    "current_repodata.json",
+    "repodata.json.zst",
+    "current_repodata.json.zst",
+    "repodata.json",
+    "repodata.json.bz2",
+)
 
 
 def package(url: str) -> str:

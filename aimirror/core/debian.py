@@ -16,21 +16,16 @@ _LISTED = re.compile(r"^ ([0-9a-f]{64}) +\d+ (\S+)$", re.MULTILINE)
 _BLOCK = 1 << 20
 
 
-def pool(url: str) -> tuple[str, str]:
-    """The base of the repository and the path below it, of a file in its pool; else two ""."""
+def pool(url: str) -> list[tuple[str, str]]:
+    """For a file in a pool: (URL of the folder of indexes that may name it, its path there)."""
     base, found, path = url.partition("/pool/")
-    return (base, f"pool/{path}") if found else ("", "")
+    return [(f"{base}/dists", f"pool/{path}")] if found else []
 
 
 def lists_packages(url: str) -> bool:
     """Whether an index URL may be that of a Packages file, plain or by hash."""
     folder, _, name = url.rpartition("/")
     return name.startswith("Packages") or "/by-hash/" in folder + "/"
-
-
-def changes(path: str) -> bool:
-    """Whether a path is that of an index that a new release replaces."""
-    return "/dists/" in path and "/by-hash/" not in path
 
 
 def signed(url: str) -> tuple[str, ...]:

@@ -38,7 +38,19 @@ class Xet(enum.Enum):
 
 
 #: Package worlds that a rule can name: what is known of them beyond HTTP applies to its paths.
-ECOSYSTEMS = ("pypi", "huggingface", "oci", "npm", "conda", "cran", "maven", "apt", "cargo")
+ECOSYSTEMS = (
+    "pypi",
+    "huggingface",
+    "oci",
+    "npm",
+    "conda",
+    "cran",
+    "maven",
+    "apt",
+    "rpm",
+    "cargo",
+    "rubygems",
+)
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""Cargo and Go with their real clients; gems, apk, rpm and Homebrew by what their clients ask."""
+"""Cargo and Go with their real clients; apk, rpm and Homebrew by what their clients ask."""
 
 from __future__ import annotations
 
@@ -152,10 +152,6 @@ class AskedTests(WorldTests):
         self.assertTrue(self.service.get(prefix + file).body == DATA)
         self.assertEqual(self.service.get(prefix + index).body, b"one" * 10)
         self.assertEqual(self.upstream.total(file), sent)
-
-    def test_gems(self) -> None:
-        """RubyGems: a gem and the compact index."""
-        self.check("rubygems", "/rubygems", "/gems/a-1.0.gem", "/versions")
 
     def test_alpine(self) -> None:
         """apk: a package and its index."""

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -111,6 +112,13 @@ class WorldTests(SynchronousTestCase):
         """Wait until no download runs: the last byte is sent before a file is put away."""
         while self.service.get("/health").json()["active_downloads"]:
             time.sleep(0.02)
+
+    def purge(self, *words: str) -> None:
+        """``aimirror purge``, once everything that was fetched is stored."""
+        self.settle()
+        command = [sys.executable, "-m", "aimirror", "purge"]
+        link = ["--config", str(self.service.config), "--url", self.mirror]
+        self.assertRuns([*command, *link, *words], PYTHONPATH=str(ROOT))
 
     def assertNotKept(self, content: bytes) -> None:
         """No blob of the cache is this content."""

@@ -46,5 +46,14 @@ class DebianTests(SynchronousTestCase):
 
     def test_pool(self) -> None:
         """A file in the pool is told by its path below the base."""
-        self.assertEqual(debian.pool("http://h/d/pool/a/a.deb"), ("http://h/d", "pool/a/a.deb"))
-        self.assertEqual(debian.pool("http://h/d/dists/s/InRelease"), ("", ""))
+        found = debian.pool("http://h/d/pool/a/a.deb")
+        self.assertEqual(found, [("http://h/d/dists", "pool/a/a.deb")])
+        self.assertEqual(debian.pool("http://h/d/dists/s/InRelease"), [])
+
+    def test_signed(self) -> None:
+        """A release file and its signatures are renewed together, other indexes by themselves."""
+        urls = ("http://h/dists/s/InRelease", "http://h/dists/s/Release")
+        urls += ("http://h/dists/s/Release.gpg",)
+        for url in urls:
+            self.assertEqual(debian.signed(url), urls)
+        self.assertEqual(debian.signed("http://h/dists/s/main/binary-all/Packages"), ())

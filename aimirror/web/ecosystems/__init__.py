@@ -9,8 +9,9 @@ from aimirror.config import Config
 from aimirror.core.oci import Registries
 from aimirror.downloads.tools import Tools
 from aimirror.web.asked import Ecosystem
+from aimirror.web.ecosystems.distributions import Apt, Rpm
 from aimirror.web.ecosystems.huggingface import HuggingFace
-from aimirror.web.ecosystems.listed import Apt, Cargo, Conda, Cran, Npm
+from aimirror.web.ecosystems.listed import Cargo, Conda, Cran, Npm, RubyGems
 from aimirror.web.ecosystems.maven import Maven
 from aimirror.web.ecosystems.oci import Oci
 from aimirror.web.ecosystems.pypi import Pypi
@@ -30,7 +31,9 @@ def ecosystems(
         "cran": Cran(tools),
         "maven": Maven(),
         "apt": Apt(tools),
+        "rpm": Rpm(tools),
         "cargo": Cargo(tools),
+        "rubygems": RubyGems(tools),
         "pypi": Pypi(tools),
         "huggingface": HuggingFace(tools, mirror_url),
         "oci": Oci(tools, Registries(config.registries), mirror_url),

@@ -9,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+import zstandard
+
 from aimirror.core.digests import Digest
 from aimirror.core.entries import Entry
 from aimirror.core.forwarding import asked_for_storing, scope_of
@@ -37,9 +39,10 @@ _MAGIC: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
     (b"\x1f\x8b", lambda data: _bounded(zlib.decompressobj(31), data)),
     (b"\xfd7zXZ", lambda data: _bounded(lzma.LZMADecompressor(), data)),
     (b"BZh", lambda data: _bounded(bz2.BZ2Decompressor(), data)),
+    (b"\x28\xb5\x2f\xfd", lambda data: _unzstd(data)),
 )
 #: What decompressors raise on bytes that they don't understand.
-_BAD = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)
+_BAD = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
 class Indexes:
@@ -147,7 +150,9 @@ async def at_hand(mirror: Mirror, route: Route) -> bytes | None:
     return None
 
 
-async def small(mirror: Mirror, request: MirrorRequest, route: Route) -> bytes | None:
+async def small(
+    mirror: Mirror, request: MirrorRequest, route: Route, most: int = MOST_SMALL
+) -> bytes | None:
     """A small file of the upstream for the mirror's own use, from the cache if it is there.
 
     None when there is none, or none for this client, or it can't be had.
@@ -168,7 +173,7 @@ async def small(mirror: Mirror, request: MirrorRequest, route: Route) -> bytes |
         if outcome.entry.status != 200:
             return None
         if isinstance(outcome, Storing):
-            return await read(mirror.tools, outcome.body, MOST_SMALL)
+            return await read(mirror.tools, outcome.body, most)
         return await stored_bytes(mirror.tools, outcome.entry)
     except (UpstreamError, BodyFailed, OSError):
         return None
@@ -187,3 +192,8 @@ def _digests(read: Callable[[bytes], Mapping[str, Digest]], data: bytes) -> Mapp
 def _bounded(decompressor: object, data: bytes) -> bytes:
     unpacked: bytes = decompressor.decompress(data, MOST_UNPACKED)  # type: ignore[attr-defined]
     return unpacked
+
+
+def _unzstd(data: bytes) -> bytes:
+    reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
+    return reader.read(MOST_UNPACKED)

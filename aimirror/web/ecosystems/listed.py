@@ -1,4 +1,4 @@
-"""Package worlds whose indexes say what each file hashes to: npm, conda, CRAN, apt, cargo."""
+"""Worlds of languages whose indexes say what each file hashes to: npm, conda, CRAN, cargo, gems."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from aimirror.core import cargo, conda, cran, debian, digests, npm
+from aimirror.core import cargo, conda, cran, digests, npm, rubygems
 from aimirror.core.digests import Digest
+from aimirror.core.headers import Headers
 from aimirror.core.rules import Route, route
 from aimirror.core.urls import canonical, join
+from aimirror.interfaces import UpstreamError
 from aimirror.web.answers import Answer
 from aimirror.web.asked import UNTAKEN, Asked, Declined, General, Untaken
 from aimirror.web.ecosystems.generations import changed_at
-from aimirror.web.ecosystems.indexes import Indexes, is_stored
+from aimirror.web.ecosystems.indexes import Indexes, is_stored, small
 
 if TYPE_CHECKING:
     from aimirror.downloads.tools import Tools
     from aimirror.web.mirror import Mirror
     from aimirror.web.request import MirrorRequest
+
+
+#: Bytes of a gem's file of the compact index: a line for each version.
+MOST_INFO = 2 << 20
 
 
 class Listed(General):
@@ -128,50 +134,6 @@ def _is_form(found: Route) -> bool:
     return found.urls[0] in cran.indexes(found.urls[0])
 
 
-class Apt(Listed):
-    """apt: packages as the Packages files say, indexes as the InRelease at hand says."""
-
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, debian.digests)
-        self._releases = Indexes(tools, debian.listed)
-
-    async def take(
-        self, request: MirrorRequest, found: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
-        """See Ecosystem."""
-        kin = debian.signed(found.urls[0])
-        if not kin or request.head.method not in ("GET", "HEAD"):
-            return await super().take(request, found, mirror)
-        return await mirror.answer(request, found, not_before=changed_at(mirror, found, kin))
-
-    def finish(self, asked: Asked, answer: Answer) -> Answer:
-        """Each request for an index looks at the release first."""
-        return evolve(answer, memo_until=0.0) if debian.changes(asked.route.path) else answer
-
-    async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
-        """See Listed."""
-        base, path = debian.pool(found.urls[0])
-        if not path:
-            return await self._index(found, mirror)
-        if is_stored(self.tools, found):
-            return None
-        return await self.indexes.find_below(
-            mirror, path, canonical(base + "/dists/"), debian.lists_packages
-        )
-
-    async def _index(self, found: Route, mirror: Mirror) -> Digest | None:
-        """An index must be of the generation of the InRelease that clients get with it."""
-        for release, name in debian.releases(found.urls[0]):
-            digest = await self._releases.find(mirror, name, [release])
-            if digest is None:
-                continue
-            stored = self.tools.store.entries(found.key)
-            if stored and all(e.blob != digest.hex for e in stored if e.status == 200):
-                self.tools.store.drop_key(found.key)
-            return digest
-        return None
-
-
 class Cargo(Listed):
     """Cargo: the checksum in the crate's file of the index."""
 
@@ -191,3 +153,51 @@ class Cargo(Listed):
         for rule in mirror.rules:
             if rule.ecosystem == "cargo":
                 yield from (join(upstream, path, "") for upstream in rule.upstreams)
+
+
+class RubyGems(Listed):
+    """RubyGems: the checksum in the gem's file of the compact index, which gem does not look at."""
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(tools, rubygems.digests)
+
+    async def take(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        """See Ecosystem.
+
+        gem looks for the repository's front page to decide which index to use.  Nobody stores
+        that page, so while the upstream is down, a stored index of the new form speaks for it.
+        """
+        if request.head.method != "HEAD" or not found.urls[0].endswith("/"):
+            return await super().take(request, found, mirror)
+        try:
+            return await mirror.answer(request, found)
+        except UpstreamError:
+            if any(True for _ in self.tools.store.find(canonical(found.urls[0] + "info/"))):
+                return Answer(
+                    status=200, headers=Headers([("Cache-Control", "no-store")]), body=b""
+                )
+            raise
+
+    async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
+        """See Listed."""
+        if is_stored(self.tools, found):
+            return None
+        for index, version in rubygems.gem(found.urls[0]):
+            digest = await self.indexes.find(mirror, version, [index])
+            if digest is not None:
+                return digest
+        return await self._ask(request, found, mirror)
+
+    async def _ask(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
+        """What an index says that this client did not ask for: there are older ones."""
+        for path, version in rubygems.gem(found.path):
+            index = route(mirror.rules, path, "")
+            if not isinstance(index, Route):
+                continue
+            told = await small(mirror, request, index, MOST_INFO)
+            digest = rubygems.digests(told).get(version) if told is not None else None
+            if digest is not None:
+                return digest
+        return None

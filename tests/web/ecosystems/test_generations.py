@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from aimirror.web.asked import Ecosystem
-from aimirror.web.ecosystems.listed import Apt, Cran
+from aimirror.web.ecosystems.distributions import Apt
+from aimirror.web.ecosystems.listed import Cran
 from tests.web.ecosystems.worlds import WorldCase
 from tests.web.mirroring import Played
 

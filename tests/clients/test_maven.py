@@ -7,7 +7,10 @@ import io
 import zipfile
 from pathlib import Path
 
+from twisted.trial.unittest import SkipTest
+
 from aimirror.testing.behaviour import pattern
+from aimirror.testing.site import Asked, File
 from tests.clients.worlds import WorldTests, find_client
 
 POM = """<project><modelVersion>4.0.0</modelVersion>{parent}
@@ -19,6 +22,10 @@ EXTENSION = """<build><extensions><extension><groupId>g</groupId><artifactId>ext
 <version>1.0</version></extension></extensions></build>"""
 SETTINGS = """<settings><localRepository>{local}</localRepository><mirrors><mirror><id>m</id>
 <mirrorOf>*</mirrorOf><url>{url}</url></mirror></mirrors>{more}</settings>"""
+
+#: A real Maven repository, filled by Debian's packages of Java libraries.
+DEBIAN_REPOSITORY = Path("/usr/share/maven-repo")
+ARTIFACT = "commons-io:commons-io:2.11.0"
 
 
 class MavenTests(WorldTests):
@@ -105,3 +112,56 @@ class MavenTests(WorldTests):
     def test_absent(self) -> None:
         """What the upstream does not have is 404 to Maven, too."""
         self.assertEqual(self.service.get("/maven2/g/none/1/none-1.pom").status, 404)
+
+
+class DependencyTests(WorldTests):
+    """``mvn dependency:get`` with an empty ~/.m2: its plugin, too, comes through the mirror."""
+
+    GOAL = "org.apache.maven.plugins:maven-dependency-plugin:{version}:get"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.mvn = find_client("mvn")
+        plugin = DEBIAN_REPOSITORY / "org/apache/maven/plugins/maven-dependency-plugin"
+        versions = sorted(p.parent.name for p in plugin.glob("*/*.jar"))
+        if not versions or not (DEBIAN_REPOSITORY / "junit/junit/4.x/junit-4.x.jar").exists():
+            raise SkipTest("libmaven-dependency-plugin-java and junit4 are not both installed")
+        self.goal = self.GOAL.format(version=versions[-1])
+        self.upstream.fallback = self.published
+        self.start({"preset": "maven", "upstream": f"{self.upstream.url}/repo"})
+
+    def published(self, asked: Asked) -> File | None:
+        """A file of the repository that Debian's packages share, or its checksum."""
+        path = asked.target.removeprefix("/repo/")
+        found = DEBIAN_REPOSITORY / path.removesuffix(".sha1")
+        if ".." in path or not found.is_file():
+            return None
+        content = found.read_bytes()
+        if path.endswith(".sha1"):
+            return File(hashlib.sha1(content).hexdigest().encode(), "text/plain")
+        return File(content, etag=f'"{len(content)}"')
+
+    def command(self, name: str) -> list[str]:
+        folder = self.fresh(name)
+        settings = SETTINGS.format(local=folder / "m2", url=f"{self.mirror}/maven2", more="")
+        (folder / "settings.xml").write_text(settings)
+        # No settings of this machine: Debian's own would look into the folder by itself.
+        files = ["-s", str(folder / "settings.xml"), "-gs", str(folder / "settings.xml")]
+        wanted = f"-Dartifact={ARTIFACT}"
+        return [self.mvn, "-B", "-C", *files, self.goal, wanted]
+
+    def test_get(self) -> None:
+        """It resolves with strict checksums; again without a byte, and with no upstream."""
+        for turn in ("first", "second", "dead"):
+            self.settle()
+            before = len(self.upstream.requests)
+            if turn == "dead":
+                self.upstream.stop()
+            self.assertRuns(self.command(turn))
+            jars = list((self.folder / turn / "m2").rglob("*.jar"))
+            self.assertGreater(len(jars), 20)
+            if turn == "first":
+                self.assertGreater(len(self.upstream.requests), 2 * len(jars))
+            else:
+                files = [a.target for a in self.upstream.requests[before:]]
+                self.assertEqual([f for f in files if not f.endswith("metadata.xml")], [])

@@ -22,7 +22,7 @@ from typing import Any
 from attrs import define, evolve, field, frozen
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)\Z")
-#: Epoch seconds: when all files were modified.
+#: Epoch seconds: when files were modified that say nothing else.
 MODIFIED = 1_700_000_000
 
 
@@ -46,6 +46,8 @@ class File:
     headers: tuple[tuple[str, str], ...] = ()
     #: With its quotes; "" makes one of the content.
     etag: str = ""
+    #: Epoch seconds.
+    modified: int = MODIFIED
     #: The Authorization without which the file is said to be missing.
     authorization: str = ""
     #: Bytes of body after which the connection is reset, None for all of them and no reset.
@@ -174,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
         if stored or file.etag:
             self.send_header("ETag", tag)
         if stored:
-            self.send_header("Last-Modified", formatdate(MODIFIED, usegmt=True))
+            self.send_header("Last-Modified", formatdate(file.modified, usegmt=True))
         self.send_header("Content-Type", file.media_type)
         for name, value in file.headers:
             self.send_header(name, value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import lzma
+import tempfile
 from email.utils import formatdate
 from pathlib import Path
 
@@ -12,12 +13,16 @@ from aimirror.testing.site import MODIFIED
 from tests.clients.worlds import WorldTests, find_client
 
 
-class AptTests(WorldTests):
+class AptCase(WorldTests):
+    #: What follows "deb", and further options.
+    source = "[trusted=yes] {mirror}/debian"
+
     def setUp(self) -> None:
         super().setUp()
         find_client("apt-get")
         self.start({"preset": "apt", "upstream": f"{self.upstream.url}/d", "chunk_size": 300_000})
         self.packages: dict[str, bytes] = {}
+        self.proxy = ""
         self.add("tool", 6)
         self.release()
 
@@ -64,8 +69,8 @@ class AptTests(WorldTests):
         """apt-get with ``root`` for all that it reads and writes."""
         for folder in ("etc/apt/preferences.d", "lists/partial", "cache/archives/partial"):
             (root / folder).mkdir(parents=True, exist_ok=True)
-        source = f"deb [trusted=yes] {self.mirror}/debian stable main\n"
-        (root / "sources.list").write_text(source)
+        source = self.source.format(mirror=self.mirror, upstream=self.upstream.url)
+        (root / "sources.list").write_text(f"deb {source} stable main\n")
         (root / "status").touch()
         options = {
             "Dir::Etc": str(root / "etc/apt"),
@@ -77,7 +82,7 @@ class AptTests(WorldTests):
             "APT::Sandbox::User": "",
             "Acquire::Languages": "none",
             "Acquire::Retries": "0",
-            "Acquire::http::Proxy": "false",
+            "Acquire::http::Proxy": self.proxy or "false",
         }
         given = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
         command = [find_client("apt-get"), *given, *words]
@@ -90,6 +95,8 @@ class AptTests(WorldTests):
         content = next(c for p, c in self.packages.items() if f"/{package}_" in p)
         self.assertEqual((root / f"{package}_1.0_all.deb").read_bytes(), content)
 
+
+class AptTests(AptCase):
     def test_apt(self) -> None:
         """apt-get updates and downloads; again without a byte of a file, and with no upstream."""
         self.download("first")
@@ -132,3 +139,105 @@ class AptTests(WorldTests):
         self.upstream.put(f"/d{path}", b"Package: other\n")
         self.assertGreaterEqual(self.service.get(f"/debian{path}").status, 500)
         self.assertNotKept(b"Package: other\n")
+
+
+class SignedCase(AptCase):
+    """The release is signed by a key of the test's own."""
+
+    def setUp(self) -> None:
+        gpg = find_client("gpg")
+        self.generation = 0
+        super().setUp()
+        self.home = self.fresh("g")
+        self.home.chmod(0o700)
+        # gpg's agent wants a short path for its socket.
+        self.gpg = [gpg, "--homedir", self.short(self.home), "--batch", "--yes", "--passphrase", ""]
+        self.assertRuns([*self.gpg, "--quick-gen-key", "a <a@example.org>", "ed25519", "sign"])
+        self.addCleanup(self.end_agent)
+        self.key = self.folder / "key.gpg"
+        self.assertRuns([*self.gpg, "--output", str(self.key), "--export"])
+        self.source = f"[signed-by={self.key}] {{mirror}}/debian"
+        self.release()
+
+    def short(self, folder: Path) -> str:
+        link = Path(tempfile.mkdtemp(prefix="gpg")) / "g"
+        link.symlink_to(folder)
+        self.addCleanup(lambda: (link.unlink(), link.parent.rmdir()))
+        return str(link)
+
+    def end_agent(self) -> None:
+        self.run_client(["gpgconf", "--homedir", self.gpg[2], "--kill", "gpg-agent"])
+
+    #: Which of the two forms of a signed release there are.
+    inline = True
+
+    def release(self, by_hash: bool = True) -> None:
+        """See AptCase."""
+        super().release(by_hash)
+        if not hasattr(self, "gpg"):
+            return
+        text = self.folder / "Release"
+        text.write_bytes(self.upstream.files["/d/dists/stable/Release"].content)
+        how, name = (
+            ("--clearsign", "InRelease") if self.inline else ("--detach-sign", "Release.gpg")
+        )
+        signed = self.folder / name
+        self.assertRuns([*self.gpg, "--armor", "--output", str(signed), how, str(text)])
+        self.generation += 1
+        modified = MODIFIED + self.generation
+        self.upstream.put(f"/d/dists/stable/{name}", signed.read_bytes(), modified=modified)
+
+
+class SignedTests(SignedCase):
+    def test_signed(self) -> None:
+        """A signed release is trusted; again without a byte of a file, and with no upstream."""
+        self.download("first")
+        self.assertKept(next(iter(self.packages.values())))
+        before = self.upstream.total(".deb")
+        self.download("second")
+        self.assertEqual(self.upstream.total(".deb"), before)
+        hashed = [a for a in self.upstream.requests if "/by-hash/" in a.target]
+        self.assertEqual(len({a.target for a in hashed}), len(hashed))
+        self.upstream.stop()
+        self.download("dead")
+
+    def test_new_release(self) -> None:
+        """A new generation is seen at the next update, and its signature is right."""
+        root = self.fresh("root")
+        self.apt(root, "update")
+        self.add("more", 7)
+        self.release()
+        said = self.apt(root, "update")
+        self.assertNotIn("W:", said)
+        self.apt(root, "download", "more")
+
+    def test_untrusted(self) -> None:
+        """A release that was altered on the way is refused by apt, and heals with its upstream."""
+        path = "/d/dists/stable/InRelease"
+        right = self.upstream.files[path]
+        self.upstream.put(path, right.content.replace(b"Suite: stable", b"Suite: stadle"))
+        self.apt(self.fresh("bad"), "update", fails=True)
+        self.upstream.files[path] = right
+        self.download("right")
+
+    def test_proxy(self) -> None:
+        """The same by Acquire::http::Proxy, where apt names the archive itself."""
+        self.proxy = self.mirror
+        self.source = f"[signed-by={self.key}] {{upstream}}/d"
+        self.test_signed()
+
+
+class DetachedTests(SignedCase):
+    """Release and Release.gpg, as archives without InRelease have them."""
+
+    inline = False
+
+    def test_signed(self) -> None:
+        """Each generation has its own signature, though both files would be fresh by themselves."""
+        self.download("first")
+        for number in range(3):
+            self.add(f"more{number}", 7 + number)
+            self.release()
+            self.download(f"new{number}", f"more{number}")
+        self.upstream.stop()
+        self.download("dead")

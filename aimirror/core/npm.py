@@ -33,6 +33,15 @@ def indexes(url: str) -> tuple[str, ...]:
     return (f"{match[1]}/{name.replace('/', '%2F')}", f"{match[1]}/{name}")
 
 
+def document_path(path: str, prefix: str) -> str:
+    """The path by which clients ask for a scoped package's document, however people write it.
+
+    "" for other paths.
+    """
+    match = re.fullmatch(re.escape(prefix.rstrip("/")) + r"/(@[^/%]+)(?:/|%2[Ff])([^/%]+)", path)
+    return f"{prefix.rstrip('/')}/{match[1]}%2F{match[2]}" if match else ""
+
+
 def integrity(value: str) -> Digest | None:
     """The strongest digest of Subresource Integrity metadata such as ``sha512-BASE64``."""
     found = {}

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from aimirror.cache.layout import entry_name
 from aimirror.cache.listing import Listed, Listing
-from aimirror.core import pypi
+from aimirror.core import npm, pypi
 from aimirror.core.entries import Entry
 from aimirror.core.freshness import age
 from aimirror.core.rules import Route, Rule, route
@@ -28,6 +28,13 @@ _TOLD = (
     *("content-type", "content-encoding", "etag", "last-modified", "cache-control", "expires"),
     *("vary", "date", "docker-content-digest", "x-repo-commit", "x-linked-etag"),
 )
+
+
+#: By ecosystem: the path of a package's page, which people write in several ways ("" for others).
+_PAGES: dict[str, Callable[[str, str], str]] = {
+    "pypi": pypi.page_path,
+    "npm": npm.document_path,
+}
 
 
 class BadSelection(ValueError):
@@ -130,10 +137,9 @@ class Entries:
                 raise BadSelection(f"{url[:200]!r} is neither a URL nor a path") from None
         path, _, query = url.partition("?")
         found = self._route("/" + path.removeprefix("/"), query)
-        if found.rule.ecosystem == "pypi":  # pages have one name, however people spell it
-            page = pypi.page_path(found.path, found.rule.path_prefix)
-            found = self._route(page, query) if page else found
-        return found.key
+        name = _PAGES.get(found.rule.ecosystem)
+        page = name(found.path, found.rule.path_prefix) if name is not None else ""
+        return self._route(page, query).key if page else found.key
 
     def _route(self, path: str, query: str) -> Route:
         found = route(self._rules(), path, query)

@@ -31,7 +31,7 @@ def tarball(name: str, version: str, seed: int, **more: Any) -> bytes:
     return out.getvalue()
 
 
-class NpmTests(WorldTests):
+class NpmCase(WorldTests):
     def setUp(self) -> None:
         super().setUp()
         self.start({"preset": "npm", "upstream": self.upstream.url, "chunk_size": 300_000})
@@ -90,6 +90,8 @@ class NpmTests(WorldTests):
             data = (folder / "node_modules" / name / "data.bin").read_bytes()
             self.assertTrue(data == pattern(PAYLOAD, seed), name)
 
+
+class NpmTests(NpmCase):
     def test_npm(self) -> None:
         """npm installs; again without a byte of a tarball, with a token, and with no upstream."""
         first = self.project("first")

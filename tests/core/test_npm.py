@@ -50,3 +50,11 @@ class NpmTests(SynchronousTestCase):
         )
         for bad in (b"", b"[]", b"{", b'{"versions": 1}'):
             self.assertEqual(npm.digests(bad), {})
+
+    def test_document_path(self) -> None:
+        """A scoped package has one document, however its slash is written."""
+        for written in ("@s/a", "@s%2fa", "@s%2Fa"):
+            found = npm.document_path(f"/registry/npm/{written}", "/registry/npm")
+            self.assertEqual(found, "/registry/npm/@s%2Fa")
+        for other in ("a", "@s/a/-/a-1.0.0.tgz", "-/v1/search"):
+            self.assertEqual(npm.document_path(f"/registry/npm/{other}", "/registry/npm"), "")

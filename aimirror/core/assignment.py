@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from statistics import median
 
@@ -10,7 +11,7 @@ from attrs import Factory, define
 from aimirror.core.commands import Cancel, Command, Fetch, Trim
 from aimirror.core.economy import Economy
 from aimirror.core.fetching import FetchResult, Reason
-from aimirror.core.flight import Flight, usual_rate
+from aimirror.core.flight import RATE_WINDOW, Flight, usual_rate
 from aimirror.core.plan import CROWD, Demand, Pace, crowd_piece, next_gap, piece_size, takeover
 from aimirror.core.sources import Source
 from aimirror.core.spans import Spans
@@ -20,6 +21,12 @@ from aimirror.core.spans import Spans
 #: slow as a whole is soon accepted as it is.
 FEWEST_SIBLINGS = 2
 FORGET = 0.8
+#: Beside what finished pieces brought before, a connection may be slower by this factor: perhaps
+#: the line has become slow as a whole.
+LENIENCE = 0.4
+#: Finished pieces that are remembered, and the seconds of flow from which their rate means much.
+MOST_LANDED = 16
+LEAST_FLOW = 0.05
 #: The flight of the interpreter's own first request.
 PROBE = 0
 
@@ -45,6 +52,8 @@ class Assignment:
     demands: dict[int, Demand] = Factory(dict)
     _next_id: int = PROBE + 1
     _latencies: list[float] = Factory(list)
+    #: When the last pieces were done, in seconds, and how fast they came.
+    _landed: deque[tuple[float, float]] = Factory(lambda: deque(maxlen=MOST_LANDED))
     _economy: Economy = Factory(Economy)
 
     @property
@@ -174,6 +183,8 @@ class Assignment:
             self.latency = median(self._latencies)
         seen = running.average(now, self.latency) if result.reason is Reason.DONE else None
         if seen is not None:
+            if now - running.sent_at - self.latency >= LEAST_FLOW:
+                self._landed.append((now, seen))
             self.sources[running.source].measured(seen)
         return running
 
@@ -181,6 +192,9 @@ class Assignment:
         """Drop connections far below their siblings; try whether fewer bring as much."""
         commands: list[Command] = []
         usual = self._usual(now)
+        if self._landed:
+            brought = min(median(rate for _, rate in self._landed), self._remembered())
+            usual = max(usual, LENIENCE * brought)
         for flight in list(self.flights.values()):
             if usual and flight.hopeless(now, usual, self.latency):
                 del self.flights[flight.id]
@@ -205,7 +219,17 @@ class Assignment:
         return dropped
 
     def _usual(self, now: float) -> float:
-        """Bytes per second of a usual connection: the siblings' median, or what is remembered."""
+        """Bytes per second of a usual connection: the siblings' median, or what is remembered.
+
+        Good connections are done with small pieces before they can be measured in flight, so that
+        those done lately count as siblings; and the last few to fly may all be crawling.
+        """
         fewest = max(FEWEST_SIBLINGS, self.slots // 4)
-        seen = usual_rate(self.flights.values(), now, self.latency, fewest)
-        return seen or max(s.rate for s in self.sources.values())
+        landed = (rate for when, rate in self._landed if now - when <= RATE_WINDOW)
+        seen = usual_rate(self.flights.values(), now, self.latency, fewest, landed)
+        few = 2 * len(self.flights) < self._economy.slots(self.slots)
+        return max(seen, self._remembered()) if few else seen or self._remembered()
+
+    def _remembered(self) -> float:
+        """Bytes per second of the best source's connections, 0 while unknown."""
+        return max(source.rate for source in self.sources.values())

@@ -94,7 +94,17 @@ class Flight:
         return seen is not None and seen < SLOW_SHARE * usual
 
 
-def usual_rate(flights: Iterable[Flight], now: float, latency: float, fewest: int) -> float:
-    """The median rate of connections that have one, 0.0 while fewer than ``fewest`` do."""
+def usual_rate(
+    flights: Iterable[Flight],
+    now: float,
+    latency: float,
+    fewest: int,
+    landed: Iterable[float] = (),
+) -> float:
+    """The median rate of connections that have one, 0.0 while fewer than ``fewest`` do.
+
+    ``landed`` are the rates of some that were done lately.
+    """
     rates = [r for f in flights if (r := f.measured(now, latency)) is not None]
+    rates += landed
     return float(median(rates)) if len(rates) >= fewest else 0.0

@@ -128,6 +128,30 @@ class Figures(SynchronousTestCase):
         """Every seventh connection dead after 16 kB: within 1.35 of the ideal."""
         self.assertLess(self.ratio(dies_after=16_000), 1.35)
 
+    def test_few_connections_and_many_crawl(self) -> None:
+        """The last few to fly crawl, or most do: it is seen by what others brought before."""
+        for every, bound in ((5, 3.5), (3, 5.5), (2, 11.0)):
+            for offset in range(every):
+                world = World(
+                    machine(total=40 * MB, slots=8, chunk_size=MB),
+                    lambda n, e=every, o=offset: {"rate": 10_000.0 if n % e == o else 4.0 * MB},
+                )
+                seconds = world.run()
+                self.assertIsInstance(world.outcome, Complete)
+                self.assertLess(seconds, bound, (every, offset))
+                self.assertLess(world.fetched, 41 * MB)
+
+    def test_line_that_gets_slow_is_accepted(self) -> None:
+        """When the whole line has become slow, connections are not replaced for ever."""
+        world = World(
+            machine(total=40 * MB, slots=8, chunk_size=MB),
+            lambda n: {"rate": 4.0 * MB if n < 16 else 0.1 * MB},
+        )
+        world.run()
+        self.assertIsInstance(world.outcome, Complete)
+        self.assertLess(world.fetched, 41 * MB)
+        self.assertLess(world.opened, 110)
+
     def test_uniformly_slow_line_is_accepted(self) -> None:
         """When all connections are slow, none is dropped for it."""
         world = World(machine(total=2 * MB), lambda n: {"rate": 10_000.0})

@@ -93,6 +93,18 @@ class BodyTests(FaultCase):
             self.assertEqual(self.cached(service), 1, fault)
         self.others_are_well(service)
 
+    def test_mixed(self) -> None:
+        """Dying, crawling, breaking and lying connections in one download: right, and in time."""
+        service = self.launch()
+        faults = {"die_every": 4, "crawl_every": 5, "short": 200_000, "times": 6}
+        for number, more in enumerate(({}, {"range_shift": 1, "times": 1}, {"crawl_every": 2})):
+            path = self.serve(f"/m{number}.bin", rate=4_000_000, **{**faults, **more})
+            began = time.monotonic()
+            self.assertWhole(service.get(path))
+            # A single crawling piece of the end, not given to another connection, takes 25 s.
+            self.assertLess(time.monotonic() - began, 20)
+        self.others_are_well(service)
+
     def test_plain(self) -> None:
         """A plain stream of uncertain version that ends early is cut, and not kept."""
         service = self.launch([self.rule(strategy="proxy")])

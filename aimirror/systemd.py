@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
+from pathlib import Path
 
 #: The first inherited descriptor (sd_listen_fds(3)).
 FIRST_FD = 3
@@ -35,16 +36,35 @@ def watchdog_seconds(environ: Mapping[str, str] = os.environ) -> float | None:
     return int(told) / 2e6 if told.isdecimal() and int(told) > 0 and mine else None
 
 
-def take_socket(environ: MutableMapping[str, str] = os.environ) -> socket.socket | None:
+def take_socket(environ: Mapping[str, str] | None = None) -> socket.socket | None:
     """The listening socket that the manager opened for us, or None; taken once.
 
-    The variables are removed, so that no child takes the socket for its own.
+    No child takes it for its own: only its parent has the number that the manager wrote.
     """
-    pid, count = environ.pop("LISTEN_PID", ""), environ.pop("LISTEN_FDS", "")
-    environ.pop("LISTEN_FDNAMES", None)
+    given = _at_start() if environ is None else environ
+    pid, count = given.get("LISTEN_PID", ""), given.get("LISTEN_FDS", "")
     if pid != str(os.getpid()) or not count.isdecimal() or int(count) < 1:
         return None
-    taken = socket.socket(fileno=FIRST_FD)
-    os.set_inheritable(FIRST_FD, False)
+    try:
+        if not os.get_inheritable(FIRST_FD):  # it came so, and was taken already
+            return None
+        os.set_inheritable(FIRST_FD, False)
+        taken = socket.socket(fileno=FIRST_FD)
+    except OSError:
+        return None
     taken.setblocking(False)
     return taken
+
+
+def _at_start() -> Mapping[str, str]:
+    """The environment with which this process began.
+
+    Twisted's endpoints remove from ``os.environ`` what a manager says of its sockets as soon as
+    they are imported, twistd before it imports us.
+    """
+    try:
+        lines = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:
+        return os.environ
+    pairs = (os.fsdecode(line).partition("=") for line in lines)
+    return {name: value for name, _, value in pairs}

@@ -85,12 +85,13 @@ class Program:
         log: Path,
         environment: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        stdin: int = subprocess.DEVNULL,
     ) -> None:
         self.log = log
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
                 arguments,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=own_environment() if environment is None else dict(environment),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from aimirror.systemd import notify, take_socket, watchdog_seconds
 
@@ -32,6 +34,43 @@ os.set_inheritable(3, True)  # it may have been 3 before
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
 os.execv(sys.executable, [sys.executable, "-c", sys.argv[1]])
 """
+
+
+#: Exposure that ``systemd-analyze security`` may find at most (0 is best, 10 worst).
+_EXPOSURE = 1.5
+
+
+class UnitTests(SynchronousTestCase):
+    """The unit files that are shipped."""
+
+    folder = Path(__file__).resolve().parent.parent / "systemd"
+
+    def analyze(self, *arguments: str) -> str:
+        """What systemd-analyze says; it has to be satisfied."""
+        program = shutil.which("systemd-analyze")
+        if program is None:
+            raise SkipTest("systemd-analyze is not installed")
+        done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout + done.stderr
+
+    def test_right(self) -> None:
+        """systemd has nothing to say against them."""
+        files = [str(path) for path in sorted(self.folder.iterdir())]
+        self.assertEqual(len(files), 2)
+        self.assertEqual(self.analyze("verify", *files), "")
+
+    def test_exposure(self) -> None:
+        """The service is shut in as far as it was once."""
+        told = self.analyze("security", "--offline=true", str(self.folder / "aimirror.service"))
+        found = re.search(r"exposure level for aimirror.service: ([0-9.]+)", told)
+        assert found is not None, told
+        self.assertLessEqual(float(found[1]), _EXPOSURE)
+
+    def test_tls_needs_memory(self) -> None:
+        """TLS works: cffi's callbacks need what MemoryDenyWriteExecute would forbid."""
+        unit = (self.folder / "aimirror.service").read_text()
+        self.assertIn("\nMemoryDenyWriteExecute=no\n", unit)
 
 
 class SystemdTests(SynchronousTestCase):

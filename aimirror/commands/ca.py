@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aimirror.certificates import authority
 from aimirror.certificates.authority import CERTIFICATE, Authority, AuthorityError
-from aimirror.commands.common import Complaint
+from aimirror.commands.common import Complaint, add_config
 from aimirror.config import Config, load
 from aimirror.core.forward_policy import secure_origins
 from aimirror.core.urls import host
@@ -59,7 +59,7 @@ def add(commands: Commands) -> None:
         ("install-hint", _hint, "say how clients trust it"),
     ):
         action = actions.add_parser(name, help=what)
-        action.add_argument("--config", "-c", metavar="FILE", help="configuration file")
+        add_config(action)
         action.add_argument("--dir", metavar="DIR", help="folder, before forward.ca_dir")
         action.set_defaults(run=run, text=text)
         if name == "init":

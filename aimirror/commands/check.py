@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aimirror.commands.common import add_config
 from aimirror.config import check_dirs, expanded
 from aimirror.tap import configured
 
@@ -17,16 +18,18 @@ def add(commands: Commands) -> None:
     """The parser of this command."""
     check = commands.add_parser("check", help="say whether a configuration file is right")
     check.add_argument("file", nargs="?", help="the configuration file (default: the built-in)")
+    add_config(check)
     check.add_argument("--show", action="store_true", help="print it with its presets written out")
     check.set_defaults(run=run)
 
 
 def run(given: argparse.Namespace) -> int:
     """Read it, and say what came of it."""
+    file = given.file or given.config
     if given.show:
-        print(expanded(Path(given.file) if given.file else None), end="")
+        print(expanded(Path(file) if file else None), end="")
         return 0
-    config = configured(given.file)
+    config = configured(file)
     check_dirs(config, make=False)
     print(f"{config.source}: right; {len(config.rules)} rules, cache in {config.cache.dir}")
     return 0

@@ -20,7 +20,18 @@ def complain(message: str) -> int:
     return 1
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
-    """The options that say which service is meant."""
-    parser.add_argument("--config", "-c", metavar="FILE", help="configuration file")
-    parser.add_argument("--cache-dir", metavar="DIR", help="cache folder")
+def add_common(parser: argparse.ArgumentParser, *, first: bool = False) -> None:
+    """The options that say which service is meant.
+
+    They may stand before the name of a command (``first``) or after it.
+    """
+    add_config(parser, first=first)
+    unset = None if first else argparse.SUPPRESS
+    parser.add_argument("--cache-dir", metavar="DIR", default=unset, help="cache folder")
+
+
+def add_config(parser: argparse.ArgumentParser, *, first: bool = False) -> None:
+    """The option that names the configuration file."""
+    unset = None if first else argparse.SUPPRESS
+    words = ("--config", "-c")
+    parser.add_argument(*words, metavar="FILE", default=unset, help="configuration file")

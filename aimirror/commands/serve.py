@@ -19,7 +19,7 @@ from aimirror.web.listening import CannotListen
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options of the command without a name."""
-    add_common(parser)
+    add_common(parser, first=True)
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", "-p", type=int, help="port to listen on (0: any free one)")
     parser.set_defaults(run=run)

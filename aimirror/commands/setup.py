@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aimirror.commands.common import Complaint
+from aimirror.commands.common import Complaint, add_config
 from aimirror.config import Config, load
 from aimirror.core.clients import CLIENTS, Setting, setting
 
@@ -21,7 +21,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("client", choices=sorted(CLIENTS), metavar="CLIENT", help=_names())
     parser.add_argument("--url", help="the mirror's URL as the client sees it")
     parser.add_argument("--write", action="store_true", help="write it, keeping a backup")
-    parser.add_argument("--config", "-c", metavar="FILE", help="configuration file of the mirror")
+    add_config(parser)
     parser.set_defaults(run=run)
 
 

@@ -1,0 +1,47 @@
+"""The command line as a whole."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aimirror.cli import main
+
+
+class LineTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.file = Path(self.mktemp())
+        self.file.write_text(
+            "rules: [{name: r, upstream: 'http://h'}]\nserver: {port: 1234}\n"
+            f"cache: {{dir: '{self.file.absolute()}.cache'}}\n"
+        )
+
+    def run_line(self, *words: str) -> tuple[int, str]:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            try:
+                status = main(words)
+            except SystemExit as end:
+                status = int(end.code or 0)
+        return status, out.getvalue()
+
+    def test_config_anywhere(self) -> None:
+        """The configuration may be named before a command or behind it; a file as such, too."""
+        config = ("--config", str(self.file))
+        for words in (("check", *config), (*config, "check"), ("check", str(self.file))):
+            status, said = self.run_line(*words)
+            self.assertEqual(
+                (status, said.partition(", cache")[0]), (0, f"{self.file}: right; 1 rules")
+            )
+        for words in (("setup", "npm", *config), (*config, "setup", "npm")):
+            self.assertIn("http://localhost:1234/", self.run_line(*words)[1])
+
+    def test_unknown(self) -> None:
+        """A command that there is not is told with those that there are."""
+        status, said = self.run_line("nosuch")
+        self.assertEqual(status, 2)
+        self.assertIn("argument COMMAND: invalid choice: 'nosuch'", said)
+        self.assertIn("prefetch", said)

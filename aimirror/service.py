@@ -40,7 +40,7 @@ from aimirror.web.ecosystems import ecosystems
 from aimirror.web.forward import Seen
 from aimirror.web.forwarding import forward_proxy
 from aimirror.web.guard import Guard, Login
-from aimirror.web.listening import CannotListen, authority, bound, opened
+from aimirror.web.listening import CannotListen, authority, bound, opened, own_names
 from aimirror.web.memo import Memo
 from aimirror.web.metrics import CountedUpstream, counted, ended
 from aimirror.web.mirror import Mirror
@@ -320,12 +320,12 @@ class MirrorService(Service):
     def _gate(self) -> Gate:
         return Gate(self._config.admin.token, self._config.admin.hosts)
 
-    def _prefetcher(self) -> Prefetcher:
+    def _prefetcher(self, asked: str) -> Prefetcher:
         """Asks as a client does, but that it needs no port, no network and no login."""
         site = MirrorSite(self._front.inside, self._reactor, memo=Memo(0), access=self._access)
-        rules = self._config.rules
-        hosts = {"localhost", self._config.server.public_host.partition(":")[0]}
-        return Prefetcher(Inside(site, self._reactor), bases(rules), frozenset(hosts))
+        own = own_names(self._config.server.host, self.port, self._config.server.public_host)
+        mounts = bases(self._config.rules)
+        return Prefetcher(Inside(site, self._reactor), mounts, own | {asked.lower()})
 
     # -- reload ----------------------------------------------------------------------------
 

@@ -52,7 +52,8 @@ class Steering:
     rules: Callable[[], tuple[Rule, ...]]
     check: Callable[[], str]
     reload: Callable[[], tuple[str, ...]]
-    prefetcher: Callable[[], Prefetcher]
+    #: For whom has asked the mirror by this authority (Host).
+    prefetcher: Callable[[str], Prefetcher]
 
 
 class Admin:
@@ -184,7 +185,7 @@ class Admin:
 
     async def _prefetch(self, request: MirrorRequest) -> Told:
         order, what = _order(await body_of(request))
-        prefetcher = self._steering.prefetcher()
+        prefetcher = self._steering.prefetcher(request.headers.get("host") or "")
         return self._jobs.start("prefetch", what, lambda job: prefetcher.run(order, job)).told()
 
     async def _list_jobs(self, request: MirrorRequest) -> Told:

@@ -19,7 +19,7 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 from twisted.internet.defer import Deferred, gatherResults
 
-from aimirror.core import prefetch, urls
+from aimirror.core import prefetch
 from aimirror.core.headers import Headers
 from aimirror.core.prefetch import BadList, Image, Items, Project, Repository, Target
 from aimirror.core.rules import Mount
@@ -69,14 +69,15 @@ class Order:
 class Prefetcher:
     """Carries orders out.
 
-    ``mounts`` say under which paths upstream URLs are served here, ``hosts`` by which names links
-    in pages mean the mirror itself.
+    ``mounts`` say under which paths upstream URLs are served here, ``own`` with which
+    authorities (host and port) URLs mean the mirror itself, as they do in pages and lock files
+    that came by it.
     """
 
-    def __init__(self, inside: Inside, mounts: tuple[Mount, ...], hosts: frozenset[str]) -> None:
+    def __init__(self, inside: Inside, mounts: tuple[Mount, ...], own: frozenset[str]) -> None:
         self._inside = inside
         self._mounts = mounts
-        self._hosts = hosts
+        self._own = own
 
     async def run(self, order: Order, job: Job) -> None:
         """Resolve the order to paths and fetch them; raises BadList when nothing can be done."""
@@ -119,6 +120,8 @@ class Prefetcher:
     def _served(self, wanted: Iterable[str], job: Job) -> Iterator[str]:
         for url in wanted:
             path = url if url.startswith("/") else prefetch.served_path(url, self._mounts)
+            if path is None and _authority(url) in self._own:
+                path = _own_path(url)
             if path is None:
                 job.fail(url.partition("?")[0], "no rule serves it")
             else:
@@ -146,10 +149,10 @@ class Prefetcher:
         """Paths of links, which the mirror has led to itself, or left where they were."""
         for file in files:
             link = file.url.partition("#")[0]
-            if link.startswith("http") and urls.host(link) not in self._hosts:
+            if link.startswith("http") and _authority(link) not in self._own:
                 yield from self._served([link], job)
             elif link.startswith("http"):
-                yield "/" + link.partition("://")[2].partition("/")[2]
+                yield _own_path(link)
             else:
                 yield _resolved(page, link)
 
@@ -254,3 +257,11 @@ def _resolved(page: str, link: str) -> str:
         elif part != ".":
             parts.append(part)
     return "/".join(parts)
+
+
+def _authority(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0].rpartition("@")[2].lower()
+
+
+def _own_path(url: str) -> str:
+    return "/" + url.partition("#")[0].partition("://")[2].partition("/")[2]

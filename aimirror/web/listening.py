@@ -55,5 +55,11 @@ def authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def own_names(host: str, port: int, public: str) -> frozenset[str]:
+    """Authorities by which URLs mean us: here, as ``server.public_host`` says, and from within."""
+    here = {authority(name, port) for name in ("localhost", "127.0.0.1", "::1", host.lower())}
+    return frozenset({"localhost", public.rpartition("://")[2].lower(), *here} - {""})
+
+
 def _told(host: str, port: int, error: OSError) -> str:
     return f"cannot listen on {authority(host, port)}: {error.strerror or error}"

@@ -140,6 +140,16 @@ class OperationsTests(EndToEndTests):
         ended = self.job(service, self.call(service, "prefetch", requirements="x>=1\ny==2\n"))
         self.assertEqual((ended["done"], ended["cached"]), (3, 2))
         self.assertEqual([each["item"] for each in ended["failures"]], ["y"])
+        by_name = ("Host", "localhost:1234")  # as a name that a proxy in front may have
+        for host in (f"127.0.0.1:{service.port}", "localhost:1234"):
+            lock = {
+                "packages": {"node_modules/x": {"resolved": f"http://{host}/files/x-1.0.tar.gz"}}
+            }
+            body = json.dumps({"package_lock": json.dumps({"lockfileVersion": 3, **lock})}).encode()
+            target = "/aimirror/api/prefetch"
+            reply = client.request(service.port, target, (by_name,), method="POST", body=body)
+            ended = self.job(service, reply.json())
+            self.assertEqual((ended["cached"], ended["failed"]), (1, 0), ended)
 
     def test_reload(self) -> None:
         """SIGHUP brings new rules while a connection lives on; a bad file changes nothing."""

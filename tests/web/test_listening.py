@@ -9,7 +9,7 @@ from twisted.internet import reactor
 from twisted.internet.protocol import ServerFactory
 from twisted.trial.unittest import TestCase
 
-from aimirror.web.listening import BACKLOG, CannotListen, authority, bound, opened
+from aimirror.web.listening import BACKLOG, CannotListen, authority, bound, opened, own_names
 
 #: struct tcp_info (linux/tcp.h): of a listening socket, tcpi_sacked is its backlog.
 _SACKED = 8 + 4 * 5
@@ -48,6 +48,14 @@ class ListeningTests(TestCase):
         error = self.assertRaises(CannotListen, opened, two, ServerFactory(), reactor)
         self.assertIn("Address already in use", str(error))
         self.assertEqual(two.fileno(), -1)
+
+    def test_own_names(self) -> None:
+        """What means the mirror itself."""
+        names = own_names("10.0.0.1", 8081, "https://Mirror.test")
+        wanted = {"localhost", "mirror.test", "10.0.0.1:8081"}
+        wanted |= {"localhost:8081", "127.0.0.1:8081", "[::1]:8081"}
+        self.assertEqual(names, wanted)
+        self.assertNotIn("", own_names("0.0.0.0", 1, ""))
 
     def test_authority(self) -> None:
         """Addresses of IPv6 are bracketed."""

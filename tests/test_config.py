@@ -314,8 +314,11 @@ class ValueTests(Loading):
         """Registries are added to those that are known; each has a name of its own."""
         own = "registries: {'LAB:5000': {upstream: 'http://10.0.0.5', aliases: [r.lab]}, a.b: }\n"
         table = {registry.name: registry for registry in self.load(RULE + own).registries}
-        self.assertEqual(table["lab:5000"].upstream, "http://10.0.0.5")
-        self.assertEqual(table["a.b"].upstream, "https://a.b")
+        self.assertEqual(table["lab:5000"].upstreams, ("http://10.0.0.5",))
+        self.assertEqual(table["a.b"].upstreams, ("https://a.b",))
+        two = "registries: {a.b: {upstream: ['https://a.c/', 'https://a.b']}}\n"
+        table = {registry.name: registry for registry in self.load(RULE + two).registries}
+        self.assertEqual(table["a.b"].upstreams, ("https://a.c", "https://a.b"))
         self.assertIn("docker.io", table)
         for wrong, where, allowed in (
             ("{a.b: {aliases: [quay.io]}}", "registries.a.b: 'quay.io' is a name of quay", "each"),

@@ -266,7 +266,7 @@ _REGISTRY = Record(
     "a mapping",
     Registry,
     (
-        Key("upstream", scalars.url),
+        Key("upstream", Many(scalars.url, or_one=True, least=1), "upstreams"),
         Key("aliases", Many(scalars.registry_host)),
         Key("anonymous", scalars.flag),
     ),

@@ -35,8 +35,9 @@ class Registry:
     """One registry that clients may reach through the mirror."""
 
     name: str = ""
-    #: Base URL without ``/v2``; "" means that of the rule that takes the request.
-    upstream: str = ""
+    #: Base URLs without ``/v2``, the first one first; none means those of the rule that takes the
+    #: request.
+    upstreams: tuple[str, ...] = ()
     #: Other names by which clients ask for it.
     aliases: tuple[str, ...] = ()
     #: Whether the mirror takes anonymous tokens itself for clients that bring no credentials.
@@ -44,7 +45,7 @@ class Registry:
 
 
 def _known(name: str, upstream: str = "", *aliases: str) -> Registry:
-    return Registry(name=name, upstream=upstream or f"https://{name}", aliases=aliases)
+    return Registry(name=name, upstreams=(upstream or f"https://{name}",), aliases=aliases)
 
 
 #: The closed list of what is dialled unless the configuration adds to it.
@@ -76,7 +77,7 @@ def merged(configured: Iterable[Registry]) -> tuple[Registry, ...]:
         known = table.get(each.name) or _known(each.name)
         table[each.name] = Registry(
             name=each.name,
-            upstream=each.upstream or known.upstream,
+            upstreams=each.upstreams or known.upstreams,
             aliases=(*known.aliases, *each.aliases),
             anonymous=each.anonymous,
         )

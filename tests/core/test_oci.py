@@ -80,11 +80,10 @@ class PlaceTests(SynchronousTestCase):
 
     def test_own_place(self) -> None:
         """A registry of the configuration is at https unless it says where; defaults stay."""
-        self.assertEqual(
-            target("/v2/alias.test/a/tags/list").registry.upstream, "https://own.test:5000"
-        )
+        own = target("/v2/alias.test/a/tags/list").registry
+        self.assertEqual(own.upstreams, ("https://own.test:5000",))
         table = {r.name: r for r in merged([Registry(name="quay.io", aliases=("q.test",))])}
-        self.assertEqual(table["quay.io"].upstream, "https://quay.io")
+        self.assertEqual(table["quay.io"].upstreams, ("https://quay.io",))
         self.assertEqual(table["quay.io"].aliases, ("q.test",))
         self.assertEqual(len(table), len(DEFAULTS))
 

@@ -248,5 +248,86 @@ class UpstreamTests(OciTests):
             ("/v2/_catalog", 404, "UNSUPPORTED"),
         ):
             self.assertRefused(service.get(path), status, code)
-        post = client.request(service.port, f"/v2/{NAME}/blobs/uploads/", method="POST", body=b"x")
-        self.assertIn(post.status, (404, 405))
+        for method, path in (
+            ("POST", f"/v2/{NAME}/blobs/uploads/"),
+            ("PUT", f"/v2/{NAME}/manifests/x"),
+            ("PATCH", f"/v2/{NAME}/blobs/uploads/1"),
+            ("DELETE", BLOB_PATH),
+        ):
+            refused = client.request(service.port, path, method=method, body=b"x")
+            self.assertRefused(refused, 405, "UNSUPPORTED")
+            self.assertIn("pulling", refused.json()["errors"][0]["message"])
+        self.assertEqual(self.registry.count(BLOB_PATH).requests, 1)
+
+    def test_referrers(self) -> None:
+        """Referrers are passed on, and so is that a registry knows none."""
+        path = f"/v2/{NAME}/referrers/{BLOB}"
+        index = '{"schemaVersion": 2, "manifests": []}'
+        kind = "application/vnd.oci.image.index.v1+json"
+        self.registry.script({path: {"text": index, "media_type": kind}})
+        service = self.mirror()
+        reply = service.get(f"{path}?artifactType=a%2Fb")
+        told = (reply.status, reply.headers.get("Content-Type"), reply.body.decode())
+        self.assertEqual(told, (200, kind, index))
+        self.assertRefused(service.get(f"/v2/library/none/referrers/{BLOB}"), 404, "NAME_UNKNOWN")
+
+    def test_broken_login(self) -> None:
+        """A tag whose token service is down is what it was; once the registry says no, it is no."""
+        self.registry.policy(auth="token")
+        self.manifest("one", "latest")
+        service = self.mirror()
+        path = f"/v2/{NAME}/manifests/latest"
+        self.assertEqual(self.target(service, path).body, b"one")
+        self.registry.policy(auth="token", private={NAME: ["alice"]}, generation=2)
+        self.assertRefused(self.target(service, path), 401, "UNAUTHORIZED")
+        self.registry.policy(status=503)
+        self.assertEqual(self.target(service, path).body, b"one")
+
+
+class FailoverTests(OciTests):
+    """A registry with two upstreams."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.second = RegistryProgram(self.folder / "second.log")
+        self.addCleanup(self.second.program.kill)
+
+    def both(self, **sections: Any) -> ServiceProgram:
+        upstreams = [self.registry.url, self.second.url]
+        return self.mirror(registries={"quay.io": {"upstream": upstreams}}, **sections)
+
+    def test_first_down(self) -> None:
+        """What the first one can't give comes from the second one; what is stored from neither."""
+        for registry in (self.registry, self.second):
+            registry.policy(auth="token")
+            registry.script(described(NAME, b"one", TYPE, "latest"))
+            registry.script({BLOB_PATH: {"size": SIZE, "seed": 7}})
+        service = self.both()
+        tag, blob = (f"/v2/quay.io/{NAME}/{what}" for what in ("manifests/latest", f"blobs/{BLOB}"))
+        self.assertEqual(self.target(service, tag).body, b"one")
+        self.registry.policy(status=503)
+        self.assertEqual(self.target(service, tag).body, b"one")
+        self.assertEqual(self.second.count(f"/v2/{NAME}/manifests/latest").heads, 1)
+        self.assertWhole(service.get(blob))
+        self.settle(service)
+        self.registry.program.kill()
+        self.assertEqual(service.get(blob).headers.get("X-Cache"), "HIT")
+        self.assertEqual(self.target(service, tag).body, b"one")
+        self.second.program.kill()
+        reply = self.target(service, tag)
+        self.assertEqual((reply.body, reply.headers.get("X-Cache")), (b"one", "STALE"))
+        self.assertWhole(service.get(blob))
+        other = self.target(service, f"/v2/quay.io/{NAME}/manifests/none")
+        self.assertRefused(other, 502, "UNAVAILABLE")
+
+    def test_credentials_stay(self) -> None:
+        """A password goes to the first one alone, also when that is down."""
+        for registry in (self.registry, self.second):
+            registry.policy(auth="token", users={"alice": "a"}, private={NAME: ["alice"]})
+            registry.script({BLOB_PATH: {"size": SIZE, "seed": 7}})
+        service = self.both()
+        self.registry.policy(status=503)
+        reply = service.get(f"/v2/quay.io/{NAME}/blobs/{BLOB}", basic("alice:a"))
+        self.assertRefused(reply, 503, "UNAVAILABLE")
+        self.assertEqual(self.second.count("/token").requests, 0)
+        self.assertEqual(self.second.count("refused").requests, 0)

@@ -9,6 +9,7 @@ took a credential is served to those alone whom the registry lets read the repos
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -31,12 +32,13 @@ from aimirror.core.oci import (
 )
 from aimirror.core.oci_auth import Credential
 from aimirror.core.oci_errors import API_VERSION, error_body, error_code, error_fields
-from aimirror.core.rules import KeySource, Route, Rule
+from aimirror.core.rules import Route, Rule
 from aimirror.downloads.tools import Tools
 from aimirror.interfaces import BodyFailed, IUpstreamResponse, UpstreamError
 from aimirror.web.answers import Answer
-from aimirror.web.asked import UNTAKEN, Asked, Untaken
+from aimirror.web.asked import UNTAKEN, Asked, Declined, Untaken
 from aimirror.web.ecosystems.oci_images import Images, Visit
+from aimirror.web.ecosystems.oci_sources import UNABLE, Sources
 from aimirror.web.ecosystems.oci_tags import Tags
 from aimirror.web.ecosystems.oci_tokens import Refused, Tokens
 from aimirror.web.passing import failure
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
 _BASE = "/v2/"
 _AUTH = "/v2/auth"
+_NO_PUSH = "this mirror is for pulling: push to the registry's own address"
 #: Seconds that the mirror's own tokens live: they hold no right that could be withdrawn.
 _OWN_LIFE = 3600.0
 
@@ -66,7 +69,7 @@ class Oci:
         self._tokens = Tokens(tools)
         self._images = Images(tools, self._tokens)
         self._tags = Tags(tools, self._images)
-        self._rules: dict[tuple[str, str], Rule] = {}
+        self._sources = Sources(tools.clock.seconds)
 
     async def take(
         self, request: MirrorRequest, route: Route, mirror: Mirror
@@ -75,6 +78,8 @@ class Oci:
         path = route.path
         if path != "/v2" and not path.startswith(_BASE):
             return UNTAKEN
+        if request.head.method not in ("GET", "HEAD") and path != _AUTH:
+            return _error(405, "UNSUPPORTED", _NO_PUSH, ("Allow", "GET, HEAD"))
         try:
             if path in ("/v2", _BASE):
                 return self._ping(request)
@@ -118,36 +123,57 @@ class Oci:
         target = parse(route.path, request.raw_query or "", self._registries)
         if isinstance(target, Problem):
             return _error(target.status, target.code, target.message)
-        if request.head.method not in ("GET", "HEAD"):
-            return _error(405, "UNSUPPORTED", "this mirror is for pulling", ("Allow", "GET, HEAD"))
         who = oci_auth.credential(request.headers.get("authorization"))
         if who.anonymous and not target.registry.anonymous:
             raise Refused(401, f"{target.registry.name} is served to those who log in")
-        rule = self._rule(route.rule, target.registry)
-        visit = Visit(request=request, mirror=mirror, rule=rule, target=target, who=who)
-        if target.kind in (Kind.TAGS, Kind.REFERRERS):
-            return await self._list(visit)
-        if target.digest is None:
-            return await self._tags.by_tag(visit)
-        return await self._images.by_digest(visit, target)
+        visits = [
+            Visit(request=request, mirror=mirror, rule=rule, target=target, who=who)
+            for rule in self._sources.rules(route.rule, target.registry, who)
+        ]
+        return await self._first(visits)
 
-    def _rule(self, rule: Rule, registry: Registry) -> Rule:
-        """A rule of the configuration, for one registry."""
-        name = (rule.name, registry.name)
-        made = self._rules.get(name)
-        if made is None:
-            made = self._rules[name] = evolve(
-                rule,
-                upstreams=(registry.upstream or rule.upstreams[0],),
-                content_rewrite=None,
-                path_rewrite=(),
-                head_meta_headers=(),
-                cache_key_source=KeySource.ORIGINAL,
-                public=False,  # who may read what is decided here
-                # what is missing for one client may be there for the next
-                cache=evolve(rule.cache, negative_ttl=0.0),
-            )
-        return made
+    async def _first(self, visits: list[Visit]) -> Answer | None:
+        """The answer of the first upstream that can give one; else what a tag stood for last."""
+        if visits[0].target.digest is not None:
+            stored = (v for v in visits if self._images.public(v, v.route(v.target).key))
+            visits = list(islice(stored, 1)) or visits
+        for visit in visits[:-1]:
+            try:
+                answer = await self._of(evolve(visit, declines=UNABLE))
+            except (UpstreamError, Declined, Refused) as problem:
+                if isinstance(problem, Refused) and problem.status not in UNABLE:
+                    raise
+                self._sources.failed(visit.rule)
+            else:
+                self._sources.succeeded(visit.rule)
+                return answer
+        try:
+            return await self._of(visits[-1])
+        except (UpstreamError, Refused) as problem:
+            if isinstance(problem, Refused) and problem.status not in UNABLE:
+                raise
+            last = await self._last_known(visits)
+            if isinstance(last, Untaken):
+                raise
+            return last
+
+    async def _last_known(self, visits: list[Visit]) -> Answer | Untaken | None:
+        """What a tag stood for last at any of the upstreams, UNTAKEN when that is not known."""
+        target = visits[0].target
+        if target.kind is Kind.MANIFEST and target.digest is None:
+            for visit in visits:
+                answer = await self._tags.stale(visit)
+                if not isinstance(answer, Untaken):
+                    return answer
+        return UNTAKEN
+
+    async def _of(self, visit: Visit) -> Answer | None:
+        """The answer of one upstream."""
+        if visit.target.kind in (Kind.TAGS, Kind.REFERRERS):
+            return await self._list(visit)
+        if visit.target.digest is None:
+            return await self._tags.by_tag(visit)
+        return await self._images.by_digest(visit, visit.target)
 
     async def _list(self, visit: Visit) -> Answer | None:
         """Tags and referrers change at any time: passed on, page by page."""
@@ -189,7 +215,8 @@ class Oci:
             if not registry.anonymous:
                 raise Refused(401, f"{registry.name} is served to those who log in")
             return _token(oci_auth.ANYONE, _OWN_LIFE)
-        return await self._token(self._rule(route.rule, registry), registry, tuple(names), who)
+        rule = self._sources.rules(route.rule, registry, who)[0]
+        return await self._token(rule, registry, tuple(names), who)
 
     async def _token(
         self, rule: Rule, registry: Registry, names: tuple[str, ...], who: Credential

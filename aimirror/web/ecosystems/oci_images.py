@@ -50,6 +50,8 @@ class Visit:
     rule: Rule
     target: Target
     who: Credential
+    #: Statuses for which another upstream of the registry is asked instead.
+    declines: frozenset[int] = frozenset()
 
     def headers(self, authorization: str) -> Headers:
         """What goes upstream; all Accept lines, for they decide which manifest comes."""
@@ -177,6 +179,7 @@ class Images:
             scope=scope,
             refresh=refresh,
             granted=True,
+            declines=visit.declines,
         )
 
     # -- rights ----------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from aimirror.core.oci import parse_digest
 from aimirror.core.oci_errors import API_VERSION
 from aimirror.core.rules import Route
 from aimirror.downloads.tools import Tools
-from aimirror.interfaces import UpstreamError
 from aimirror.web.answers import Answer
+from aimirror.web.asked import UNTAKEN, Untaken
 from aimirror.web.ecosystems.oci_images import NO_HEAD, Images, Visit
 from aimirror.web.ecosystems.oci_tokens import Refused, SingleFlight, drain
 
@@ -30,7 +30,7 @@ class Tags:
         self._flights = SingleFlight()
 
     async def by_tag(self, visit: Visit) -> Answer | None:
-        """The manifest that a tag stands for now; while the registry is down, stood for last.
+        """The manifest that a tag stands for now.
 
         HEAD costs a registry little, and does not count against the limits of Docker Hub.
         Raises UpstreamError, BodyFailed and Refused.
@@ -38,15 +38,8 @@ class Tags:
         tag = visit.route(visit.target)
         accept = visit.headers("").joined("accept")
         name = (tag.key, accept, visit.who.hash)
-        try:
-            status, headers = await self._flights.do(name, lambda: self._head(visit))
-            authorization, scope = await self._images.right(visit)
-        except UpstreamError as error:
-            return await self._stale(visit, tag, error)
-        except Refused as refused:
-            if refused.status != 429 and refused.status < 500:
-                raise
-            return await self._stale(visit, tag, refused)
+        status, headers = await self._flights.do(name, lambda: self._head(visit))
+        authorization, scope = await self._images.right(visit)
         digest = parse_digest(headers.get("docker-content-digest", "") or "")
         if status != 200 or digest is None:
             # No HEAD, or no digest in it: the general way, which revalidates by ETag. Nothing
@@ -85,14 +78,12 @@ class Tags:
         )
         self._tools.store.put(entry)
 
-    async def _stale(
-        self, visit: Visit, tag: Route, error: UpstreamError | Refused
-    ) -> Answer | None:
-        """What everybody was given last under a tag, as long as the rule allows."""
-        digest = self._last(visit, tag)
+    async def stale(self, visit: Visit) -> Answer | Untaken | None:
+        """What everybody was given last under a tag, as long as the rule allows, for an outage."""
+        digest = self._last(visit, visit.route(visit.target))
         target = visit.target.by_digest(digest) if digest is not None else None
         if target is None or not self._images.public(visit, visit.route(target).key):
-            raise error
+            return UNTAKEN
         answer = await self._images.by_digest(visit, target)
         if answer is None:
             return None

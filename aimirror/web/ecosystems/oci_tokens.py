@@ -93,7 +93,7 @@ class Tokens:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._known: dict[str, _Known] = {}
-        self._tokens: OrderedDict[tuple[str, tuple[str, ...], str], Token] = OrderedDict()
+        self._tokens: OrderedDict[tuple[str, str, tuple[str, ...], str], Token] = OrderedDict()
         self._flights = SingleFlight()
 
     async def authorization(
@@ -142,7 +142,7 @@ class Tokens:
         stale: str = "",
     ) -> Token:
         """A token that holds for a while; raises as ``authorization`` does."""
-        name = (registry.name, tuple(sorted(scopes)), who.hash)
+        name = (rule.upstreams[0], registry.name, tuple(sorted(scopes)), who.hash)
         found = self._tokens.get(name)
         if found is not None and found.use_until > self._now() and not _is(found, stale):
             self._tokens.move_to_end(name)

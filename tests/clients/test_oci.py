@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
+import re
+
+import yaml
 
 from aimirror.testing.processes import ServiceProgram
+from tests.clients.oci_clients import (
+    CLIENTS,
+    Client,
+    Cri,
+    Ctr,
+    Docker,
+    Podman,
+    Skopeo,
+    fenced,
+    hosts_toml,
+    registries_conf,
+)
 from tests.clients.oci_support import (
     INDEX,
     MANIFEST,
-    Daemon,
     DockerRegistry,
     Image,
     OciTests,
@@ -18,6 +30,7 @@ from tests.clients.oci_support import (
     find,
     run,
 )
+from tests.clients.worlds import ROOT
 from tests.e2e.support import InBackground
 
 NAME = "library/app"
@@ -33,9 +46,9 @@ class PullTests(OciTests):
         self.first.push(self.upstream.port, f"{NAME}:latest")
         self.service = self.mirror(self.upstream.url)
 
-    def pulled(self, pull: object) -> None:
+    def pulled(self, kind: type[Client]) -> None:
         """Cold, again without a byte of a blob, moved tag, and with the registry down."""
-        assert callable(pull)
+        pull = kind(self, self.service.port).pull
         self.upstream.restart_counts()
         self.assertEqual(pull("cold"), self.first.digest)
         self.settle(self.service)
@@ -62,55 +75,23 @@ class PullTests(OciTests):
 
     def test_skopeo(self) -> None:
         """skopeo copies an image byte for byte."""
-
-        def pull(step: str) -> str:
-            folder = self.folder / step
-            run(
-                find("skopeo"), "--insecure-policy", "copy", "--src-tls-verify=false",
-                f"docker://127.0.0.1:{self.service.port}/{NAME}:latest", f"oci:{folder}:it",
-            )  # fmt: skip
-            index = json.loads((folder / "index.json").read_text())
-            return str(index["manifests"][0]["digest"])
-
-        self.pulled(pull)
+        self.pulled(Skopeo)
 
     def test_podman(self) -> None:
         """podman pulls docker.io/app through a mirror of registries.conf."""
-        podman = find("podman")
-        conf = self.folder / "registries.conf"
-        conf.write_text(
-            '[[registry]]\nprefix = "docker.io"\nlocation = "127.0.0.1:1"\n\n'
-            f'[[registry.mirror]]\nlocation = "127.0.0.1:{self.service.port}"\ninsecure = true\n'
-        )
-        policy = self.folder / "policy.json"
-        policy.write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
-
-        def pull(step: str) -> str:
-            folder = self.folder / f"podman-{step}"
-            base = (
-                podman, f"--root={folder}", f"--runroot={folder}.run", "--storage-driver=vfs",
-                "--cgroup-manager=cgroupfs", "--events-backend=file",
-            )  # fmt: skip
-            told = {"CONTAINERS_REGISTRIES_CONF": str(conf), "HOME": str(self.folder)}
-            run(*base, "pull", f"--signature-policy={policy}", "docker.io/app:latest", **told)
-            form = "{{.Digest}}"
-            return run(*base, "image", "inspect", "--format", form, "docker.io/library/app").strip()
-
-        self.pulled(pull)
+        self.pulled(Podman)
 
     def test_containerd(self) -> None:
-        """Containerd pulls with hosts.toml and checks every byte itself."""
-        ctr, hosts = self.containerd(), self.hosts("docker.io")
+        """containerd's ctr pulls with hosts.toml and checks every byte itself."""
+        self.pulled(Ctr)
 
-        def pull(step: str) -> str:
-            run(*ctr, "-n", step, "images", "pull", "--snapshotter", "native",
-                f"--hosts-dir={hosts}", f"docker.io/{NAME}:latest")  # fmt: skip
-            listed = run(*ctr, "-n", step, "images", "ls").splitlines()[1]
-            # a namespace of its own shares content, unless all of it is gone
-            run(*ctr, "-n", step, "images", "rm", "--sync", f"docker.io/{NAME}:latest")
-            return listed.split()[2]
+    def test_cri(self) -> None:
+        """containerd pulls for a kubelet, with the same hosts.toml by its config_path."""
+        self.pulled(Cri)
 
-        self.pulled(pull)
+    def test_docker(self) -> None:
+        """Docker pulls a short name through registry-mirrors."""
+        self.pulled(Docker)
 
     def test_another_registry(self) -> None:
         """containerd by ?ns=, skopeo by a path prefix: quay.io through the same port."""
@@ -121,77 +102,145 @@ class PullTests(OciTests):
         self.service = self.mirror(
             self.upstream.url, registries={"quay.io": {"upstream": other.url}}
         )
-        ctr, hosts = self.containerd(), self.hosts("quay.io")
+        client = Ctr(self, self.service.port)
+        (client.hosts / "docker.io").rename(client.hosts / "quay.io")
         run(
-            *ctr, "images", "pull", "--snapshotter", "native", f"--hosts-dir={hosts}",
-            "quay.io/owner/app:latest",
+            *client.ctr, "images", "pull", "--snapshotter", "native",
+            f"--hosts-dir={client.hosts}", "quay.io/owner/app:latest",
         )  # fmt: skip
         other.kill()
         conf = self.folder / "quay.conf"
-        conf.write_text(
-            '[[registry]]\nprefix = "quay.io"\nlocation = "127.0.0.1:1"\n\n[[registry.mirror]]\n'
-            f'location = "127.0.0.1:{self.service.port}/quay.io"\ninsecure = true\n'
-        )
+        conf.write_text(registries_conf(self.service.port, "quay.io", "/quay.io"))
         copy = ("--insecure-policy", f"--registries-conf={conf}", "copy")
         to = f"oci:{self.folder}/copied:it"
         run(find("skopeo"), *copy, "docker://quay.io/owner/app:latest", to)
 
-    def containerd(self) -> tuple[str, ...]:
-        """A containerd of its own; the command that talks to it."""
-        folder = self.folder
-        config = folder / "containerd.toml"
-        config.write_text(
-            f'version = 2\nroot = "{folder}/root"\nstate = "{folder}/state"\n'
-            'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
-            f'[grpc]\naddress = "{folder}/c.sock"\n[ttrpc]\naddress = "{folder}/t.sock"\n'
-        )
-        command = [find("containerd"), "--config", str(config)]
-        daemon = Daemon(command, folder / "containerd.log")
-        self.addCleanup(daemon.kill)
-        daemon.until((folder / "c.sock").exists)
-        return (find("ctr"), "-a", str(folder / "c.sock"))
 
-    def hosts(self, name: str) -> Path:
-        """A hosts.toml that has a registry asked for at the mirror."""
-        folder = self.folder / "certs.d"
-        (folder / name).mkdir(parents=True)
-        (folder / name / "hosts.toml").write_text(
-            'server = "http://127.0.0.1:1"\n'
-            f'[host."http://127.0.0.1:{self.service.port}"]\n'
-            'capabilities = ["pull", "resolve"]\n'
-        )
-        return folder
+class EachClientTests(OciTests):
+    """What goes wrong, and what is more than one, for every client."""
 
-    def test_docker(self) -> None:
-        """Docker pulls a short name through registry-mirrors."""
-        folder = self.folder
-        told = {"registry-mirrors": [f"http://127.0.0.1:{self.service.port}"]}
-        (folder / "daemon.json").write_text(json.dumps(told))
-        command = [
-            find("dockerd"), f"--data-root={folder}/data", f"--exec-root={folder}/exec",
-            f"--pidfile={folder}/pid", f"--host=unix://{folder}/d.sock", "--storage-driver=vfs",
-            "--iptables=false", "--ip6tables=false", "--bridge=none",
-            f"--config-file={folder}/daemon.json",
-        ]  # fmt: skip
-        daemon = Daemon(command, folder / "dockerd.log")
-        self.addCleanup(daemon.kill)
-        docker = ("/usr/bin/docker", "-H", f"unix://{folder}/d.sock")
-        if not os.path.exists(docker[0]):  # noqa: PTH110
-            self.skipTest("docker's command line is not installed")
+    def setUp(self) -> None:
+        super().setUp()
+        self.upstream = self.registry()
 
-        def answers() -> bool:
-            return (folder / "d.sock").exists() and "Server:" in run(*docker, "version")
+    def damaged(self, kind: type[Client]) -> None:
+        image = self.image("image", 1)
+        image.push(self.upstream.port, f"{NAME}:latest")
+        service = self.mirror(self.upstream.url)
+        client = kind(self, service.port)
+        name = image.layers[0]["digest"].partition(":")[2]
+        (stored,) = self.folder.glob(f"registry/data/**/sha256/{name[:2]}/{name}/data")
+        good = stored.read_bytes()
+        stored.write_bytes(good[:700_000] + b"damage" + good[700_006:])
+        client.pull("damaged", ok=False)
+        self.settle(service)
+        self.assertEqual(list((self.folder / "cache").rglob(f"*{name}*")), [])
+        stored.write_bytes(good)
+        service.program.stop()  # or the mirror would refuse to ask again for a while
+        again = self.mirror(self.upstream.url, server={"port": service.port})
+        self.assertEqual(client.pull("healed"), image.digest)
+        self.settle(again)
 
-        daemon.until(answers)
+    def test_damaged_skopeo(self) -> None:
+        """A layer that the registry has damaged fails the pull, is not kept, and heals with it."""
+        self.damaged(Skopeo)
 
-        def pull(step: str) -> str:
-            run(*docker, "pull", "app:latest")
-            form = "{{index .RepoDigests 0}}"
-            told = run(*docker, "image", "inspect", "--format", form, "app:latest")
-            run(*docker, "rmi", "app:latest")
-            return told.strip().partition("@")[2]
+    def test_damaged_podman(self) -> None:
+        """So it is with podman."""
+        self.damaged(Podman)
 
-        self.pulled(pull)
+    def test_damaged_containerd(self) -> None:
+        """So it is with ctr."""
+        self.damaged(Ctr)
+
+    def test_damaged_cri(self) -> None:
+        """So it is with a kubelet's containerd."""
+        self.damaged(Cri)
+
+    def test_damaged_docker(self) -> None:
+        """So it is with docker."""
+        self.damaged(Docker)
+
+    def test_architectures(self) -> None:
+        """Of an index each client takes the part that it is told to, or its own."""
+        image = self.image("image", 1, architectures=("amd64", "arm64"))
+        image.push(self.upstream.port, f"{NAME}:latest")
+        service = self.mirror(self.upstream.url)
+        for kind in CLIENTS:
+            client = kind(self, service.port)
+            for number, arch in enumerate(("amd64", "arm64") if client.chooses else ("",)):
+                told = client.pull(arch or "own", arch=arch)
+                self.assertIn(told, (image.digest, image.manifests[number]), (told, arch))
+        for manifest in image.manifests:
+            self.fetched(service, f"/v2/{NAME}/manifests/{manifest}", ("Accept", MANIFEST))
+
+    def test_all_at_once(self) -> None:
+        """All clients, and two of some, that pull at once cost the registry one pull."""
+        image = self.image("image", 1, 2)
+        image.push(self.upstream.port, f"{NAME}:latest")
+        service = self.mirror(self.upstream.url)
+        clients = [kind(self, service.port) for kind in CLIENTS]
+        self.upstream.restart_counts()
+        pulls = [
+            InBackground(client.pull, f"p{number}")
+            for number, client in enumerate((*clients, *clients[:3]))
+        ]
+        self.assertEqual({pull.result() for pull in pulls}, {image.digest})
+        layers = {layer["digest"] for layer in image.layers}
+        asked = self.upstream.asked()
+        fetched = [b for m, p, _, b in asked if m == "GET" and p[-71:] in layers]
+        self.assertOnce(sum(fetched), image.layer_bytes)
+
+
+class DocumentedTests(OciTests):
+    """The settings of README and documents, word for word but for the address."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.upstream = self.registry()
+        self.made = self.image("image", 1)
+        self.made.push(self.upstream.port, f"{NAME}:latest")
+        self.service = self.mirror(self.upstream.url)
+
+    def tried(self, kind: type[Client], language: str, containing: str) -> None:
+        for number, document in enumerate(("README.md", "docs/ecosystems/oci.md")):
+            text = fenced(ROOT / document, language, containing)
+            self.assertIn("mirror:8081" if number else "localhost:8081", text)
+            own = f"127.0.0.1:{self.service.port}"
+            settings = text.replace("localhost:8081", own).replace("mirror:8081", own)
+            self.upstream.restart_counts()
+            client = kind(self, self.service.port, settings)
+            self.assertEqual(client.pull("it"), self.made.digest, document)
+            self.assertNotEqual(self.upstream.asked(), [])
+            client.folder.rename(self.folder / f"done{number}")
+
+    def test_registries_conf(self) -> None:
+        """podman and skopeo."""
+        self.tried(Podman, "toml", "[[registry]]")
+
+    def test_hosts_toml(self) -> None:
+        """containerd for a kubelet."""
+        self.tried(Cri, "toml", "capabilities")
+
+    def test_daemon_json(self) -> None:
+        """docker: the README has its setting in a table."""
+        text = (ROOT / "README.md").read_text()
+        found = re.search(r"`(\{.registry-mirrors.*?\})` in `/etc/docker/daemon.json`", text)
+        assert found is not None
+        written = fenced(ROOT / "docs/ecosystems/oci.md", "json", "registry-mirrors")
+        self.assertEqual(json.loads(found[1].replace("localhost", "mirror")), json.loads(written))
+        settings = written.replace("mirror:8081", f"127.0.0.1:{self.service.port}")
+        self.assertEqual(Docker(self, self.service.port, settings).pull("it"), self.made.digest)
+
+    def test_registries_yaml(self) -> None:
+        """k3s: its endpoints as the hosts.toml that it makes of them."""
+        for document in ("README.md", "docs/ecosystems/oci.md"):
+            told = yaml.safe_load(fenced(ROOT / document, "yaml", "mirrors:\n  docker.io"))
+            for mirror in told["mirrors"].values():
+                self.assertIn(mirror["endpoint"][0][7:], ("localhost:8081", "mirror:8081"))
+        settings = hosts_toml(self.service.port, "https://registry-1.docker.io/v2")
+        client = Cri(self, self.service.port, settings)
+        self.assertEqual(client.pull("it"), self.made.digest)
 
 
 class SharingTests(OciTests):
@@ -202,40 +251,6 @@ class SharingTests(OciTests):
             find("skopeo"), "--insecure-policy", "copy", "--src-tls-verify=false", *more,
             f"docker://127.0.0.1:{service.port}/{name}", f"oci:{self.folder / folder}:it",
         )  # fmt: skip
-
-    def test_parallel_pulls(self) -> None:
-        """Six clients that pull one image at once cost the registry one pull."""
-        upstream = self.registry()
-        image = self.image("image", 1, 2)
-        image.push(upstream.port, f"{NAME}:latest")
-        service = self.mirror(upstream.url)
-        upstream.restart_counts()
-        pulls = [InBackground(self.copy, service, f"{NAME}:latest", f"p{n}") for n in range(6)]
-        for pull in pulls:
-            pull.result()
-        layers = {layer["digest"] for layer in image.layers}
-        fetched = [b for m, p, _, b in upstream.asked() if m == "GET" and p[-71:] in layers]
-        self.assertOnce(sum(fetched), image.layer_bytes)
-
-    def test_damaged_blob(self) -> None:
-        """A layer that the registry has damaged fails the pull, is not kept, and heals with it."""
-        upstream = self.registry()
-        image = self.image("image", 1)
-        image.push(upstream.port, f"{NAME}:latest")
-        service = self.mirror(upstream.url)
-        name = image.layers[0]["digest"].partition(":")[2]
-        (stored,) = self.folder.glob(f"registry/data/**/sha256/{name[:2]}/{name}/data")
-        good = stored.read_bytes()
-        stored.write_bytes(good[:700_000] + b"damage" + good[700_006:])
-        with self.assertRaises(AssertionError):
-            self.copy(service, f"{NAME}:latest", "damaged")
-        self.settle(service)
-        kept = list((self.folder / "cache").rglob(f"*{name}*"))
-        self.assertEqual(kept, [])
-        stored.write_bytes(good)
-        service.program.stop()  # or the mirror would refuse to ask again for a while
-        service = self.mirror(upstream.url)
-        self.copy(service, f"{NAME}:latest", "healed")
 
     def test_architectures(self) -> None:
         """An index with two architectures comes whole, and each part of it by itself."""
@@ -348,10 +363,22 @@ class TokenTests(OciTests):
 
     def test_containerd_with_credentials(self) -> None:
         """Containerd's own way of asking for tokens works with the mirror's token service."""
-        ctr = PullTests.containerd(self)  # type: ignore[arg-type]
-        hosts = PullTests.hosts(self, "docker.io")  # type: ignore[arg-type]
-        pull = (*ctr, "images", "pull", "--snapshotter", "native", f"--hosts-dir={hosts}")
+        client = Ctr(self, self.service.port)
+        pull = (
+            *client.ctr, "images", "pull", "--snapshotter", "native",
+            f"--hosts-dir={client.hosts}",
+        )  # fmt: skip
         run(*pull, f"docker.io/{NAME}:latest")
         run(*pull, "docker.io/team/app:latest", ok=False)
         run(*pull, "--user", "bob:other", "docker.io/team/app:latest", ok=False)
         run(*pull, "--user", "alice:secret", "docker.io/team/app:latest")
+
+    def test_cri_with_credentials(self) -> None:
+        """A kubelet's pull secret opens what it may, and nothing else does."""
+        client = Cri(self, self.service.port)
+        self.assertEqual(client.pull("open"), self.open.digest)
+        for login in ("", "bob:other", "alice:wrong"):
+            client.pull(login, name="docker.io/team/app", login=login, ok=False)
+        told = client.pull("right", name="docker.io/team/app", login="alice:secret")
+        self.assertEqual(told, self.closed.digest)
+        client.pull("again", name="docker.io/team/app", ok=False)

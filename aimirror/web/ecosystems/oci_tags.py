@@ -80,7 +80,10 @@ class Tags:
 
     async def stale(self, visit: Visit) -> Answer | Untaken | None:
         """What everybody was given last under a tag, as long as the rule allows, for an outage."""
-        digest = self._last(visit, visit.route(visit.target))
+        tag = visit.route(visit.target)
+        if self._images.public(visit, tag.key):  # of a registry that names no digests
+            return await self._images.serve(visit, visit.target, "", "")
+        digest = self._last(visit, tag)
         target = visit.target.by_digest(digest) if digest is not None else None
         if target is None or not self._images.public(visit, visit.route(target).key):
             return UNTAKEN

@@ -14,10 +14,16 @@ from aimirror.core.fetching import Reason
 from aimirror.interfaces import BodyFailed, IBody, IBodyReader
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IReactorTime
+    from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 #: Seconds for which a complete body that is stored nowhere waits for readers still to come.
 LINGER = 30.0
+
+#: With more waiting readers than this, each is woken for STEP bytes or after PATIENCE seconds:
+#: a wake costs each of a crowd a system call, and every byte that it takes is sent once for each.
+FEW = 4
+STEP = 512 << 10
+PATIENCE = 0.025
 
 #: Called with (reader, position, stop): a reader came or jumped; and with (reader): it left.
 Joined = Callable[[int, int, int | None], None]
@@ -33,7 +39,7 @@ class GrowingReader:
 
     def __init__(self, body: GrowingBody, number: int, start: int, stop: int | None) -> None:
         self.fd = body.fd
-        self.position = start
+        self.position = self._start = start
         self._stop = stop
         self._body = body
         self._number = number
@@ -65,21 +71,33 @@ class GrowingReader:
             return succeed(None)
         if self._body.failed is not None:
             return fail(BodyFailed(*self._body.failed))
-        self._waiting = Deferred(lambda _: setattr(self, "_waiting", None))
+        self._waiting = Deferred(lambda _: self._rest())
+        self._body.waiting[self._number] = self
         return self._waiting
 
-    def wake(self) -> None:
-        """Look again whether this reader can go on."""
+    def wake(self, end: int, least: int) -> bool:
+        """Go on if ``least`` bytes are readable, the first ones, or all that are still to come.
+
+        ``end`` is that of the readable run here.  Whether it goes on waiting beside some bytes.
+        """
         waiting = self._waiting
         if waiting is None:
-            return
-        failed = self._body.failed
-        if self.ready() or self.ended():
-            self._waiting = None
+            return False
+        stop, failed = self.stop, self._body.failed
+        last = stop is not None and end >= stop
+        enough = end - self.position >= least or self.position == self._start
+        if last or (end > self.position and enough):
+            self._rest()
             waiting.callback(None)
         elif failed is not None:
-            self._waiting = None
+            self._rest()
             waiting.errback(BodyFailed(*failed))
+        return self._waiting is not None and end > self.position
+
+    def _rest(self) -> None:
+        """It does not wait any more."""
+        self._waiting = None
+        self._body.waiting.pop(self._number, None)
 
     def advance(self, count: int) -> None:
         """``count`` bytes were sent."""
@@ -90,7 +108,7 @@ class GrowingReader:
         """Leave; idempotent."""
         if not self._closed:
             self._closed = True
-            self._waiting = None
+            self._rest()
             self._body.closed(self._number)
 
 
@@ -101,7 +119,7 @@ class GrowingBody:
     Owns one read-only descriptor, closed when the writing is over and the last reader has left,
     and opened again for a reader that comes later.
     ``readable(position)`` gives the end of the readable run there; ``joined``, ``advanced`` and
-    ``left`` tell the writer about demand.
+    ``left`` tell the writer about demand.  With a ``clock``, a crowd of readers is woken in steps.
     """
 
     size: int | None
@@ -116,6 +134,7 @@ class GrowingBody:
         joined: Joined = lambda reader, position, stop: None,
         advanced: Callable[[int, int], None] = lambda reader, position: None,
         left: Left = lambda reader: None,
+        clock: IReactorTime | None = None,
     ) -> None:
         self._path = path
         self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -127,7 +146,11 @@ class GrowingBody:
         self.advanced = advanced
         self._joined = joined
         self._left = left
+        self._clock = clock
+        self._later: IDelayedCall | None = None
         self._readers: dict[int, GrowingReader] = {}
+        #: Of them, by number, those that have all that is readable.
+        self.waiting: dict[int, GrowingReader] = {}
         self._numbers = itertools.count(1)
         self._over = False
 
@@ -163,14 +186,31 @@ class GrowingBody:
         return len(self._readers)
 
     def wake(self) -> None:
-        """Something became readable: look at every waiting reader."""
-        for reader in list(self._readers.values()):
-            reader.wake()
+        """Something became readable: those that wait go on, a crowd of them now or soon."""
+        if self._clock is None or len(self.waiting) <= FEW:
+            self._wake(1)
+        elif self._wake(STEP) and self._later is None:
+            self._later = self._clock.callLater(PATIENCE, self._wake_late)
+
+    def _wake_late(self) -> None:
+        self._later = None
+        self._wake(1)
+
+    def _wake(self, least: int) -> bool:
+        """Wake those for whom that many bytes are there; whether somebody waits beside fewer."""
+        position = end = -1
+        left_waiting = False
+        for reader in list(self.waiting.values()):
+            if reader.position != position:  # most of them are at the frontier
+                position = reader.position
+                end = self.readable(position)
+            left_waiting |= reader.wake(end, least)
+        return left_waiting
 
     def proven(self, size: int) -> None:
         """All bytes are there and what they should be; nobody needs to wait for the disk's sync."""
         self.size, self.complete = size, True
-        self.wake()
+        self._wake(1)
 
     def finish(self, size: int, path: str) -> None:
         """All bytes are there and proven; from now on the file is found at ``path``."""
@@ -191,12 +231,15 @@ class GrowingBody:
         if not self.complete and self.failed is None:
             self.failed = detail, reason
             self.readable = lambda position: position
-            self.wake()
+            self._wake(1)
             self._writing_over()
 
     def _writing_over(self) -> None:
         """No more bytes will come; the descriptor closes with the last reader."""
         self._over = True
+        later, self._later = self._later, None
+        if later is not None:
+            later.cancel()
         self._close_if_unused()
 
     def closed(self, number: int) -> None:

@@ -53,7 +53,11 @@ class PlainFill:
         sink = FileSink(str(part.path), self._hashes.values())
         try:
             self.body = GrowingBody(
-                str(part.path), response.length, self._readable, left=self._left
+                str(part.path),
+                response.length,
+                self._readable,
+                left=self._left,
+                clock=tools.clock,
             )
         except OSError:
             sink.close()

@@ -82,6 +82,7 @@ class RangedFill:
             joined=self._joined,
             advanced=machine.advanced,
             left=self._left,
+            clock=tools.clock,
         )
 
     @property

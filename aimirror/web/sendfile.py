@@ -75,6 +75,22 @@ class FileServer(tcp.Server):
         if self._span or self.dataBuffer or self.disconnecting or self.producerPaused:
             self.startWriting()  # a fatal failure is met again there, where it is reported
 
+    def send_some(self, fd: int, offset: int, count: int) -> int:
+        """Send of ``count`` bytes of ``fd`` what goes out at once; how many that were.
+
+        What is in the way of the rest is met again by ``send_file``.
+        """
+        if self._span is not None or not self.connected or self._aborting or self._flush():
+            return 0
+        if self.dataBuffer:
+            return 0
+        try:
+            sent = os.sendfile(self.fileno(), fd, offset, min(count, TURN))
+        except OSError:
+            return 0
+        self.taken += sent
+        return sent
+
     def write_now(self, head: bytes, body: bytes = b"") -> None:
         """Like ``write``, but try the socket at once: for a complete answer from memory."""
         if self._tempDataLen or self.dataBuffer or self._span or self._aborting or self.TLS:

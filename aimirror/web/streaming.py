@@ -77,14 +77,16 @@ async def _send(request: MirrorRequest, fd: int, offset: int, count: int) -> int
         count = min(count, TLS_PIECE if channel.isSecure() else PIECE)
     if request.chunked:
         channel.write(b"%x\r\n" % count)
-    channel.sending(True)
-    try:
-        if files is not None:
-            await _send_file(files, fd, offset, count)
-        else:
-            await _send_piece(request, fd, offset, count)
-    finally:
-        channel.sending(False)
+    sent = files.send_some(fd, offset, count) if files is not None else 0
+    if sent < count:
+        channel.sending(True)
+        try:
+            if files is not None:
+                await _send_file(files, fd, offset + sent, count - sent)
+            else:
+                await _send_piece(request, fd, offset, count)
+        finally:
+            channel.sending(False)
     if request.chunked:
         channel.write(b"\r\n")
     request.sentLength += count

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.core.fetching import Reason
 from aimirror.core.spans import Spans
-from aimirror.downloads.growing import LINGER, GrowingBody
+from aimirror.downloads.growing import FEW, LINGER, PATIENCE, STEP, GrowingBody, GrowingReader
 from aimirror.interfaces import BodyFailed, IBody, IBodyReader
 from tests.cache.support import descriptors
 
@@ -173,3 +173,107 @@ class GrowingTests(SynchronousTestCase):
         reader.close()
         self.assertEqual(descriptors(), self.before)
         self.assertRaises(BodyFailed, body.reader, 0, None)
+
+
+class CrowdTests(SynchronousTestCase):
+    """Many readers of one body, which are woken in steps."""
+
+    size = 8 * STEP
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        path = Path(self.mktemp())
+        path.touch()
+        self.written = Spans()
+        self.body = GrowingBody(
+            str(path),
+            self.size,
+            lambda position: self.written.run_from(position),
+            clock=self.clock,
+        )
+        self.addCleanup(self.close)
+        self.went_on: list[GrowingReader] = []
+
+    def close(self) -> None:
+        self.body.fail("the test is over", Reason.CANCELLED)
+        for reader in list(self.body._readers.values()):
+            reader.close()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def waiting(self, count: int, start: int = 0, stop: int | None = None) -> list[GrowingReader]:
+        readers = [self.body.reader(start, stop) for _ in range(count)]
+        for reader in readers:
+            self.wait(reader)
+        return readers
+
+    def wait(self, reader: GrowingReader) -> None:
+        waiting = reader.wait()
+        waiting.addCallbacks(lambda _: self.went_on.append(reader), lambda _: None)
+
+    def write(self, stop: int) -> list[GrowingReader]:
+        """Write up to ``stop``; those who went on, who then have read it and wait again."""
+        self.written = self.written.add(0, stop)
+        self.body.wake()
+        return self.read()
+
+    def read(self) -> list[GrowingReader]:
+        went_on, self.went_on = self.went_on, []
+        for reader in went_on:
+            reader.advance(reader.ready())
+            if not reader.ended():
+                self.wait(reader)
+        return went_on
+
+    def test_steps(self) -> None:
+        """A crowd goes on at once for its first bytes, then by steps, or after a moment."""
+        crowd = self.waiting(FEW + 1)
+        self.assertEqual(self.write(10), crowd)
+        self.assertEqual(self.write(20), [])
+        self.assertEqual(self.write(10 + STEP), crowd)
+        self.assertEqual(self.write(20 + STEP), [])
+        self.clock.advance(PATIENCE)
+        self.assertEqual(self.read(), crowd)
+        self.assertEqual({reader.position for reader in crowd}, {20 + STEP})
+
+    def test_last_bytes(self) -> None:
+        """Nobody waits for more when all that is to come is there."""
+        crowd = self.waiting(FEW + 1)
+        self.write(self.size - 2)
+        others = self.waiting(FEW + 1, self.size - 2, self.size - 1)
+        self.write(self.size - 1)
+        self.assertTrue(all(reader.ended() for reader in others))
+        self.assertEqual(self.write(self.size), crowd)
+        self.assertTrue(all(reader.ended() for reader in crowd))
+
+    def test_few(self) -> None:
+        """A few readers go on for every byte."""
+        few = self.waiting(FEW)
+        for stop in (1, 2, 3):
+            self.assertEqual(self.write(stop), few)
+
+    def test_failure(self) -> None:
+        """A failure reaches a crowd at once, and nothing is left to happen later."""
+        crowd = self.waiting(FEW + 1)
+        self.write(10)
+        self.write(20)
+        self.body.fail("gone", Reason.RESET)
+        for reader in crowd:
+            self.failureResultOf(reader.wait(), BodyFailed)
+
+    def test_end(self) -> None:
+        """The end reaches a crowd at once."""
+        crowd = self.waiting(FEW + 1)
+        self.write(10)
+        self.write(20)
+        self.body.finish(20, self.body._path)
+        self.assertEqual(self.read(), crowd)
+        self.assertTrue(all(reader.ended() for reader in crowd))
+
+    def test_leaving(self) -> None:
+        """Who leaves while it waits is not woken."""
+        crowd = self.waiting(FEW + 2)
+        self.write(10)
+        self.write(20)
+        crowd[0].close()
+        self.clock.advance(PATIENCE)
+        self.assertEqual(self.read(), crowd[1:])

@@ -127,6 +127,27 @@ class TransportTests(PortCase):
         self.assertEqual(got, b"head;" + data[7 : 7 + 4 * TURN] + b";middle;" + data[:3] + b";end")
         self.assertEqual(server.transport.taken, len(got))
 
+    async def test_at_once(self) -> None:
+        """What goes out at once goes after what was written; what does not is for a span."""
+        fd, data = self.file(64 * TURN)
+        server, client = await self.connected(receive_buffer=4096)
+        server.transport.write(b"head;")
+        position = 0
+        while sent := server.transport.send_some(fd, position, len(data) - position):
+            self.assertLessEqual(sent, TURN)
+            position += sent
+        self.assertGreater(position, 0)
+        self.assertEqual(server.transport.taken, len(b"head;") + position)
+        done = self.send(server, fd, position, len(data) - position)
+        self.assertEqual(server.transport.send_some(fd, 0, 1), 0)
+        reading = deferToThread(read_all, client)
+        self.assertIsNone(await done)
+        self.assertEqual(server.transport.send_some(fd, len(data), 1), 0)
+        server.transport.loseConnection()
+        self.assertEqual(await reading, b"head;" + data)
+        await server.lost
+        self.assertEqual(server.transport.send_some(fd, 0, 1), 0)
+
     async def test_closing_after_the_last_byte(self) -> None:
         """A connection that is to be closed closes after its span, which goes out whole."""
         fd, data = self.file(3 * TURN)

@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING, Any
 from aimirror.core.rewriting import Rewriter
 from aimirror.interfaces import BodyFailed, IBody, IBodyReader
 from aimirror.web.answers import Answer
+from aimirror.web.changes import GZIP_LEVEL, Change
 from aimirror.web.sendfile import ClientGone
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from aimirror.web.request import MirrorRequest
-    from aimirror.web.transforms import Change
 
 #: Bytes read from the file at a time.
 STEP = 256 << 10
 #: Bytes that are changed at once; what is more work is done in a thread.
 LITTLE = 16 << 10
-#: A level that keeps up with a fast network.
-GZIP_LEVEL = 4
 #: What zlib calls the gzip format with the largest window.
 _GZIP = 31
 

@@ -20,6 +20,7 @@ class GitTests(WorldTests):
                 "path_prefix": "/github",
                 "strip_prefix": True,
                 "upstream": self.upstream.url,
+                "cache": {"stale_if_error": "7d"},
             }
         )
         self.repositories = self.fresh("repositories")
@@ -79,3 +80,41 @@ class GitTests(WorldTests):
         versions = {a.headers.get("git-protocol") for a in self.upstream.requests}
         self.assertIn("version=2", versions)
         self.assertEqual([p for p in self.service.cache.rglob("blobs/*/*") if p.is_file()], [])
+
+    def test_shallow_and_chunked(self) -> None:
+        """A push whose length is not known before its end, and clones of the last commit alone."""
+        url = f"{self.mirror}/github/r.git"
+        work = self.fresh("work")
+        own = {"GIT_CONFIG_NOSYSTEM": "1", "HOME": str(work)}
+        git = [self.git, "-c", "user.name=a", "-c", "user.email=a@example.org"]
+        git += ["-c", "http.postBuffer=65536"]
+        self.assertRuns([*git, "init", "-q", "-b", "main", "one"], work, **own)
+        for turn in range(3):
+            (work / "one/data.bin").write_bytes(os.urandom(3_000_000))
+            self.assertRuns([*git, "add", "."], work / "one", **own)
+            self.assertRuns([*git, "commit", "-qm", f"c{turn}"], work / "one", **own)
+        self.assertRuns([*git, "push", "-q", url, "HEAD:main"], work / "one", **own)
+        pushed = [a for a in self.upstream.requests if a.target.endswith("git-receive-pack")]
+        self.assertIn("chunked", [a.headers.get("transfer-encoding") for a in pushed])
+        self.assertRuns([*git, "clone", "-q", "--depth", "1", url, "shallow"], work, **own)
+        told = self.assertRuns([*git, "log", "--oneline"], work / "shallow", **own)
+        self.assertEqual(len(told.splitlines()), 1)
+        self.assertRuns([*git, "fetch", "-q", "--unshallow"], work / "shallow", **own)
+        told = self.assertRuns([*git, "log", "--oneline"], work / "shallow", **own)
+        self.assertEqual(len(told.splitlines()), 3)
+
+    def test_large_file_batch(self) -> None:
+        """Git LFS asks by POST where objects are: body, type, login and answer stay as they are."""
+        answer = b'{"objects": [{"oid": "ab", "actions": {"download": {"href": "https://x/ab"}}}]}'
+        path = "/r.git/info/lfs/objects/batch"
+        self.upstream.fallback = lambda asked: File(answer, "application/vnd.git-lfs+json")
+        body, kind = '{"operation": "download"}', "application/vnd.git-lfs+json"
+        command = [find_client("curl"), "-fsS", "-H", f"Content-Type: {kind}", "-d", body]
+        command += ["-H", f"Accept: {kind}", "-u", "a:b", f"{self.mirror}/github{path}"]
+        for _ in range(2):
+            self.assertEqual(self.assertRuns(command).encode(), answer)
+        asked = self.upstream.requests
+        self.assertEqual([(a.method, a.target) for a in asked], [("POST", path)] * 2)
+        self.assertEqual(asked[0].body.decode(), body)
+        told = [asked[0].headers.get(name) for name in ("content-type", "accept", "authorization")]
+        self.assertEqual(told, [kind, kind, "Basic YTpi"])

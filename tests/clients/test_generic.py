@@ -47,6 +47,31 @@ class OneRuleTests(WorldTests):
         self.assertTrue((self.folder / "c").read_bytes() == CONTENT)
         self.assertEqual(self.upstream.total(), SIZE)
 
+    def test_resumed(self) -> None:
+        """Downloads that clients resume, of files that nobody had before, and whole ones."""
+        for number, command in enumerate(
+            (["wget", "-nv", "-c", "-O"], ["curl", "-fsS", "-C", "-", "-o"])
+        ):
+            name = f"f{number}.bin"
+            self.upstream.put(f"/{name}", CONTENT)
+            (self.folder / name).write_bytes(CONTENT[:1_234_567])
+            command = [find_client(command[0]), *command[1:], name, f"{self.mirror}/m/{name}"]
+            self.assertRuns(command)
+            self.assertTrue((self.folder / name).read_bytes() == CONTENT, name)
+            self.run_client(command)  # curl says that there is nothing more to get
+            self.assertTrue((self.folder / name).read_bytes() == CONTENT, name)
+
+    def test_many_connections(self) -> None:
+        """aria2c with eight connections to a file that nobody had before, nearly each byte once."""
+        self.upstream.put("/f.bin", CONTENT)
+        aria2 = [find_client("aria2c"), "-q", "-x8", "-k1M", "-s8", "-o", "c"]
+        self.assertRuns([*aria2, f"{self.mirror}/m/f.bin"])
+        self.assertTrue((self.folder / "c").read_bytes() == CONTENT)
+        self.settle()
+        self.assertLess(self.upstream.total(), 1.5 * SIZE)
+        self.upstream.stop()
+        self.assertTrue(self.service.get("/m/f.bin").body == CONTENT)
+
     def test_changing_file(self) -> None:
         """A file without a life of its own is asked about again, and a new version shows up."""
         asked = (("Cache-Control", "no-cache"),)

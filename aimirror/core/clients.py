@@ -108,9 +108,10 @@ def _containerd(url: str) -> Setting:
     return Setting("/etc/containerd/certs.d/_default/hosts.toml", text, _absent(text), note)
 
 
-def _export(name: str, value: str) -> Setting:
-    text = f"export {name}={value}\n"
-    return Setting("~/.profile", text, _lines(text, (f"export {name}=",)), "then log in again")
+def _export(**values: str) -> Setting:
+    text = "".join(f"export {name}={value}\n" for name, value in values.items())
+    replaced = tuple(f"export {name}=" for name in values)
+    return Setting("~/.profile", text, _lines(text, replaced), "then log in again")
 
 
 def _npm(url: str) -> Setting:
@@ -165,8 +166,13 @@ def _cargo(url: str) -> Setting:
 
 def _rubygems(url: str) -> Setting:
     text = f":sources:\n- {url}/rubygems/\n"
-    note = f"Bundler: bundle config set --global mirror.https://rubygems.org {url}/rubygems"
-    return Setting("~/.gemrc", text, _absent(text), note)
+    return Setting("~/.gemrc", text, _absent(text), "for Bundler: aimirror setup bundler")
+
+
+def _bundler(url: str) -> Setting:
+    key = "BUNDLE_MIRROR__HTTPS://RUBYGEMS__ORG/"
+    text = f'---\n{key}: "{url}/rubygems"\n'
+    return Setting("~/.bundle/config", text, _absent(text), "Gemfiles stay as they are")
 
 
 def _git(url: str) -> Setting:
@@ -185,11 +191,16 @@ def _alpine(url: str) -> Setting:
 
 
 def _dnf(url: str) -> Setting:
-    text = (
-        "[aimirror]\nname=aimirror\ngpgcheck=1\n"
-        f"baseurl={url}/fedora/releases/$releasever/Everything/$basearch/os/\n"
+    key = "gpgcheck=1\ngpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-fedora-$releasever-$basearch\n"
+    text = "".join(
+        f"[aimirror-{name}]\nname=aimirror {name}\nbaseurl={url}/fedora/{path}/\nenabled=1\n{key}"
+        for name, path in (
+            ("fedora", "releases/$releasever/Everything/$basearch/os"),
+            ("updates", "updates/$releasever/Everything/$basearch"),
+        )
     )
-    return Setting("/etc/yum.repos.d/aimirror.repo", text, _whole(text))
+    note = "then: dnf config-manager --set-disabled fedora updates"
+    return Setting("/etc/yum.repos.d/aimirror.repo", text, _whole(text), note)
 
 
 CLIENTS: dict[str, Callable[[str], Setting]] = {
@@ -197,17 +208,21 @@ CLIENTS: dict[str, Callable[[str], Setting]] = {
     "uv": _uv,
     "docker": _docker,
     "containerd": _containerd,
-    "huggingface": lambda url: _export("HF_ENDPOINT", url),
+    "huggingface": lambda url: _export(HF_ENDPOINT=url),
     "npm": _npm,
+    "pnpm": _npm,
     "yarn": _yarn,
     "conda": _conda,
     "r": _r,
     "maven": _maven,
     "apt": _apt,
-    "go": lambda url: _export("GOPROXY", f"{url}/goproxy"),
+    "go": lambda url: _export(GOPROXY=f"{url}/goproxy"),
     "cargo": _cargo,
     "rubygems": _rubygems,
-    "homebrew": lambda url: _export("HOMEBREW_ARTIFACT_DOMAIN", f"{url}/homebrew"),
+    "bundler": _bundler,
+    "homebrew": lambda url: _export(
+        HOMEBREW_ARTIFACT_DOMAIN=f"{url}/homebrew", HOMEBREW_API_DOMAIN=f"{url}/homebrew-api"
+    ),
     "apk": _alpine,
     "dnf": _dnf,
     "git": _git,

@@ -1,0 +1,103 @@
+"""``aimirror setup CLIENT --write``: the client comes to the mirror by what it wrote alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.clients.worlds import ROOT, WorldTests, find_client
+
+POM = "org.apache.maven.plugins:maven-dependency-plugin:9.9:get"
+MANIFEST = """[package]
+name = "p"
+version = "1.0.0"
+edition = "2021"
+[lib]
+path = "l.rs"
+[dependencies]
+zz = "1"
+"""
+
+
+class SetupTests(WorldTests):
+    def setUp(self) -> None:
+        super().setUp()
+        url = self.upstream.url
+        presets = {"npm": "npm", "maven": "maven", "rubygems": "gem", "go": "go", "cran": "cran"}
+        rules: list[dict[str, Any]] = [
+            {"preset": name, "upstream": f"{url}/{path}"} for name, path in presets.items()
+        ]
+        for name, path in (("cargo", "/crates"), ("git", "/github")):
+            rule = {"name": name, "path_prefix": path, "strip_prefix": True}
+            rules.append({**rule, "upstream": f"{url}/{name}"})
+        self.start(*rules)
+        self.upstream.put("/cargo/config.json", b'{"dl": "http://none"}', "application/json")
+
+    def check(self, client: str, asked: str, *command: str, venv: str = "", **files: str) -> None:
+        """Write the setting into a new home, run a command there, look what was asked for.
+
+        Whatever it wants is not there, so most fail.
+        """
+        program = find_client(command[0], venv)
+        home = self.fresh(f"home-{client}")
+        own = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
+        write = [sys.executable, "-m", "aimirror", "setup", client, "--url", self.mirror, "--write"]
+        self.assertRuns(write, home, PYTHONPATH=str(ROOT), **own)
+        for name, text in files.items():
+            (home / name.replace("_", ".")).write_text(text)
+        if client == "maven":  # Java asks the system who it is for
+            own["MAVEN_OPTS"] = f"-Duser.home={home}"
+        if client == "cargo":
+            own |= {"CARGO_HOME": str(home / ".cargo"), "CARGO_NET_RETRY": "0"}
+            own["RUSTUP_HOME"] = os.environ.get("RUSTUP_HOME", str(Path("~/.rustup").expanduser()))
+        self.upstream.requests.clear()
+        said = self.run_client([program, *command[1:]], home, **own).stdout
+        targets = [each.target for each in self.upstream.requests]
+        found = [target for target in targets if target.startswith(asked)]
+        self.assertNotEqual(found, [], f"{client}: {targets} {said[-1500:]}")
+
+    def test_npm(self) -> None:
+        """npm."""
+        self.check("npm", "/npm/zz", "npm", "view", "zz", "--fetch-retries=0")
+
+    def test_pnpm(self) -> None:
+        """pnpm."""
+        self.check("pnpm", "/npm/zz", "pnpm", "view", "zz", venv="js")
+
+    def test_yarn(self) -> None:
+        """yarn 1."""
+        self.check("yarn", "/npm/zz", "yarn", "info", "zz", "--non-interactive", venv="js")
+
+    def test_gem(self) -> None:
+        """gem."""
+        self.check("rubygems", "/gem/", "gem", "fetch", "zz")
+
+    def test_bundler(self) -> None:
+        """Bundler, with a Gemfile that names rubygems.org."""
+        gemfile = 'source "https://rubygems.org"\ngem "zz"\n'
+        self.check("bundler", "/gem/", "bundle", "lock", Gemfile=gemfile)
+
+    def test_maven(self) -> None:
+        """Maven."""
+        self.check("maven", "/maven/org/apache/maven/plugins/", "mvn", "-B", POM)
+
+    def test_r(self) -> None:
+        """R."""
+        self.check("r", "/cran/src/contrib/PACKAGES", "Rscript", "-e", "available.packages()")
+
+    def test_go(self) -> None:
+        """go, in a login shell."""
+        find_client("go")
+        script = ". ~/.profile && GOFLAGS=-mod=mod go list -m example.org/zz@latest"
+        self.check("go", "/go/example.org/zz/@", "sh", "-c", script)
+
+    def test_cargo(self) -> None:
+        """cargo."""
+        self.check("cargo", "/cargo/2/zz", "cargo", "fetch", Cargo_toml=MANIFEST, l_rs="")
+
+    def test_git(self) -> None:
+        """git, for addresses at github.com."""
+        url = "https://github.com/o/r"
+        self.check("git", "/git/o/r/info/refs", "git", "ls-remote", url)

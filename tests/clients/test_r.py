@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 from aimirror.testing.behaviour import pattern
@@ -53,6 +54,30 @@ class RTests(WorldTests):
             if turn != "first":
                 self.assertEqual(self.upstream.total("1.0.tar.gz"), before)
             self.settle()
+
+    def test_binary(self) -> None:
+        """Binary packages, for Windows here, come the same way."""
+        place = self.assertRuns([self.rscript, "-e", "cat(contrib.url('', 'win.binary'))"])
+        folder = self.fresh("binary")
+        with zipfile.ZipFile(folder / "tool_1.0.zip", "w") as packed:
+            packed.writestr("tool/DESCRIPTION", "Package: tool\nVersion: 1.0\n")
+            packed.writestr("tool/data.bin", pattern(1_500_000, 13))
+        write = f"tools::write_PACKAGES('{folder}', type='win.binary')"
+        self.assertRuns([self.rscript, "-e", write])
+        for file in folder.iterdir():
+            self.upstream.put(f"{place}/{file.name}", file.read_bytes())
+        for turn in ("first", "second", "dead"):
+            before = self.upstream.total(".zip")
+            if turn == "dead":
+                self.upstream.stop()
+            got = self.fresh(turn)
+            call = f"download.packages('tool', '{got}', repos='{self.mirror}', type='win.binary')"
+            self.assertRuns([self.rscript, "-e", call])
+            right = (folder / "tool_1.0.zip").read_bytes()
+            self.assertTrue((got / "tool_1.0.zip").read_bytes() == right)
+            self.assertKept(right)
+            if turn != "first":
+                self.assertEqual(self.upstream.total(".zip"), before)
 
     def test_corrupt(self) -> None:
         """A package whose MD5 is not that of PACKAGES is neither installed nor kept."""

@@ -1,0 +1,111 @@
+"""Every package world at its path of the built-in configuration: refused, kept, and gone."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+import yaml
+
+from aimirror.testing.behaviour import pattern
+from aimirror.testing.site import Asked, File
+from tests.clients.worlds import ROOT, WorldTests
+
+DATA = pattern(900_000, 41)
+#: A file and an index of each; ``{n}`` makes names that nobody has asked for before.
+FILES = (
+    "/registry/npm/p{n}/-/p{n}-1.0.0.tgz",
+    "/conda-forge/noarch/p{n}-1-0.conda",
+    "/bioconda/noarch/p{n}-1-0.tar.bz2",
+    "/pkgs/main/noarch/p{n}-1-0.conda",
+    "/src/contrib/p{n}_1.0.tar.gz",
+    "/bin/windows/contrib/4.2/p{n}_1.0.zip",
+    "/bin/macosx/big-sur-arm64/contrib/4.2/p{n}_1.0.tgz",
+    "/maven2/g/p{n}/1/p{n}-1.jar",
+    "/debian/pool/p/p{n}_1_all.deb",
+    "/debian-security/pool/p/p{n}_1_all.deb",
+    "/ubuntu/pool/p/p{n}_1_all.deb",
+    "/goproxy/e.org/p{n}/@v/v1.0.0.zip",
+    "/crates-files/p{n}/1.0.0/download",
+    "/rubygems/gems/p{n}-1.0.gem",
+    "/alpine/v3.20/main/x86_64/p{n}-1-r0.apk",
+    "/fedora/os/Packages/p{n}-1-1.noarch.rpm",
+    "/homebrew-api/p{n}.json",
+    "/github/o/r/releases/download/v{n}/a.zip",
+    "/o/r/releases/download/w{n}/a.zip",
+    "/github-raw/o/r/main/p{n}",
+)
+INDEXES = (
+    "/registry/npm/p{n}",
+    "/registry/npm/@s%2fp{n}",
+    "/conda-forge/p{n}/repodata.json",
+    "/src/contrib/p{n}/PACKAGES",
+    "/maven2/g/p{n}/maven-metadata.xml",
+    "/debian/dists/p{n}/InRelease",
+    "/goproxy/e.org/p{n}/@v/list",
+    "/crates/2/p{n}",
+    "/rubygems/info/p{n}",
+    "/alpine/v{n}/main/x86_64/APKINDEX.tar.gz",
+    "/fedora/p{n}/repodata/repomd.xml",
+)
+
+
+class DefaultTests(WorldTests):
+    def setUp(self) -> None:
+        super().setUp()
+        command = [sys.executable, "-m", "aimirror", "check", "--show", str(ROOT / "config.yaml")]
+        shown = self.assertRuns(command, PYTHONPATH=str(ROOT))
+        text = re.sub(r"\bhttps?://(?=[a-z])", f"{self.upstream.url}/", shown)
+        self.rules: list[dict[str, Any]] = yaml.safe_load(text)["rules"]
+        self.start(*self.rules)
+
+    def check(self, status: int, *fields: tuple[str, str]) -> None:
+        """Each world passes this refusal on, to GET and to HEAD."""
+        told = b'{"error": "told by the upstream"}'
+        answer = File(told, "application/json", status, fields)
+        self.upstream.fallback = lambda asked: answer
+        for path in (*FILES, *INDEXES):
+            path = path.format(n=status)
+            reply = self.service.get(path)
+            self.assertEqual((path, reply.status, reply.body), (path, status, told))
+            self.assertEqual(reply.headers.get("content-type"), "application/json", path)
+            for name, value in fields:
+                self.assertEqual(reply.headers.get(name), value, path)
+            self.assertEqual(self.service.get(path, method="HEAD").status, status, path)
+
+    def test_refused(self) -> None:
+        """What the upstream refuses is refused so, and by its words."""
+        for status in (401, 403, 404, 410, 451, 500):
+            self.check(status)
+
+    def test_told_when(self) -> None:
+        """Clients hear when to come back."""
+        for status in (429, 503):
+            self.check(status, ("Retry-After", "7"))
+
+    def test_kept(self) -> None:
+        """Each file is fetched once, and is there, like each index, when the upstream is gone."""
+        self.upstream.fallback = self.everything
+        paths = [path.format(n="") for path in (*FILES, *INDEXES)]
+        for path in paths:
+            self.assertTrue(self.service.get(path).body == DATA, path)
+        self.settle()
+        sent = self.upstream.total()
+        for path in (path.format(n="") for path in FILES):
+            self.assertTrue(self.service.get(path).body == DATA, path)
+        self.assertEqual(self.upstream.total(), sent)
+        self.upstream.stop()
+        for path in paths:
+            reply = self.service.get(path)
+            self.assertEqual((path, reply.status, reply.body == DATA), (path, 200, True))
+            head = self.service.get(path, method="HEAD")
+            self.assertEqual((path, head.status), (path, 200))
+            part = self.service.get(path, ("Range", "bytes=100000-199999"))
+            self.assertTrue(part.status == 206 and part.body == DATA[100_000:200_000], path)
+
+    def everything(self, asked: Asked) -> File | None:
+        """The same file everywhere, without a checksum beside it."""
+        if asked.target.endswith(".sha1"):
+            return None
+        return File(DATA, "application/octet-stream", etag='"1"')

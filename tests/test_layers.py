@@ -36,7 +36,17 @@ TESTING = "testing"
 #: What the core may import besides itself: deciding needs no clock, disk, network or randomness.
 PURE = frozenset(
     {
-        *("__future__", "abc", "attr", "attrs", "base64", "binascii", "bisect", "calendar"),
+        *(
+            "__future__",
+            "abc",
+            "array",
+            "attr",
+            "attrs",
+            "base64",
+            "binascii",
+            "bisect",
+            "calendar",
+        ),
         *("codecs", "collections", "contextlib", "copy", "dataclasses", "datetime", "email"),
         *("enum", "fnmatch", "fractions", "functools", "hashlib", "heapq", "html", "ipaddress"),
         *("itertools", "json", "keyword", "math", "numbers", "operator", "posixpath", "re"),

@@ -5,13 +5,16 @@ Source: the conda documentation on channels; ``repodata.json`` lists every packa
 
 from __future__ import annotations
 
-import json
+import re
 
-from aimirror.core.digests import Digest, parse
+from aimirror.core.digests import Digest
 
 #: The field in which rattler says what it expects.
 EXPECTED = "x-expected-sha256"
 _PACKAGES = (".conda", ".tar.bz2")
+_PACKAGES_RAW = tuple(each.encode("ascii") for each in _PACKAGES)
+_SHA256 = b'"sha256"'
+_HEX = re.compile(rb'"sha256"\s*:\s*"([0-9a-f]{64})"')
 _INDEXES = (
     "current_repodata.json",
     "repodata.json.zst",
@@ -34,17 +37,19 @@ def indexes(url: str) -> tuple[str, ...]:
 
 
 def digests(repodata: bytes) -> dict[str, Digest]:
-    """What a repodata.json says of its packages, by file name."""
+    """What a repodata.json, or a piece of it that ends behind a record, says of its packages.
+
+    By file name.  Such a file may hold hundreds of megabytes, so it is searched, not parsed:
+    records are objects without others inside, each after its package's name.
+    """
     found = {}
-    try:
-        value = json.loads(repodata)
-    except ValueError:
-        return {}
-    for key in ("packages", "packages.conda"):
-        listed = value.get(key) if isinstance(value, dict) else None
-        for name, record in listed.items() if isinstance(listed, dict) else ():
-            text = str(record.get("sha256", "")) if isinstance(record, dict) else ""
-            digest = parse("sha256", text)
-            if digest is not None:
-                found[str(name)] = digest
+    at = 0
+    while (at := repodata.find(_SHA256, at)) >= 0:
+        match = _HEX.match(repodata, at)
+        record = repodata.rfind(b"{", 0, at)
+        stop = repodata.rfind(b'"', 0, max(record, 0))
+        name = repodata[repodata.rfind(b'"', 0, max(stop, 0)) + 1 : max(stop, 0)]
+        if match is not None and name.endswith(_PACKAGES_RAW):
+            found[name.decode("utf-8", "replace")] = Digest("sha256", match[1].decode("ascii"))
+        at += len(_SHA256)
     return found

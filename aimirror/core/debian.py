@@ -6,14 +6,11 @@ Source: the Debian wiki, "DebianRepository/Format".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from aimirror.core.digests import Digest, parse
 
 _FIELDS = re.compile(rb"^(?:Filename: (?:\./)?(\S+)|SHA256: ([0-9a-f]{64}))\s*$", re.MULTILINE)
 _LISTED = re.compile(r"^ ([0-9a-f]{64}) +\d+ (\S+)$", re.MULTILINE)
-#: Bytes that are searched at a time: the rest of the program runs in between.
-_BLOCK = 1 << 20
 
 
 def pool(url: str) -> list[tuple[str, str]]:
@@ -36,25 +33,14 @@ def signed(url: str) -> tuple[str, ...]:
 
 
 def digests(packages: bytes) -> dict[str, Digest]:
-    """What a Packages file (decompressed) says of its files, by path below the base."""
+    """What a Packages file, or some of its paragraphs, says of files, by path below the base."""
     found = {}
-    for block in _blocks(packages):
-        name = b""
-        for filename, sha256 in _FIELDS.findall(block):
-            name = filename or name
-            if sha256 and name:
-                found[name.decode("latin-1")] = Digest("sha256", sha256.decode("ascii"))
+    name = b""
+    for filename, sha256 in _FIELDS.findall(packages):
+        name = filename or name
+        if sha256 and name:
+            found[name.decode("latin-1")] = Digest("sha256", sha256.decode("ascii"))
     return found
-
-
-def _blocks(data: bytes) -> Iterator[bytes]:
-    """Pieces that end between paragraphs."""
-    start = 0
-    while start < len(data):
-        stop = data.find(b"\n\n", start + _BLOCK)
-        stop = len(data) if stop < 0 else stop
-        yield data[start:stop]
-        start = stop
 
 
 def releases(url: str) -> list[tuple[str, str]]:

@@ -8,11 +8,14 @@ import json
 import tarfile
 from typing import Any
 
-from aimirror.testing.behaviour import pattern
-from tests.clients.worlds import WorldTests, find_python
+import zstandard
 
+from aimirror.testing.behaviour import pattern
+from tests.clients.worlds import WorldTests, find_client, find_python
+
+#: Ends without the interpreter's own end, in which rattler's threads crash now and then.
 INSTALL = """
-import asyncio, sys
+import asyncio, os, sys
 from rattler import Gateway, install, solve
 
 async def main(channel, package, folder):
@@ -22,6 +25,7 @@ async def main(channel, package, folder):
     await install(records, folder + "/env", folder + "/packages", show_progress=False)
 
 asyncio.run(main(*sys.argv[1:]))
+os._exit(0)
 """
 
 
@@ -100,6 +104,17 @@ class CondaTests(WorldTests):
         self.index()
         self.upstream.spoil(path)
         self.assertFails(self.install("bad", "bad"))
+        self.assertNotKept(self.upstream.files[path].content)
+
+    def test_packed_index(self) -> None:
+        """A package is checked by the packed index, which is what clients ask for first."""
+        path = "/noarch/tool-1.0-0.tar.bz2"
+        data = self.upstream.files["/noarch/repodata.json"].content
+        packed = zstandard.ZstdCompressor().compress(data)
+        self.upstream.put("/noarch/repodata.json.zst", packed, "application/zstd")
+        self.assertEqual(self.service.get("/conda-forge/noarch/repodata.json.zst").body, packed)
+        self.upstream.spoil(path)
+        self.run_client([find_client("curl"), "-sS", "-o", "x", f"{self.mirror}/conda-forge{path}"])
         self.assertNotKept(self.upstream.files[path].content)
 
     def test_absent(self) -> None:

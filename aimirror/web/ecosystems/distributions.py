@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
@@ -14,7 +14,7 @@ from aimirror.core.urls import canonical
 from aimirror.web.answers import Answer
 from aimirror.web.asked import Asked, Untaken
 from aimirror.web.ecosystems.generations import changed_at
-from aimirror.web.ecosystems.indexes import Indexes, is_stored
+from aimirror.web.ecosystems.indexes import Indexes, Reading, is_stored
 from aimirror.web.ecosystems.listed import Listed
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class Layout:
     lists_packages: Callable[[str], bool]
     releases: Callable[[str], _Places]
     signed: Callable[[str], tuple[str, ...]]
-    read_index: Callable[[bytes], Mapping[str, Digest]]
-    read_release: Callable[[bytes], Mapping[str, Digest]]
+    index: Reading
+    release: Reading
 
 
 _DEBIAN = Layout(
@@ -46,16 +46,16 @@ _DEBIAN = Layout(
     lists_packages=debian.lists_packages,
     releases=debian.releases,
     signed=debian.signed,
-    read_index=debian.digests,
-    read_release=debian.listed,
+    index=Reading(debian.digests, b"\n\n"),
+    release=Reading(debian.listed),
 )
 _RPM = Layout(
     packages=rpm.package,
     lists_packages=rpm.lists_packages,
     releases=rpm.releases,
     signed=rpm.signed,
-    read_index=rpm.digests,
-    read_release=rpm.digests,
+    index=Reading(rpm.digests, b"</package>"),
+    release=Reading(rpm.digests),
 )
 
 
@@ -63,9 +63,9 @@ class Distribution(Listed):
     """Packages are as the indexes say, and those as the release at hand says."""
 
     def __init__(self, tools: Tools, layout: Layout) -> None:
-        super().__init__(tools, layout.read_index)
+        super().__init__(tools, layout.index)
         self._layout = layout
-        self._releases = Indexes(tools, layout.read_release)
+        self._releases = Indexes(tools, layout.release)
 
     async def take(
         self, request: MirrorRequest, found: Route, mirror: Mirror

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import bz2
+import gzip
 import lzma
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from io import BytesIO
+from typing import TYPE_CHECKING, Protocol
 
 import zstandard
+from attrs import frozen
 
+from aimirror.core.digest_table import DigestTable
 from aimirror.core.digests import Digest
 from aimirror.core.entries import Entry
 from aimirror.core.forwarding import asked_for_storing, scope_of
@@ -28,30 +32,53 @@ if TYPE_CHECKING:
 
 #: Bytes of an index that is read for its digests, as stored and once it is unpacked.
 MOST_STORED = 64 << 20
-MOST_UNPACKED = 256 << 20
+MOST_UNPACKED = 512 << 20
+#: Bytes of memory that unpacking zstd may take: what its own tool allows without being asked.
+MOST_WINDOW = 128 << 20
 #: Indexes whose digests are kept in mind, and digests in all of them together.
 MOST_INDEXES = 64
-MOST_DIGESTS = 500_000
+MOST_DIGESTS = 1_000_000
 #: Bytes of a small file that is read on the way.
 MOST_SMALL = 64 << 10
 
-_MAGIC: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
-    (b"\x1f\x8b", lambda data: _bounded(zlib.decompressobj(31), data)),
-    (b"\xfd7zXZ", lambda data: _bounded(lzma.LZMADecompressor(), data)),
-    (b"BZh", lambda data: _bounded(bz2.BZ2Decompressor(), data)),
-    (b"\x28\xb5\x2f\xfd", lambda data: _unzstd(data)),
+#: Bytes of an index that are read at a time: the rest of the program runs in between.
+PIECE = 1 << 20
+
+_MAGIC: tuple[tuple[bytes, Callable[[BytesIO], SupportsRead]], ...] = (
+    (b"\x1f\x8b", lambda packed: gzip.GzipFile(fileobj=packed)),
+    (b"\xfd7zXZ", lzma.LZMAFile),
+    (b"BZh", bz2.BZ2File),
+    (b"\x28\xb5\x2f\xfd", lambda p: _zstd().stream_reader(p, read_across_frames=True)),
 )
 #: What decompressors raise on bytes that they don't understand.
 _BAD = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
-class Indexes:
-    """Remembers what stored index files say; ``read`` gives an unpacked index's digests by name."""
+class SupportsRead(Protocol):
+    """What unpacks an index."""
 
-    def __init__(self, tools: Tools, read: Callable[[bytes], Mapping[str, Digest]]) -> None:
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, b"" at the end."""
+
+
+@frozen
+class Reading:
+    """How an index is read: ``read`` gives the digests by name that it, or a piece of it, says.
+
+    A piece ends behind a ``boundary``; b"" where the index can be read as a whole alone.
+    """
+
+    read: Callable[[bytes], Mapping[str, Digest]]
+    boundary: bytes = b""
+
+
+class Indexes:
+    """Remembers what stored index files say."""
+
+    def __init__(self, tools: Tools, reading: Reading) -> None:
         self._tools = tools
-        self._read = read
-        self._known: OrderedDict[str, Mapping[str, Digest]] = OrderedDict()
+        self._reading = reading
+        self._known: OrderedDict[str, DigestTable] = OrderedDict()
         self._count = 0
 
     async def find(self, mirror: Mirror, name: str, urls: Iterable[str]) -> Digest | None:
@@ -90,26 +117,24 @@ class Indexes:
                     return digest
         return None
 
-    async def _of_body(self, body: IBody) -> Mapping[str, Digest]:
+    async def _of_body(self, body: IBody) -> DigestTable:
         """What an index that still arrives says: clients ask for its files at once."""
-        found: Mapping[str, Digest]
         try:
             data = await read(self._tools, body, MOST_STORED)
-            found = await self._tools.to_thread(_digests, self._read, data)
+            found: DigestTable = await self._tools.to_thread(_digests, self._reading, data)
         except (BodyFailed, OSError):
-            return {}
+            return DigestTable(())
         return found
 
-    async def _of(self, entry: Entry) -> Mapping[str, Digest]:
+    async def _of(self, entry: Entry) -> DigestTable:
         if entry.blob in self._known:
             self._known.move_to_end(entry.blob)
             return self._known[entry.blob]
-        known: Mapping[str, Digest]
         try:
             data = await stored_bytes(self._tools, entry)
-            known = await self._tools.to_thread(_digests, self._read, data)
+            known: DigestTable = await self._tools.to_thread(_digests, self._reading, data)
         except (BodyFailed, OSError):
-            return {}
+            return DigestTable(())
         if entry.blob not in self._known:
             self._known[entry.blob] = known
             self._count += len(known)
@@ -179,21 +204,30 @@ async def small(
         return None
 
 
-def _digests(read: Callable[[bytes], Mapping[str, Digest]], data: bytes) -> Mapping[str, Digest]:
+def _digests(reading: Reading, data: bytes) -> DigestTable:
     try:
-        for magic, unpack in _MAGIC:
-            if data.startswith(magic):
-                data = unpack(data)
-        return read(data)
+        return DigestTable(reading.read(piece) for piece in _pieces(data, reading.boundary))
     except _BAD:
-        return {}
+        return DigestTable(())
 
 
-def _bounded(decompressor: object, data: bytes) -> bytes:
-    unpacked: bytes = decompressor.decompress(data, MOST_UNPACKED)  # type: ignore[attr-defined]
-    return unpacked
+def _pieces(data: bytes, boundary: bytes) -> Iterator[bytes]:
+    """An index, unpacked, in pieces that end behind a boundary; whole where there is none."""
+    unpacked: SupportsRead = BytesIO(data)
+    for magic, unpack in _MAGIC:
+        if data.startswith(magic):
+            unpacked = unpack(BytesIO(data))
+    held: list[bytes] = []
+    total = 0
+    while total < MOST_UNPACKED and (more := unpacked.read(PIECE)):
+        total += len(more)
+        cut = more.rfind(boundary) + len(boundary) if boundary and boundary in more else 0
+        if cut:
+            yield b"".join([*held, more[:cut]])
+            held = []
+        held.append(more[cut:])
+    yield b"".join(held)
 
 
-def _unzstd(data: bytes) -> bytes:
-    reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
-    return reader.read(MOST_UNPACKED)
+def _zstd() -> zstandard.ZstdDecompressor:
+    return zstandard.ZstdDecompressor(max_window_size=MOST_WINDOW)

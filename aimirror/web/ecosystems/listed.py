@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -16,7 +16,7 @@ from aimirror.interfaces import UpstreamError
 from aimirror.web.answers import Answer
 from aimirror.web.asked import UNTAKEN, Asked, Declined, General, Untaken
 from aimirror.web.ecosystems.generations import changed_at
-from aimirror.web.ecosystems.indexes import Indexes, is_stored, small
+from aimirror.web.ecosystems.indexes import Indexes, Reading, is_stored, small
 
 if TYPE_CHECKING:
     from aimirror.downloads.tools import Tools
@@ -31,9 +31,9 @@ MOST_INFO = 2 << 20
 class Listed(General):
     """Checks a file that is fetched by what the stored indexes say of it."""
 
-    def __init__(self, tools: Tools, read: Callable[[bytes], Mapping[str, Digest]]) -> None:
+    def __init__(self, tools: Tools, reading: Reading) -> None:
         self.tools = tools
-        self.indexes = Indexes(tools, read)
+        self.indexes = Indexes(tools, reading)
 
     async def take(
         self, request: MirrorRequest, found: Route, mirror: Mirror
@@ -55,7 +55,7 @@ class Npm(Listed):
     """npm, yarn and pnpm: ``dist.integrity`` of the package's document, or what npm says itself."""
 
     def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, npm.digests)
+        super().__init__(tools, Reading(npm.digests))
 
     async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
         """See Listed."""
@@ -70,7 +70,7 @@ class Conda(Listed):
     """conda: the sha256 that the client expects, else that of a stored repodata.json."""
 
     def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, conda.digests)
+        super().__init__(tools, Reading(conda.digests, b"}"))
 
     async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
         """See Listed.
@@ -94,7 +94,7 @@ class Cran(Listed):
     """CRAN: MD5 of PACKAGES, one generation of its forms, and the Archive for older versions."""
 
     def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, cran.digests)
+        super().__init__(tools, Reading(cran.digests))
 
     async def take(
         self, request: MirrorRequest, found: Route, mirror: Mirror
@@ -138,7 +138,7 @@ class Cargo(Listed):
     """Cargo: the checksum in the crate's file of the index."""
 
     def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, cargo.digests)
+        super().__init__(tools, Reading(cargo.digests, b"\n"))
 
     async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
         """See Listed."""
@@ -159,7 +159,7 @@ class RubyGems(Listed):
     """RubyGems: the checksum in the gem's file of the compact index, which gem does not look at."""
 
     def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, rubygems.digests)
+        super().__init__(tools, Reading(rubygems.digests, b"\n"))
 
     async def take(
         self, request: MirrorRequest, found: Route, mirror: Mirror

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 #: Beside ``Authorization: Bearer``, for clients behind something that uses that field.
 TOKEN_FIELD = "x-aimirror-token"
-_FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "via"})
+#: What a proxy in front may add.
+_FORWARDED = frozenset(
+    {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"}
+)
 
 
 @frozen

@@ -58,6 +58,7 @@ class GateTests(SynchronousTestCase):
             [("Sec-Fetch-Site", "same-site")],
             [("X-Forwarded-For", "10.0.0.1")],
             [("Forwarded", "for=10.0.0.1")],
+            [("X-Real-IP", "10.0.0.1")],
         ):
             self.assertEqual(self.passes(gate, LOCAL, *fields), 403, fields)
         self.assertEqual(self.passes(gate, "192.0.2.7"), 403)

@@ -6,7 +6,9 @@ import argparse
 import http.client
 import json
 import os
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -40,15 +42,19 @@ def add_link(parser: argparse.ArgumentParser) -> None:
 
 
 class Link:
-    """The API of one service; methods raise NotRunning, and Complaint with what it said."""
+    """The API of one service; methods raise NotRunning, and Complaint with what it said.
 
-    def __init__(self, url: str, token: str) -> None:
+    ``certificate`` is the one that a service on this machine has: it is that or none, whatever
+    name it is for, since we know the service by its address.
+    """
+
+    def __init__(self, url: str, token: str, certificate: Path | None = None) -> None:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Complaint(f"--url: {url!r} is not like http://host:port")
-        self._make = (
-            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        )
+        self._tls: ssl.SSLContext | None = None
+        if parts.scheme == "https":
+            self._tls = ssl.create_default_context() if certificate is None else _only(certificate)
         self._host, self._port = parts.hostname, parts.port
         self._token = token
         self.url = f"{parts.scheme}://{parts.netloc}"
@@ -78,7 +84,7 @@ class Link:
         headers = {"Accept": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        connection = self._make(self._host, self._port, timeout=SILENCE)
+        connection = self._connection()
         try:
             connection.request(method, f"/aimirror/api/{name}", body, headers)
             return connection.getresponse()
@@ -86,6 +92,12 @@ class Link:
             raise NotRunning(f"nothing listens on {self.url}") from None
         except (OSError, http.client.HTTPException) as error:
             raise Complaint(f"{self.url}: {error or type(error).__name__}") from None
+
+    def _connection(self) -> http.client.HTTPConnection:
+        where = (self._host, self._port)
+        if self._tls is None:
+            return http.client.HTTPConnection(*where, timeout=SILENCE)
+        return http.client.HTTPSConnection(*where, timeout=SILENCE, context=self._tls)
 
     def _told(self, reply: http.client.HTTPResponse) -> Any:
         try:
@@ -98,16 +110,30 @@ class Link:
         return told
 
 
+def _only(certificate: Path) -> ssl.SSLContext:
+    """What accepts one certificate alone, and the chain in its file."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(certificate)
+    except OSError as error:
+        raise Complaint(f"{certificate}: {error.strerror or error}") from None
+    return context
+
+
 def linked(given: argparse.Namespace) -> tuple[Link, Config]:
     """The service that a command line means, and the configuration that says so."""
     config = configured(given.config, None, None, given.cache_dir)
+    server = config.server
     url = given.url or os.environ.get(URL_VARIABLE, "")
+    certificate = None
     if not url:
-        server = config.server
+        certificate = server.tls.cert if server.tls else None
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server.host, server.host)
         host = f"[{host}]" if ":" in host and not host.startswith("[") else host
         url = f"{'https' if server.tls else 'http'}://{host}:{server.port}"
-    return Link(url, config.admin.token), config
+    return Link(url, config.admin.token, certificate), config
 
 
 def online(given: argparse.Namespace) -> Link:

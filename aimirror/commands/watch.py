@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aimirror.commands.common import Complaint
 from aimirror.commands.link import NotRunning, add_link, linked, online
-from aimirror.commands.words import bar, size, span, strip
+from aimirror.commands.words import bar, ending, size, span, strip
 
 if TYPE_CHECKING:
     from aimirror.commands.common import Commands
@@ -92,5 +92,6 @@ def _downloads(
         total = each["total"]
         share = f"{100 * each['written'] / total:3.0f} %" if total else "    "
         facts = f"{share} {size(total):>8} {size(rate):>8}/s {each['readers']:>3} readers"
-        lines.append(f"{strip(each['spans'], total)} {facts}  {each['url']}"[:columns])
+        known = f"{strip(each['spans'], total)} {facts}  "
+        lines.append(known + ending(each["url"], columns - len(known)))
     return lines

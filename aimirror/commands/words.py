@@ -49,6 +49,11 @@ def strip(spans: list[list[int]], total: int | None, width: int = _WIDTH) -> str
     return "".join(cells)
 
 
+def ending(text: str, width: int) -> str:
+    """A text in so many columns; of one too long the end, which tells URLs apart."""
+    return text if len(text) <= width else f"…{text[len(text) - max(0, width - 1) :]}"
+
+
 def follow(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Show a job's progress until it ends; its last state."""
     wait = threading.Event()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.commands.words import progress
+from aimirror.commands.words import ending, progress
 
 
 class ProgressTests(SynchronousTestCase):
@@ -29,3 +29,11 @@ class ProgressTests(SynchronousTestCase):
         line = self.job(total=None)
         self.assertIn("looking", line)
         self.assertNotIn("█", line)
+
+
+class EndingTests(SynchronousTestCase):
+    def test_ending(self) -> None:
+        """What is too long is cut where it is least told apart."""
+        self.assertEqual(ending("http://h/a.whl", 14), "http://h/a.whl")
+        self.assertEqual(ending("http://h/a.whl", 6), "…a.whl")
+        self.assertEqual([ending("long", width) for width in (1, 0, -3)], ["…"] * 3)

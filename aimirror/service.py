@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from aimirror import systemd
+from aimirror.cache.errors import CacheInUse
 from aimirror.cache.store import Store
 from aimirror.certificates.authority import AuthorityError
 from aimirror.certificates.contexts import BadCertificate, FileContexts
@@ -383,10 +384,13 @@ class MirrorService(Service):
             self.log.warn("needs a restart: {keys}", keys=", ".join(late))
 
     def _not_started(self, failure: Failure) -> None:
-        if failure.check(CannotListen, AuthorityError, BadCertificate, BadUsers):
-            self._failed(failure.getErrorMessage())
-        elif failure.check(OSError):
-            self._failed(f"{self._config.cache.dir}: {failure.getErrorMessage()}")
+        error = failure.value
+        if isinstance(error, CannotListen | AuthorityError | BadCertificate | BadUsers):
+            self._failed(str(error))
+        elif isinstance(error, CacheInUse):
+            self._failed(error.strerror or str(error))
+        elif isinstance(error, OSError):
+            self._failed(f"{self._config.cache.dir}: {error.strerror or error}")
         else:
             self.log.failure("cannot start", failure)
             self._failed(f"cannot start: {failure.getErrorMessage()}")

@@ -60,6 +60,18 @@ class ConfigTests(EndToEndTests):
         self.assertEqual(self.command(config, "check").returncode, 0)
         self.assertFalse((self.folder / "c").exists())
 
+    def test_cache_in_use(self) -> None:
+        """A cache folder that another service has ends the start with one line that names it."""
+        service = self.start()
+        cache = json.loads(service.config.read_text())["cache"]["dir"]
+        server = {"host": "127.0.0.1", "port": 0, "workers": 2}
+        config = {"server": server, "rules": [self.rule()], "cache": {"dir": cache}}
+        ended = self.command(config, "--config")
+        self.assertEqual(ended.returncode, 1)
+        told = f"aimirror: cache folder {cache} is in use by process {service.program.pid}\n"
+        self.assertTrue(ended.stderr.endswith(told), ended.stderr)
+        self.assertNotIn("Traceback", ended.stderr)
+
     def test_port_in_use(self) -> None:
         """A port that is taken ends the start with one line that names it."""
         config = {

@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable
-from typing import IO, Any
+from typing import Any, TextIO
 
 from twisted.logger import globalLogBeginner
 
@@ -102,9 +102,10 @@ def _begin_logging(config: Config, reactor: Any) -> Logs:
     return logs
 
 
-def _bytes_to(stream: IO[str]) -> Callable[[bytes], object]:
+def _bytes_to(stream: TextIO) -> Callable[[bytes], object]:
     def write(data: bytes) -> None:
-        stream.write(data.decode("latin-1"))
         stream.flush()
+        stream.buffer.write(data)
+        stream.buffer.flush()
 
     return write

@@ -69,8 +69,8 @@ class Combined:
             self._second = second
             self._date = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second))
         return (
-            f'{peer} - - [{self._date}] "{exchange.method} {_path(exchange.target)} '
-            f'{exchange.version}" {exchange.status} {sent} "{_quoted(exchange.referer)}" '
+            f'{peer} - - [{self._date}] "{exchange.method} {_quoted(_path(exchange.target))} '
+            f'{exchange.version}" {exchange.status} {sent} "{_quoted(_path(exchange.referer))}" '
             f'"{_quoted(exchange.agent)}" {exchange.outcome or "-"} {seconds:.3f} '
             f'"{_quoted(exchange.rule)}" {exchange.waited:.3f} {exchange.id or "-"}\n'
         )
@@ -147,7 +147,12 @@ class AccessLog:
 
 
 def _path(url: str) -> str:
+    """A URL or path without what may be secret: user and password, and the query."""
     path, query, _ = url.partition("?")
+    scheme, slashes, rest = path.partition("://")
+    authority, slash, rest = rest.partition("/")
+    if slashes:
+        path = f"{scheme}://{authority.rpartition('@')[2]}{slash}{rest}"
     return f"{path}?..." if query else path
 
 

@@ -45,6 +45,21 @@ class AccessLogTests(SynchronousTestCase):
             ],
         )
 
+    def test_nothing_forged_nor_secret(self) -> None:
+        """A quote in a path ends nothing; passwords and queries of URLs are told in no format."""
+        exchange = EXCHANGE._replace(
+            target='http://u:geheim@h/a"b?token=geheim', referer="https://u:ge@heim@h/x?k=geheim"
+        )
+        lines = []
+        for line in (None, as_json):
+            log = AccessLog(self.written.append, self.clock, line)
+            log(exchange, "192.0.2.7", 10, 0.25)
+            log.flush()
+            lines.append(self.written.pop())
+        self.assertIn(b'"GET http://h/a\\"b?... HTTP/1.1" 206 10 "https://h/x?..."', lines[0])
+        self.assertEqual(json.loads(lines[1])["path"], 'http://h/a"b?...')
+        self.assertNotIn(b"heim", b"".join(lines))
+
     def test_json(self) -> None:
         """As JSON, a line is an object with the same facts and no query either."""
         log = AccessLog(self.written.append, self.clock, as_json)

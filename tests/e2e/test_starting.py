@@ -104,6 +104,12 @@ class StartTests(EndToEndTests):
         file.write_text(json.dumps(told), "utf-8")
         return file
 
+    def test_main_py(self) -> None:
+        """``python main.py`` in a clone is the same service."""
+        path = self.serve()
+        command = [sys.executable, str(ROOT / "main.py"), "--config", str(self.config())]
+        self.check_running(Program(command, self.folder / "main.log", folder=self.folder), path)
+
     def test_twistd(self) -> None:
         """``twistd aimirror`` is the same service."""
         path, file = self.serve(), str(self.config())

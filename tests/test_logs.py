@@ -20,6 +20,7 @@ EXCHANGE = Exchange("GET", "/a", "HTTP/1.1", 200, "HIT", "", "pip")
 class LogsTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())
+        (self.folder / "more").mkdir(parents=True)
         self.standard: list[bytes] = []
         self.own = Logging(file=self.folder / "events")
 
@@ -53,7 +54,6 @@ class LogsTests(SynchronousTestCase):
 
     def test_mistake(self) -> None:
         """A file that can't be opened is named."""
-        self.folder.mkdir()
         with self.assertRaises(ConfigError) as caught:
             self.open(Logging(file=self.folder))
         self.assertEqual(str(caught.exception), f"{self.folder}: Is a directory")
@@ -84,6 +84,7 @@ class LogServiceTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())
+        self.folder.mkdir()
         self.events: list[dict[str, object]] = []
         self.last: list[object] = []
         self.failures: list[str] = []
@@ -128,6 +129,5 @@ class LogServiceTests(SynchronousTestCase):
 
     def test_fails(self) -> None:
         """A file that can't be opened is told in one line."""
-        self.folder.mkdir()
         self.serve(Logging(file=self.folder))
         self.assertEqual(self.failures, [f"{self.folder}: Is a directory"])

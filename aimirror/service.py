@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 GRACE = 3.0
 #: Seconds that the start waits for workers; without them, small files are served all the same.
 CREW_SECONDS = 5.0
+#: What is told of files that the configuration names, in one line.
+_UNUSABLE = (AuthorityError, BadCertificate, BadUsers, ConfigError)
 #: Threads for disk work.
 DISK_THREADS = 8
 
@@ -358,7 +360,7 @@ class MirrorService(Service):
         )
         try:
             front = self._made(config)
-        except (AuthorityError, BadCertificate, BadUsers, OSError, ValueError) as error:
+        except (*_UNUSABLE, OSError, ValueError) as error:
             self.tools = tools
             raise Rejected(str(error)) from None
         self._config, self._front = config, front
@@ -385,7 +387,7 @@ class MirrorService(Service):
 
     def _not_started(self, failure: Failure) -> None:
         error = failure.value
-        if isinstance(error, CannotListen | AuthorityError | BadCertificate | BadUsers):
+        if isinstance(error, (CannotListen, *_UNUSABLE)):
             self._failed(str(error))
         elif isinstance(error, CacheInUse):
             self._failed(error.strerror or str(error))

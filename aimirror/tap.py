@@ -61,9 +61,12 @@ def configured(
 def prepared(
     file: str | None, host: str | None = None, port: int | None = None, cache: str | None = None
 ) -> Config:
-    """The same for who is going to serve: its folders are there, and can be written."""
+    """The same for who is going to serve: its folders are there, its files can be used."""
+    from aimirror.checking import check_files
+
     config = configured(file, host, port, cache)
     check_dirs(config)
+    check_files(config)
     return config
 
 

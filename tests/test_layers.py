@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("worker", "pool"),
     ("downloads",),
     ("web",),
-    ("systemd", "logs"),
+    ("systemd", "logs", "checking"),
     ("service",),
     ("tap",),
     ("commands",),

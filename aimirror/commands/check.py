@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aimirror.checking import check_files
 from aimirror.commands.common import add_config
 from aimirror.config import check_dirs, expanded
 from aimirror.tap import configured
@@ -31,5 +32,6 @@ def run(given: argparse.Namespace) -> int:
         return 0
     config = configured(file)
     check_dirs(config, make=False)
+    check_files(config)
     print(f"{config.source}: right; {len(config.rules)} rules, cache in {config.cache.dir}")
     return 0

@@ -53,15 +53,15 @@ def custom_handlers(
         name = handler_of(rule)
         if not name or name in found:
             continue
-        exec_path = _load(config, rule)
+        exec_path = load_handler(config, rule)
         if exec_path is not None:
             world = worlds.get(rule.ecosystem, GENERAL)
             found[name] = Handled(rule.handler, exec_path, plain(config), tools, world)
     return found
 
 
-def _load(config: Config, rule: Rule) -> ExecPath | None:
-    """``exec_path`` of a rule's module; None for one that is built in."""
+def load_handler(config: Config, rule: Rule) -> ExecPath | None:
+    """``exec_path`` of a rule's module; None for one that is built in; raises ConfigError."""
     where = f"{config.source}: rule {rule.name!r}: handler"
     file = config.folder / Path(*rule.handler.split(".")).with_suffix(".py")
     # Without a configuration file the folder is just where somebody happens to be.

@@ -11,7 +11,7 @@ from attrs import evolve
 from twisted.logger import Logger
 
 from aimirror.core import pypi, urls
-from aimirror.core.digests import Digest
+from aimirror.core.digests import Digest, expected
 from aimirror.core.entries import Entry
 from aimirror.core.forwarding import asked_for_storing
 from aimirror.core.headers import Headers
@@ -121,7 +121,8 @@ class Pypi(General):
         general way.
         """
         told = request.headers.joined("accept") or ""
-        if pypi.takes_json(told) or self._is_html(found.key, headers):
+        named = "format=" in (request.raw_query or "")  # PEP 691: it decides before Accept
+        if named or pypi.takes_json(told) or self._is_html(found.key, headers):
             return await mirror.answer(request, found, headers=headers, declines=declines)
         whole = evolve(found, exact=True)
         answer = await mirror.answer(request, whole, headers=headers, declines=declines)
@@ -184,27 +185,42 @@ class Pypi(General):
     async def _file(
         self, request: MirrorRequest, found: Route, mirror: Mirror
     ) -> Answer | Untaken | None:
-        if request.head.method == "HEAD" or is_stored(self._tools, found):
+        if is_stored(self._tools, found) and not await self._replaced(found, mirror):
             return UNTAKEN
         digest = await self._digest(found, mirror)
-        if digest is None:
+        if digest is None or request.head.method == "HEAD":
             return UNTAKEN
         return await mirror.answer(request, evolve(found, digest=digest))
 
     async def _sidecar(
         self, request: MirrorRequest, found: Route, mirror: Mirror
     ) -> Answer | Untaken | None:
-        if is_stored(self._tools, found):
+        if is_stored(self._tools, found) and not await self._replaced(found, mirror):
             return UNTAKEN
         digest = await self._digest(found, mirror)
-        expected = evolve(found, digest=digest, immutable=found.immutable or digest is not None)
+        wanted = evolve(found, digest=digest, immutable=found.immutable or digest is not None)
         try:
-            return await mirror.answer(request, expected, declines=_NO_SIDECAR)
+            return await mirror.answer(request, wanted, declines=_NO_SIDECAR)
         except Declined as declined:
             status = declined.status
-        if await self._sidecars.make(request, expected, mirror):
-            return await mirror.answer(request, expected)
+        if await self._sidecars.make(request, wanted, mirror):
+            return await mirror.answer(request, wanted)
         return error_answer(404 if status == 403 else status, "no metadata", "the index has none")
+
+    async def _replaced(self, found: Route, mirror: Mirror) -> bool:
+        """Whether a page says by now that a file is another one than is stored; ask again, then.
+
+        PyPI does not do so: its paths name the bytes.  Other indexes do, under the same name.
+        """
+        if expected((), found.path.removesuffix(METADATA), "") is not None:
+            return False
+        digest = await self._digest(found, mirror)
+        blobs = {e.blob for e in self._tools.store.entries(found.key) if e.status == 200}
+        if digest is None or digest.algorithm != "sha256" or digest.hex in blobs:
+            return False
+        self.log.info("{path} has been replaced, its page says", path=found.path)
+        self._tools.store.invalidate(found.key)
+        return True
 
     async def _digest(self, found: Route, mirror: Mirror) -> Digest | None:
         """What a page that is stored, or just being stored, says of a file or its sidecar."""

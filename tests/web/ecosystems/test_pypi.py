@@ -105,6 +105,13 @@ class PageTests(PypiCase):
             self.assertNotIn(UPSTREAM.encode(), body)
         self.assertEqual(self.asked, 1)
 
+    def test_format(self) -> None:
+        """``?format=`` decides before Accept."""
+        path = f"/simple/demo/?format={JSON}"
+        self.answers[path] = (200, (f"Content-Type: {JSON}",), self.forms[JSON])
+        for _ in range(2):
+            self.assertEqual(self.get(path, HTML)[1].get("content-type"), JSON)
+
     def test_refuses_html(self) -> None:
         """So does one that answers 406 to those who do."""
 
@@ -179,6 +186,21 @@ class FileTests(PypiCase):
         self.assertEqual(self.get(PATH)[2], MADE.content)
         self.assertEqual(self.entries(PATH)[0].blob, sha256(MADE.content))
         self.assertEqual(self.urls(), ["GET /simple/demo/", f"GET {PATH}"])
+
+    def test_replaced(self) -> None:
+        """A file that its page says is another one by now is fetched again, and its sidecar."""
+        later = wheel("demo", "1.0", ["new"], 200_000)
+        for made in (MADE, later):
+            sidecar = {"sha256": sha256(made.metadata)}
+            self.page(sha256(made.content), **{"core-metadata": sidecar})
+            for path, data in ((PATH, made.content), (PATH + ".metadata", made.metadata)):
+                self.answers[path] = (200, (f'ETag: "{sha256(data)}"',), data)
+            self.clock.advance(1000)
+            self.get("/simple/demo/", LIKES_JSON)
+            for _ in range(2):
+                self.assertEqual(self.get(PATH)[2], made.content)
+                self.assertEqual(self.get(PATH + ".metadata")[2], made.metadata)
+        self.assertEqual(self.asked, 6)
 
     def test_no_page(self) -> None:
         """Without a page a file is served as it comes."""

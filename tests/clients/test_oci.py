@@ -382,3 +382,39 @@ class TokenTests(OciTests):
         told = client.pull("right", name="docker.io/team/app", login="alice:secret")
         self.assertEqual(told, self.closed.digest)
         client.pull("again", name="docker.io/team/app", ok=False)
+
+    def test_docker_login(self) -> None:
+        """``docker login`` at the mirror, and images by their whole name below it."""
+        own = {"DOCKER_CONFIG": str(self.folder / "docker-config")}
+        docker = Docker(self, self.service.port).docker
+        mirror = f"127.0.0.1:{self.service.port}"
+        login = (*docker, "login", "-u", "alice", mirror, "-p")
+        run(*docker, "pull", f"{mirror}/docker.io/library/app:latest", **own)
+        run(*docker, "pull", f"{mirror}/team/app:latest", ok=False, **own)
+        run(*login, "wrong", ok=False, **own)
+        run(*login, "secret", **own)
+        for name in ("team/app", "docker.io/team/app", "library/app"):
+            run(*docker, "pull", f"{mirror}/{name}:latest", **own)
+        run(*docker, "logout", mirror, **own)
+        run(*docker, "rmi", f"{mirror}/team/app:latest", f"{mirror}/docker.io/team/app:latest")
+        run(*docker, "pull", f"{mirror}/team/app:latest", ok=False, **own)
+
+    def test_docker_push(self) -> None:
+        """A push to the mirror ends with its reason."""
+        own = {"DOCKER_CONFIG": str(self.folder / "docker-config")}
+        docker = Docker(self, self.service.port).docker
+        mirror = f"127.0.0.1:{self.service.port}"
+        run(*docker, "pull", "app:latest", **own)
+        run(*docker, "tag", "app:latest", f"{mirror}/team/new:latest", **own)
+        told = run(*docker, "push", f"{mirror}/team/new:latest", ok=False, **own)
+        self.assertIn("own address", told)
+
+    def test_skopeo_login(self) -> None:
+        """``skopeo login`` at the mirror, whose file podman reads, too."""
+        auth = f"--authfile={self.folder / 'auth.json'}"
+        mirror = f"127.0.0.1:{self.service.port}"
+        login = (find("skopeo"), "login", "--tls-verify=false", auth, "-u", "alice", mirror, "-p")
+        run(*login, "wrong", ok=False)
+        run(*login, "secret")
+        self.copy("team/app", "with", f"--src-authfile={self.folder / 'auth.json'}")
+        self.copy("team/app", "without", ok=False)

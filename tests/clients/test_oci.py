@@ -10,6 +10,7 @@ import yaml
 from aimirror.testing.processes import ServiceProgram
 from tests.clients.oci_clients import (
     CLIENTS,
+    NOWHERE,
     Client,
     Cri,
     Ctr,
@@ -190,6 +191,35 @@ class EachClientTests(OciTests):
         asked = self.upstream.asked()
         fetched = [b for m, p, _, b in asked if m == "GET" and p[-71:] in layers]
         self.assertOnce(sum(fetched), image.layer_bytes)
+
+
+class FallThroughTests(OciTests):
+    """What the mirror does not have comes from the client's next place."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.upstream = self.registry()
+        self.made = self.image("image", 1)
+        self.made.push(self.upstream.port, f"{NAME}:latest")
+
+    def from_elsewhere(self, upstream: str, **sections: object) -> None:
+        """Both kinds of clients, whose mirror can't help, get it from the registry itself."""
+        service = self.mirror(upstream, **sections)
+        server = f"127.0.0.1:{self.upstream.port}"
+        conf = registries_conf(service.port).replace(NOWHERE, server, 1)
+        conf = conf.replace(f'location = "{server}"', f'location = "{server}"\ninsecure = true')
+        self.assertEqual(Podman(self, service.port, conf).pull("it"), self.made.digest)
+        hosts = hosts_toml(service.port, f"http://{server}")
+        for kind in (Ctr, Cri):
+            self.assertEqual(kind(self, service.port, hosts).pull("it"), self.made.digest)
+
+    def test_missing(self) -> None:
+        """An image that the mirror's registry has not."""
+        self.from_elsewhere(self.registry(name="empty").url)
+
+    def test_down(self) -> None:
+        """A mirror whose registry is down."""
+        self.from_elsewhere(f"http://{NOWHERE}")
 
 
 class DocumentedTests(OciTests):

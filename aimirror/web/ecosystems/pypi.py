@@ -74,7 +74,13 @@ class Pypi(General):
         return await self._page(request, evolve(found, vary=("accept",)), mirror)
 
     def refused(self, asked: Asked, response: IUpstreamResponse) -> Answer | None:
-        """A page that may not be stored can't be read for what is too young."""
+        """A page that may not be stored can't be read for what is too young.
+
+        Object stores say 403 of a page that there is not; clients would think that they have to
+        log in, and not look for the project elsewhere.
+        """
+        if response.status == 403 and asked.route.vary and not asked.scope:
+            return error_answer(404, "no project", "the index has none of that name (403)")
         if asked.rule.cooldown and asked.route.vary and response.status == 200:
             return error_answer(502, "cooldown", "the index does not allow its page to be stored")
         return None

@@ -112,6 +112,13 @@ class PageTests(PypiCase):
         for _ in range(2):
             self.assertEqual(self.get(path, HTML)[1].get("content-type"), JSON)
 
+    def test_object_store(self) -> None:
+        """A page that an object store refuses is missing, unless credentials were refused."""
+        self.answers["/simple/none/"] = (403, (), b"<Error><Code>AccessDenied</Code></Error>")
+        for fields, wanted in (((), 404), (("Authorization: Basic eA==",), 403)):
+            for accept in (HTML, LIKES_JSON):
+                self.assertEqual(self.get("/simple/none/", accept, *fields)[0], wanted)
+
     def test_refuses_html(self) -> None:
         """So does one that answers 406 to those who do."""
 

@@ -33,6 +33,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _API = re.compile(r"/api/(?P<kind>[a-z0-9-]+)(?:/(?P<rest>[^?]*))?(?:\?.*)?$")
 _TREE = re.compile(r"/tree/")
 _IN_COMMIT = re.compile(r"/(?:tree/)?[0-9a-f]{40}(?:/|$)")
+_REVISION = re.compile(r"(.+/api/(?:models|datasets|spaces)/[^?]+)/revision/([0-9a-f]{40})")
 _PATHS = re.compile(r"/api/(?:models|datasets|spaces)/[^?]+/paths-info/[^/?]+(?:\?.*)?")
 _OWN = re.compile(
     r"/api/(?:repos/(?:create|move)|(?:models|datasets|spaces)/[^?]+/commit/[^/?]+)(?:\?.*)?"
@@ -98,6 +99,22 @@ def call(url: str) -> Call | None:
     tree = _TREE.search("/" + rest) is not None
     pinned = tree and _IN_COMMIT.search("/" + rest) is not None
     return Call(of_repo=bool(rest), is_tree=tree, pinned=pinned)
+
+
+def revision(url: str) -> tuple[str, str]:
+    """The URL of what is told of a repository, and the commit as of which a URL asks for it."""
+    found = _REVISION.fullmatch(url)
+    return (found[1], found[2]) if found is not None else ("", "")
+
+
+def commit_of(data: bytes) -> str:
+    """The commit of which the hub tells in the JSON about a repository, "" for none."""
+    try:
+        told: Any = json.loads(data)
+    except ValueError:
+        return ""
+    sha = told.get("sha") if isinstance(told, dict) else None
+    return sha if isinstance(sha, str) else ""
 
 
 def names_paths(url: str) -> bool:

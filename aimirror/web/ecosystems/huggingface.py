@@ -8,29 +8,23 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from aimirror.core import huggingface, urls
-from aimirror.core.fetching import Outgoing
-from aimirror.core.forwarding import asked_for_storing, passed_on, scope_of
+from aimirror.core.forwarding import asked_for_storing, scope_of
 from aimirror.core.headers import CREDENTIALS, Headers
 from aimirror.core.huggingface import Seen, Target
-from aimirror.core.rewriting import Link, Rewriter
-from aimirror.core.rules import Route, Rule, Xet
-from aimirror.downloads.decoding import DecodedResponse, decodable
+from aimirror.core.rules import Route, Rule
 from aimirror.downloads.tools import Passing, Storing, Tools, Wanted
 from aimirror.interfaces import UpstreamError
 from aimirror.web.answers import Answer
 from aimirror.web.asked import UNTAKEN, Asked, General, Untaken
+from aimirror.web.ecosystems.huggingface_api import Api
 from aimirror.web.ecosystems.huggingface_looks import Look, Looks
 from aimirror.web.ecosystems.huggingface_shelf import Shelf
-from aimirror.web.ecosystems.oci_tokens import collect
 from aimirror.web.ecosystems.reading import read
-from aimirror.web.relay import relay
 
 if TYPE_CHECKING:
     from aimirror.web.mirror import Mirror
     from aimirror.web.request import MirrorRequest
 
-#: Bytes of a page of a tree; the hub sends at most 1000 files on one.
-MOST_TREE = 16 << 20
 #: Bytes of a small file whose length the hub does not tell before it is there.
 MOST_SMALL = 64 << 20
 #: Seconds for which what the hub has said of a branch stands in for it while it is down, where the
@@ -66,7 +60,7 @@ class HuggingFace(General):
 
     def __init__(self, tools: Tools, mirror_url: Callable[[MirrorRequest], str]) -> None:
         self._tools = tools
-        self._mirror_url = mirror_url
+        self._api = Api(tools, mirror_url)
         self._looks = Looks(tools)
         self._shelf = Shelf(tools)
 
@@ -75,11 +69,10 @@ class HuggingFace(General):
     ) -> Answer | Untaken | None:
         """See Ecosystem."""
         if request.head.method not in ("GET", "HEAD"):
-            change = self._change_of(request, found)
-            return UNTAKEN if change is None else await self._changed(request, found, change)
+            return await self._api.write(request, found)
         target = huggingface.target(found.urls[0])
         if target is None:
-            return await self._api(request, found, mirror)
+            return await self._api.answer(request, found, mirror)
         visit = Visit(
             request=request,
             mirror=mirror,
@@ -95,7 +88,7 @@ class HuggingFace(General):
         headers = answer.headers
         if huggingface.target(asked.route.urls[0]) is not None:
             headers = huggingface.named(headers)
-        return evolve(answer, headers=self._led_here(asked.request, asked.rule, headers))
+        return evolve(answer, headers=self._api.led_here(asked.request, asked.rule, headers))
 
     # -- files -----------------------------------------------------------------------------
 
@@ -136,7 +129,7 @@ class HuggingFace(General):
         if seen.size is None:
             await self._bring(visit, target, look)
             return await self._serve(visit, target, look.scope, seen)
-        headers = self._led_here(visit.request, visit.rule, huggingface.told(seen))
+        headers = self._api.led_here(visit.request, visit.rule, huggingface.told(seen))
         return Answer(status=200, headers=headers.with_("X-Cache", "MISS"))
 
     async def _serve(
@@ -152,6 +145,8 @@ class HuggingFace(General):
         )
         if answer is None or answer.status not in (200, 404) or not target.pinned:
             return answer
+        if answer.status == 404 and not scope:
+            self._shelf.note(target, Seen(404, answer.headers), visit.rule.name)
         return evolve(answer, headers=answer.headers.with_("X-Repo-Commit", target.revision))
 
     def _fields(self, visit: Visit, scope: str) -> Headers:
@@ -204,83 +199,3 @@ class HuggingFace(General):
         if look is not None and look.scope and look.seen.status == 200:
             return look
         return None if last is None else Look(last, "", self._looks.now())
-
-    # -- the API ---------------------------------------------------------------------------
-
-    async def _api(
-        self, request: MirrorRequest, found: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
-        call = huggingface.call(found.urls[0])
-        if call is None:
-            return UNTAKEN
-        if call.personal:
-            return await mirror.forward(request, found)
-        rule = evolve(found.rule, public=True) if call.of_repo else found.rule
-        known = evolve(found, rule=rule, immutable=found.immutable or call.pinned)
-        if call.is_file:
-            plain = asked_for_storing(request.headers, compressed=False)
-            return await mirror.answer(request, evolve(known, exact=True), headers=plain)
-        if call.is_tree and rule.xet is Xet.STRIP:
-            return await self._tree(request, known, mirror)
-        return await mirror.answer(request, known)
-
-    async def _tree(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Answer | None:
-        answer = await mirror.answer(request, evolve(found, exact=True))
-        if answer is None or answer.status != 200 or answer.body is None:
-            return answer
-        data = answer.body
-        if not isinstance(data, bytes):
-            data = await read(self._tools, data, MOST_TREE)
-        data = await self._tools.to_thread(huggingface.tree_without_xet, data)
-        headers = answer.headers.without("content-length", "etag", "content-md5", "digest")
-        changed = evolve(answer, headers=headers, body=data, memo_until=0.0)
-        return await mirror.changed(request, found, changed)
-
-    def _change_of(self, request: MirrorRequest, found: Route) -> Callable[[bytes], bytes] | None:
-        """What is done to the answer to a method other than GET and HEAD, None for nothing.
-
-        Clients take the repository's name from the address that the hub answers with.
-        """
-        links = self._links(request, found.rule)
-        if huggingface.names_paths(found.urls[0]) and found.rule.xet is Xet.STRIP:
-            return huggingface.tree_without_xet
-        if huggingface.names_itself(found.urls[0]) and links is not None:
-            return links.rewrite
-        return None
-
-    async def _changed(
-        self, request: MirrorRequest, found: Route, change: Callable[[bytes], bytes]
-    ) -> Answer | None:
-        """Pass a request on, and the answer with its body changed if it is a success."""
-        headers = passed_on(request.headers).with_("Accept-Encoding", "identity")
-        tools = self._tools
-        outgoing = Outgoing(
-            request.head.method, found.urls[0], headers, tools.egress(found.rule), tools.timeouts
-        )
-        response = await tools.upstream.request(outgoing, request.body)
-        if decodable(response.headers):
-            response = DecodedResponse(response)
-        fields = self._led_here(request, found.rule, response.headers).with_("X-Cache", "PASS")
-        if response.status not in (200, 201):
-            await relay(request, response, fields)
-            return None
-        data = await tools.to_thread(change, await collect(response, MOST_TREE))
-        fields = fields.without("content-length", "etag", "content-md5", "digest")
-        return Answer(status=response.status, headers=fields, body=data)
-
-    def _led_here(self, request: MirrorRequest, rule: Rule, headers: Headers) -> Headers:
-        if rule.xet is Xet.STRIP:
-            headers = huggingface.without_xet(headers)
-        links = self._links(request, rule)
-        if "link" not in headers or links is None:
-            return headers
-        lines = (links.rewrite(v.encode("latin-1")) for v in headers.get_all("link"))
-        return headers.with_("Link", *(line.decode("latin-1") for line in lines))
-
-    def _links(self, request: MirrorRequest, rule: Rule) -> Rewriter | None:
-        """Leads what names the hub to the mirror; None for clients that have us for a proxy."""
-        mirror = self._mirror_url(request)
-        if not mirror:
-            return None
-        prefix = rule.path_prefix if rule.strip_prefix else ""
-        return Rewriter(tuple(Link(upstream, mirror + prefix) for upstream in rule.upstreams))

@@ -33,12 +33,13 @@ from aimirror.core.oci import (
 from aimirror.core.oci_auth import Credential
 from aimirror.core.oci_errors import API_VERSION, error_body, error_code, error_fields
 from aimirror.core.rules import Route, Rule
+from aimirror.downloads.asking import UNABLE
 from aimirror.downloads.tools import Tools
 from aimirror.interfaces import BodyFailed, IUpstreamResponse, UpstreamError
 from aimirror.web.answers import Answer
 from aimirror.web.asked import UNTAKEN, Asked, Declined, Untaken
 from aimirror.web.ecosystems.oci_images import Images, Visit
-from aimirror.web.ecosystems.oci_sources import UNABLE, Sources
+from aimirror.web.ecosystems.oci_sources import Sources
 from aimirror.web.ecosystems.oci_tags import Tags
 from aimirror.web.ecosystems.oci_tokens import Refused, Tokens
 from aimirror.web.passing import failure

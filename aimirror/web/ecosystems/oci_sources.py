@@ -12,9 +12,6 @@ from aimirror.core.oci import Registry
 from aimirror.core.oci_auth import Credential
 from aimirror.core.rules import KeySource, Rule
 
-#: Answers for which another upstream of a registry is asked, or a tag is what it was last.
-UNABLE = frozenset({429, 500, 502, 503, 504})
-
 
 class Sources:
     """Makes the rules of registries; ``now`` tells epoch seconds."""

@@ -17,6 +17,7 @@ from aimirror.core.forwarding import asked_for_storing
 from aimirror.core.headers import Headers
 from aimirror.core.pypi import METADATA
 from aimirror.core.rules import Route, Rule
+from aimirror.downloads.asking import UNABLE
 from aimirror.interfaces import BodyFailed, IBody, IUpstreamResponse, UpstreamError
 from aimirror.web.answers import Answer
 from aimirror.web.asked import UNTAKEN, Asked, Declined, General, Untaken
@@ -37,8 +38,6 @@ MOST_PAGES = 1000
 MOST_DIGESTS = 200_000
 #: How indexes say that there is no sidecar; object stores say 403.
 _NO_SIDECAR = frozenset({403, 404, 410})
-#: Answers in whose place another stored form of a page is better than none.
-_FAILED = frozenset({429, 500, 502, 503, 504})
 #: How an index says that it does not send what is asked for.
 _NO_SUCH_FORM = frozenset({406, 415})
 
@@ -93,7 +92,7 @@ class Pypi(General):
         if found.rule.cooldown:
             return await self._cooled(request, found, mirror, headers, accept)
         others = self._other_forms(found.key, accept)
-        declines = _FAILED if others else frozenset()
+        declines = UNABLE if others else frozenset()
         if not pypi.takes_json(request.headers.joined("accept") or ""):
             declines |= _NO_SUCH_FORM
         try:

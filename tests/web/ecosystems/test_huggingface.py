@@ -164,6 +164,18 @@ class CommitTests(HubCase):
         self.assertEqual(self.head(BIN.format(C1))[0], 200)
         self.assertEqual(self.asked, before)
 
+    def test_missing(self) -> None:
+        """A file that a commit does not have is missing with no hub, too, however it was asked."""
+        missing = (404, ("X-Error-Code: EntryNotFound", f"X-Repo-Commit: {C1}"), b"")
+        self.answers[TXT.format(C1)] = missing
+        self.assertEqual(self.get(TXT.format(C1))[0], 404)
+        self.falls()
+        self.clock.advance(1000)
+        for method in ("HEAD", "GET"):
+            raw = self.ask(TXT.format(C1), method=method).received.decode("latin-1")
+            self.assertIn("404 Not Found", raw)
+            self.assertIn("EntryNotFound", raw)
+
     def test_head_alone(self) -> None:
         """A commit's file of which only HEAD was asked is still told of when the hub is down."""
         told = {path: self.head(path.format(C1))[1] for path in (BIN, TXT)}
@@ -368,6 +380,21 @@ class ApiTests(HubCase):
         self.get(path, TOKEN)
         self.falls()
         self.assertEqual(self.get(path)[2], b'{"sha": "x"}')
+
+    def test_commit_by_branch(self) -> None:
+        """With no hub, what it has told of a branch stands for the commit of which it told."""
+        base = "/api/models/ns/name"
+        for path, sha in ((f"{base}/revision/main", C1), (f"{base}x/revision/main", C2)):
+            told = json.dumps({"sha": sha}).encode()
+            self.answers[path] = (200, ("Content-Type: application/json",), told)
+            self.get(path)
+        for fail in (lambda: self.plays(503), self.falls):
+            fail()
+            client = self.ask(f"{base}/revision/{C1}")
+            self.clock.pump([0.5] * 5)
+            self.assertEqual(client.answer()[0], 200)
+        self.plays(503)
+        self.assertEqual(self.get(f"{base}/revision/{C2}")[0], 503)
 
     def test_listing(self) -> None:
         """A listing is asked for with the token, and one client's."""

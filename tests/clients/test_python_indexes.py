@@ -15,7 +15,7 @@ from attrs import evolve
 from aimirror.core.pypi import JSON
 from aimirror.testing.client import Broken
 from aimirror.testing.pypi import Wheel, wheel
-from aimirror.testing.site import Asked, File
+from aimirror.testing.site import Asked, File, Site
 from tests.clients.python_support import NO_OTHERS, PAYLOAD, PythonTests
 from tests.clients.worlds import find_client
 
@@ -369,3 +369,41 @@ class TroubleTests(PythonTests):
                 self.assertEqual(reply.status, 200)
             now = len(self.index.files.requests) + len(self.index.pages.requests)
             self.assertLessEqual(now - asked, 1, target)
+
+    def test_signed_redirects(self) -> None:
+        """Files behind one-time addresses at a strict CDN come, the login staying at the index."""
+        self.index.announces = self.index.has_sidecars = False
+        self.publish()
+        cdn = Site(files=self.index.files.files)
+        right = "Basic YWxpY2U6c2VjcmV0"  # alice:secret
+        signed: list[str] = []
+
+        def index(asked: Asked) -> File | None:
+            if asked.headers.get("authorization") != right:
+                return File(b"", status=401, headers=(("WWW-Authenticate", 'Basic realm="x"'),))
+            if not asked.target.startswith("/packages/"):
+                return None
+            signed.append(f"s={len(signed)}")
+            onward = f"{cdn.url}{asked.target}?{signed[-1]}"
+            return File(b"", status=302, headers=(("Location", onward),))
+
+        def strict(asked: Asked) -> File | None:
+            signature = asked.target.partition("?")[2]
+            if "authorization" in asked.headers or asked.method != "GET":
+                return File(b"one mechanism alone", status=400)
+            if signature not in signed[-3:]:
+                return File(b"expired", status=403)
+            return None
+
+        self.index.pages.interrupt = self.index.files.interrupt = index
+        cdn.interrupt = strict
+        cdn.start()
+        self.addCleanup(cdn.stop)
+        self.serve()
+        self.simple = self.simple.replace("//", "//alice:secret@")
+        self.assertInstalled(self.uv("uv", "demo.app")[0])
+        self.assertInstalled(self.pip("pip", "pip", "demo.app")[0])
+        self.settle()
+        sent = cdn.total()
+        self.assertInstalled(self.uv("again", "demo.app")[0])
+        self.assertEqual(cdn.total(), sent)

@@ -15,8 +15,10 @@ from aimirror.core.eviction import Candidate, choose
 
 #: Blobs that one slice of eviction removes at most, so that it blocks for milliseconds.
 SLICE = 16
-#: Bytes that eviction frees beyond what a growing part asks for, so that it runs seldom.
+#: Bytes kept free for parts whose size is not known, and the share of a small cache; eviction
+#: frees as much beyond what a growing part asks for, so that it runs seldom.
 GROWTH_STEP = 8 << 20
+GROWTH_SHARE = 1 / 64
 #: Before the first page of blobs by last use.
 _START = (-1.0, "")
 
@@ -69,7 +71,11 @@ class Room:
 
     def _short(self, count: int) -> int:
         """Bytes that must go for ``count`` to fit, both into the limit and onto the disk."""
-        return max(self._over(count), count - self.layout.free())
+        return max(self._over(count), self._lacking(count))
+
+    def _lacking(self, count: int) -> int:
+        """Bytes that the disk lacks for ``count`` more."""
+        return count - self.layout.free()
 
     def _evictable(self) -> int:
         free = self.parts.left + self.parts.kept
@@ -97,11 +103,20 @@ class Room:
             return after
         return (page[-1][0].used, page[-1][0].sha256) if len(page) == PAGE else None
 
+    @property
+    def spare(self) -> int:
+        """Bytes that a part of unknown size should find when it begins, and ahead of it later."""
+        return min(GROWTH_STEP, int(self.max_bytes * GROWTH_SHARE))
+
     def grow(self, count: int) -> bool:
-        """Whether a part may grow, after eviction of one slice at most."""
+        """Whether a part may grow, after eviction of one slice at most.
+
+        What was evicted for the disk's sake leaves it a little later; the spare bytes bridge that.
+        """
         over = self._over(count)
         if over > 0:
             over -= self.parts.shed(over)
-        if over > 0 and self.evict:
-            self._evict(over + min(GROWTH_STEP, self.max_bytes // 64), _START)
+        crowded = 0 if self.trash.running else self._lacking(self.spare + count)
+        if max(over, crowded) > 0 and self.evict:
+            self._evict(max(over, crowded) + self.spare, _START)
         return self._over(count) <= 0

@@ -334,6 +334,10 @@ class Store:
         """
         return self._room.make(count)
 
+    def make_spare_room(self) -> Deferred[bool]:
+        """The same for a part whose size is not known, which asks for more as it grows."""
+        return self._room.make(self._room.spare)
+
     def verify(self, result: Verification | None = None) -> Deferred[Verification]:
         """Hash every blob again, in threads, and drop those that are not what they are named.
 

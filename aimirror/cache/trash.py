@@ -56,6 +56,11 @@ class Trash:
             for waiter in waiting:
                 waiter.callback(None)
 
+    @property
+    def running(self) -> bool:
+        """Whether some of what was thrown may still be on the disk."""
+        return self._running
+
     def emptied(self) -> Deferred[None]:
         """Fires when all that was thrown is off the disk (or could not be removed)."""
         if not self._running:

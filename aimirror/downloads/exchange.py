@@ -212,9 +212,12 @@ class Exchange:
             part.close()
 
     async def _new_part(self, response: IUpstreamResponse, entry: Entry, total: int | None) -> Part:
-        if total and not await self._tools.store.make_room(total):
+        store = self._tools.store
+        if total is None and not await store.make_spare_room():
+            raise OSError("there is no room")
+        if total and not await store.make_room(total):
             raise OSError(f"there is no room for {total} bytes")
-        part = self._tools.store.create_part(part_meta(response, entry, total))
+        part = store.create_part(part_meta(response, entry, total))
         try:
             if total:
                 part.allocate(total)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from unittest import mock
 
 from hypothesis import given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from aimirror.cache.errors import DiskError
 from aimirror.cache.journal import PartMeta
-from aimirror.cache.room import SLICE
+from aimirror.cache.room import GROWTH_SHARE, SLICE
 from aimirror.core.entries import Entry
 from tests.cache.support import StoreCase
 
@@ -114,19 +115,43 @@ class MakeRoomTests(StoreCase):
     def test_disk(self) -> None:
         """The room on the disk counts as the limit does."""
         self.add_some(300, 300)
-        real = os.statvfs(self.root)
-        free = [100]
-
-        def statvfs(path: object) -> object:
-            fields = list(real)
-            fields[1], fields[4] = 1, free[0] + 600 - self.on_disk()
-            return os.statvfs_result(fields)
-
-        with mock.patch.object(os, "statvfs", statvfs):
+        with self.disk(700):
             self.assertTrue(self.make(350))
             self.assertEqual(self.keys(), ["1"])
             self.assertFalse(self.make(900))
             self.assertEqual(self.keys(), ["1"])
+
+    def disk(self, size: int) -> AbstractContextManager[object]:
+        """A disk of so many bytes."""
+        real = os.statvfs(self.root)
+
+        def statvfs(path: object) -> object:
+            fields = list(real)
+            fields[1], fields[4] = 1, size - self.on_disk()
+            return os.statvfs_result(fields)
+
+        return mock.patch.object(os, "statvfs", statvfs)
+
+    def test_disk_for_what_grows(self) -> None:
+        """A part of unknown size finds spare room on the disk, and has it kept ahead of it."""
+        self.add_some(100, 100, 100)
+        spare = int(self.max_bytes * GROWTH_SHARE)
+        with self.disk(300 + spare):
+            self.assertTrue(self.successResultOf(self.store.make_spare_room()))
+            self.assertEqual(self.keys(), ["0", "1", "2"])
+            part = self.store.create_part(PartMeta(key="grows"))
+            for start in range(0, 200, 10):
+                part.write(start, b"x" * 10)
+            self.assertEqual(self.keys(), ["2"])
+        part.discard()
+        part.close()
+
+    def test_no_spare_room(self) -> None:
+        """A disk that others have filled has no room for a part of unknown size."""
+        self.add_some(5)
+        with self.disk(10):
+            self.assertFalse(self.successResultOf(self.store.make_spare_room()))
+        self.assertEqual(self.keys(), ["0"])
 
     def test_vanished(self) -> None:
         """Where the folder is gone, the error is typed."""

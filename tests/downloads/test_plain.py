@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+from twisted.internet.defer import succeed
+
 from aimirror.cache.errors import DiskError
 from aimirror.core.digests import Digest
 from aimirror.core.fetching import Reason
@@ -131,6 +133,13 @@ class StoringTests(PlainCase):
         again = self.downloads.fetch(self.wanted())
         passed = self.upstream.answer(whole(CONTENT, length=None))
         self.assertPasses(self.successResultOf(again), passed)
+
+    def test_no_spare_room(self) -> None:
+        """What has no length is passed on, not begun and cut, when the disk is full."""
+        self.patch(self.store, "make_spare_room", lambda: succeed(False))
+        fetching = self.downloads.fetch(self.wanted())
+        passed = self.upstream.answer(whole(CONTENT, length=None))
+        self.assertPasses(self.successResultOf(fetching), passed)
 
     def test_no_descriptor(self) -> None:
         """When the part can't be opened, the answer is passed on; nothing leaks."""

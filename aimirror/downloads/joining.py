@@ -24,6 +24,8 @@ class Running:
     heading: Deferred[Outcome] | None = None
     outcome: Outcome | None = None
     fill: Fill | None = None
+    #: Whether what it brings may have been changed meanwhile.
+    outdated: bool = False
     _waiting: list[_Waiter] = Factory(list)
     _ending: list[Deferred[None]] = Factory(list)
 

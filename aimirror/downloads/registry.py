@@ -87,6 +87,17 @@ class Downloads:
             if name == key and isinstance(running.fill, RangedFill):
                 running.fill.expect(digest.algorithm, digest.hex)
 
+    def invalidate(self, key: str) -> None:
+        """What is stored for a key, and what is on its way, must not be used unasked any more.
+
+        A client who has changed it must not be given what was asked for before.
+        """
+        self._tools.store.invalidate(key)
+        for name, running in list(self._running.items()):
+            if name[0] == key and not running.outdated:
+                running.outdated = True
+                self._running[(*name[:2], f"outdated {id(running)}")] = self._running.pop(name)
+
     def under_way(self, key: str, scope: str) -> bool:
         """Whether a request for this key would be joined to another one."""
         return (key, scope, "") in self._running
@@ -94,7 +105,8 @@ class Downloads:
     def running(self, key: str, scope: str) -> Storing | None:
         """A download under way that may be read with this scope."""
         for (name, owner, _), running in self._running.items():
-            if name == key and owner == scope and isinstance(running.outcome, Storing):
+            wanted = name == key and owner == scope and not running.outdated
+            if wanted and isinstance(running.outcome, Storing):
                 return running.outcome
         return None
 
@@ -220,7 +232,7 @@ class Downloads:
     def _over(self, name: _Name, running: Running, finished: Finished) -> None:
         self._forget(name, running)
         if finished.entry is not None:
-            self._keep(finished)
+            self._keep(finished.entry, running.outdated)
         if running.fill is not None:
             self._sharing.leave(running.fill)
             self._report(running, finished)
@@ -231,15 +243,16 @@ class Downloads:
         self._tell_idle()
 
     def _forget(self, name: _Name, running: Running) -> None:
-        if self._running.get(name) is running:
-            del self._running[name]
+        for each in (name, (*name[:2], f"outdated {id(running)}")):
+            if self._running.get(each) is running:
+                del self._running[each]
 
-    def _keep(self, finished: Finished) -> None:
-        assert finished.entry is not None
-        key = finished.entry.key
+    def _keep(self, entry: Entry, outdated: bool) -> None:
+        key = entry.key
         self._troubles.stored(key)
         try:
-            self._tools.store.put(_like_before(finished.entry, self._tools.store.entries(key)))
+            entry = _like_before(entry, self._tools.store.entries(key))
+            self._tools.store.put(evolve(entry, invalidated=outdated))
         except OSError as error:
             self.log.error("{key} is not kept: {error}", key=_shown(key), error=str(error))
 

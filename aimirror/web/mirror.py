@@ -52,7 +52,7 @@ class Mirror:
         self.mirror_url = mirror_url
         self._ecosystems = dict(ecosystems or {})
         self._transforms = Transforms(mounts(rules), tools.to_thread)
-        self._passer = Passer(tools, self._transforms, mirror_url)
+        self._passer = Passer(tools, self._transforms, mirror_url, downloads.invalidate)
         self._cached = Cached(tools, downloads, self._transforms, self._passer, mirror_url)
 
     async def handle(self, request: MirrorRequest) -> Answer | None:

@@ -38,8 +38,10 @@ class Passer:
         tools: Tools,
         transforms: Transforms,
         mirror_url: Callable[[MirrorRequest], str],
+        invalidate: Callable[[str], None],
     ) -> None:
         self._tools = tools
+        self._invalidate = invalidate
         self._transforms = transforms
         self._mirror_url = mirror_url
 
@@ -63,7 +65,7 @@ class Passer:
             request.waited += self._tools.clock.seconds() - asked_at
         method = request.head.method
         for url in caching.invalidated(method, response.status, found.urls[0], response.headers):
-            self._tools.store.invalidate(canonical(url))
+            self._invalidate(canonical(url))
         return await self.pass_on(request, found, response, Forward.METHOD)
 
     async def pass_on(

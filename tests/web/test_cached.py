@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import evolve
+from twisted.internet.defer import Deferred
 
 from aimirror.core.fetching import Reason
 from aimirror.core.policies import CachePolicy
@@ -531,3 +534,58 @@ class UnsyncedTests(MirrorCase):
         self.slow_disk = False
         self.run_threads()
         self.assertEqual(self.get()[1].get("x-cache"), "HIT")
+
+
+class PuttingAwayTests(MirrorCase):
+    """An answer that has come is being put away, which takes the disk a while."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.disk: Deferred[None] = Deferred()
+        commit = self.store.commit
+
+        async def slow(*args: Any) -> Any:
+            await self.disk
+            return await commit(*args)
+
+        self.patch(self.store, "commit", slow)
+
+    def test_stale_from_the_start(self) -> None:
+        """Who asks after it was complete is not given an answer that is to be validated."""
+        self.plays(200, 'ETag: "v1"', "Cache-Control: max-age=0")
+        self.get()
+        late = self.ask()
+        self.plays(200, 'ETag: "v2"', "Cache-Control: max-age=0", body=b"news")
+        self.disk.callback(None)
+        late.settle()
+        self.assertEqual(late.answer()[2], b"news")
+        self.assertEqual(self.last().headers.get("if-none-match"), '"v1"')
+
+    def test_invalidated(self) -> None:
+        """Who has changed it, or created it, gets it anew, and so do later ones."""
+        for target, method in (("/x", "PUT"), ("/y", "POST")):
+            self.disk = Deferred()
+            self.plays(200, *FRESH)
+            self.assertEqual(self.get(target)[2], b"body")
+            self.plays(201, f"Location: {target}", body=b"")
+            self.get(target if method == "PUT" else "/other", method=method, body=b"z")
+            self.plays(200, *FRESH, body=b"news")
+            self.assertEqual(self.get(target)[2], b"news")
+            self.disk.callback(None)
+            asked = self.asked
+            self.assertEqual(self.get(target)[2], b"news")
+            self.assertLessEqual(self.asked - asked, 1)
+
+    def test_stops(self) -> None:
+        """An answer that is not to be used any more is waited for all the same."""
+        self.plays(200, *FRESH)
+        self.get()
+        self.downloads.invalidate(self.entries_key())
+        stopped = self.downloads.stop()
+        self.assertNoResult(stopped)
+        self.disk.callback(None)
+        self.assertIsNone(self.successResultOf(stopped))
+        self.assertTrue(self.entries()[0].invalidated)
+
+    def entries_key(self) -> str:
+        return UPSTREAM + "/x"

@@ -17,6 +17,10 @@ from aimirror.core.headers import Headers
 
 #: Bytes of a request line: room for signed URLs of a few kilobytes, answered 414 beyond.
 MAX_REQUEST_LINE = 16 * 1024
+#: Bytes and slashes of the path in it, 414 beyond.  No repository has longer or deeper names, and
+#: a rule's ``/.*/name/`` takes time in proportion to both: seconds for 16 KiB of slashes.
+MAX_PATH = 8 * 1024
+MAX_SLASHES = 256
 #: Bytes of a whole head: room for the bearer tokens of registries, answered 431 beyond.
 MAX_HEAD = 64 * 1024
 #: Field lines of a head, answered 431 beyond.
@@ -109,6 +113,9 @@ def _request_line(line: str) -> tuple[str, str, str]:
     if found is None:
         raise BadRequest(400, "malformed request line")
     method, target, version = found.groups()
+    path = target.partition("?")[0]
+    if len(path) > MAX_PATH or path.count("/") > MAX_SLASHES:
+        raise BadRequest(414, f"path longer than {MAX_PATH} bytes or {MAX_SLASHES} segments")
     if version not in ("HTTP/1.1", "HTTP/1.0"):
         raise BadRequest(505, f"{version} is not spoken here, HTTP/1.1 and HTTP/1.0 are")
     return method, target, version

@@ -83,6 +83,9 @@ REFUSED = (
     ((b"GET / HTTP/0.9",), 505),
     ((b"GET / HTTP/1.1", HOST, b"Expect: a miracle"), 417),
     ((b"GET /" + b"a" * head.MAX_REQUEST_LINE + b" HTTP/1.1", HOST), 414),
+    ((b"GET /" + b"a" * head.MAX_PATH + b" HTTP/1.1", HOST), 414),
+    ((b"GET " + b"/" * (head.MAX_SLASHES + 1) + b" HTTP/1.1", HOST), 414),
+    ((b"GET http://m" + b"/a" * (head.MAX_SLASHES - 1) + b" HTTP/1.1", HOST), 414),
     ((b"GET / HTTP/1.1", HOST, *[b"X: y"] * head.MAX_FIELDS), 431),
 )
 

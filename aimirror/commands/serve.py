@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import globalLogBeginner
 
 from aimirror.commands.common import add_common, complain
@@ -81,7 +83,8 @@ def _run(make: Callable[[Callable[[str], None]], Any]) -> int:
 
     def failed(message: str) -> None:
         problems.append(message)
-        reactor.stop()
+        with contextlib.suppress(ReactorNotRunning):  # a signal was quicker
+            reactor.stop()
 
     service = make(failed)
     try:

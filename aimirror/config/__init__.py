@@ -116,6 +116,7 @@ def check_dirs(config: Config, *, make: bool = True) -> None:
     for key, file in (("file", logging.file), ("access_file", logging.access_file)):
         if file is not None:
             _check_dir(config, f"logging.{key}", file.parent, make)
+            _check_file(config, f"logging.{key}", file)
 
 
 def _read(path: Path | None, file: str) -> bytes:
@@ -226,3 +227,15 @@ def _check_dir(config: Config, key: str, folder: Path, make: bool) -> None:
         raise ConfigError(
             f"{config.source}: {key}: {problem}; allowed: a folder where files can be made"
         ) from None
+
+
+def _check_file(config: Config, key: str, file: Path) -> None:
+    """A log file that is there already must take more; a new one its folder answers for."""
+    problem = "it is a folder" if file.is_dir() else ""
+    if not problem and file.exists() and not os.access(file, os.W_OK):
+        problem = "it can't be written"
+    if problem:
+        raise ConfigError(
+            f"{config.source}: {key}: {str(file)!r}: {problem};"
+            " allowed: a file, new or to be added to"
+        )

@@ -54,6 +54,28 @@ class ConfigTests(EndToEndTests):
             for word in ("mistake.yaml", "rules[0].concurrency", "-3"):
                 self.assertIn(word, lines[0])
 
+    def test_mistakes_in_files(self) -> None:
+        """Files that the configuration names are looked at as well, and the key is told."""
+        missing, folder = str(self.folder / "missing"), str(self.folder)
+        (self.folder / "broken.py").write_text("def (", "utf-8")
+        for key, sections in {
+            "server.tls": {"server": {"tls": {"cert": missing, "key": missing}}},
+            "server.users": {"server": {"users": missing}},
+            "forward.users": {"forward": {"users": missing}},
+            "forward.ca_dir": {"forward": {"intercept": True, "ca_dir": missing}},
+            "logging.file": {"logging": {"file": folder}},
+            "logging.access_file": {"logging": {"access_file": folder}},
+            "handler": {"rules": [self.rule(handler="nothing")]},
+            "broken.py": {"rules": [self.rule(handler="broken")]},
+        }.items():
+            config = {"rules": [self.rule()], "cache": {"dir": str(self.folder / "c")}, **sections}
+            for arguments in (["check"], ["--config"]):
+                ended = self.command(config, *arguments)
+                self.assertNotEqual(ended.returncode, 0, key)
+                lines = (ended.stdout + ended.stderr).strip().splitlines()
+                self.assertEqual(len(lines), 1, lines)
+                self.assertIn(key, lines[0])
+
     def test_check_of_a_good_file(self) -> None:
         """``aimirror check`` of a right file ends with status 0 and starts nothing."""
         config = {"rules": [self.rule()], "cache": {"dir": str(self.folder / "c")}}
@@ -187,9 +209,9 @@ class StartTests(EndToEndTests):
         """A log file that can't be opened ends twistd with one line, and status 1."""
         program = self.twistd(f"--logfile={self.folder / 'own.log'}", file=str(self.folder))
         self.assertEqual(program.process.wait(COMMAND_LIMIT), 1)
-        log = (self.folder / "own.log").read_text()
-        self.assertIn(f"aimirror: {self.folder}: Is a directory", log)
-        self.assertNotIn("Traceback", log)
+        said = program.log_end()
+        self.assertIn(f"logging.file: {str(self.folder)!r}: it is a folder", said)
+        self.assertNotIn("Traceback", said)
 
     def soon(self, seen: Callable[[], bool]) -> None:
         """Wait until something is seen."""

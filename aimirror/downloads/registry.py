@@ -31,6 +31,7 @@ from aimirror.downloads.tools import (
     Wanted,
 )
 from aimirror.downloads.troubles import Troubles
+from aimirror.downloads.unshared import Unshared
 from aimirror.interfaces import UpstreamError
 
 #: Digests learned from indexes that are kept in mind.
@@ -64,6 +65,7 @@ class Downloads:
         self._running: dict[_Name, Running] = {}
         self._expected: OrderedDict[str, Digest] = OrderedDict()
         self._troubles = Troubles()
+        self._unshared = Unshared()
         self._idle: list[Deferred[None]] = []
         self._stopping = False
 
@@ -170,6 +172,8 @@ class Downloads:
             await running.end()
             running = self._running.get(name)
         self._refuse(wanted.key)
+        if self._unshared.expected(wanted.key, wanted.scope, self._tools.clock.seconds()):
+            return await self._lead(_alone(wanted), wanted)
         if running is None:
             return await self._lead(name, wanted)
         outcome = running.outcome or await running.header(wanted)
@@ -183,7 +187,7 @@ class Downloads:
                 if other is not None and other[0] and not refined:
                     return await self._fetch(wanted, other[0])
         # What may not be shared is asked for again, by each for himself.
-        return await self._lead((wanted.key, wanted.scope, f"alone {id(wanted)}"), wanted)
+        return await self._lead(_alone(wanted), wanted)
 
     async def _lead(self, name: _Name, wanted: Wanted) -> Outcome:
         running = self._running[name] = Running(wanted)
@@ -195,7 +199,14 @@ class Downloads:
         running.heading.addErrback(lambda f: self.log.failure("an exchange went wrong", f))
         outcome = await header
         assert outcome is not None
+        self._learn(wanted, outcome)
         return outcome
+
+    def _learn(self, wanted: Wanted, outcome: Outcome) -> None:
+        if not isinstance(outcome, Passing):
+            self._unshared.forget(wanted.key, wanted.scope)
+        elif outcome.response.status < 400:  # a failure is likely to pass, and to be one for all
+            self._unshared.note(wanted.key, wanted.scope, self._tools.clock.seconds())
 
     def _exchange(self, name: _Name, running: Running) -> Exchange:
         wanted, key, now = running.wanted, running.wanted.key, self._tools.clock.seconds
@@ -289,6 +300,11 @@ class Downloads:
             idle, self._idle = self._idle, []
             for deferred in idle:
                 deferred.callback(None)
+
+
+def _alone(wanted: Wanted) -> _Name:
+    """The name of an exchange that nobody joins."""
+    return (wanted.key, wanted.scope, f"alone {id(wanted)}")
 
 
 def _like_before(entry: Entry, stored: tuple[Entry, ...]) -> Entry:

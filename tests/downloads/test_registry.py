@@ -12,6 +12,7 @@ from aimirror.core.headers import Headers
 from aimirror.core.rules import Strategy
 from aimirror.downloads.tools import Passing, Storing, Validated, Wanted
 from aimirror.downloads.troubles import REFUSED_FOR, UNSTORED_FOR
+from aimirror.downloads.unshared import BELIEVED_FOR
 from aimirror.interfaces import UpstreamError
 from tests.downloads.support import (
     KB,
@@ -98,6 +99,39 @@ class JoiningTests(PageCase):
             answer = self.upstream.answer(whole(PAGE, PRIVATE), number + 1)
             self.assertPasses(self.successResultOf(each), answer)
         self.assertEqual(self.upstream.waiting, 0)
+
+    def test_nobody_waits_for_what_is_not_shared(self) -> None:
+        """Once an answer was for one client alone, further ones are asked for side by side."""
+        self.downloads.fetch(self.wanted())
+        self.upstream.answer(whole(PAGE, PRIVATE))
+        crowd = [self.downloads.fetch(self.wanted(("X", str(n)))) for n in range(3)]
+        self.assertEqual(self.upstream.waiting, 3)
+        for number in range(3):
+            self.upstream.answer(whole(PAGE), number + 1)
+        for each in crowd:
+            self.assertIsInstance(self.successResultOf(each), Storing)
+        together = [self.downloads.fetch(self.wanted(("X", str(n)))) for n in range(3)]
+        self.assertLessEqual(self.upstream.waiting, 1)
+        self.downloads.stop()
+        for each in together:
+            each.addErrback(lambda _: None)
+
+    def test_it_may_be_shared_later(self) -> None:
+        """That is forgotten after a while, failures are never taken for it."""
+        for status, joined in ((200, False), (503, True)):
+            url = f"http://files.test/{status}"
+            self.downloads.fetch(self.wanted(url=url))
+            self.upstream.answer(FakeResponse(status, PRIVATE, length=4))
+            for wait, waiting in ((0, 1 if joined else 2), (BELIEVED_FOR + 1, 1)):
+                self.clock.advance(wait)
+                before = self.upstream.waiting
+                for n in range(2):
+                    fetching = self.downloads.fetch(self.wanted(("X", str(n)), url=url))
+                    fetching.addErrback(lambda _: None)
+                self.assertEqual(self.upstream.waiting - before, waiting, (status, wait))
+                for number in range(len(self.upstream.requests)):
+                    if not self.upstream._answers[number].called:
+                        self.upstream.refuse(Reason.TLS, number)
 
 
 class LeavingTests(PageCase):

@@ -1,0 +1,36 @@
+"""Which answers turned out to belong to one client each, so that nobody need wait for another."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+#: Seconds for which that is believed: a page may become one for all.
+BELIEVED_FOR = 60.0
+#: Keys that are remembered.
+MOST_KEYS = 10_000
+
+
+class Unshared:
+    """Remembers (key, scope) pairs whose last answer might not be stored.
+
+    Requests for such a page that come together would all wait for the first one's header, only
+    to be sent one by one after it; they go at once instead.
+    """
+
+    def __init__(self) -> None:
+        self._until: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def note(self, key: str, scope: str, now: float) -> None:
+        """An answer was for one client alone; ``now`` is in seconds."""
+        self._until[key, scope] = now + BELIEVED_FOR
+        self._until.move_to_end((key, scope))
+        if len(self._until) > MOST_KEYS:
+            self._until.popitem(last=False)
+
+    def forget(self, key: str, scope: str) -> None:
+        """An answer may be shared."""
+        self._until.pop((key, scope), None)
+
+    def expected(self, key: str, scope: str, now: float) -> bool:
+        """Whether the next answer is likely to be for one client alone."""
+        return self._until.get((key, scope), now) > now

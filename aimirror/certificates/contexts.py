@@ -27,6 +27,10 @@ RENEWED = timedelta(days=LEAF_DAYS / 2)
 #: Seconds between two looks at files that may have changed.
 LOOK_EVERY = 1.0
 
+#: OpenSSL's SSL_MODE_ENABLE_PARTIAL_WRITE, which pyOpenSSL sets and gives no name: a call encrypts
+#: one record of 16 KiB.  Nothing here wants less than all of it encrypted, as it goes to memory.
+_PARTIAL_WRITE = 1
+
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -42,7 +46,10 @@ def _context(key: crypto.PKey, chain: list[crypto.X509]) -> SSL.Context:
         raiseMinimumTo=TLSVersion.TLSv1_2,
         acceptableProtocols=PROTOCOLS,
     )
-    return options.getContext()
+    context: SSL.Context = options.getContext()
+    if hasattr(context, "clear_mode"):  # older ones take as many calls as there are records
+        context.clear_mode(_PARTIAL_WRITE)
+    return context
 
 
 def read_context(cert: Path, key: Path) -> SSL.Context:

@@ -8,8 +8,13 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from aimirror.web.sendfile import FileServer
+
 #: Bytes taken out of OpenSSL at a time: a piece of a file (``streaming.TLS_PIECE``) in records.
 TAKEN = 288 * 1024
+#: Bytes that the socket is offered at once, which saves a round through the poller; of a file that
+#: is sent in pieces each waits for its turn, so that other connections have theirs.
+AT_ONCE = 64 * 1024
 
 
 @implementer(ISSLTransport)
@@ -34,14 +39,21 @@ class ServerTLS(TLSMemoryBIOProtocol):
         self._flushSendBIO()
 
     def _flushSendBIO(self) -> None:
-        parts = []
+        parts: list[bytes] = []
         try:
             while True:
                 parts.append(self._tlsConnection.bio_read(TAKEN))
+                if len(parts[-1]) < TAKEN:
+                    break
         except SSL.WantReadError:
             pass
-        if parts and self.transport is not None:
-            self.transport.write(b"".join(parts))
+        if not parts or self.transport is None:
+            return
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        if len(data) <= AT_ONCE and isinstance(self.transport, FileServer):
+            self.transport.write_now(data)
+        else:
+            self.transport.write(data)
 
 
 class ServerTLSFactory(TLSMemoryBIOFactory):

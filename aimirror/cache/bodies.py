@@ -33,6 +33,7 @@ class StoredBody:
 
     def __init__(self, path: Path, blob: Blob, shelf: Bodies) -> None:
         self.path = path
+        self._name = os.fspath(path)
         self.blob = blob
         self.size: int = blob.size
         self.fd = -1
@@ -74,7 +75,7 @@ class StoredBody:
     def unchanged(self) -> bool:
         """Whether the path still leads to the very file, untouched, that is open."""
         try:
-            stat = self.path.lstat()
+            stat = os.lstat(self._name)
         except (FileNotFoundError, NotADirectoryError):
             return False
         return stat.st_ino == self._inode and self._is_recorded(stat)

@@ -44,8 +44,9 @@ def asked_for_storing(request: Headers, *, compressed: bool) -> Headers:
 
 def _kept(request: Headers, dropped: frozenset[str]) -> Headers:
     kept = request.end_to_end(dropped)
-    if any(name[:2] in _XES and name.lower().startswith(_OURS_PREFIX) for name, _ in kept):
-        return Headers(item for item in kept if not item[0].lower().startswith(_OURS_PREFIX))
+    for name, _ in kept.items:
+        if name[:2] in _XES and name.lower().startswith(_OURS_PREFIX):
+            return Headers(item for item in kept if not item[0].lower().startswith(_OURS_PREFIX))
     return kept
 
 

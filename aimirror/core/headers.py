@@ -113,10 +113,16 @@ class Headers:
 
         ``further`` fields (names in lower case) go, too.
         """
-        drop = HOP_BY_HOP | further
-        if "connection" in self:
-            drop = drop.union(self.tokens("connection"))
-        return Headers([item for item in self.items if item[0].lower() not in drop])
+        named = self.tokens("connection")
+        if named:
+            further = further.union(named)
+        return Headers(
+            [
+                item
+                for item in self.items
+                if (name := item[0].lower()) not in HOP_BY_HOP and name not in further
+            ]
+        )
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._index

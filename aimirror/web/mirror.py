@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -30,6 +31,18 @@ if TYPE_CHECKING:
 
 #: How upstreams answer where a credential is missing; some hide what is private behind a 404.
 WITHHELD = frozenset({401, 403, 404, 410})
+#: Targets whose routes are kept, and characters of one: they depend on the rules alone, which
+#: never change here.
+MOST_ROUTES = 1024
+LONGEST_KEPT = 512
+
+
+def _routed(rules: tuple[Rule, ...], path: str, query: str | None) -> Route | Refused | None:
+    found = route(rules, path, query or "")
+    if query == "" and isinstance(found, Route):  # a question mark alone is part of the target, too
+        asked = tuple(f"{url}?" for url in found.urls)
+        return evolve(found, urls=asked, key=f"{found.key}?")
+    return found
 
 
 class Mirror:
@@ -50,6 +63,7 @@ class Mirror:
         self.tools = tools
         self.downloads = downloads
         self.mirror_url = mirror_url
+        self._kept_route = lru_cache(MOST_ROUTES)(partial(_routed, rules))
         self._ecosystems = dict(ecosystems or {})
         self._transforms = Transforms(mounts(rules), tools.to_thread)
         self._passer = Passer(tools, self._transforms, mirror_url, downloads.invalidate)
@@ -57,14 +71,13 @@ class Mirror:
 
     async def handle(self, request: MirrorRequest) -> Answer | None:
         """Answer one request; None when the answer was streamed already."""
-        found = route(self.rules, request.raw_path, request.raw_query or "")
+        path, query = request.raw_path, request.raw_query
+        kept = len(path) + len(query or "") <= LONGEST_KEPT
+        found = self._kept_route(path, query) if kept else _routed(self.rules, path, query)
         if found is None:
             return error_answer(404, "no rule", "no rule of this mirror takes that path")
         if isinstance(found, Refused):
             return error_answer(400, "bad path", found.reason)
-        if request.raw_query == "":  # a question mark alone is part of the target, too
-            asked = tuple(f"{url}?" for url in found.urls)
-            found = evolve(found, urls=asked, key=f"{found.key}?")
         return await self.handle_routed(request, found)
 
     async def handle_routed(self, request: MirrorRequest, found: Route) -> Answer | None:

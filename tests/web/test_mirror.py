@@ -6,6 +6,7 @@ from aimirror.core.headers import Headers
 from aimirror.core.rules import KeySource, Route, Rule, Strategy
 from aimirror.interfaces import Hop
 from aimirror.web.answers import Answer
+from aimirror.web.mirror import LONGEST_KEPT
 from aimirror.web.request import MirrorRequest
 from tests.web.mirroring import UPSTREAM, MirrorCase, Played
 
@@ -30,6 +31,14 @@ class RoutingTests(MirrorCase):
         for path in ("/a/../b", "/a/%2e%2e/b", "/a%5cb"):
             self.assertEqual(self.get(path)[0], 400)
         self.assertEqual(self.asked, 0)
+
+    def test_targets_apart(self) -> None:
+        """An absent, an empty and another query, and long ones, each lead to their own URL."""
+        self.plays(200, "Cache-Control: no-store")
+        for target in ("/q", "/q?", "/q?a", "/q?b", f"/q?{'c' * LONGEST_KEPT}"):
+            for _ in range(2):
+                self.get(target)
+                self.assertEqual(self.last().outgoing.url, UPSTREAM + target)
 
     def test_fields_upstream(self) -> None:
         """What is about the connection, or judged here, does not travel; the rest does."""

@@ -144,7 +144,7 @@ class MirrorChannel(http.HTTPChannel):
         if self._memo is None or len(raw) > MAX_KEY:
             return None
         like = likeness(head, self._realm.decode("latin-1"))
-        if like is None or not self.persistent:
+        if like is None or self._served >= self.site.limits.requests:
             return None
         found = self._memo.get(like, self.site.seconds())
         if found is None:
@@ -160,6 +160,9 @@ class MirrorChannel(http.HTTPChannel):
         self.deadline = now + self.site.limits.keep_alive
         self.write_now(found.head(now), found.body)
         self.site.access(exchange, self.peer, len(found.body), 0.0)
+        if not found.persistent:
+            self.persistent = 0
+            self._hang_up()
 
     def _serve(self) -> None:
         """Begin what can be begun: a loop, for many pipelined requests must not recurse."""

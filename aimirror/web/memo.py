@@ -93,6 +93,8 @@ class Remembered:
     until: float
     #: What the access log is told.
     exchange: Exchange
+    #: Whether it leaves the connection open.
+    persistent: bool = True
     #: The key of the entry that it tells of.
     made_of: str = ""
     _second: int = -1

@@ -292,7 +292,8 @@ class MirrorRequest(server.Request):
     def _remember(
         self, head: bytes, changing: bytes, age: str | None, body: bytes, until: float, of: str
     ) -> None:
-        if self._like is None or not self.channel.persistent or len(body) > MAX_BODY:
+        persistent = bool(self.channel.persistent)
+        if self._like is None or persistent != self.head.persistent or len(body) > MAX_BODY:
             return
         self._exchange = self.exchange()
         remembered = Remembered(
@@ -303,6 +304,7 @@ class MirrorRequest(server.Request):
             self.site.seconds(),
             until,
             self._exchange.repeated(),
+            persistent,
             of,
         )
         self.site.memo.put(self._like, remembered, self._epoch)

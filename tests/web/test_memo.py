@@ -207,6 +207,36 @@ class RepeatTests(SynchronousTestCase):
         client.send(GET)
         self.assertEqual(handler.asked, 2)
 
+    def test_last_request(self) -> None:
+        """Who wants the connection closed gets that, from memory as well."""
+        for last in (
+            GET[:-2] + b"Connection: close\r\n\r\n",
+            GET.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        ):
+            handler = Counted(page())
+            site = connect(handler).site
+            received = []
+            for _ in range(3):  # looked up, known by its like, known to the letter
+                client = connect(site=site)
+                client.send(last + GET)
+                self.assertTrue(client.closed)
+                received.append(client.received)
+            self.assertEqual(received, [received[0]] * 3)
+            self.assertIn(b"Connection: close\r\n", received[0])
+            self.assertEqual((handler.asked, received[0].count(b"HTTP/1.1 200")), (1, 1))
+
+    def test_closing_for_other_reasons(self) -> None:
+        """That one connection has had its requests closes no others."""
+        handler = Counted(page())
+        client = connect(handler, limits=Limits(requests=1))
+        client.send(GET)
+        self.assertTrue(client.closed)
+        client.site.limits = Limits()
+        other = connect(site=client.site)
+        other.send(GET + GET)
+        self.assertFalse(other.closed)
+        self.assertEqual(len(other.answers()), 2)
+
     def test_personal(self) -> None:
         """A request that carries a credential, or whom it is forwarded for, is never kept."""
         for name in PERSONAL:

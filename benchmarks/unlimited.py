@@ -23,6 +23,15 @@ HIT_BAR = "bars: 0.9 of nginx's MB/s, 1.3 of its CPU"
 #: Seconds and connections of a wrk run.
 WRK_SECONDS = 4
 WRK_CONNECTIONS = 32
+#: Has wrk send another User-Agent with each request.
+AGENTS = """
+local n = 0
+request = function()
+  n = n + 1
+  wrk.headers["User-Agent"] = "client/" .. n
+  return wrk.format()
+end
+"""
 
 
 @define
@@ -150,14 +159,21 @@ def hit(lab: Lab) -> Iterator[Result]:
 def small(lab: Lab) -> Iterator[Result]:
     """Requests for a 20 KB page and a 200 KB file, with access logs."""
     paths = {PAGE: lab.file(PAGE), SMALL_FILE: lab.file(SMALL_FILE)}
+    agents = lab.fresh("wrk") / "agents.lua"
+    agents.write_text(AGENTS, "utf-8")
+    cases = (
+        (f"hit {PAGE // 1000} KB", PAGE, []),
+        (f"hit {PAGE // 1000} KB, each by another agent", PAGE, ["-s", str(agents)]),
+        (f"hit {SMALL_FILE // 1000} KB", SMALL_FILE, []),
+    )
     binary = find("wrk")
     if binary is None:
         yield Result(case="hit 20 KB", who="wrk", note="not installed")
         return
     for who, program, port in _served(lab, *paths.values()):
-        for size, path in paths.items():
-            url = f"http://127.0.0.1:{port}{path}"
-            command = [binary, "-t1", f"-c{WRK_CONNECTIONS}", f"-d{WRK_SECONDS}s", url]
+        for case, size, more in cases:
+            url = f"http://127.0.0.1:{port}{paths[size]}"
+            command = [binary, "-t1", f"-c{WRK_CONNECTIONS}", f"-d{WRK_SECONDS}s", *more, url]
             with lab.usage(program) as used:
                 said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             rate = re.search(r"Requests/sec:\s*([\d.]+)", said)
@@ -166,7 +182,7 @@ def small(lab: Lab) -> Iterator[Result]:
             cost = used.cpu / (requests * WRK_SECONDS) * 1e3 if requests else 0.0
             bar = ", bar: half of nginx" if "aim" in who else ""
             yield Result(
-                case=f"hit {size // 1000} KB",
+                case=case,
                 who=who,
                 requests=requests,
                 speed=requests * size / MB,

@@ -9,6 +9,7 @@ and forgotten as soon as what it was made of changes.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 
 from attrs import define
@@ -56,6 +57,10 @@ _OVERHEAD = 1024
 _REPEAT_OVERHEAD = 512
 
 
+#: Our own word on how long an answer is fresh, the last in its line.
+_TTL = re.compile(rb"(\r\nCache-Status: [^\r]*\baimirror; hit; ttl=)([0-9]{1,10})\b")
+
+
 def likeness(head: Head, origin: str = "") -> str | None:
     """What requests have in common that get the same answer; None for one that is nobody else's.
 
@@ -77,9 +82,13 @@ def likeness(head: Head, origin: str = "") -> str | None:
     return "\n".join(parts)  # no part holds a line break
 
 
+def _less(told: re.Match[bytes], elapsed: int) -> bytes:
+    return b"%b%d" % (told[1], max(0, int(told[2]) - elapsed))
+
+
 @define
 class Remembered:
-    """An answer ready for the wire; Date and Age are set anew each second."""
+    """An answer ready for the wire; Date, Age and what is left of its life are of each second."""
 
     #: Status line and fields, without Age and without Date unless the origin's is kept.
     prefix: bytes
@@ -105,7 +114,9 @@ class Remembered:
         second = int(now)
         if second != self._second:
             self._second = second
-            self._head = b"".join((self.prefix, self._changing(now), b"\r\n"))
+            elapsed = max(0, int(now - self.made))
+            prefix = _TTL.sub(lambda told: _less(told, elapsed), self.prefix)
+            self._head = b"".join((prefix, self._changing(now), b"\r\n"))
         return self._head
 
     def _changing(self, now: float) -> bytes:

@@ -133,6 +133,19 @@ class RepeatTests(SynchronousTestCase):
             self.assertEqual((told.get("age"), told.get_all("date")), ("15", (date,)))
             self.assertEqual(asked, 1)
 
+    def test_what_is_left(self) -> None:
+        """The seconds of freshness that are told count down; those of other caches stay."""
+        told = ("Cache-Status", "other; hit; ttl=50, aimirror; hit; ttl=60")
+        handler = Counted(page(headers=Headers([*FIELDS, told])))
+        client = connect(handler)
+        client.send(GET)
+        for seconds in (7, 20):
+            client.clock.advance(seconds)
+            client.send(GET)
+        found = [headers.get("cache-status") for _, headers, _ in client.answers()]
+        wanted = [f"other; hit; ttl=50, aimirror; hit; ttl={left}" for left in (60, 53, 33)]
+        self.assertEqual((found, handler.asked), (wanted, 1))
+
     def test_freshness(self) -> None:
         """When its time is over the handler is asked again."""
         handler = Counted(page())

@@ -39,7 +39,7 @@ class Exchange(NamedTuple):
     waited: float = 0.0
 
     def repeated(self) -> Exchange:
-        """What to tell of an exact repeat: it needs no upstream and has no name."""
+        """What to tell of a repeat: it needs no upstream and has no name."""
         return self._replace(id="", first=0.0, waited=0.0)
 
 

@@ -1,8 +1,8 @@
 """One client connection: requests in, one at a time and in order; answers out.
 
 The response half (producers, writing) is Twisted's; the request half is ours: heads are read
-strictly by ``head``, processing starts when a head is complete, bodies are streamed, and an exact
-repeat of a memoised request is answered without parsing.
+strictly by ``head``, processing starts when a head is complete, bodies are streamed, and what the
+memo knows is answered at once, a repeat to the letter without being parsed.
 
 A connection has one deadline, whose meaning follows from what it is doing; the site looks at all
 deadlines once a second, which is cheaper than a delayed call for each request.

@@ -166,9 +166,13 @@ class Repository:
         return f"/api/{self.kind}/{self.name}/revision/{quote(self.revision, safe='')}"
 
     def files(self, answer: str, include: Iterable[str], exclude: Iterable[str]) -> list[str]:
-        """The paths of its files in the listing's commit; patterns are as in a shell."""
+        """The paths of its files; patterns are as in a shell.
+
+        By the revision that was asked for: it is resolved to the commit under which files are
+        kept, and both are known from then on, without the hub, too.
+        """
         told = _json(answer)
-        commit = told.get("sha") or self.revision
+        revision = quote(self.revision, safe="")
         prefix = "" if self.kind == "models" else f"/{self.kind}"
         include, exclude = tuple(include) or ("*",), tuple(exclude)
         found = []
@@ -176,7 +180,7 @@ class Repository:
             name = str(sibling.get("rfilename", ""))
             wanted = any(fnmatchcase(name, pattern) for pattern in include)
             if name and wanted and not any(fnmatchcase(name, pattern) for pattern in exclude):
-                found.append(f"{prefix}/{self.name}/resolve/{commit}/{quote(name)}")
+                found.append(f"{prefix}/{self.name}/resolve/{revision}/{quote(name)}")
         return _few(found)
 
 

@@ -90,14 +90,18 @@ class OtherWorldsTests(SynchronousTestCase):
         self.assertRaises(BadList, prefetch.package_lock, "[]")
 
     def test_repository(self) -> None:
-        """A repository's files are those of the listed commit that the patterns choose."""
+        """A repository's files are those that the patterns choose, by the revision asked for."""
         found = prefetch.repository("datasets/owner/name@v1")
         self.assertEqual(found, Repository("datasets", "owner/name", "v1"))
         self.assertEqual(found.listing, "/api/datasets/owner/name/revision/v1")
         told = {"sha": "c0", "siblings": [{"rfilename": n} for n in ("a.bin", "b c.txt", "d.bin")]}
         files = found.files(json.dumps(told), ("*.bin", "b*"), ("d*",))
-        base = "/datasets/owner/name/resolve/c0"
+        base = "/datasets/owner/name/resolve/v1"
         self.assertEqual(files, [f"{base}/a.bin", f"{base}/b%20c.txt"])
+        draft = Repository("models", "owner/name", "refs/pr/1")
+        told = {"sha": "c0", "siblings": [{"rfilename": "a"}]}
+        files = draft.files(json.dumps(told), (), ())
+        self.assertEqual(files, ["/owner/name/resolve/refs%2Fpr%2F1/a"])
         self.assertRaises(BadList, prefetch.repository, "a/b/c/d")
 
     def test_image(self) -> None:

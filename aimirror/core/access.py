@@ -58,6 +58,12 @@ def address(text: str) -> _Address | None:
     return found
 
 
+def plain(peer: str) -> str:
+    """A peer as it is told: by its IPv4 address, even where it came to an IPv6 socket."""
+    found = address(peer)
+    return str(found) if isinstance(found, IPv4Address) else peer
+
+
 def is_local(peer: str) -> bool:
     """Whether a client is on this machine."""
     found = address(peer)

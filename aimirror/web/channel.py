@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from twisted.web import http
 from zope.interface import directlyProvides
 
-from aimirror.core.access import client
+from aimirror.core.access import client, plain
 from aimirror.core.headers import Headers
 from aimirror.web.access import Exchange
 from aimirror.web.errors import error_answer
@@ -86,7 +86,7 @@ class MirrorChannel(http.HTTPChannel):
         """A client has connected."""
         super().connectionMade()
         self._addresses = (self.transport.getPeer(), self.transport.getHost())
-        self.peer = getattr(self._addresses[0], "host", "unix")
+        self.peer = plain(getattr(self._addresses[0], "host", "unix"))
         socket = getattr(self.transport, "transport", self.transport)  # TLS wraps the socket
         self._meter = socket if isinstance(socket, FileServer) else None
         self._secure = super().isSecure()

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.core.access import BURST_SECONDS, MOST_CLIENTS, Networks, Rates, client, is_local
+from aimirror.core.access import (
+    BURST_SECONDS,
+    MOST_CLIENTS,
+    Networks,
+    Rates,
+    client,
+    is_local,
+    plain,
+)
 
 TEN, ONE = ip_network("10.0.0.0/8"), ip_network("10.0.0.1")
 
@@ -41,6 +49,12 @@ class NetworksTests(SynchronousTestCase):
         self.assertEqual(client("2001:db8::1"), client("2001:db8::ffff:1"))
         self.assertNotEqual(client("2001:db8::1"), client("2001:db8:0:1::1"))
         self.assertNotEqual(client("192.0.2.1"), client("192.0.2.2"))
+
+    def test_plain(self) -> None:
+        """Who came by IPv4 to a socket of IPv6 is told, counted and logged by that address."""
+        self.assertEqual(plain("::ffff:192.0.2.1"), "192.0.2.1")
+        for peer in ("192.0.2.1", "2001:db8::1", "fe80::1%eth0", "unix"):
+            self.assertEqual(plain(peer), peer)
 
 
 class RatesTests(SynchronousTestCase):

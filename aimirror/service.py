@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from aimirror.web.request import MirrorRequest
     from aimirror.web.sendfile import FilePort
 
-#: Seconds that running answers get to end when the service stops, and then the downloads.
+#: Seconds that each further step gets to end when the service stops.
 GRACE = 3.0
 #: Seconds that the start waits for workers; without them, small files are served all the same.
 CREW_SECONDS = 5.0
@@ -413,7 +413,7 @@ class MirrorService(Service):
         if self._operations is not None:
             await self._bounded(self._operations.stop())
         if self._site is not None:
-            await self._site.drain(GRACE)
+            await self._site.drain(self._config.server.limits.stop_time)
         await gatherResults([self._bounded(self.downloads.stop()), self.pool.stop()])
         await self.store.close()
 

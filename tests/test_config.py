@@ -131,7 +131,8 @@ server:
   deny: [10.0.0.1]
   users: people
   limits: {connections: 9, client_connections: 3, client_rate: 2.5, requests: 8, head_size: 8KiB,
-    body_size: 1MB, head_time: 1, body_silence: 2, silence: 3, keep_alive: 4}
+    body_size: 1MB, head_time: 1, body_silence: 2, silence: 3, keep_alive: 4,
+    stop_time: 5}
 cache:
   dir: store
   max_size_gb: 1.5
@@ -408,7 +409,7 @@ class ValueTests(Loading):
             (limits.client_rate, limits.head_size, limits.body_size), (2.5, 8192, 1_000_000)
         )
         self.assertEqual((limits.head_time, limits.body_silence), (1.0, 2.0))
-        self.assertEqual((limits.silence, limits.keep_alive), (3.0, 4.0))
+        self.assertEqual((limits.silence, limits.keep_alive, limits.stop_time), (3.0, 4.0, 5.0))
         self.assertEqual(
             (logging.access, logging.access_file), (AccessFormat.JSON, self.folder / "a.log")
         )

@@ -81,7 +81,7 @@ _LIMITS = Record(
         Key("body_size", scalars.size),
         *(
             Key(name, duration(_LEAST_TIMEOUT))
-            for name in ("head_time", "body_silence", "silence", "keep_alive")
+            for name in ("head_time", "body_silence", "silence", "keep_alive", "stop_time")
         ),
     ),
 )

@@ -32,6 +32,8 @@ class Limits:
     body_silence: float = 60.0
     #: Silence of a client that is to take an answer.
     silence: float = 300.0
+    #: Running answers may go on for so long when the service stops.
+    stop_time: float = 3.0
     #: Requests on one connection.
     requests: int = 10_000
     #: Simultaneous connections; further ones are closed at once.

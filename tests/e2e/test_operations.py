@@ -13,7 +13,7 @@ from typing import Any
 
 from aimirror.testing import client
 from aimirror.testing.processes import ServiceProgram, own_environment
-from tests.e2e.support import EndToEndTests
+from tests.e2e.support import EndToEndTests, InBackground
 
 TOKEN = "0123456789abcdef"
 #: Seconds in which something has to be seen.
@@ -173,6 +173,15 @@ class OperationsTests(EndToEndTests):
         os.kill(service.program.pid, signal.SIGHUP)
         self.soon(lambda: "the old configuration stays" in service.program.log_end())
         self.assertEqual(service.get("/new").status, 200)
+
+    def test_stop(self) -> None:
+        """Where they are given the time, running answers end before the service does."""
+        service = self.serving(server={"limits": {"stop_time": 40}})
+        path = self.serve(rate=300_000)
+        running = InBackground(service.get, path)
+        self.soon(lambda: service.get("/health").json()["active_downloads"])
+        service.program.stop(limit=40)
+        self.assertWhole(running.result())
 
     def test_access_log(self) -> None:
         """Answers go to a file of their own as JSON, which SIGUSR1 opens anew."""

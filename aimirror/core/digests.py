@@ -29,6 +29,11 @@ _PYPI = re.compile(
 )
 
 
+#: Fields in which servers say the sha256 of the whole file, whatever part of it they send: RFC
+#: 9530, RFC 3230 and repository managers.  It costs nothing to check: blobs are named by it.
+OF_WHOLE = ("Repr-Digest", "Digest", "X-Checksum-Sha256")
+
+
 @frozen
 class Digest:
     """What a file's bytes must hash to: an algorithm of ``ALGORITHMS``, lower-case hex."""
@@ -62,13 +67,14 @@ class DigestSource:
 _KNOWN = (
     DigestSource(algorithm="sha256", source=Source.PATH, pattern=_BLOB),
     DigestSource(algorithm="blake2b-256", source=Source.PATH, pattern=_PYPI),
+    *(DigestSource(algorithm="sha256", source=Source.HEADER, name=name) for name in OF_WHOLE),
 )
 
 
 def expected(
     sources: Iterable[DigestSource], path: str, query: str, headers: Headers | None = None
 ) -> Digest | None:
-    """The first digest found: by ``sources`` in their order, then by what paths are known to say.
+    """The first digest found: by ``sources`` in their order, then in paths and fields known here.
 
     ``path`` is raw, ``query`` without "?".  ``headers`` are the response's; None before there is
     one.  A value that isn't a digest of the named algorithm counts as absent.

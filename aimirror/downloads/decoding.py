@@ -6,6 +6,7 @@ import zlib
 
 from zope.interface import implementer
 
+from aimirror.core.digests import OF_WHOLE
 from aimirror.core.fetching import Reach, Reason, Zone
 from aimirror.core.headers import Headers
 from aimirror.core.media import is_text
@@ -16,6 +17,10 @@ _STEP = 256 << 10
 #: A body that grows beyond this many bytes by more than this factor is taken for an attack.
 _SUSPICIOUS_SIZE = 64 << 20
 _SUSPICIOUS_RATIO = 300
+
+
+#: Fields that are true of the encoded bytes alone.
+_OF_ENCODED = ("content-encoding", "content-length", "content-md5", "content-digest", *OF_WHOLE)
 
 
 def decodable(headers: Headers) -> bool:
@@ -107,7 +112,7 @@ class DecodedResponse:
         self.reach: Reach = response.reach
         self.zone: Zone = response.zone
         self.framed: bool = response.framed
-        headers = response.headers.without("content-encoding", "content-length", "content-md5")
+        headers = response.headers.without(*_OF_ENCODED)
         etag = headers.get("etag")
         if etag and not etag.startswith("W/"):
             headers = headers.with_("ETag", "W/" + etag)

@@ -6,6 +6,7 @@ import gzip
 
 from attrs import frozen
 
+from aimirror.core.digests import OF_WHOLE
 from aimirror.core.headers import Headers
 from aimirror.core.rewriting import Link, Rewriter, rewritten_etag
 
@@ -13,7 +14,7 @@ from aimirror.core.rewriting import Link, Rewriter, rewritten_etag
 GZIP_LEVEL = 4
 _VARY = "Accept-Encoding"
 #: Fields that are true of the upstream's bytes alone.
-_OF_BYTES = frozenset({"content-md5", "digest", "repr-digest", "content-digest"})
+_OF_BYTES = frozenset({"content-md5", "content-digest", *(name.lower() for name in OF_WHOLE)})
 
 
 @frozen

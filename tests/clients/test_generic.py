@@ -72,6 +72,17 @@ class OneRuleTests(WorldTests):
         self.upstream.stop()
         self.assertTrue(self.service.get("/m/f.bin").body == CONTENT)
 
+    def test_told_digest(self) -> None:
+        """A file that is not what its own answer says is not given out whole, and not kept."""
+        told = (("X-Checksum-Sha256", hashlib.sha256(CONTENT).hexdigest()),)
+        self.upstream.put("/f.bin", CONTENT, headers=told)
+        self.upstream.put("/g.bin", CONTENT, headers=told)
+        self.upstream.spoil("/g.bin")
+        curl = [find_client("curl"), "-fsS", "-o", "x"]
+        self.assertRuns([*curl, f"{self.mirror}/m/f.bin"])
+        self.assertFails([*curl, f"{self.mirror}/m/g.bin"])
+        self.assertNotKept(self.upstream.files["/g.bin"].content)
+
     def test_changing_file(self) -> None:
         """A file without a life of its own is asked about again, and a new version shows up."""
         asked = (("Cache-Control", "no-cache"),)

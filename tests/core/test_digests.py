@@ -80,6 +80,19 @@ class ExpectedTests(SynchronousTestCase):
         )
         self.assertIsNone(expected((source,), "/x/f", ""))
 
+    def test_known_fields(self) -> None:
+        """The sha256 of the whole file is found where servers are known to say it."""
+        raw = base64.b64encode(bytes.fromhex(HEX)).decode()
+        for name, value in (
+            ("Repr-Digest", f"sha-512=:AAAA:, sha-256=:{raw}:"),
+            ("Digest", f"MD5=AAAA,SHA-256={raw}"),
+            ("X-Checksum-Sha256", HEX),
+        ):
+            found = expected((), "/f", "", Headers([(name, value)]))
+            self.assertEqual(found, Digest("sha256", HEX), name)
+        for name, value in (("Digest", "sha-256=x"), ("Content-Digest", f"sha-256=:{raw}:")):
+            self.assertIsNone(expected((), "/f", "", Headers([(name, value)])), name)
+
     def test_query_and_header(self) -> None:
         """Digests are found in a query parameter and, once there is a response, in its header."""
         query = DigestSource(algorithm="sha256", source=Source.QUERY, name="sum")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -10,6 +11,8 @@ import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from aimirror.testing.behaviour import pattern
 from tests.clients.worlds import WorldTests, find_client
@@ -101,38 +104,85 @@ class CargoTests(WorldTests):
         self.assertNotKept(self.upstream.files[self.path].content)
 
 
+def h1(files: dict[str, bytes]) -> str:
+    """What go.sum says of files by name."""
+    lines = "".join(f"{hashlib.sha256(d).hexdigest()}  {n}\n" for n, d in sorted(files.items()))
+    return "h1:" + base64.b64encode(hashlib.sha256(lines.encode()).digest()).decode()
+
+
 class GoTests(WorldTests):
-    def test_go(self) -> None:
-        """go downloads a module; again without a byte of its zip, and with no upstream."""
-        go = find_client("go")
+    def setUp(self) -> None:
+        super().setUp()
+        self.go = find_client("go")
         self.start(preset("go", self.upstream.url))
+        module = b"module example.org/Tool\n"
+        base = "example.org/Tool@v1.0.0"
+        files = {f"{base}/go.mod": module, f"{base}/d.bin": DATA}
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w") as file:
-            file.writestr("example.org/Tool@v1.0.0/go.mod", "module example.org/Tool\n")
-            file.writestr("example.org/Tool@v1.0.0/d.bin", DATA)
+            for name, data in files.items():
+                file.writestr(name, data)
         info = b'{"Version": "v1.0.0", "Time": "2024-01-01T00:00:00Z"}'
         # Old clients write the mark of a capital letter to the letter, newer ones encode it.
-        for base in ("/example.org/!tool/@v", "/example.org/%21tool/@v"):
-            self.upstream.put(f"{base}/list", b"v1.0.0\n", "text/plain")
-            self.upstream.put(f"{base}/v1.0.0.info", info, "application/json")
-            self.upstream.put(f"{base}/v1.0.0.mod", b"module example.org/Tool\n", "text/plain")
-            self.upstream.put(f"{base}/v1.0.0.zip", out.getvalue())
+        for place in ("/example.org/!tool/@v", "/example.org/%21tool/@v"):
+            self.upstream.put(f"{place}/list", b"v1.0.0\n", "text/plain")
+            self.upstream.put(f"{place}/v1.0.0.info", info, "application/json")
+            self.upstream.put(f"{place}/v1.0.0.mod", module, "text/plain")
+            self.upstream.put(f"{place}/v1.0.0.zip", out.getvalue())
+        self.record = f"example.org/Tool v1.0.0 {h1(files)}\n"
+        self.record += f"example.org/Tool v1.0.0/go.mod {h1({'go.mod': module})}\n"
+
+    def sign(self) -> str:
+        """Put a checksum database of this one module on the upstream; the key that proves it."""
+        name = "sum.example.org"
+        key = ed25519.Ed25519PrivateKey.generate()
+        public = b"\x01" + key.public_key().public_bytes_raw()
+        number = hashlib.sha256(f"{name}\n".encode() + public).digest()[:4]
+        leaf = hashlib.sha256(b"\x00" + self.record.encode()).digest()
+        tree = f"go.sum database tree\n1\n{base64.b64encode(leaf).decode()}\n"
+        signature = base64.b64encode(number + key.sign(tree.encode())).decode()
+        note = f"{tree}\n\u2014 {name} {signature}\n"
+        base = f"/sumdb/{name}"
+        self.upstream.put(f"{base}/supported", b"")
+        self.upstream.put(f"{base}/latest", note.encode())
+        for tool in ("!tool", "%21tool"):
+            path = f"{base}/lookup/example.org/{tool}@v1.0.0"
+            self.upstream.put(path, f"0\n{self.record}\n{note}".encode())
+        self.upstream.put(f"{base}/tile/8/0/000.p/1", leaf)
+        return f"{name}+{number.hex()}+{base64.b64encode(public).decode()}"
+
+    def download(self, turn: str, **own: str) -> tuple[list[str], Path, dict[str, str]]:
+        folder = self.fresh(turn)
+        command = [self.go, "mod", "download", "-modcacherw", "example.org/Tool@v1.0.0"]
+        own |= {"GOPROXY": f"{self.mirror}/goproxy", "GOFLAGS": "-mod=mod"}
+        return command, folder, {**own, "GOPATH": str(folder / "go")}
+
+    def three(self, **own: str) -> None:
         for turn in ("first", "second", "dead"):
             before = self.upstream.total(".zip")
             if turn == "dead":
                 self.upstream.stop()
-            folder = self.fresh(turn)
-            self.assertRuns(
-                [go, "mod", "download", "-modcacherw", "example.org/Tool@v1.0.0"],
-                folder,
-                GOPROXY=f"{self.mirror}/goproxy",
-                GONOSUMDB="*",
-                GOFLAGS="-mod=mod",
-                GOPATH=str(folder / "go"),
-            )
+            command, folder, environment = self.download(turn, **own)
+            self.assertRuns(command, folder, **environment)
             self.settle()
             if turn != "first":
                 self.assertEqual(self.upstream.total(".zip"), before)
+
+    def test_go(self) -> None:
+        """go downloads a module; again without a byte of its zip, and with no upstream."""
+        self.three(GONOSUMDB="*")
+
+    def test_checksum_database(self) -> None:
+        """So it does where it asks the checksum database, which the mirror passes on."""
+        self.three(GOSUMDB=self.sign())
+        asked = [a.target for a in self.upstream.requests]
+        self.assertIn("/sumdb/sum.example.org/supported", asked)
+
+    def test_untrue(self) -> None:
+        """A database whose word differs is heard through the mirror, too."""
+        self.record = self.record.replace("h1:", "h1:AAAA", 1)
+        command, folder, own = self.download("bad", GOSUMDB=self.sign())
+        self.assertIn("checksum mismatch", self.assertFails(command, folder, **own))
 
 
 class AskedTests(WorldTests):

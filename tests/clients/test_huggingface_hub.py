@@ -207,14 +207,14 @@ class RepositoryTests(HuggingFaceTests):
 
 class BadDayTests(HuggingFaceTests):
     def test_large_over_slow_cdn(self) -> None:
-        """300 MB from a CDN with slow connections whose signatures expire: whole, and but once."""
+        """120 MB from a CDN with slow connections whose signatures expire: whole, and but once."""
         relay = RelayProgram(
-            self.folder / "relay.log", self.hub.cdn.port, rate=3_000_000, round_trip=0.03
+            self.folder / "relay.log", self.hub.cdn.port, rate=1_500_000, round_trip=0.03
         )
         self.addCleanup(relay.program.kill)
         self.hub.cdn_url = f"http://127.0.0.1:{relay.port}"
-        self.hub.signed_for = 2.0
-        content = pattern(300_000_000, 3)
+        self.hub.signed_for = 1.0
+        content = pattern(120_000_000, 3)
         self.hub.repo("models/ns/big").commit({"big.gguf": content})
         self.serve()
         folder = self.download("hf2", "first", "ns/big", "big.gguf")

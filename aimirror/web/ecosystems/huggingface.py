@@ -48,6 +48,12 @@ class Visit:
     who: str
 
     @property
+    def targets(self) -> tuple[Target, ...]:
+        """The file at each upstream of the rule; all of them are the same hub."""
+        found = (huggingface.target(url) for url in self.found.urls)
+        return tuple(each for each in found if each is not None)
+
+    @property
     def rule(self) -> Rule:
         """The rule that took it; the hub's own fields survive its redirects."""
         rule = self.found.rule
@@ -103,7 +109,7 @@ class HuggingFace(General):
         last = self._noted(visit)
         if look is None:
             try:
-                look = await self._looks.look(visit.rule, target, visit.headers, visit.who)
+                look = await self._looks.look(visit.rule, visit.targets, visit.headers, visit.who)
             except UpstreamError as error:
                 look = self._stale(visit, last)
                 if look is None:
@@ -138,7 +144,7 @@ class HuggingFace(General):
         """The general way for a file in its commit."""
         answer = await visit.mirror.answer(
             visit.request,
-            self._route(visit, target, seen),
+            self._route(visit, target, scope, seen),
             headers=self._fields(visit, scope),
             scope=scope,
             granted=True,
@@ -152,14 +158,13 @@ class HuggingFace(General):
     def _fields(self, visit: Visit, scope: str) -> Headers:
         return visit.headers if scope else visit.headers.without(*CREDENTIALS)
 
-    def _route(self, visit: Visit, target: Target, seen: Seen | None = None) -> Route:
-        first = visit.target.repo
-        others = [huggingface.target(url) for url in visit.found.urls[1:]]
-        repos = [first, *(other.repo for other in others if other is not None)]
+    def _route(self, visit: Visit, target: Target, scope: str, seen: Seen | None = None) -> Route:
+        """A token goes to the first upstream alone."""
+        targets = visit.targets[:1] if scope else visit.targets
         return Route(
             rule=visit.rule,
             path=visit.request.raw_path,
-            urls=tuple(evolve(target, repo=repo).url for repo in repos),
+            urls=tuple(evolve(target, repo=each.repo).url for each in targets),
             key=urls.canonical(target.url),
             immutable=target.pinned,
             digest=None if seen is None else seen.sha256,
@@ -169,7 +174,7 @@ class HuggingFace(General):
     async def _bring(self, visit: Visit, target: Target, look: Look) -> None:
         """Fetch a file whose length the hub does not tell: clients believe what HEAD says."""
         wanted = Wanted(
-            route=self._route(visit, target, look.seen),
+            route=self._route(visit, target, look.scope, look.seen),
             headers=self._fields(visit, look.scope),
             scope=look.scope,
         )

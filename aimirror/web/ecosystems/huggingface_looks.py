@@ -7,15 +7,19 @@ token first.  What it shows to a token alone is believed for a minute, for that 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from attrs import frozen
 from twisted.logger import Logger
 
+from aimirror.core import urls
 from aimirror.core.fetching import Outgoing, Reason
 from aimirror.core.headers import CREDENTIALS, Headers
+from aimirror.core.health import Health
 from aimirror.core.huggingface import Seen, Target, seen
 from aimirror.core.redirects import FOLLOWED, resolve, same_origin
 from aimirror.core.rules import Rule
+from aimirror.downloads.asking import UNABLE
 from aimirror.downloads.tools import Tools
 from aimirror.interfaces import UpstreamError
 from aimirror.web.cached import GRANTED_FOR
@@ -47,6 +51,7 @@ class Looks:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._flights = SingleFlight()
+        self._health = Health()
         self._looks: OrderedDict[tuple[str, str], Look] = OrderedDict()
         #: Repositories that the hub hides from everybody, and until when that is believed.
         self._hidden: OrderedDict[str, float] = OrderedDict()
@@ -60,31 +65,50 @@ class Looks:
         look = self._looks.get((target.url, who))
         return look if look is not None and self.now() - look.at <= within else None
 
-    async def look(self, rule: Rule, target: Target, headers: Headers, who: str) -> Look:
-        """Ask the hub now.  Raises UpstreamError, also when it can't say."""
+    async def look(self, rule: Rule, targets: Sequence[Target], headers: Headers, who: str) -> Look:
+        """Ask the hub now; ``targets`` are the file at each of its addresses.
+
+        Raises UpstreamError, also when it can't say.
+        """
+        name = (targets[0].url, who)
 
         async def ask() -> Look:
-            found = await self._ask(rule, target, headers, who)
+            found = await self._ask(rule, targets, headers, who)
             if found.seen.status >= 500:
                 raise UpstreamError(Reason.STATUS, f"the hub answers {found.seen.status}")
             if found.seen.status != 429:
-                self._remember(self._looks, (target.url, who), found)
+                self._remember(self._looks, name, found)
             return found
 
-        found: Look = await self._flights.do((target.url, who), ask)
+        found: Look = await self._flights.do(name, ask)
         return found
 
-    async def _ask(self, rule: Rule, target: Target, headers: Headers, who: str) -> Look:
-        public = headers.without(*CREDENTIALS)
+    async def _ask(self, rule: Rule, targets: Sequence[Target], headers: Headers, who: str) -> Look:
+        public, repo = headers.without(*CREDENTIALS), targets[0].repo
         if not who:
-            return Look(await self._head(rule, target, public), "", self.now())
-        if self._hidden.get(target.repo, 0.0) < self.now():
-            found = await self._head(rule, target, public)
+            return Look(await self._first(rule, targets, public), "", self.now())
+        if self._hidden.get(repo, 0.0) < self.now():
+            found = await self._first(rule, targets, public)
             if not found.hidden:
                 return Look(found, "", self.now())
             if found.status != 429:
-                self._remember(self._hidden, target.repo, self.now() + GRANTED_FOR)
-        return Look(await self._head(rule, target, headers), PRIVATE, self.now())
+                self._remember(self._hidden, repo, self.now() + GRANTED_FOR)
+        return Look(await self._head(rule, targets[0], headers), PRIVATE, self.now())
+
+    async def _first(self, rule: Rule, targets: Sequence[Target], headers: Headers) -> Seen:
+        """What the first address says that can; no token is among the fields."""
+        hosts = [urls.origin(each.repo) for each in targets]
+        *order, last = self._health.order(hosts, self.now())
+        for index in order:
+            try:
+                found = await self._head(rule, targets[index], headers)
+            except UpstreamError:
+                found = None
+            if found is not None and found.status not in UNABLE:
+                self._health.succeeded(hosts[index])
+                return found
+            self._health.failed(hosts[index], self.now())
+        return await self._head(rule, targets[last], headers)
 
     async def _head(self, rule: Rule, target: Target, headers: Headers) -> Seen:
         """HEAD, followed as long as the hub leads to itself: beyond, the bytes begin."""

@@ -15,7 +15,7 @@ from aimirror.web.asked import Ecosystem
 from aimirror.web.ecosystems.huggingface import HuggingFace
 from aimirror.web.peers import base_url
 from tests.web.ecosystems.worlds import WorldCase
-from tests.web.mirroring import UPSTREAM, Played
+from tests.web.mirroring import UPSTREAM, Played, refused
 
 C1, C2 = "1" * 40, "2" * 40
 DATA, SMALL = b"large" * 20_000, b"small"
@@ -330,6 +330,57 @@ class RightTests(HubCase):
         self.head(BIN.format(C1))
         self.assertEqual(self.get(BIN.format(C1))[2], DATA)
         self.assertEqual(self.urls()[before:], [f"HEAD {BIN.format(C1)}"])
+
+
+class FailoverTests(HubCase):
+    OTHER = "https://other.test"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.use(upstreams=(UPSTREAM, self.OTHER))
+        for path in (BIN, TXT):
+            for revision in ("main", C1):
+                name = path.format(revision)
+                self.answers[self.OTHER + name] = self.answers[name]
+        small = next(name for name in self.answers if name.startswith("HEAD /api/resolve"))
+        self.answers[small.replace(" ", f" {self.OTHER}")] = self.answers[small]
+
+    def first_fails(self, failure: Any) -> None:
+        """The first address fails in this way, the other one does not."""
+
+        def answer(outgoing: Outgoing) -> Any:
+            return failure if outgoing.url.startswith(UPSTREAM) else self.answer(outgoing)
+
+        self.upstream.handler = answer
+
+    def test_public(self) -> None:
+        """What the hub's first address can't say or give comes from the next one."""
+        for failure in (refused(), Played(503), Played(429)):
+            self.setUp()
+            self.first_fails(failure)
+            for path, data in ((BIN, DATA), (TXT, SMALL)):
+                self.assertEqual(self.head(path.format("main"))[1].get("x-repo-commit"), C1)
+                self.assertEqual(self.get(path.format("main"))[2], data)
+
+    def test_healthy_first(self) -> None:
+        """An address that has failed is not asked for some seconds."""
+        self.first_fails(refused())
+        self.head(BIN.format("main"))
+        before = self.asked
+        self.head(TXT.format("main"))
+        self.assertFalse([u for u in self.urls()[before:] if u.startswith("HEAD /ns")])
+
+    def test_token(self) -> None:
+        """A token is for the first address alone."""
+        self.private = True
+        self.first_fails(Played(503))
+        self.assertEqual(self.get(BIN.format("main"), TOKEN)[0], 502)
+        self.private = False
+        self.clock.advance(61)
+        self.assertEqual(self.get(BIN.format("main"), TOKEN)[2], DATA)
+        for sent in self.upstream.sent:
+            if sent.outgoing.url.startswith(self.OTHER):
+                self.assertNotIn("authorization", sent.headers)
 
 
 class ApiTests(HubCase):

@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TypeVar
 
+from aimirror.config.regexes import explodes
 from aimirror.config.schema import At, Refusal, Scalar
 from aimirror.core import urls
 from aimirror.core.fetching import Network
@@ -162,9 +163,12 @@ def _pattern(value: object, at: At) -> re.Pattern[str]:
     if not isinstance(value, str):
         raise Refusal
     try:
-        return re.compile(value)
+        made = re.compile(value)
     except (re.error, OverflowError, RecursionError) as error:
         raise Refusal(str(error)) from None
+    if explodes(made):
+        raise Refusal("some short paths would take it seconds or years")
+    return made
 
 
 pattern = Scalar("a regular expression (Python's re)", _pattern)

@@ -17,6 +17,7 @@ from twisted.logger import Logger, globalLogPublisher
 from twisted.python import usage
 
 from aimirror.config import Config, ConfigError, Logging, check_dirs, load
+from aimirror.steady import steady
 
 if TYPE_CHECKING:
     from aimirror.logs import Logs
@@ -174,6 +175,7 @@ def makeService(options: Any) -> IService:
     from aimirror.service import MirrorService
 
     reactor: Any = real
+    steady(reactor)
 
     def configuration() -> Config:
         return prepared(options["config"], options["host"], options["port"], options["cache-dir"])

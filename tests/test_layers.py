@@ -16,7 +16,7 @@ PACKAGE = "aimirror"
 #: Layer by layer, top first: an import only points to an earlier line (or into its own member).
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("core",),
-    ("config", "handlers", "interfaces"),
+    ("config", "handlers", "interfaces", "steady"),
     ("cache", "certificates", "wire", "upstream"),
     ("worker", "pool"),
     ("downloads",),

@@ -15,6 +15,7 @@ from twisted.logger import globalLogBeginner
 from aimirror.commands.common import add_common, complain
 from aimirror.config import Config
 from aimirror.logs import Logs, observer, open_logs
+from aimirror.steady import steady
 from aimirror.tap import on_signal, prepared
 from aimirror.web.listening import CannotListen
 
@@ -37,6 +38,7 @@ def run(given: argparse.Namespace) -> int:
     from aimirror.service import MirrorService
 
     reactor: Any = real
+    steady(reactor)
 
     def configuration() -> Config:
         return prepared(given.config, given.host, given.port, given.cache_dir)

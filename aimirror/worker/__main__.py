@@ -31,11 +31,13 @@ def main() -> None:
 def _serve(reactor: Any) -> None:
     from twisted.internet.error import ReactorNotRunning
 
+    from aimirror.steady import steady
     from aimirror.upstream.agent import Agents
     from aimirror.wire.link import WORKER_FD, adopt
     from aimirror.worker.face import Face
     from aimirror.worker.hashing import HASH_THREADS, Hasher
 
+    steady(reactor)
     threads = reactor.getThreadPool()
     threads.adjustPoolsize(0, HASH_THREADS + RESOLVER_THREADS)
     hasher = Hasher(reactor, threads)

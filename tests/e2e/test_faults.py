@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aimirror.testing import client
-from aimirror.testing.processes import OriginProgram, ServiceProgram
+from aimirror.testing.processes import OriginProgram, ServiceProgram, own_environment
 from tests.e2e.support import CONTENT, SIZE, EndToEndTests, InBackground
 
 SMALL = 50_000
@@ -378,6 +378,40 @@ class DeathTests(FaultCase):
             os.kill(worker, signal.SIGKILL)
         self.assertWhole(running.result())
         self.assertLess(self.origin.count(path).body_bytes, SIZE * 1.4)
+        self.others_are_well(service)
+
+
+#: Makes the time of a Python program what a file says that it is off by.
+CLOCK = """
+import os, time
+real = time.time
+def stepped():
+    with open(os.environ["TEST_CLOCK"]) as file:
+        return real() + float(file.read() or 0)
+time.time = stepped
+"""
+
+
+class ClockTests(FaultCase):
+    """The system's clock is set while the service runs."""
+
+    def test_set(self) -> None:
+        """Set back or forward by an hour, a download goes on, and no time-out strikes."""
+        (self.folder / "sitecustomize.py").write_text(CLOCK, "utf-8")
+        clock = self.folder / "clock"
+        clock.write_text("0")
+        inherited = own_environment()
+        path = f"{self.folder}{os.pathsep}{inherited['PYTHONPATH']}"
+        environment = {**inherited, "PYTHONPATH": path, "TEST_CLOCK": str(clock)}
+        service = self.launch(environment=environment)
+        for step in ("-3600", "0", "3600"):
+            path = self.serve(f"/clock{step}", rate=1_000_000, die_every=3)
+            reply = InBackground(service.get, path)
+            time.sleep(0.5)
+            new = clock.with_suffix(".new")
+            new.write_text(step)
+            new.replace(clock)
+            self.assertWhole(reply.result())
         self.others_are_well(service)
 
 

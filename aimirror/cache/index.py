@@ -259,19 +259,21 @@ class Index:
     def find(self, prefix: str, rule: str | None, before: float | None) -> Iterator[Entry]:
         """Walk over entries, page by page: what is changed meanwhile may be seen or not."""
         sql = (
-            "SELECT name, record FROM entries WHERE name > ? AND substr(key, 1, ?) = ?"
+            "SELECT key, name, record FROM entries WHERE (key, name) > (?, ?) AND key < ?"
             " AND (? IS NULL OR rule = ?) AND (? IS NULL OR received_at < ?)"
-            f" ORDER BY name LIMIT {PAGE}"
+            f" ORDER BY key, name LIMIT {PAGE}"
         )
-        name = ""
+        key, name, stop = prefix, "", prefix + _LAST
         while True:
-            rows = self._rows(sql, name, len(prefix), prefix, rule, rule, before, before)
-            yield from _load((record,) for _, record in rows)
+            rows = self._rows(sql, key, name, stop, rule, rule, before, before)
+            yield from _load((record,) for _, _, record in rows)
             if len(rows) < PAGE:
                 return
-            name = rows[-1][0]
+            key, name, _ = rows[-1]
 
 
+#: Behind all that a key may hold.
+_LAST = chr(0x10FFFF)
 _BLOB = "SELECT sha256, size, mtime_ns, used FROM blobs"
 
 

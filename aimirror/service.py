@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 import socket
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ from aimirror.web.admin import Rejected, Steering
 from aimirror.web.admin_gate import Gate
 from aimirror.web.admin_inside import Inside
 from aimirror.web.admin_prefetch import Prefetcher
+from aimirror.web.door import at_the_door
 from aimirror.web.ecosystems import ecosystems
 from aimirror.web.forward import Seen
 from aimirror.web.forwarding import forward_proxy
@@ -149,6 +151,8 @@ class MirrorService(Service):
         self._starting: Deferred[None] | None = None
         self._agents = Agents(reactor)
         self._seen = Seen()
+        #: Ours alone, so that one mirror may be another's upstream.
+        self._own_name = f"aimirror-{secrets.token_hex(4)}"
         to_thread = self._to_thread
         self.store = Store(
             config.cache.dir,
@@ -162,7 +166,9 @@ class MirrorService(Service):
             store=self.store,
             pool=self.pool,
             upstream=CountedUpstream(
-                Upstream(self._agents, redirected=self._seen.note), self._tally, reactor
+                Upstream(self._agents, redirected=self._seen.note, name=self._own_name),
+                self._tally,
+                reactor,
             ),
             clock=reactor,
             to_thread=to_thread,
@@ -248,9 +254,9 @@ class MirrorService(Service):
         self.store.changed = self._memo.invalidate
         self._front = self._made(config)
         site = MirrorSite(
-            lambda request: self._front.handle(request),
+            at_the_door(lambda request: self._front.handle(request), self._own_name),
             self._reactor,
-            forward=lambda request: self._front.forward(request),
+            forward=at_the_door(lambda request: self._front.forward(request), self._own_name),
             named={name: self._named(name) for name in ("health", "stats", "metrics", "aimirror")},
             memo=self._memo,
             access=self._access,

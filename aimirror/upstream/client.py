@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import cast
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
@@ -15,7 +16,7 @@ from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from aimirror.core.fetching import Outgoing, Reach, Reason
-from aimirror.core.headers import CREDENTIALS
+from aimirror.core.headers import CREDENTIALS, Headers
 from aimirror.core.redirects import BadRedirect, Trail, same_origin
 from aimirror.interfaces import Hop, IReceiver, IUpstream, IUpstreamResponse, UpstreamError
 from aimirror.upstream.agent import Agents
@@ -34,7 +35,8 @@ class Upstream:
     """Speaks HTTP outward: no cookie jar, no decoding, fields as given.
 
     ``secrets`` names the request fields that a redirect to another origin must not get;
-    ``redirected`` is told the URL of each redirect that is followed.
+    ``redirected`` is told the URL of each redirect that is followed.  ``name`` is added to
+    CDN-Loop (RFC 8586), by which a request that comes back is known; "" adds nothing.
     """
 
     def __init__(
@@ -42,10 +44,12 @@ class Upstream:
         agents: Agents,
         secrets: Collection[str] = CREDENTIALS,
         redirected: Callable[[str], None] = lambda url: None,
+        name: str = "",
     ) -> None:
         self._agents = agents
         self._secrets = secrets
         self._redirected = redirected
+        self._name = name
 
     def request(
         self, outgoing: Outgoing, body: object | None = None, redirects: int = 0
@@ -57,6 +61,9 @@ class Upstream:
         sent with Content-Length or, when its length is unknown, chunked.
         """
         producer = cast("IBodyProducer | None", body)
+        if self._name:
+            passed = Headers([*outgoing.headers, ("CDN-Loop", self._name)])
+            outgoing = evolve(outgoing, headers=passed)
         trail = Trail(outgoing, 0 if body is not None else redirects)
         return Deferred.fromCoroutine(self._request(trail, producer))
 

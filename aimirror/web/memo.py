@@ -43,6 +43,7 @@ NEUTRAL = frozenset(
         "user-agent",
         "referer",
         "accept-language",
+        "cdn-loop",
         "traceparent",
         "tracestate",
         "npm-command",

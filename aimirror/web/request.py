@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 #: Set when an answer is sent, whatever came from upstream; the origin's word on ranges is not ours.
-_SET_HERE = frozenset({*HOP_BY_HOP, "content-length", "accept-ranges", "age"})
+_SET_HERE = frozenset({*HOP_BY_HOP, "content-length", "accept-ranges", "age", "alt-svc"})
+#: What an upstream says of its own host, and clients would take for a word on ours.
+_OF_THE_HOST = _SET_HERE | {"strict-transport-security", "expect-ct", "nel", "report-to"}
 #: What a proxy in front may call a request.
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -261,7 +263,8 @@ class MirrorRequest(server.Request):
         self._bodiless = self.head.method == "HEAD" or bodiless(status)
         self._outcome = headers.get("x-cache") or ""
         self._first = self.seconds()
-        items = [item for item in headers.items if item[0].lower() not in _SET_HERE]
+        dropped = _SET_HERE if self.proxied else _OF_THE_HOST
+        items = [item for item in headers.items if item[0].lower() not in dropped]
         items += added
         if length is not None and not bodiless(status):
             items.append(("Content-Length", str(length)))

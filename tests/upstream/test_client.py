@@ -233,6 +233,15 @@ class RedirectTests(UpstreamCase):
         self.assertEqual(self.successResultOf(passed).status, 302)
         self.assertEqual(len(told), 1)
 
+    def test_name(self) -> None:
+        """Each request says who has passed it on, after those who did before."""
+        self.upstream = Upstream(self.network.agents, name="aimirror-1")
+        for before in ((), (("CDN-Loop", "other"),)):
+            self.ask(get(headers=Headers(before)))
+            sent = self.network.accept().taken().decode().split("\r\n")
+            told = [line.partition(": ")[2] for line in sent if line.lower().startswith("cdn-loop")]
+            self.assertEqual(told, [*(value for _, value in before), "aimirror-1"])
+
     def test_not_followed(self) -> None:
         """With no redirects allowed, with a body, or for another method, the 302 is the answer."""
         for asking in (

@@ -14,6 +14,9 @@ from typing import Any
 #: is approached: a second in twenty is no harm to any timer.
 LOOK_EVERY = 1.0
 CATCH_UP = 0.05
+#: Seconds that are not crept but jumped over: a machine that had no time at all when it booted.
+#: That ends what waits for a time-out, once; to say a wrong Date for years is worse.
+FAR = 86_400.0
 
 #: Linux has a clock that goes on while the machine is suspended; it is asked less often, for it
 #: costs more.
@@ -26,7 +29,9 @@ def _since_boot() -> float:
 
 
 class Steady:
-    """Epoch seconds that never go back, and jump only over the time of a suspended machine.
+    """Epoch seconds that never go back.
+
+    They jump over the time of a suspended machine, and out of a past farther away than ``FAR``.
 
     ``awake`` counts while the machine is awake, ``passed`` always.
     """
@@ -64,7 +69,7 @@ class Steady:
         slept, self._slept = passed - awoken - self._slept, passed - awoken
         self._shift += slept
         behind = self._wall() - awoken - self._shift
-        self._shift += max(-most, min(most, behind))
+        self._shift += behind if behind > FAR else max(-most, min(most, behind))
 
 
 def steady(reactor: Any) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from twisted.internet.selectreactor import SelectReactor
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.steady import CATCH_UP, Steady, steady
+from aimirror.steady import CATCH_UP, FAR, Steady, steady
 
 
 class SteadyTests(SynchronousTestCase):
@@ -33,6 +33,12 @@ class SteadyTests(SynchronousTestCase):
             self.assertLess(abs(self.go(100) - 100), 100 * CATCH_UP + 0.1)
             self.go(3600 / CATCH_UP)
             self.assertAlmostEqual(self.clock.seconds(), self.wall, 3)
+
+    def test_no_time_at_all(self) -> None:
+        """A machine that learns the time after it booted does not say a wrong one for years."""
+        self.wall += 2 * FAR
+        self.go(2)
+        self.assertAlmostEqual(self.clock.seconds(), self.wall, 3)
 
     def test_never_back(self) -> None:
         """It does not go back by the smallest step."""

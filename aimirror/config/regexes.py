@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from re import _constants as c  # type: ignore[attr-defined]
-from re import _parser  # type: ignore[attr-defined]
 from typing import Any
+
+try:  # how a pattern is built is nobody's public business: without it none is looked at
+    from re import _constants as c  # type: ignore[attr-defined]
+    from re import _parser  # type: ignore[attr-defined]
+except ImportError:  # pragma: no cover
+    c = _parser = None
 
 #: Repetitions that are tried, each with twice or more the time of the last if it is exponential;
 #: and the seconds of CPU time that tell that it is.
@@ -19,6 +23,8 @@ _ENDS = ("!", "\x00", "/!")
 
 def explodes(pattern: re.Pattern[str]) -> bool:
     """Whether some short text that repeats what the pattern repeats takes it unduly long."""
+    if _parser is None:
+        return False
     tree = _parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG)
     return any(_slow(pattern, before, body) for before, body in _loops(list(tree), ""))
 

@@ -3,6 +3,7 @@
 #   make test     format, lint, types, then all tests
 #   make check    format, lint, types
 #   make unit     the tests without real services (seconds)
+#   make clients  the tests with real clients; make services: all the others
 #   make bench    the benchmark table (ROWS="throttled hit" for some of it)
 
 PYTHON ?= python3
@@ -11,19 +12,29 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CONFIG ?=
 ROWS ?=
-UNIT := tests.test_layers $(subst /,.,$(patsubst %/__init__.py,%,\
-	$(filter-out tests/e2e/%,$(wildcard tests/*/__init__.py))))
+# Real services and real clients; everything else is quick, and needs neither.
+REAL := clients e2e
+UNIT := $(subst /,.,$(basename $(wildcard tests/test_*.py))) $(subst /,.,$(patsubst %/__init__.py,%,\
+	$(filter-out $(REAL:%=tests/%/__init__.py),$(wildcard tests/*/__init__.py))))
+TRIAL = $(BIN)/trial --temp-directory=_trial_temp_$@
 
-.PHONY: run test check unit bench clean
+.PHONY: run test clients services check unit bench clean
 
 run: $(READY)
 	$(BIN)/aimirror $(if $(CONFIG),--config $(CONFIG))
 
+# The clients wait for each other and for time to pass more than they work: both halves at once.
 test: check
-	$(BIN)/trial tests
+	$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target clients services
+
+clients: $(READY)
+	$(TRIAL) tests.clients
+
+services: $(READY)
+	$(TRIAL) $(UNIT) tests.e2e
 
 unit: $(READY)
-	$(BIN)/trial $(UNIT)
+	$(TRIAL) $(UNIT)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

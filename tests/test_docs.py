@@ -1,8 +1,9 @@
-"""The documents: links lead somewhere, and both READMEs say the same."""
+"""The documents: links lead somewhere, both READMEs say the same, each dependency is told of."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -95,3 +96,13 @@ class ReadmeTests(SynchronousTestCase):
                 "HF_ENDPOINT",
             ):
                 self.assertIn(word, first)
+
+
+class DependencyTests(SynchronousTestCase):
+    def test_each_has_a_line(self) -> None:
+        """What is installed with the product is listed with its purpose, and nothing else is."""
+        told = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+        wanted = {re.split("[^A-Za-z0-9.-]", each)[0] for each in told["dependencies"]}
+        page = (ROOT / "docs/dependencies.md").read_text("utf-8")
+        listed = re.findall(r"^\| ([\w.-]+) \|", page, re.MULTILINE)
+        self.assertEqual(set(listed) - {"package", "---"}, wanted)

@@ -16,7 +16,7 @@ GATHER = 256 << 10
 MOST_BUFFERS = 512
 #: Bytes written before the parent is told, and seconds after which it is told in any case:
 #: a message costs both processes some 50 microseconds, a reader notices a twentieth of a second.
-REPORT_BYTES = 1 << 20
+REPORT_BYTES = 4 << 20
 REPORT_EVERY = 0.05
 
 

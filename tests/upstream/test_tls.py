@@ -15,15 +15,17 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
-from twisted.protocols.portforward import ProxyServer
+from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, ProxyServer
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import TestCase
 
 from aimirror.core.fetching import ANYWHERE, Egress, Outgoing, Reason, Timeouts
 from aimirror.core.headers import Headers
 from aimirror.interfaces import UpstreamError
+from aimirror.upstream import tls
 from aimirror.upstream.agent import Agents
 from aimirror.upstream.client import Upstream
+from aimirror.upstream.connection import Connection
 from aimirror.upstream.tls import default_policy
 from tests.upstream.network import Receiver
 
@@ -116,6 +118,28 @@ class ConnectProxy(ProxyServer):
     def setPeer(self, peer: Protocol) -> None:
         super().setPeer(peer)
         self.transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+
+
+class TamperingClient(ProxyClient):
+    """Passes the origin's bytes on, one in 300,000 turned over."""
+
+    passed = 0
+
+    def dataReceived(self, data: bytes) -> None:
+        at = 300_000 - self.passed
+        self.passed += len(data)
+        if 0 <= at < len(data):
+            data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+        super().dataReceived(data)
+
+
+class TamperingClientFactory(ProxyClientFactory):
+    protocol = TamperingClient
+    noisy = False
+
+
+class TamperingProxy(ProxyServer):
+    clientProtocolFactory = TamperingClientFactory
 
 
 def _restore(name: str, before: str | None) -> None:
@@ -248,6 +272,41 @@ class ClosingTests(LoopbackCase):
         await self.ask(f"https://localhost:{port}/")
         await self.agents.close()
         self.origin.requests[0][1].transport.abortConnection()
+
+
+class RecordTests(LoopbackCase):
+    """Records of one read are delivered together, and nothing of their faults gets lost."""
+
+    BODY = bytes(range(256)) * 2048
+
+    def answer(self) -> bytes:
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(self.BODY) + self.BODY
+
+    async def test_joined(self) -> None:
+        """Half a megabyte comes whole, in fewer pieces than the 33 records it was sent in."""
+        pieces: list[int] = []
+        plain = Connection.dataReceived
+        self.patch(Connection, "dataReceived", lambda c, d: (pieces.append(len(d)), plain(c, d)))
+        port = self.serve(self.answer())
+        self.assertEqual(await self.ask(f"https://localhost:{port}/"), self.BODY)
+        self.assertLess(len(pieces), 33)
+
+    async def test_without_bindings(self) -> None:
+        """A pyOpenSSL without the bindings that we know is read record by record."""
+        self.patch(tls, "_JOINS", False)
+        port = self.serve(self.answer())
+        self.assertEqual(await self.ask(f"https://localhost:{port}/"), self.BODY)
+
+    async def test_damaged_record(self) -> None:
+        """A record that was tampered with ends the body with TLS, whatever came before it."""
+        tampered = Factory.forProtocol(TamperingProxy)
+        tampered.noisy = False
+        tampered.host, tampered.port = "127.0.0.1", self.serve(self.answer())
+        for joins in (True, False):
+            self.patch(tls, "_JOINS", joins)
+            error = await self.fault(f"https://localhost:{self.listen(tampered)}/")
+            self.assertIs(error.reason, Reason.TLS)
+            self.assertIn("bad record mac", error.detail)
 
 
 class TunnelTests(LoopbackCase):

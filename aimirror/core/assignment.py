@@ -46,6 +46,8 @@ class Assignment:
     written: Spans = Factory(Spans)
     latency: float = 0.0
     primary: int = 0
+    #: Readers that waited for the header: they come as soon as it is there.
+    awaited: int = 0
 
     sources: dict[int, Source] = Factory(lambda self: {self.primary: Source()}, takes_self=True)
     flights: dict[int, Flight] = Factory(dict)
@@ -60,6 +62,11 @@ class Assignment:
     def frontier(self) -> int:
         """The first byte, counted from 0, that is not written."""
         return self.written.run_from(0)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many read it that sending matters: see ``plan.CROWD``."""
+        return max(self.awaited, len(self.demands)) >= CROWD
 
     def missing(self) -> int:
         """Bytes not yet written."""
@@ -98,8 +105,8 @@ class Assignment:
         bearable = sum(int(s.borne) if s.borne else slots for s in self.sources.values() if s.alive)
         usable = max(1, min(slots, bearable))
         limit = self.chunk_size
-        if len(self.demands) >= CROWD:
-            piece = crowd_piece(self.total, usable)
+        if self.crowded:
+            piece = crowd_piece(self.missing(), usable)
             limit = min(limit, piece) if limit > 0 else piece
         size = piece_size(self.missing(), usable, pace, limit)
         stop = min(gap[1], gap[0] + size)
@@ -134,13 +141,11 @@ class Assignment:
         return min(ready, key=lambda i: (busy[i] + 1) * best / (self.sources[i].rate or best))
 
     def thin_out(self) -> list[Command]:
-        """Shorten what flies, once, when readers become a crowd: see ``plan.CROWD``."""
-        if len(self.demands) != CROWD:
-            return []
-        piece = crowd_piece(self.total, self.slots)
+        """Shorten what flies when readers have become a crowd, for whom the head comes first."""
+        piece = crowd_piece(self.missing(), self.slots)
         trims: list[Command] = []
         for flight in self.flights.values():
-            if flight.id != PROBE and flight.stop - flight.position > 2 * piece:
+            if flight.stop - flight.position > piece * 5 // 4:
                 flight.stop = flight.position + piece
                 trims.append(Trim(flight.id, flight.stop))
         return trims

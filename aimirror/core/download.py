@@ -30,7 +30,7 @@ from aimirror.core.commands import (
 )
 from aimirror.core.fetching import FetchResult, Reason
 from aimirror.core.flight import Flight
-from aimirror.core.plan import Demand
+from aimirror.core.plan import CROWD, Demand
 from aimirror.core.proof import Proof
 from aimirror.core.sources import Source
 
@@ -88,7 +88,7 @@ class Download(Assignment):
         if probe is not None and probe[0] < probe[1]:
             sent_at = now - self.latency
             self.flights[PROBE] = Flight(PROBE, self.primary, probe[0], probe[1], sent_at)
-        return self._go(now)
+        return [*(self.thin_out() if self.crowded else ()), *self._go(now)]
 
     def expect(self, algorithm: str, digest: str, now: float) -> list[Command]:
         """The right digest became known (from an index or a header)."""
@@ -118,7 +118,8 @@ class Download(Assignment):
         self.demands[reader] = Demand(position, min(stop, self.total))
         if self.phase is not Phase.FILLING:
             return []
-        return [*self.thin_out(), *self.make_way(position, now), *self._go(now)]
+        thinned = self.thin_out() if len(self.demands) == CROWD else ()
+        return [*thinned, *self.make_way(position, now), *self._go(now)]
 
     def advanced(self, reader: int, position: int) -> None:
         """A reader read on."""

@@ -27,10 +27,9 @@ SMALLEST_SPLIT = 128 << 10
 #: Seconds that a connection must be from its end for another one to help: what is on its way by
 #: then would be fetched twice.
 WORTH_TAKING = 0.25
-#: Readers from which on a file is fetched in at least so many waves of smaller pieces: sending it
-#: to all of them takes longer than the waves' round trips, and begins with the first wave.
+#: Readers from which on a file is fetched in waves, each of half the rest: sending it to all of
+#: them takes long, so it should begin before all is there, and little should be left for the end.
 CROWD = 8
-CROWD_WAVES = 4
 #: Connections that may fetch the same span at the same time.
 MOST_RACERS = 3
 
@@ -95,9 +94,13 @@ def next_gap(free: Spans, demands: Iterable[Demand]) -> tuple[int, int] | None:
     return free.pairs[0] if free else None
 
 
-def crowd_piece(total: int, slots: int) -> int:
-    """The largest piece, in bytes, while a crowd reads a file of ``total`` bytes."""
-    return max(SMALLEST_PIECE, -(-total // (max(1, slots) * CROWD_WAVES)))
+def crowd_piece(missing: int, slots: int) -> int:
+    """The largest piece, in bytes, while a crowd reads a file of which ``missing`` bytes are left.
+
+    The last two waves are equal: a last one that does not employ all connections takes as long.
+    """
+    share = -(-missing // max(1, slots))
+    return -(-share // 2) if share >= 2 * SMALLEST_PIECE else max(1, share)
 
 
 @frozen

@@ -21,6 +21,7 @@ LINGER = 30.0
 
 #: With more waiting readers than this, each is woken for STEP bytes or after PATIENCE seconds:
 #: a wake costs each of a crowd a system call, and every byte that it takes is sent once for each.
+#: It comes when all that has arrived is taken in: the end of a piece should not wait for it.
 FEW = 4
 STEP = 512 << 10
 PATIENCE = 0.025
@@ -147,6 +148,7 @@ class GrowingBody:
         self._joined = joined
         self._left = left
         self._clock = clock
+        self._soon: IDelayedCall | None = None
         self._later: IDelayedCall | None = None
         self._readers: dict[int, GrowingReader] = {}
         #: Of them, by number, those that have all that is readable.
@@ -186,10 +188,15 @@ class GrowingBody:
         return len(self._readers)
 
     def wake(self) -> None:
-        """Something became readable: those that wait go on, a crowd of them now or soon."""
+        """Something became readable: those that wait go on, a crowd of them soon."""
         if self._clock is None or len(self.waiting) <= FEW:
             self._wake(1)
-        elif self._wake(STEP) and self._later is None:
+        elif self._soon is None:
+            self._soon = self._clock.callLater(0, self._wake_crowd)
+
+    def _wake_crowd(self) -> None:
+        self._soon = None
+        if self._wake(STEP) and self._later is None and self._clock is not None:
             self._later = self._clock.callLater(PATIENCE, self._wake_late)
 
     def _wake_late(self) -> None:
@@ -237,9 +244,11 @@ class GrowingBody:
     def _writing_over(self) -> None:
         """No more bytes will come; the descriptor closes with the last reader."""
         self._over = True
-        later, self._later = self._later, None
-        if later is not None:
-            later.cancel()
+        calls = (self._soon, self._later)
+        self._soon = self._later = None
+        for call in calls:
+            if call is not None:
+                call.cancel()
         self._close_if_unused()
 
     def closed(self, number: int) -> None:

@@ -30,6 +30,11 @@ class Running:
     _ending: list[Deferred[None]] = Factory(list)
 
     @property
+    def awaited(self) -> int:
+        """Requests that wait for the outcome."""
+        return len(self._waiting)
+
+    @property
     def failed(self) -> bool:
         """Whether its body can't be completed, and it is about to be over."""
         return isinstance(self.outcome, Storing) and self.outcome.body.failed is not None

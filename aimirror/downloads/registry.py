@@ -236,6 +236,8 @@ class Downloads:
     def _begun(self, running: Running, fill: Fill) -> int:
         running.fill = fill
         slots = self._sharing.enter(fill, running.wanted.route.rule)
+        if isinstance(fill, RangedFill):
+            fill.machine.awaited = running.awaited
         if self._stopping:
             self._tools.clock.callLater(0, fill.cancel)
         return slots

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from aimirror.core.assignment import PROBE
 from aimirror.core.commands import (
     Cancel,
     Complete,
@@ -22,7 +23,7 @@ from aimirror.core.commands import (
 )
 from aimirror.core.download import MOST_RESOLVES, Download, Phase
 from aimirror.core.fetching import FetchResult, Reason
-from aimirror.core.plan import crowd_piece
+from aimirror.core.plan import CROWD, crowd_piece
 from aimirror.core.proof import HOLDBACK
 from aimirror.core.sources import MOST_STRIKES
 from aimirror.core.spans import Spans
@@ -84,7 +85,27 @@ class Plan(SynchronousTestCase):
             self.assertNotIn(Trim, kinds(download.joined(reader, 0, 400 * MB, 0.01)))
         self.assertLessEqual(len(download.joined(7, 0, 400 * MB, 0.02)), 8)
         largest = max(f.stop - f.position for f in download.flights.values())
-        self.assertLessEqual(largest, 2 * crowd_piece(400 * MB, 4))
+        self.assertLessEqual(largest, crowd_piece(400 * MB, 4))
+
+    def test_awaited_crowd(self) -> None:
+        """A crowd that waited for the header gets small pieces from the start, the probe's too."""
+        download = machine(total=32 * MB, slots=20)
+        download.awaited = CROWD
+        commands = download.begin(0.0, (0, 1 << 20))
+        self.assertIn(Trim(PROBE, 800_000), commands)
+        given_out = fetches(commands)
+        self.assertEqual({f.stop - f.start for f in given_out}, {800_000})
+        self.assertEqual([given_out[0].start, given_out[-1].stop], [800_000, 16 * MB])
+        for reader in range(CROWD):
+            self.assertNotIn(Trim, kinds(download.joined(reader, 0, 32 * MB, 0.01)))
+
+    def test_waves_of_a_crowd(self) -> None:
+        """Each brings half of what is left, the last two are equal, and no byte comes twice."""
+        download = machine(total=32 * MB, slots=20)
+        download.awaited = CROWD
+        world = World(download, lambda n: {})
+        self.assertLessEqual(world.run(), 32 / 20 + 5 * 0.03)
+        self.assertEqual(world.fetched, 32 * MB)
 
     def test_healthy_end_is_left_alone(self) -> None:
         """Idle connections take nothing from others that will be done in a moment."""

@@ -214,6 +214,7 @@ class CrowdTests(SynchronousTestCase):
         """Write up to ``stop``; those who went on, who then have read it and wait again."""
         self.written = self.written.add(0, stop)
         self.body.wake()
+        self.clock.advance(0)
         return self.read()
 
     def read(self) -> list[GrowingReader]:
@@ -225,7 +226,7 @@ class CrowdTests(SynchronousTestCase):
         return went_on
 
     def test_steps(self) -> None:
-        """A crowd goes on at once for its first bytes, then by steps, or after a moment."""
+        """A crowd goes on soon for its first bytes, then by steps, or after a moment."""
         crowd = self.waiting(FEW + 1)
         self.assertEqual(self.write(10), crowd)
         self.assertEqual(self.write(20), [])
@@ -234,6 +235,17 @@ class CrowdTests(SynchronousTestCase):
         self.clock.advance(PATIENCE)
         self.assertEqual(self.read(), crowd)
         self.assertEqual({reader.position for reader in crowd}, {20 + STEP})
+
+    def test_once_a_turn(self) -> None:
+        """However much arrives in one turn of the reactor, a crowd goes on when it is over."""
+        crowd = self.waiting(FEW + 1)
+        for stop in range(1, 9):
+            self.written = self.written.add(0, stop)
+            self.body.wake()
+            self.assertEqual(self.went_on, [])
+        self.clock.advance(0)
+        self.assertEqual(self.read(), crowd)
+        self.assertEqual({reader.position for reader in crowd}, {8})
 
     def test_last_bytes(self) -> None:
         """Nobody waits for more when all that is to come is there."""

@@ -32,6 +32,7 @@ from aimirror.core.proxies import ENVIRONMENT, is_own
 from aimirror.core.rules import (
     ECOSYSTEMS,
     ContentRewrite,
+    Credentials,
     KeySource,
     PathRewrite,
     Rule,
@@ -251,6 +252,7 @@ _RULE = Record(
         Key("immutable", _FLAG_OR_PATTERN),
         Key("digest", Many(_DIGEST, or_one=True), "digests"),
         Key("public", scalars.flag),
+        Key("credentials", one_of(Credentials)),
         Key("reject_types", Many(scalars.text)),
         Key("rate_limit", scalars.rate),
         Key("cache", _CACHE_POLICY),

@@ -12,6 +12,8 @@ from aimirror.core.ranges import ContentRange, parse_content_range
 
 #: Bytes: larger totals are taken for nonsense.
 LARGEST_FILE = 1 << 50
+#: How upstreams answer where a credential is missing; some hide what is private behind a 404.
+WITHHELD = frozenset({401, 403, 404, 410})
 
 
 class Kind(enum.Enum):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from attrs import evolve
+
 from aimirror.core import urls
-from aimirror.core.rules import Refused, Route, Rule, mounts, route, routed
+from aimirror.core.rules import Credentials, Refused, Route, Rule, mounts, route, routed
 from aimirror.core.targets import DEFAULT_PORTS, Target
 
 
@@ -64,9 +66,16 @@ def _asking_for(rule: Rule, base: str, rest: str, query: str) -> Route | None:
         return None
     found = routed(rule, mirrored, query)
     wanted = urls.canonical(urls.join(base, rest, query))
-    if isinstance(found, Route) and wanted in map(urls.canonical, found.urls):
-        return found
-    return None
+    if not isinstance(found, Route):
+        return None
+    asked = [url for url in found.urls if urls.canonical(url) == wanted]
+    others = [url for url in found.urls if urls.canonical(url) != wanted]
+    if not asked:
+        return None
+    # Whom the client asks comes first: a login is meant for it, even at a path of nobody's.
+    if rule.credentials is Credentials.NONE:
+        rule = evolve(rule, credentials=Credentials.FIRST)
+    return evolve(found, rule=rule, urls=(*asked, *others))
 
 
 def _linked(

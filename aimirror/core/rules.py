@@ -37,6 +37,15 @@ class Xet(enum.Enum):
     PASS = "pass"
 
 
+class Credentials(enum.Enum):
+    """Which of a rule's upstreams are given a client's Authorization and cookies."""
+
+    #: The first, and those at the same origin: what a client knows is meant for it.
+    FIRST = "first"
+    ALL = "all"
+    NONE = "none"
+
+
 #: Package worlds that a rule can name: what is known of them beyond HTTP applies to its paths.
 ECOSYSTEMS = (
     "pypi",
@@ -137,6 +146,7 @@ class Rule:
     digests: tuple[DigestSource, ...] = ()
     #: What the upstream serves without credentials is asked for without them, and shared.
     public: bool = False
+    credentials: Credentials = Credentials.FIRST
     #: Substrings of Content-Types that are never right here: such answers count as failures.
     reject_types: tuple[str, ...] = ()
     rate_limit: int = 0
@@ -191,9 +201,9 @@ class Route:
     rule: Rule
     #: The client's path, raw.
     path: str
-    #: One URL per upstream of the rule, in its order.
+    #: One URL per upstream of the rule, in its order; what a proxy's client asks for comes first.
     urls: tuple[str, ...]
-    #: The canonical form of the first URL: the name of the entry.
+    #: The canonical form of the first upstream's URL: the name of the entry.
     key: str
     #: The content at this path never changes: a hit asks nobody.
     immutable: bool

@@ -8,20 +8,21 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from aimirror.core import urls
-from aimirror.core.answering import Kind, meaning, validator
+from aimirror.core.answering import WITHHELD, Kind, meaning, validator
 from aimirror.core.backoff import MAY_PASS, MOST_REPEATS, wait_before
 from aimirror.core.fetching import FetchResult, Outgoing, Reason, Validator
 from aimirror.core.headers import CREDENTIALS, Headers
 from aimirror.core.health import Health
 from aimirror.core.piece import retry_after
 from aimirror.core.ranges import format_range
-from aimirror.core.rules import Rule
+from aimirror.core.rules import Credentials, Rule
 from aimirror.downloads.tools import Place, Tools, Wanted
 from aimirror.interfaces import IUpstreamResponse, UpstreamError
 
 #: Answers that say that this upstream can't, so that another one is asked.
 UNABLE = frozenset({429, 500, 502, 503, 504})
 
+_SECRET = frozenset(CREDENTIALS)
 _OTHER_VERSION = FetchResult(Reason.CHANGED, 0, detail="the upstream has another version now")
 
 
@@ -92,6 +93,11 @@ class Asking:
                 if last:
                     raise UpstreamError(Reason.STATUS, "a page where a file should be")
                 continue
+            if response.status in WITHHELD and self._withholds(source):
+                response.abort()
+                if last:
+                    raise UpstreamError(Reason.STATUS, "only the first upstream may know the login")
+                continue
             if response.status in UNABLE:
                 self._health.failed(target, self._now())
                 if not last:
@@ -127,7 +133,7 @@ class Asking:
     def _send(
         self, source: int, span: tuple[int, int] | None, conditional: bool, if_range: str
     ) -> Deferred[IUpstreamResponse]:
-        headers = self._headers
+        headers = self._headers_for(source)
         if span is not None:
             headers = headers.with_("Range", format_range(*span))
             headers = headers.with_("Accept-Encoding", "identity")
@@ -140,9 +146,19 @@ class Asking:
         outgoing = Outgoing("GET", route.urls[source], headers, egress, self._tools.timeouts)
         return self._tools.upstream.request(outgoing, None, self._tools.redirects)
 
+    def _withholds(self, source: int) -> bool:
+        """Whether an upstream is not shown the client's credentials."""
+        route = self._wanted.route
+        if route.rule.credentials is Credentials.ALL or not self._headers.has_any(_SECRET):
+            return False
+        return urls.origin(route.urls[source]) != urls.origin(route.urls[0])
+
+    def _headers_for(self, source: int) -> Headers:
+        return self._headers.without(*CREDENTIALS) if self._withholds(source) else self._headers
+
     def place(self, source: int, response: IUpstreamResponse) -> Place:
         """Where workers ask: the URL that answered, without credentials if it is elsewhere."""
-        headers = self._headers.without("accept-encoding")
+        headers = self._headers_for(source).without("accept-encoding")
         if urls.origin(response.url) != urls.origin(self._wanted.route.urls[source]):
             headers = headers.without(*CREDENTIALS)
         egress = evolve(self._tools.egress(self._wanted.route.rule), reach=response.reach)

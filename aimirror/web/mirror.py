@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from aimirror.core.answering import WITHHELD
 from aimirror.core.fetching import Outgoing
 from aimirror.core.forwarding import asked_for_storing, scope_of
 from aimirror.core.headers import CREDENTIALS, Headers
 from aimirror.core.ranges import format_range
-from aimirror.core.rules import KeySource, Refused, Route, Rule, Strategy, mounts, route
+from aimirror.core.rules import (
+    Credentials,
+    KeySource,
+    Refused,
+    Route,
+    Rule,
+    Strategy,
+    mounts,
+    route,
+)
 from aimirror.core.urls import canonical
 from aimirror.downloads.tools import Refresh
 from aimirror.interfaces import UpstreamError
@@ -29,8 +39,6 @@ if TYPE_CHECKING:
     from aimirror.downloads.tools import Tools
     from aimirror.web.request import MirrorRequest
 
-#: How upstreams answer where a credential is missing; some hide what is private behind a 404.
-WITHHELD = frozenset({401, 403, 404, 410})
 #: Targets whose routes are kept, and characters of one: they depend on the rules alone, which
 #: never change here.
 MOST_ROUTES = 1024
@@ -86,6 +94,8 @@ class Mirror:
         Raises BodyFailed before anything was sent; then it may be asked once more.
         """
         request.rule = found.rule.name
+        if found.rule.credentials is Credentials.NONE:
+            request.headers = request.headers.without(*CREDENTIALS)
         try:
             taken = await self._ecosystem(found.rule).take(request, found, self)
             if not isinstance(taken, Untaken):

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import re
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.core.forward_routes import place
-from aimirror.core.rules import ContentRewrite, PathRewrite, Refused, Route, Rule, route
+from aimirror.core.rules import (
+    ContentRewrite,
+    Credentials,
+    PathRewrite,
+    Refused,
+    Route,
+    Rule,
+    route,
+)
 from aimirror.core.targets import parse_target
 
 INDEX = Rule(
@@ -91,7 +100,22 @@ class PlaceTests(SynchronousTestCase):
             rules = [made.rule]
             mirrored = route(rules, path, query)
             assert isinstance(mirrored, Route)
-            self.assertEqual((made.key, made.urls), (mirrored.key, mirrored.urls))
+            self.assertEqual((made.key, {*made.urls}), (mirrored.key, {*mirrored.urls}))
+
+    def test_addressed_first(self) -> None:
+        """Of several upstreams, the one that the client addresses is asked first."""
+        for first, second in ((0, 1), (1, 0)):
+            url = f"{FILES.upstreams[first]}/packages/x"
+            made = self.place(url)
+            assert isinstance(made, Route)
+            self.assertEqual(made.urls, (url, f"{FILES.upstreams[second]}/packages/x"))
+
+    def test_login(self) -> None:
+        """Who addresses a host may log in there, though the rule's own paths pass no login on."""
+        rules = (evolve(REST, credentials=Credentials.NONE),)
+        made = place(rules, parse_target("https://pypi.org/account"))
+        assert isinstance(made, Route)
+        self.assertIs(made.rule.credentials, Credentials.FIRST)
 
     def test_refused(self) -> None:
         """Dot segments and control characters never reach an upstream."""

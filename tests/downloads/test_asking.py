@@ -6,7 +6,7 @@ from attrs import evolve
 
 from aimirror.core.fetching import Reason
 from aimirror.core.headers import Headers
-from aimirror.core.rules import Strategy
+from aimirror.core.rules import Credentials, Strategy
 from aimirror.downloads.tools import Storing
 from aimirror.interfaces import UpstreamError
 from tests.downloads.support import (
@@ -248,6 +248,43 @@ class UpstreamsTests(DownloadCase):
         ):
             self.setUp()
             self.assertEqual(self.draw(other), {"files.test"})
+
+    def login(self, **rule: Any) -> Any:
+        """A client's wish with a login."""
+        fields = (("Authorization", "secret"), ("Cookie", "a=b"))
+        return self.wanted(*fields, rule=self.rule(upstreams=TWO, **rule), scope="s")
+
+    def sent(self) -> list[tuple[str | None, str | None]]:
+        """The logins that went out."""
+        requests = self.upstream.requests
+        return [(r.headers.get("Authorization"), r.headers.get("Cookie")) for r in requests]
+
+    def test_login(self) -> None:
+        """A login is for the first upstream alone; pieces from the other one go without it, too."""
+        fetching = self.downloads.fetch(self.login())
+        self.upstream.answer(FakeResponse(503))
+        self.upstream.answer(partial(0, MB, len(CONTENT), url="http://more.test/one.bin"))
+        self.assertIsInstance(self.successResultOf(fetching), Storing)
+        self.assertEqual(self.sent()[:2], [("secret", "a=b"), (None, None)])
+        self.assertNotIn("Authorization", self.pool.fetches[0].task.headers)
+
+    def test_login_refused(self) -> None:
+        """What the other one refuses without it is a failure, not an answer about the login."""
+        for status in (401, 403, 404, 410):
+            self.setUp()
+            fetching = self.downloads.fetch(self.login())
+            self.upstream.answer(FakeResponse(503))
+            refused = self.upstream.answer(FakeResponse(status))
+            self.assertTrue(refused.aborted)
+            self.assertIs(self.failureResultOf(fetching, UpstreamError).value.reason, Reason.STATUS)
+
+    def test_login_for_all(self) -> None:
+        """Where the rule says so, all of them get it, and their word counts."""
+        fetching = self.downloads.fetch(self.login(credentials=Credentials.ALL))
+        self.upstream.answer(FakeResponse(503))
+        refused = self.upstream.answer(FakeResponse(401))
+        self.assertEqual(self.sent(), [("secret", "a=b")] * 2)
+        self.assertPasses(self.successResultOf(fetching), refused)
 
     def test_plain_rule(self) -> None:
         """Plain streams fail over, too."""

@@ -227,6 +227,7 @@ class StaleTests(MirrorCase):
         played = Played(200, *FRESH, body=None)
         self.last().answer.callback(played)
         played.data(b"first ")
+        self.clock.advance(0)
         for client in clients:
             self.assertIn(b"first ", client.received)
         played.data(b"second")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aimirror.core.headers import Headers
-from aimirror.core.rules import KeySource, Route, Rule, Strategy
+from aimirror.core.rules import Credentials, KeySource, Route, Rule, Strategy
 from aimirror.interfaces import Hop
 from aimirror.web.answers import Answer
 from aimirror.web.mirror import LONGEST_KEPT
@@ -31,6 +31,17 @@ class RoutingTests(MirrorCase):
         for path in ("/a/../b", "/a/%2e%2e/b", "/a%5cb"):
             self.assertEqual(self.get(path)[0], 400)
         self.assertEqual(self.asked, 0)
+
+    def test_no_login(self) -> None:
+        """A rule may pass no login on, whatever the method; its answers are shared then."""
+        self.use(credentials=Credentials.NONE)
+        self.plays(200, *FRESH)
+        for fields in ((TOKEN,), (), ("Cookie: a=b", TOKEN)):
+            self.assertEqual(self.get("/x", *fields)[0], 200)
+        self.get("/x", TOKEN, method="POST")
+        self.assertEqual(self.asked, 2)
+        for asked in self.upstream.sent:
+            self.assertFalse({"authorization", "cookie"} & {n.lower() for n, _ in asked.headers})
 
     def test_targets_apart(self) -> None:
         """An absent, an empty and another query, and long ones, each lead to their own URL."""

@@ -10,7 +10,7 @@ RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip install --no-cache-dir --no-index --find-links /wheels aimirror \
     && groupadd --gid 10001 aimirror \
     && useradd --uid 10001 --gid aimirror --no-create-home --home-dir /data aimirror \
-    && install -d -o aimirror -g aimirror /data/fast_proxy /data/fast_proxy/cache
+    && install -d -o aimirror -g root -m 0775 /data/fast_proxy /data/fast_proxy/cache
 COPY docker-entrypoint.sh /usr/local/bin/
 COPY config.yaml /app/config.yaml
 # Where the configuration's `cache.dir: ""` leads to.
@@ -22,5 +22,6 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8081/health', timeout=4)"]
 STOPSIGNAL SIGTERM
 # The service runs as user 10001: the entry point gives root up once mounted folders are that user's.
+# Any other user works, too, in the group root as OpenShift has it, or with folders of its own.
 ENTRYPOINT ["docker-entrypoint.sh"]
 CMD ["--config", "/app/config.yaml"]

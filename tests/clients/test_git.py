@@ -6,6 +6,7 @@ import os
 import subprocess
 
 from aimirror.testing.site import Asked, File
+from tests.clients.defaults import default_rules
 from tests.clients.worlds import WorldTests, find_client
 
 
@@ -102,6 +103,33 @@ class GitTests(WorldTests):
         self.assertRuns([*git, "fetch", "-q", "--unshallow"], work / "shallow", **own)
         told = self.assertRuns([*git, "log", "--oneline"], work / "shallow", **own)
         self.assertEqual(len(told.splitlines()), 3)
+
+    def test_hub(self) -> None:
+        """Repositories of the hub, by the built-in rules: cloned, changed and cloned again."""
+        self.service.program.kill()
+        self.start(
+            *default_rules("huggingface", huggingface_co=self.upstream.url),
+            {"name": "default", "pattern": ".*", "upstream": "http://127.0.0.1:9"},
+        )
+        work = self.fresh("work")
+        own = {"GIT_CONFIG_NOSYSTEM": "1", "HOME": str(work)}
+        git = [self.git, "-c", "user.name=a", "-c", "user.email=a@example.org"]
+        for number, name in enumerate(("ns/model", "datasets/ns/data", "spaces/ns/app", "gpt2")):
+            bare = self.repositories / name
+            self.assertRuns([self.git, "init", "-q", "--bare", "-b", "main", str(bare)])
+            self.assertRuns([self.git, "-C", str(bare), "config", "http.receivepack", "true"])
+            url = f"{self.mirror}/{name}"
+            self.assertRuns([*git, "clone", "-q", url, f"one{number}"], work, **own)
+            for turn in range(2):
+                (work / f"one{number}/config.json").write_text(f'{{"turn": {turn}}}')
+                self.assertRuns([*git, "add", "."], work / f"one{number}", **own)
+                self.assertRuns([*git, "commit", "-qm", "c"], work / f"one{number}", **own)
+                push = [*git, "push", "-q", "origin", "HEAD:main"]
+                self.assertRuns(push, work / f"one{number}", **own)
+                clone = f"clone{number}{turn}"
+                self.assertRuns([*git, "clone", "-q", "--depth=1", url, clone], work, **own)
+                told = (work / clone / "config.json").read_text()
+                self.assertEqual(told, f'{{"turn": {turn}}}')
 
     def test_large_file_batch(self) -> None:
         """Git LFS asks by POST where objects are: body, type, login and answer stay as they are."""

@@ -21,12 +21,11 @@ from aimirror.cache.store import Store
 from aimirror.certificates.authority import AuthorityError
 from aimirror.certificates.contexts import BadCertificate, FileContexts
 from aimirror.config import Config, ConfigError
+from aimirror.config.applying import egress_by, egress_of, needs_restart
 from aimirror.config.model import Abandoned
 from aimirror.core.access import Networks
-from aimirror.core.fetching import ANYWHERE, Egress, Reach
+from aimirror.core.fetching import Egress, Reach
 from aimirror.core.prefetch import bases
-from aimirror.core.proxies import ENVIRONMENT
-from aimirror.core.rules import Rule
 from aimirror.core.tally import Tally
 from aimirror.downloads.registry import Downloads
 from aimirror.downloads.tools import Tools
@@ -66,40 +65,6 @@ CREW_SECONDS = 5.0
 _UNUSABLE = (AuthorityError, BadCertificate, BadUsers, ConfigError)
 #: Threads for disk work.
 DISK_THREADS = 8
-
-
-def egress_of(config: Config) -> Callable[[Rule], Egress]:
-    """How requests of a rule leave: its own upstream may be anywhere, but nowhere forbidden."""
-    listed = config.server.allow_private
-    reach = evolve(ANYWHERE, networks=listed.networks, hosts=listed.hosts)
-
-    def egress(rule: Rule) -> Egress:
-        proxy = rule.upstream_proxy
-        return _egress(config, config.server.upstream_proxy if proxy is None else proxy, reach)
-
-    return egress
-
-
-def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
-    """Keys that differ and are read at the start alone."""
-    values = (
-        ("server.host", old.server.host, new.server.host),
-        ("server.port", old.server.port, new.server.port),
-        ("server.tls", old.server.tls, new.server.tls),
-        ("server.workers", old.server.worker_count(), new.server.worker_count()),
-        ("cache.dir", old.cache.dir, new.cache.dir),
-        ("cache.memory_mb", old.cache.memory_mb, new.cache.memory_mb),
-        ("logging", old.logging, new.logging),
-    )
-    return tuple(key for key, before, after in values if before != after)
-
-
-def _egress(config: Config, proxy: str, reach: Reach) -> Egress:
-    """By one proxy, or by those that the environment names."""
-    around, named = config.server.no_proxy, config.environment
-    if proxy != ENVIRONMENT:
-        return Egress(proxy, reach, around)
-    return Egress(named.https, reach, (*around, *named.no_proxy), named.http)
 
 
 @frozen
@@ -308,7 +273,7 @@ class MirrorService(Service):
     def _forward(self, config: Config, mirror: Mirror) -> Handler:
 
         def egress(reach: Reach) -> Egress:
-            return _egress(config, config.server.upstream_proxy, reach)
+            return egress_by(config, config.server.upstream_proxy, reach)
 
         made = forward_proxy(config, mirror, self._agents, self._seen, egress, self._to_thread)
         return made.handle

@@ -1,0 +1,46 @@
+"""What a configuration means for a service that runs: the ways out, and what a reload changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import evolve
+
+from aimirror.config.model import Config
+from aimirror.core.fetching import ANYWHERE, Egress, Reach
+from aimirror.core.proxies import ENVIRONMENT
+from aimirror.core.rules import Rule
+
+
+def egress_of(config: Config) -> Callable[[Rule], Egress]:
+    """How requests of a rule leave: its own upstream may be anywhere, but nowhere forbidden."""
+    listed = config.server.allow_private
+    reach = evolve(ANYWHERE, networks=listed.networks, hosts=listed.hosts)
+
+    def egress(rule: Rule) -> Egress:
+        proxy = rule.upstream_proxy
+        return egress_by(config, config.server.upstream_proxy if proxy is None else proxy, reach)
+
+    return egress
+
+
+def egress_by(config: Config, proxy: str, reach: Reach) -> Egress:
+    """By one proxy, or by those that the environment names."""
+    around, named = config.server.no_proxy, config.environment
+    if proxy != ENVIRONMENT:
+        return Egress(proxy, reach, around)
+    return Egress(named.https, reach, (*around, *named.no_proxy), named.http)
+
+
+def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
+    """Keys that differ and are read at the start alone."""
+    values = (
+        ("server.host", old.server.host, new.server.host),
+        ("server.port", old.server.port, new.server.port),
+        ("server.tls", old.server.tls, new.server.tls),
+        ("server.workers", old.server.worker_count(), new.server.worker_count()),
+        ("cache.dir", old.cache.dir, new.cache.dir),
+        ("cache.memory_mb", old.cache.memory_mb, new.cache.memory_mb),
+        ("logging", old.logging, new.logging),
+    )
+    return tuple(key for key, before, after in values if before != after)

@@ -7,6 +7,7 @@ metadata files, the one of type ``primary`` the packages, both by paths below th
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from html import unescape
 from urllib.parse import unquote
 
@@ -14,10 +15,13 @@ from aimirror.core.digests import Digest, parse
 
 _REPODATA = re.compile(r"(.+)/(repodata/[^/]+)")
 _PACKAGE = re.compile(r".+\.d?rpm")
-#: What is named by a data element of repomd.xml, or a package element of primary.xml.
-_ELEMENT = re.compile(rb"<(data|package)\s[^>]*>.*?</\1>", re.DOTALL)
-_CHECKSUM = re.compile(rb"<checksum\s[^>]*?type=[\"'](\w+)[\"'][^>]*>\s*([0-9a-f]+)\s*</checksum>")
-_LOCATION = re.compile(rb"<location\s[^>]*?href=[\"']([^\"']+)[\"']")
+#: The start of a data element of repomd.xml, or of a package element of primary.xml.  Nothing is
+#: looked for beyond the next tag: what a repository leaves open can't keep the program busy.
+_OPENED = re.compile(rb"<(data|package)\s")
+_CHECKSUM = re.compile(rb"<checksum\s([^<>]*)>\s*([0-9a-f]+)\s*</checksum>")
+_TYPE = re.compile(rb"type=[\"'](\w+)[\"']")
+_LOCATION = re.compile(rb"<location\s([^<>]*)>")
+_HREF = re.compile(rb"href=[\"']([^\"']+)[\"']")
 #: How old repositories write the names of algorithms.
 _ALGORITHMS = {"sha": "sha1", "sha1": "sha1", "sha256": "sha256", "sha512": "sha512"}
 
@@ -57,12 +61,24 @@ def signed(url: str) -> tuple[str, ...]:
 def digests(index: bytes) -> dict[str, Digest]:
     """What repomd.xml or primary.xml (unpacked) says, by path below the repository."""
     found = {}
-    for element in _ELEMENT.finditer(index):
-        checksum, location = _CHECKSUM.search(element[0]), _LOCATION.search(element[0])
-        if checksum is None or location is None:
+    for element in _elements(index):
+        checksum, location = _CHECKSUM.search(element), _LOCATION.search(element)
+        kind = _TYPE.search(checksum[1]) if checksum is not None else None
+        href = _HREF.search(location[1]) if location is not None else None
+        if checksum is None or kind is None or href is None:
             continue
-        algorithm = _ALGORITHMS.get(checksum[1].decode("ascii"), "")
+        algorithm = _ALGORITHMS.get(kind[1].decode("latin-1"), "")
         digest = parse(algorithm, checksum[2].decode("ascii")) if algorithm else None
         if digest is not None:
-            found[unquote(unescape(location[1].decode("utf-8", "replace")))] = digest
+            found[unquote(unescape(href[1].decode("utf-8", "replace")))] = digest
     return found
+
+
+def _elements(index: bytes) -> Iterator[bytes]:
+    """What is in each data or package element, up to one that has no end."""
+    at = 0
+    while (opened := _OPENED.search(index, at)) is not None:
+        at = index.find(b"</%b>" % opened[1], opened.end())
+        if at < 0:
+            return
+        yield index[opened.start() : at]

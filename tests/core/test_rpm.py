@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.core import rpm
@@ -41,6 +43,15 @@ class RpmTests(SynchronousTestCase):
         """What is no metadata says nothing."""
         for index in (b"", b"\xff<package type='rpm'>", PRIMARY.encode()[:200]):
             self.assertEqual(rpm.digests(index), {})
+
+    def test_hostile(self) -> None:
+        """Tags that never end take no more time than others, however many there are."""
+        whole = b'<data ><checksum type="sha256">ab</checksum><location href="a"/></data>'
+        for torn in (b"<data >", b"<package ", b"<checksum ", b"<location ", b'<checksum type="a"'):
+            started = time.process_time()
+            rpm.digests(torn * 20_000)
+            rpm.digests(b"<data >" + torn * 20_000 + whole)
+            self.assertLess(time.process_time() - started, 2.0, torn)
 
     def test_package(self) -> None:
         """A package may belong to a repository at any folder above it."""

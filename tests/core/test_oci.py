@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -135,6 +137,13 @@ class LinkTests(SynchronousTestCase):
             self.rewritten('<?last=b>; rel="next"', "r.test"),
             '</v2/r.test/o/a/tags/list?last=b&ns=r.test>; rel="next"',
         )
+
+    def test_long(self) -> None:
+        """A Link as long as a head may be costs little time, whatever it leaves open."""
+        started = time.process_time()
+        for torn in (" ", "<", "<a", ", ", ",<", "<a>,"):
+            self.rewritten(torn * (60_000 // len(torn)))
+        self.assertLess(time.process_time() - started, 2.0)
 
     def test_elsewhere(self) -> None:
         """What leads to another place is left out."""

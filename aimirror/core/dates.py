@@ -30,6 +30,8 @@ _RFC850 = re.compile(
 )
 #: Dates whose parsed form is kept: those of the entries in use are read on each request.
 _REMEMBERED = 4096
+#: Characters of the longest date, "Wednesday, 09-Nov-94 08:49:37 GMT"; nothing longer is kept.
+_LONGEST = 33
 _MONTH_NUMBERS = {name.lower(): number for number, name in enumerate(_MONTHS, 1)}
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY_SECONDS = 86400
@@ -49,6 +51,8 @@ def parse_date(text: str, now: float | None = None) -> float | None:
     not checked (the RFC gives it no meaning).  ``now`` serves the two-digit year alone.
     """
     text = text.strip(" \t")
+    if len(text) > _LONGEST:
+        return None
     old = _RFC850.fullmatch(text)
     return _full(text) if old is None else _epoch(old, now)
 

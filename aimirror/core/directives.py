@@ -21,6 +21,8 @@ LONGEST = 2**31
 TARGETED = "CDN-Cache-Control"
 #: Different field values whose parsed form is kept; a handful of them makes up most traffic.
 _REMEMBERED = 1024
+#: Characters of one that is: no client or origin with a use for them sends more.
+_LONGEST_KEPT = 512
 
 _SECONDS = frozenset({"max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"})
 _FIELD_LISTS = frozenset({"no-cache", "private"})
@@ -88,10 +90,11 @@ def response_directives(response: Headers) -> Directives:
     """What governs a response: a valid CDN-Cache-Control alone, else Cache-Control."""
     targeted = response.joined(TARGETED)
     if targeted is not None:
-        parsed = _targeted(targeted)
+        short = len(targeted) <= _LONGEST_KEPT
+        parsed = _targeted_remembered(targeted) if short else _targeted(targeted)
         if parsed is not None:
             return parsed
-    return _plain(response.joined("Cache-Control") or "")
+    return _read(response.joined("Cache-Control") or "")
 
 
 def request_directives(request: Headers) -> Directives:
@@ -99,10 +102,13 @@ def request_directives(request: Headers) -> Directives:
     text = request.joined("Cache-Control")
     if text is None and "no-cache" in request.tokens("Pragma"):
         text = "no-cache"
-    return _plain(text or "")
+    return _read(text or "")
 
 
-@lru_cache(maxsize=_REMEMBERED)
+def _read(text: str) -> Directives:
+    return _remembered(text) if len(text) <= _LONGEST_KEPT else _plain(text)
+
+
 def _plain(text: str) -> Directives:
     pairs: list[tuple[str, str | None]] = []
     for member in split_members(text):
@@ -114,7 +120,6 @@ def _plain(text: str) -> Directives:
     return Directives(_grouped(pairs))
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def _targeted(text: str) -> Directives | None:
     """None when the field must be ignored: empty, malformed, or of a wrong type (RFC 9213 2.1)."""
     members = parse_dictionary(text)
@@ -128,6 +133,10 @@ def _targeted(text: str) -> Directives | None:
             return None
         pairs.append((name, _as_text(item)))
     return Directives(_grouped(pairs), targeted=True)
+
+
+_remembered = lru_cache(maxsize=_REMEMBERED)(_plain)
+_targeted_remembered = lru_cache(maxsize=_REMEMBERED)(_targeted)
 
 
 def _well_typed(name: str, item: Item) -> bool:
@@ -145,10 +154,10 @@ def _as_text(item: Item) -> str | None:
 
 
 def _grouped(pairs: Iterable[tuple[str, str | None]]) -> Mapping[str, tuple[str | None, ...]]:
-    grouped: dict[str, tuple[str | None, ...]] = {}
+    grouped: dict[str, list[str | None]] = {}
     for name, value in pairs:
-        grouped[name] = (*grouped.get(name, ()), value)
-    return MappingProxyType(grouped)
+        grouped.setdefault(name, []).append(value)
+    return MappingProxyType({name: tuple(values) for name, values in grouped.items()})
 
 
 def _unquoted(value: str) -> str:

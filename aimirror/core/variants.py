@@ -16,6 +16,8 @@ from aimirror.core.headers import CREDENTIALS, Headers
 _NEGOTIATION = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language"})
 #: Negotiation values whose canonical form is kept; one per version of a client is usual.
 _REMEMBERED = 1024
+#: Characters of one that is: what clients send has a few hundred at most.
+_LONGEST_KEPT = 1024
 _PARAMETER = re.compile(r';((?:[^";]|"(?:[^"\\]|\\.)*")*)')
 _WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE | re.ASCII)
 
@@ -66,17 +68,20 @@ def _names(line: str) -> list[str]:
 def _canonical(name: str, lines: tuple[str, ...]) -> str:
     """One spelling for all that RFC 9111 section 4.1 calls a match."""
     if name in _NEGOTIATION:
-        return _negotiated(lines)
+        short = sum(map(len, lines)) <= _LONGEST_KEPT
+        return _remembered(lines) if short else _negotiated(lines)
     joined = ",".join(member for line in lines for member in split_members(line))
     if name in CREDENTIALS:
         return sha256(joined.encode("latin-1", "replace")).hexdigest()
     return joined
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def _negotiated(lines: tuple[str, ...]) -> str:
     members = [member for line in lines for member in split_members(line)]
     return ",".join(sorted({_negotiable(member) for member in members if member}))
+
+
+_remembered = lru_cache(maxsize=_REMEMBERED)(_negotiated)
 
 
 def _negotiable(member: str) -> str:

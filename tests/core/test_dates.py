@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from aimirror.core import dates
 from aimirror.core.dates import format_date, parse_date
 
 MOMENT = 784111777.0
@@ -75,6 +76,13 @@ class DateTests(SynchronousTestCase):
             epoch = parse_date(text, now)
             assert epoch is not None
             self.assertIn(f" {meant} ", format_date(epoch), text)
+
+    def test_long(self) -> None:
+        """The longest date is read; what is longer is none, and not kept in memory."""
+        self.assertIsNotNone(parse_date("Wednesday, 09-Nov-94 08:49:37 GMT"))
+        kept = dates._full.cache_info().currsize
+        self.assertIsNone(parse_date("Sun, 06 Nov 1994 08:49:37 GMT" + "x" * 60_000))
+        self.assertEqual(dates._full.cache_info().currsize, kept)
 
     def test_format(self) -> None:
         """A date is written as IMF-fixdate, rounded down and within the years of four digits."""

@@ -1,9 +1,12 @@
 """aimirror.core.directives: RFC 9111 sections 1.2.2, 5.2, 5.4 and RFC 9213."""
 
+import time
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from aimirror.core import directives
 from aimirror.core.directives import (
     LONGEST,
     Directives,
@@ -170,6 +173,17 @@ class DirectiveTests(SynchronousTestCase):
         self.assertTrue(control("max-stale").bare("max-stale"))
         self.assertFalse(control("max-stale=5, max-stale").bare("max-stale"))
         self.assertFalse(control("").bare("max-stale"))
+
+    def test_many(self) -> None:
+        """A field as long as a head may be costs little time, and is not kept in memory."""
+        kept = directives._remembered.cache_info().currsize
+        targeted = directives._targeted_remembered.cache_info().currsize
+        started = time.process_time()
+        for field in ("Cache-Control", "CDN-Cache-Control"):
+            response_directives(Headers([(field, "a," * 30_000 + "a")]))
+        self.assertLess(time.process_time() - started, 1.0)
+        self.assertEqual(directives._remembered.cache_info().currsize, kept)
+        self.assertEqual(directives._targeted_remembered.cache_info().currsize, targeted)
 
     @given(st.text(alphabet='ab=," \\\t', max_size=40))
     @settings(max_examples=100, deadline=None)

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from aimirror.core import variants
 from aimirror.core.dates import format_date
 from aimirror.core.entries import Entry
 from aimirror.core.headers import Headers
@@ -110,6 +111,15 @@ class VariantTests(SynchronousTestCase):
             self.assertEqual(found, expected, (vary, first, second))
             back = matches(stored(second, vary), Headers(first))
             self.assertEqual(back, expected, (vary, second, first))
+
+    def test_long(self) -> None:
+        """A field as long as a head may be is compared, and not kept in memory."""
+        kept = variants._remembered.cache_info().currsize
+        wanted = Headers([("Accept", ",".join(f"a/{n}" for n in range(5000)))])
+        other = Headers([("Accept", ",".join(f"a/{n}" for n in reversed(range(5000))))])
+        self.assertEqual(variant(["Accept"], wanted), variant(["Accept"], wanted))
+        self.assertEqual(variant(["Accept"], wanted)[0], variant(["Accept"], other)[0])
+        self.assertEqual(variants._remembered.cache_info().currsize, kept)
 
     def test_star(self) -> None:
         """Vary: * has no variants, wherever the star stands."""

@@ -97,11 +97,6 @@ class _Serialized:
         kind = flags & 0xFF
         if kind in (self._NIL, self._GLOBAL_NIL):
             return None
-        if kind == self._SYMBOL:
-            self._symbols.append(str(self._item(self._integer())))
-            return self._symbols[-1]
-        if kind == self._REFERENCE:
-            return self._symbols[(flags >> 8) - 1]
         if kind == self._CHARS:
             return self._text()
         if kind == self._INTEGERS:
@@ -119,12 +114,21 @@ class _Serialized:
             raise ValueError("cut off")
         return self._data[self._at - length : self._at].decode("utf-8", "replace")
 
+    def _tag(self, flags: int) -> str:
+        """The name of a pair.  Nowhere else may a reference be: it costs 4 bytes for any text."""
+        if flags & 0xFF == self._REFERENCE:
+            return self._symbols[(flags >> 8) - 1]
+        if flags & 0xFF != self._SYMBOL or self._integer() & 0xFF != self._CHARS:
+            raise ValueError("a pair without a name")
+        self._symbols.append(self._text() or "")
+        return self._symbols[-1]
+
     def _pairs(self, flags: int) -> dict[str, Any]:
         found = {}
         while flags & 0xFF == self._PAIRS:
             if not flags & self._HAS_TAG or flags & self._HAS_ATTRIBUTES:
                 raise ValueError("a pair without a name")
-            name = self._item(self._integer())
-            found[str(name)] = self._item(self._integer())
+            name = self._tag(self._integer())
+            found[name] = self._item(self._integer())
             flags = self._integer()
         return found

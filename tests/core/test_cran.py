@@ -48,6 +48,14 @@ class CranTests(SynchronousTestCase):
         data = matrix(["Package", "Version", "MD5sum"], [["a", "1.0", MD5], ["b", "2", None]])
         self.assertEqual(cran.digests(data), {"a_1.0": Digest("md5", MD5)})
 
+    def test_repeated(self) -> None:
+        """A text that is named again and again does not grow in memory."""
+        data = matrix(["Package", "Version", "MD5sum"], [["x" * 5000, "1", MD5]])
+        symbol, repeated = chars("x" * 5000), struct.pack(">i", 255 | 1 << 8)
+        again = struct.pack(">ii", 19, 1000) + struct.pack(">i", 1) + symbol + repeated * 999
+        self.assertEqual(len(cran.digests(data)), 1)
+        self.assertEqual(cran.digests(data.replace(symbol, again)), {})
+
     @settings(max_examples=50, deadline=None)
     @given(st.integers(0, 250), st.integers(0, 255))
     def test_damaged(self, place: int, byte: int) -> None:

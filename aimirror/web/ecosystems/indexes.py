@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 #: Bytes of an index that is read for its digests, as stored and once it is unpacked.
 MOST_STORED = 64 << 20
 MOST_UNPACKED = 512 << 20
+#: Bytes of an unpacked index, or of a piece of it, that are in memory at once.
+MOST_AT_ONCE = 64 << 20
 #: Bytes of memory that unpacking zstd may take: what its own tool allows without being asked.
 MOST_WINDOW = 128 << 20
 #: Indexes whose digests are kept in mind, and digests in all of them together.
@@ -212,20 +214,26 @@ def _digests(reading: Reading, data: bytes) -> DigestTable:
 
 
 def _pieces(data: bytes, boundary: bytes) -> Iterator[bytes]:
-    """An index, unpacked, in pieces that end behind a boundary; whole where there is none."""
+    """An index, unpacked, in pieces that end behind a boundary; whole where there is none.
+
+    Raises ValueError when one of them is too large: packed, it may be a thousandth of that.
+    """
     unpacked: SupportsRead = BytesIO(data)
     for magic, unpack in _MAGIC:
         if data.startswith(magic):
             unpacked = unpack(BytesIO(data))
     held: list[bytes] = []
-    total = 0
+    total = waiting = 0
     while total < MOST_UNPACKED and (more := unpacked.read(PIECE)):
         total += len(more)
         cut = more.rfind(boundary) + len(boundary) if boundary and boundary in more else 0
         if cut:
             yield b"".join([*held, more[:cut]])
-            held = []
+            held, waiting = [], 0
         held.append(more[cut:])
+        waiting += len(more) - cut
+        if waiting > MOST_AT_ONCE:
+            raise ValueError("a piece is too large")
     yield b"".join(held)
 
 

@@ -80,3 +80,18 @@ class ReadingTests(SynchronousTestCase):
         for pack in PACKERS.values():
             found = len(indexes._digests(KINDS[0][0], pack(text)))
             self.assertTrue(0 < found < 100, found)
+
+    def test_bomb(self) -> None:
+        """What has no boundary for too long is not gathered in memory, and says nothing."""
+        self.patch(indexes, "MOST_AT_ONCE", 5000)
+        read: list[int] = []
+
+        def digests(piece: bytes) -> dict[str, Digest]:
+            read.append(len(piece))
+            return {}
+
+        for pack in PACKERS.values():
+            for boundary in (b"", b"\n\n"):
+                found = indexes._digests(Reading(digests, boundary), pack(b"[]," * 100_000))
+                self.assertEqual(len(found), 0)
+        self.assertEqual(read, [])

@@ -36,7 +36,7 @@ def digests(lines: bytes) -> dict[str, Digest]:
     for line in lines.splitlines():
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         digest = parse("sha256", str(value.get("cksum", ""))) if isinstance(value, dict) else None
         if digest is not None:

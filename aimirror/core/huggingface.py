@@ -111,7 +111,7 @@ def commit_of(data: bytes) -> str:
     """The commit of which the hub tells in the JSON about a repository, "" for none."""
     try:
         told: Any = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     sha = told.get("sha") if isinstance(told, dict) else None
     return sha if isinstance(sha, str) else ""
@@ -216,7 +216,7 @@ def tree_without_xet(data: bytes) -> bytes:
     """A page of a tree without the names of its files' chunks; what is no page stays."""
     try:
         page: Any = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return data
     if not isinstance(page, list):
         return data

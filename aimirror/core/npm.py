@@ -69,7 +69,7 @@ def digests(document: bytes) -> dict[str, Digest]:
 def _dists(document: bytes) -> Iterable[dict[str, object]]:
     try:
         value = json.loads(document)
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     versions = value.get("versions") if isinstance(value, dict) else None
     for version in versions.values() if isinstance(versions, dict) else ():

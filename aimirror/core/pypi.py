@@ -148,7 +148,7 @@ def older(data: bytes, before: float) -> Page:
 
     Versions that have no file left are left out, too.  Raises ValueError for what is no JSON page.
     """
-    page = _object(json.loads(data))
+    page = _object(data)
     kept, hidden, undated = [], set(), 0
     for file in page.get("files", []):
         uploaded = _uploaded(file)
@@ -156,20 +156,20 @@ def older(data: bytes, before: float) -> Page:
             kept.append(file)
             continue
         undated += uploaded is None
-        hidden.add(file.get("filename", ""))
+        hidden.add(str(file.get("filename", "")))
     if not hidden:
         return Page(data, 0, 0)
-    shown = {_version(file.get("filename", "")) for file in kept}
+    shown = {_version(str(file.get("filename", ""))) for file in kept}
     gone = {_version(name) for name in hidden} - shown
     page["files"] = kept
-    if "versions" in page:
-        page["versions"] = [version for version in page["versions"] if version not in gone]
+    if isinstance(page.get("versions"), list):
+        page["versions"] = [each for each in page["versions"] if str(each) not in gone]
     return Page(json.dumps(page, ensure_ascii=False).encode(), len(hidden), undated)
 
 
 def as_html(data: bytes) -> bytes:
-    """A JSON page, of a project or of all projects, as HTML (PEP 503)."""
-    page = _object(json.loads(data))
+    """A JSON page, of a project or of all projects, as HTML (PEP 503); ValueError for no page."""
+    page = _object(data)
     version = html.escape(str(page.get("meta", {}).get("api-version", "1.0")))
     lines = [
         "<!DOCTYPE html>",
@@ -194,7 +194,7 @@ def _links(data: bytes, url: str) -> Iterator[_Link]:
         parser.feed(data.decode("utf-8", "replace"))
         yield from parser.links
         return
-    for file in _object(json.loads(data)).get("files", []):
+    for file in _object(data).get("files", []):
         target = str(file.get("url", ""))
         if not _is_http(target):
             target = urljoin(url, target)
@@ -290,10 +290,20 @@ def _version(filename: str) -> str:
     return _ARCHIVE.sub("", filename).rpartition("-")[2]
 
 
-def _object(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict) or not isinstance(value.get("files", []), list):
+def _object(data: bytes) -> dict[str, Any]:
+    """A JSON page; raises ValueError for anything that has not the shape of one."""
+    try:
+        value = json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    shaped = isinstance(value, dict) and isinstance(value.get("meta", {}), dict)
+    if not shaped or not all(_objects(value.get(name, [])) for name in ("files", "projects")):
         raise ValueError("not a page")
-    return value
+    return dict(value)
+
+
+def _objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
 
 
 def _is_file(name: str) -> bool:

@@ -29,5 +29,5 @@ class CargoTests(SynchronousTestCase):
 
     def test_digests(self) -> None:
         """One JSON object per line; damaged lines are left out."""
-        lines = f'{{"vers": "1.0.0", "cksum": "{HEX}"}}\nx\n[]\n{{"vers": "2"}}\n'
+        lines = f'{{"vers": "1.0.0", "cksum": "{HEX}"}}\nx\n[]\n{"[" * 100_000}\n{{"vers": "2"}}\n'
         self.assertEqual(cargo.digests(lines.encode()), {"1.0.0": Digest("sha256", HEX)})

@@ -132,5 +132,11 @@ class XetTests(SynchronousTestCase):
         items = [{"path": "ä", "xetHash": "x", "lfs": {"oid": "y"}}, {"path": "b"}]
         found = json.loads(hf.tree_without_xet(json.dumps(items).encode()))
         self.assertEqual(found, [{"path": "ä", "lfs": {"oid": "y"}}, {"path": "b"}])
-        for data in (b"{}", b"<html>", b'{"error": "x"}'):
+        for data in (b"{}", b"<html>", b'{"error": "x"}', b"[" * 100_000):
             self.assertEqual(hf.tree_without_xet(data), data)
+
+    def test_commit(self) -> None:
+        """A commit is what the hub calls so; what can't be read names none."""
+        self.assertEqual(hf.commit_of(b'{"sha": "abc"}'), "abc")
+        for data in (b"{", b"[]", b'{"sha": 1}', b"[" * 100_000):
+            self.assertEqual(hf.commit_of(data), "")

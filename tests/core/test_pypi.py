@@ -140,9 +140,11 @@ class DigestTests(SynchronousTestCase):
 
     def test_no_page(self) -> None:
         """JSON of another kind is refused; HTML of another kind names nothing."""
-        for data in (b"{", b'{"files": 3}'):
-            with self.assertRaises(ValueError):
-                pypi.digests(data, PAGE)
+        deep = b'{"files": ' + b"[" * 100_000
+        for data in (b"{", b'{"files": 3}', b'{"files": [3]}', b'{"meta": []}', deep):
+            for read in (pypi.as_html, lambda d: pypi.digests(d, PAGE), lambda d: pypi.older(d, 0)):
+                with self.assertRaises(ValueError):
+                    read(data)
         self.assertEqual(pypi.digests(b"<html>hello", PAGE), {})
 
 
@@ -165,6 +167,12 @@ class CooldownTests(SynchronousTestCase):
         )
         self.assertEqual([f["filename"] for f in shown["files"]], ["d-1-py3-none-any.whl"])
         self.assertEqual((hidden, shown["versions"]), (3, ["1", "4"]))
+
+    def test_odd(self) -> None:
+        """Names and versions of another type than they should have hide nothing else."""
+        _, hidden = self.older({"filename": [1]}, {"filename": 2}, versions=[[3]])
+        self.assertEqual(hidden, 2)
+        self.older({"filename": 2}, versions=3)
 
     def test_nothing_hidden(self) -> None:
         """A page of old files stays what it is, to the byte."""

@@ -134,7 +134,10 @@ class Pypi(General):
         if answer is None or answer.status != 200 or answer.body is None:
             return answer
         if pypi.JSON in (answer.headers.get("content-type") or ""):
-            data = await self._tools.to_thread(pypi.as_html, await self._data(answer))
+            try:
+                data = await self._tools.to_thread(pypi.as_html, await self._data(answer))
+            except ValueError:
+                return error_answer(502, "no page", "the index sent a page that can't be read")
             answer = _made(answer, data, pypi.asked(told).partition(",")[0])
         return await mirror.changed(request, found, answer)
 

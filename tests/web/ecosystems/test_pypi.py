@@ -119,6 +119,16 @@ class PageTests(PypiCase):
             for accept in (HTML, LIKES_JSON):
                 self.assertEqual(self.get("/simple/none/", accept, *fields)[0], wanted)
 
+    def test_odd_json(self) -> None:
+        """A page of another shape is a failure of the index, and no hindrance to the file."""
+        self.forms.pop("text/html")
+        fields = (f"Content-Type: {JSON}", "Cache-Control: max-age=100")
+        self.serve_file(PATH, MADE.content)
+        for data in (b'{"files": [3]}', b'{"files": ' + b"[" * 100_000):
+            self.answers["/simple/demo/"] = (200, fields, data)
+            self.assertEqual(self.get("/simple/demo/", HTML)[0], 502)
+            self.assertEqual(self.get(PATH)[0], 200)
+
     def test_refuses_html(self) -> None:
         """So does one that answers 406 to those who do."""
 

@@ -123,13 +123,22 @@ class Tokens:
         return known.challenge
 
     def learn(self, rule: Rule, response: IUpstreamResponse) -> Challenge | None:
-        """Take note of how a registry wants to be asked, as its answer says."""
+        """Take note of how a registry wants to be asked, as its answer says.
+
+        Where its redirects end, nobody has a say in that: passwords go where it is told.
+        """
+        base = rule.upstreams[0]
+        known = self._known.get(base)
+        own = {urls.origin(each) for each in (base, *((known.url,) if known else ()))}
+        return self._learned(base, response) if urls.origin(response.url) in own else None
+
+    def _learned(self, base: str, response: IUpstreamResponse) -> Challenge | None:
         told = oci_auth.parse_challenges(response.headers.get_all("www-authenticate"))
         challenge = oci_auth.chosen(told) if response.status == 401 else None
         if challenge is None and response.status == 401:
             return None
         until = self._now() + CHALLENGE_LIFE
-        self._known[rule.upstreams[0]] = _Known(challenge, response.url, response.zone, until)
+        self._known[base] = _Known(challenge, response.url, response.zone, until)
         return challenge
 
     async def token(
@@ -166,7 +175,7 @@ class Tokens:
         drain(response)
         if response.status == 429 or response.status >= 500:
             raise Refused(response.status, "the registry can't be asked now", response.headers)
-        self.learn(rule, response)
+        self._learned(base, response)
         if base not in self._known:
             raise Refused(401, "the registry wants something that is not known here")
         return self._known[base]

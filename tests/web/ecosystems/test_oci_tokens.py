@@ -144,6 +144,18 @@ class TokensTests(SynchronousTestCase):
         self.assertEqual(self.failureResultOf(right, Refused).value.status, 401)
         self.assertEqual(len(self.upstream.asked), 1)
 
+    def test_misled(self) -> None:
+        """Where a redirect ended, nobody says to whom passwords go; the registry itself does."""
+        self.right()
+        self.challenged()
+        fields = Headers([("WWW-Authenticate", 'Bearer realm="https://evil.test/t",service="hub"')])
+        answer = Response(401, fields, url="https://cdn.test/blob")
+        self.assertIsNone(self.tokens.learn(RULE, answer))
+        self.right(ALICE)
+        self.assertTrue(self.upstream.asked[-1].url.startswith("https://auth.test/token?"))
+        answer = Response(401, fields, url="https://hub.test/v2/a/b/tags/list")
+        self.assertIsNotNone(self.tokens.learn(RULE, answer))
+
     def test_reach(self) -> None:
         """A public registry can't have the mirror ask a private address for a token."""
         self.right()

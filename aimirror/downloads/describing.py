@@ -78,7 +78,7 @@ class Describing:
         route = self._wanted.route
         if response.status not in (200, 206) or "content-encoding" in response.headers:
             return None
-        _, _, query = route.key.partition("?")
+        _, _, query = route.key.partition("#")[0].partition("?")
         known = route.digest or learned
         return known or digests.expected(self._rule.digests, route.path, query, response.headers)
 

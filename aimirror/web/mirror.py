@@ -23,7 +23,7 @@ from aimirror.core.rules import (
     mounts,
     route,
 )
-from aimirror.core.urls import canonical
+from aimirror.core.urls import canonical, origin
 from aimirror.downloads.tools import Refresh
 from aimirror.interfaces import UpstreamError
 from aimirror.web.answers import Answer
@@ -183,7 +183,11 @@ class Mirror:
         return self._ecosystems.get(handler_of(rule), world)
 
     async def _final(self, request: MirrorRequest, found: Route) -> Route:
-        """The route under the URL that redirects lead to, for rules that key on it."""
+        """The route under the URL that redirects lead to, for rules that key on it.
+
+        What is stored there is what the rule's own upstream leads to or sends, so that it must not
+        pass for what another rule has of that URL's host.
+        """
         headers = asked_for_storing(request.headers, compressed=False)
         outgoing = Outgoing(
             "GET",
@@ -196,4 +200,5 @@ class Mirror:
         response.abort()
         if response.status not in (200, 206) or not response.hops:
             return found
-        return evolve(found, key=canonical(response.url))
+        key, owner = canonical(response.url), origin(found.urls[0])
+        return evolve(found, key=key if origin(key) == owner else f"{key}#{owner}")

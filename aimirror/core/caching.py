@@ -32,7 +32,14 @@ from aimirror.core.reuse import (
     on_error,
 )
 from aimirror.core.storing import Audience, Storing, prepare, storable
-from aimirror.core.validation import conditional, confirms, freshen, head_updates, invalidated
+from aimirror.core.validation import (
+    conditional,
+    confirms,
+    freshen,
+    head_updates,
+    invalidated,
+    proving,
+)
 from aimirror.core.variants import matches, select, variant
 
 __all__ = [
@@ -59,6 +66,7 @@ __all__ = [
     "matches",
     "on_error",
     "prepare",
+    "proving",
     "remaining",
     "select",
     "serve",

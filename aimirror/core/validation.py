@@ -43,6 +43,16 @@ def conditional(entry: Entry) -> Headers:
     return Headers(fields)
 
 
+def proving(entry: Entry) -> Headers:
+    """The same for a client that may not have the entry unless the upstream means these very bytes.
+
+    Only a strong ETag tells representations apart (RFC 9110 section 8.8.1): of a date, an upstream
+    says 304 of anything that is no newer, and so of another user's page.
+    """
+    etag = entry.headers.get("ETag") or ""
+    return conditional(entry).only("If-None-Match") if etag.startswith('"') else Headers()
+
+
 def confirms(entry: Entry, not_modified: Headers) -> bool:
     """Whether a 304 is about this entry (RFC 9111 section 4.3.4).
 

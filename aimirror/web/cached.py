@@ -154,7 +154,7 @@ class Cached:
         for entry in entries:
             # Somebody else's private copy: the upstream says whether this client may have it.
             if entry.scope not in ("", asked.scope) and caching.matches(entry, asked.headers):
-                conditional = caching.conditional(entry)
+                conditional = caching.proving(entry)
                 if len(conditional) and not asked.head_only:
                     return await self._fetch(asked, forward, entry, conditional)
         return await self._fetch(asked, forward)

@@ -7,6 +7,7 @@ from typing import Any
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
+from aimirror.core.dates import format_date
 from aimirror.core.fetching import Reason
 from aimirror.core.policies import CachePolicy
 from aimirror.core.rules import Strategy
@@ -295,6 +296,21 @@ class PrivateTests(MirrorCase):
         before = self.asked
         self.assertEqual(self.get("/x", BOB)[1].get("x-cache"), "HIT")
         self.assertEqual(self.asked, before)
+
+    def test_no_proof(self) -> None:
+        """A 304 to a date or a weak ETag gives nobody what another's credential fetched."""
+        dated = f"Last-Modified: {format_date(1e9)}"
+        for path, validator in (("/a", dated), ("/b", 'ETag: W/"1"')):
+            page = Played(200, validator, "Cache-Control: max-age=100", body=b"alice")
+            self.upstream.handler = lambda outgoing, page=page: page
+            self.get(path, "Authorization: alice")
+            self.upstream.handler = lambda outgoing: (
+                Played(304)
+                if outgoing.headers.has_any(frozenset({"if-modified-since", "if-none-match"}))
+                else Played(200, body=b"another")
+            )
+            for fields in (("Authorization: bob",), ()):
+                self.assertEqual(self.get(path, *fields)[2], b"another", path)
 
     def test_never_stale(self) -> None:
         """While the upstream is down nobody gets what only a credential opens."""

@@ -7,19 +7,25 @@ from collections.abc import Callable
 from attrs import evolve
 
 from aimirror.config.model import Config
-from aimirror.core.fetching import ANYWHERE, Egress, Reach
+from aimirror.core.fetching import ANYWHERE, Egress, Reach, Zone
 from aimirror.core.proxies import ENVIRONMENT
 from aimirror.core.rules import Rule
 
 
 def egress_of(config: Config) -> Callable[[Rule], Egress]:
-    """How requests of a rule leave: its own upstream may be anywhere, but nowhere forbidden."""
+    """How requests of a rule leave: its own upstream may be anywhere, but nowhere forbidden.
+
+    A host that only ``*.domain`` lists is nobody's upstream: who has that domain could give it any
+    address, and so gets no further than redirects do.
+    """
     listed = config.server.allow_private
     reach = evolve(ANYWHERE, networks=listed.networks, hosts=listed.hosts)
+    outer = evolve(reach, zones=frozenset({Zone.PUBLIC}))
 
     def egress(rule: Rule) -> Egress:
-        proxy = rule.upstream_proxy
-        return egress_by(config, config.server.upstream_proxy if proxy is None else proxy, reach)
+        proxy = config.server.upstream_proxy if rule.upstream_proxy is None else rule.upstream_proxy
+        named = rule.upstreams or any(not host.startswith("*.") for host in rule.allow)
+        return egress_by(config, proxy, reach if named else outer)
 
     return egress
 

@@ -9,7 +9,7 @@ import enum
 import re
 from collections.abc import Iterable, Iterator
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from aimirror.core import digests, urls
 from aimirror.core.digests import Digest, DigestSource
@@ -94,11 +94,14 @@ class ContentRewrite:
 _ABSOLUTE = re.compile(r"/(https?):/{1,2}([A-Za-z0-9.-]+(?::\d{1,5})?)(/.*|)", re.I | re.DOTALL)
 
 
-def _listed(authority: str, allow: Iterable[str]) -> bool:
-    for host in allow:
-        if authority == host or (host.startswith("*.") and authority.endswith(host[1:])):
-            return True
-    return False
+def _entry(path: str, allow: tuple[str, ...]) -> str:
+    """What lists the host that a path names, "" for none: itself before what stands for many."""
+    match = _ABSOLUTE.fullmatch(path)
+    authority = "" if match is None else match[2].lower()
+    if authority in allow:
+        return authority
+    below = (host for host in allow if host.startswith("*.") and authority.endswith(host[1:]))
+    return next(below, "")
 
 
 def _named(upstreams: tuple[str, ...]) -> tuple[str, ...]:
@@ -117,7 +120,8 @@ class Rule:
     #: Base URLs; the first names the cache key, the others serve the same files.  None at all:
     #: the path itself names the upstream, one of ``allow``, as in ``/https://host/path``.
     upstreams: tuple[str, ...] = field(converter=_named)
-    #: ``host`` or ``host:port``, in lower case; a leading ``*.`` stands for any labels.
+    #: ``host`` or ``host:port``, in lower case; a leading ``*.`` stands for any labels.  Of a
+    #: route's rule it is what lists the route's host.
     allow: tuple[str, ...] = ()
     strategy: Strategy = Strategy.PROXY
     #: Searched in the path, and the mount the path must lie in; both absent matches all.
@@ -183,7 +187,7 @@ class Rule:
         if self.upstreams:
             return tuple(urls.join(upstream, path, query) for upstream in self.upstreams)
         match = _ABSOLUTE.fullmatch(path)
-        if match is None or not _listed(match[2].lower(), self.allow):
+        if match is None or not _entry(path, self.allow):
             return ()
         return (urls.join(f"{match[1].lower()}://{match[2]}", match[3], query),)
 
@@ -245,6 +249,8 @@ def routed(rule: Rule, raw_path: str, query: str) -> Route | Refused:
     targets = rule.targets(path, query)
     if not targets:
         return Refused("it names no host that the rule allows, as /https://host/path does")
+    if not rule.upstreams:
+        rule = evolve(rule, allow=(_entry(path, rule.allow),))
     digest = digests.expected(rule.digests, raw_path, query)
     return Route(
         rule=rule,

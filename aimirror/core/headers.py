@@ -20,8 +20,19 @@ HOP_BY_HOP = frozenset(
     }
 )
 
-#: Request fields that carry a user's right to read something.
-CREDENTIALS = ("authorization", "cookie")
+#: Request fields that carry a user's right to read something: those of HTTP, then those of GitLab,
+#: of Artifactory, of NuGet's servers, and what others have in common.
+CREDENTIALS = (
+    "authorization",
+    "cookie",
+    "private-token",
+    "job-token",
+    "deploy-token",
+    "x-jfrog-art-api",
+    "x-nuget-apikey",
+    "x-api-key",
+    "x-auth-token",
+)
 
 
 class Headers:

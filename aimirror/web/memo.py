@@ -15,6 +15,7 @@ from collections import OrderedDict
 from attrs import define
 
 from aimirror.core.dates import format_date
+from aimirror.core.headers import CREDENTIALS
 from aimirror.web.access import Exchange
 from aimirror.web.head import Head
 
@@ -27,8 +28,7 @@ MAX_KEY = 4096
 #: Requests with one of these are answered for one client only, or depend on who sent them.
 PERSONAL = frozenset(
     {
-        "authorization",
-        "cookie",
+        *CREDENTIALS,
         "proxy-authorization",
         "forwarded",
         "x-forwarded-for",

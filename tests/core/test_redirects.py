@@ -102,6 +102,15 @@ class TrailTests(SynchronousTestCase):
             assert onward is not None
             self.assertEqual(onward.outgoing.headers, SENT.only("Accept", "X-Key"))
 
+    def test_tokens_of_their_own(self) -> None:
+        """Tokens in fields of their own stay behind as well, however they are written."""
+        there = Headers([("Location", "https://two.example/")])
+        fields = [("Private-Token", "s"), ("X-JFrog-Art-Api", "s"), ("JOB-TOKEN", "s")]
+        start = evolve(START, headers=Headers([*fields, ("Accept", "*/*")]))
+        onward = Trail(start, 1).next_hop(302, there, Zone.PUBLIC)
+        assert onward is not None
+        self.assertEqual(onward.outgoing.headers, Headers([("Accept", "*/*")]))
+
     def test_listed_secrets(self) -> None:
         """Fields that the caller lists stay behind as well."""
         there = Headers([("Location", "https://two.example/")])

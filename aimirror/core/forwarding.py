@@ -23,8 +23,21 @@ _JUDGED_HERE = frozenset(
         "if-unmodified-since",
     }
 )
+#: By these some servers take another path, host or method for the one that is asked for: what one
+#: client had made of an answer so would be stored for all.
+_OVERRIDING = frozenset(
+    {
+        "x-original-url",
+        "x-rewrite-url",
+        "x-original-host",
+        "x-host",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+    }
+)
 #: Fields of the client's that no request for something to be stored has.
-_NOT_FOR_STORING = _OURS | _JUDGED_HERE | {"accept-encoding"}
+_NOT_FOR_STORING = _OURS | _JUDGED_HERE | _OVERRIDING | {"accept-encoding"}
 
 
 def passed_on(request: Headers) -> Headers:

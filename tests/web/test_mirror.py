@@ -43,6 +43,13 @@ class RoutingTests(MirrorCase):
         for asked in self.upstream.sent:
             self.assertFalse({"authorization", "cookie"} & {n.lower() for n, _ in asked.headers})
 
+    def test_other_target(self) -> None:
+        """What is stored for all was not asked for with a path or method of a client's wish."""
+        self.plays(200, *FRESH)
+        for name in ("X-Original-URL", "X-Rewrite-Url", "X-HTTP-Method-Override", "X-Host"):
+            self.get(f"/{name}", f"{name}: /evil")
+            self.assertNotIn(name, self.last().headers)
+
     def test_targets_apart(self) -> None:
         """An absent, an empty and another query, and long ones, each lead to their own URL."""
         self.plays(200, "Cache-Control: no-store")

@@ -27,7 +27,7 @@ from aimirror.interfaces import UpstreamError
 from aimirror.web.answers import Answer
 from aimirror.web.errors import error_answer
 from aimirror.web.head import Form
-from aimirror.web.passing import failure
+from aimirror.web.passing import failed
 from aimirror.web.relay import relay
 from aimirror.web.tunnel import End, EndFactory, is_own_port, open_tunnel
 from aimirror.web.users import TooBusy, Users
@@ -167,7 +167,7 @@ class Forward:
         try:
             response = await self.mirror.tools.upstream.request(outgoing, request.body)
         except UpstreamError as error:
-            return _refused(error)
+            return _refused(request, error)
         await relay(request, response, Headers([*response.headers, _VIA, ("X-Cache", "PASS")]))
         return None
 
@@ -196,7 +196,7 @@ class Forward:
         try:
             far = await self._dial(target, reach)
         except UpstreamError as error:
-            return _refused(error)
+            return _refused(request, error)
         if request.gone or is_own_port(far, channel):
             far.abort()
             return error_answer(403, "not allowed", "that is this mirror itself")
@@ -221,10 +221,10 @@ def _challenge(request: MirrorRequest) -> None:
     request.reply(told.status, told.headers, told.body, added=_CHALLENGE)
 
 
-def _refused(error: UpstreamError) -> Answer:
+def _refused(request: MirrorRequest, error: UpstreamError) -> Answer:
     """Why a host could not be reached; an address that is not allowed is our refusal."""
     if error.reason is Reason.FORBIDDEN:
         return error_answer(
             403, error.reason.value, "the host is at an address that is not allowed"
         )
-    return failure(error)
+    return failed(request, error)

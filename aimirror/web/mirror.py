@@ -31,7 +31,7 @@ from aimirror.web.asked import GENERAL, Asked, Declined, Ecosystem, Untaken
 from aimirror.web.cached import Cached
 from aimirror.web.errors import error_answer
 from aimirror.web.handlers import handler_of
-from aimirror.web.passing import Passer, failure
+from aimirror.web.passing import Passer, failed
 from aimirror.web.transforms import Transforms
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Mirror:
                 return await self.forward(request, found)
             return await self.answer(request, found)
         except UpstreamError as error:
-            return failure(error)
+            return failed(request, error)
 
     async def answer(
         self,

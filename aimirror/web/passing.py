@@ -30,6 +30,13 @@ def failure(error: UpstreamError) -> Answer:
     return failure_answer(error.reason, error.detail)
 
 
+def failed(request: MirrorRequest, error: UpstreamError) -> Answer:
+    """The same; raises what the request's own body failed with, which is no fault of upstreams."""
+    if request.body is not None:
+        request.body.check()
+    return failure(error)
+
+
 class Passer:
     """Hands requests and answers on as they are, but for links that lead back to the mirror."""
 
@@ -60,7 +67,7 @@ class Passer:
         try:
             response = await self._tools.upstream.request(outgoing, request.body)
         except UpstreamError as error:
-            return failure(error)
+            return failed(request, error)
         finally:
             request.waited += self._tools.clock.seconds() - asked_at
         method = request.head.method

@@ -130,6 +130,11 @@ class RequestBody:
         if not self._paused or failure is not None:
             self._finish()
 
+    def check(self) -> None:
+        """Raise what broke the body off, if anything did: whoever read it knows that it ended."""
+        if self._failure is not None:
+            self._failure.raiseException()
+
     def lose(self) -> None:
         """The client is gone."""
         self.end(Failure(ClientGone()))

@@ -101,6 +101,21 @@ class ForwardingTests(MirrorCase):
                 played.end(UpstreamError(Reason.RESET))
                 self.assertTrue(client.wire.aborted)
 
+    def test_torn_body(self) -> None:
+        """A body whose framing is wrong, its endless trailers too, is the client's fault: 400."""
+        trailer = b"X: " + b"a" * 1000 + b"\r\n"
+        for rest in (b"zz\r\n", b"0\r\n" + trailer * 80):
+            self.upstream.handler = None
+            client = self.client()
+            client.send(b"PUT /x HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\n\r\n")
+            client.send(b"3\r\nabc\r\n")
+            sent = self.last()
+            taken: Deferred[Any] = sent.body.startProducing(Consumer())
+            client.send(rest)
+            self.failureResultOf(taken)
+            sent.answer.errback(UpstreamError(Reason.CANCELLED, "the request body broke off"))
+            self.assertEqual(client.answer()[0], 400)
+
     def test_unreachable(self) -> None:
         """An upstream that can't be asked is a 502, a silent one a 504."""
         self.falls()

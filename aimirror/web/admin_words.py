@@ -80,7 +80,7 @@ async def body_of(request: MirrorRequest) -> Words:
         raise BadRequest(413, f"more than {MAX_BODY} bytes")
     try:
         value = json.loads(sink.data or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadRequest(400, "the body is no JSON") from None
     if not isinstance(value, dict):
         raise BadRequest(400, "the body is no JSON object")

@@ -97,6 +97,7 @@ class WordsTests(SynchronousTestCase):
             (b'{"a": "x", "b": ["y", "z"], "c": true, "d": 1.5}', 200, good),
             (b"[]", 400, b"object"),
             (b"{", 400, b"JSON"),
+            (b"[" * 50_000, 400, b"JSON"),
             (b'{"a": 1}', 400, b"a: text"),
             (b'{"b": [1]}', 400, b"b: a list"),
             (b'{"c": "perhaps"}', 400, b"c: true or false"),

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote, urljoin
 
@@ -38,6 +39,8 @@ METADATA = ".metadata"
 _SIMPLE = ("", "/simple", "/+simple")
 #: Folders above a file that are looked through.
 _DEEPEST = 8
+#: Projects that a file's name may mean which are looked for; no real name allows for more.
+_MOST_PROJECTS = 8
 #: The best first.
 _STRONGEST = ("sha256", "sha512", "blake2b-256", "sha1", "md5")
 
@@ -92,7 +95,7 @@ def pages(file: str, bases: Iterable[str]) -> Iterator[str]:
         above.append(above[-1].rpartition("/")[0])
     roots = (*(base.rstrip("/") for base in bases), *above)
     seen = set()
-    for project in projects(filename):
+    for project in islice(projects(filename), _MOST_PROJECTS):
         own = (folder,) if normalised(folder.rpartition("/")[2]) == project else ()
         below = (f"{root}{simple}/{project}" for root in roots for simple in _SIMPLE)
         for url in (*own, *below):

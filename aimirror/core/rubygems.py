@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from aimirror.core.digests import Digest, parse
 
 _GEM = re.compile(r"(.*)/gems/([^/]+)\.gem")
+#: Ways to read a file's name that are tried: each may cost a question to the upstream.
+_MOST_READINGS = 8
 _LINE = re.compile(r"^(\S+) [^|\n]*\|(?:[^\n]*,)?checksum:([0-9a-f]{64})", re.MULTILINE)
 
 
@@ -23,7 +26,7 @@ def gem(url: str) -> Iterator[tuple[str, str]]:
     match = _GEM.fullmatch(url)
     if match is None:
         return
-    for hyphen in re.finditer(r"-(?=\d)", match[2]):
+    for hyphen in islice(re.finditer(r"-(?=\d)", match[2]), _MOST_READINGS):
         name, version = match[2][: hyphen.start()], match[2][hyphen.end() :]
         if name:
             yield f"{match[1]}/info/{name}", version

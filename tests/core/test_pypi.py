@@ -71,6 +71,8 @@ class NameTests(SynchronousTestCase):
             "https://up.test/whl/cu1/torch/",
         ):
             self.assertIn(wanted, found)
+        many = list(pypi.pages(f"https://up.test/{'a-1' * 2000}.zip", ["https://pypi.test/"]))
+        self.assertLess(len(many), 60)
         beside = pypi.pages("https://up.test/my-demo/my_demo-1-py3-none-any.whl", [])
         self.assertEqual(next(beside), "https://up.test/my-demo/")
 

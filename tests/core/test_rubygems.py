@@ -20,6 +20,10 @@ class RubyGemsTests(SynchronousTestCase):
         for url in ("http://h/info/a", "http://h/gems/a.gem", "http://h/gems/-1.0.gem"):
             self.assertEqual(list(rubygems.gem(url)), [])
 
+    def test_many_readings(self) -> None:
+        """A long name of hyphens and digits leads to few indexes."""
+        self.assertEqual(len(list(rubygems.gem(f"http://h/gems/{'a-1' * 2000}.gem"))), 8)
+
     def test_digests(self) -> None:
         """Lines with and without dependencies; those without a checksum are left out."""
         lines = f"---\n1.0 |checksum:{HEX}\n1.1-java a:>= 1&< 2,b:= 1|ruby:>= 2,checksum:{OTHER}\n"

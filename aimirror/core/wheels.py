@@ -118,12 +118,12 @@ def _members(data: bytes) -> Iterator[tuple[bytes, Member]]:
 
 def _large(extra: bytes, *values: int) -> tuple[int, int, int]:
     """Sizes and offset, those that don't fit 32 bits taken from the zip64 field (4.5.3)."""
-    field = b""
-    while len(extra) >= 4:
-        kind, length = struct.unpack_from("<2H", extra)
+    field, at = b"", 0
+    while len(extra) - at >= 4:
+        kind, length = struct.unpack_from("<2H", extra, at)
         if kind == 1:
-            field = extra[4 : 4 + length]
-        extra = extra[4 + length :]
+            field = extra[at + 4 : at + 4 + length]
+        at += 4 + length
     told = iter(struct.unpack(f"<{len(field) // 8}Q", field[: len(field) // 8 * 8]))
     size, packed, offset = (next(told, v) if v == _ELSEWHERE else v for v in values)
     return size, packed, offset

@@ -18,7 +18,7 @@ from aimirror.core.headers import CREDENTIALS, Headers
 from aimirror.core.pypi import METADATA
 from aimirror.core.ranges import ContentRange, format_range, parse_content_range
 from aimirror.core.rules import Route, route
-from aimirror.core.wheels import MOST_DIRECTORY, TAIL, BadWheel
+from aimirror.core.wheels import MOST_DIRECTORY, TAIL, BadWheel, Member
 from aimirror.downloads.tools import Passing, Storing, Tools, Wanted, new_hash
 from aimirror.interfaces import BodyFailed, IBody, UpstreamError
 from aimirror.web.ecosystems.oci_tokens import SingleFlight, collect
@@ -126,10 +126,10 @@ class Sidecars:
             if source is None:
                 source = _Remote(self._tools, wheel, headers)
             try:
-                content = await _metadata(source)
+                content = await self._metadata(source)
             except _NoRanges:
                 whole = await self._whole(mirror, wheel, headers, scope)
-                content = await _metadata(whole)
+                content = await self._metadata(whole)
             if not _is(found, content):
                 raise BadWheel("its METADATA is not what the index says")
             await self._keep(found, content, scope)
@@ -137,6 +137,19 @@ class Sidecars:
             self.log.info("no metadata from {path}: {error}", path=wheel.path, error=str(error))
             return False
         return True
+
+    async def _metadata(self, source: _Source) -> bytes:
+        """A directory may have hundreds of thousands of members: it is read in a thread."""
+        tail, total = await source.tail()
+        start, stop = wheels.directory(tail, total)
+        begin = total - len(tail)
+        found = tail[start - begin : stop - begin] if start >= begin else None
+        found = found if found is not None else await source.span(start, stop)
+        member: Member = await self._tools.to_thread(wheels.metadata, found)
+        start, stop = member.span
+        data = await source.span(start, min(stop, total))
+        content: bytes = await self._tools.to_thread(wheels.unpack, data, member)
+        return content
 
     def _at_hand(self, mirror: Mirror, wheel: Route, scope: str) -> _Source | None:
         for entry in self._tools.store.entries(wheel.key):
@@ -184,16 +197,6 @@ class Sidecars:
             immutable=True,
         )
         store.put(entry)
-
-
-async def _metadata(source: _Source) -> bytes:
-    tail, total = await source.tail()
-    start, stop = wheels.directory(tail, total)
-    begin = total - len(tail)
-    found = tail[start - begin : stop - begin] if start >= begin else None
-    member = wheels.metadata(found if found is not None else await source.span(start, stop))
-    start, stop = member.span
-    return wheels.unpack(await source.span(start, min(stop, total)), member)
 
 
 def _is(found: Route, content: bytes) -> bool:

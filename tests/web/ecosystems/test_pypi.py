@@ -254,6 +254,16 @@ class SidecarTests(PypiCase):
         self.assertEqual(self.urls(), [f"GET {PATH}.metadata", f"GET {PATH}", f"GET {PATH}"])
         self.assertEqual(self.entries(PATH), ())
 
+    def test_in_threads(self) -> None:
+        """What may take long, with a directory of many members, keeps nobody else waiting."""
+        self.serve_file(PATH, MADE.content)
+        self.slow_threads = True
+        client = self.ask(PATH + ".metadata")
+        self.assertEqual((len(self.threads), client.answers()), (1, []))
+        self.run_threads()
+        client.settle()
+        self.assertEqual(client.answer()[2], MADE.metadata)
+
     def test_from_stored(self) -> None:
         """From a stored wheel it is made without asking."""
         self.answers[PATH] = (200, (), MADE.content)

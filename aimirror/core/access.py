@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -48,6 +49,10 @@ class Limits:
     body_size: int = 0
 
 
+#: The peer of a client on a Unix socket.
+UNIX = "unix"
+
+
 @lru_cache(maxsize=4096)
 def address(text: str) -> _Address | None:
     """A peer's address, IPv4 in its IPv6 dress as IPv4; None for what is none (a Unix socket)."""
@@ -60,6 +65,19 @@ def address(text: str) -> _Address | None:
     return found
 
 
+#: An address as some proxies write it: with its port, or in brackets.
+_FORWARDED = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+#: What is told of those whom a proxy does not name by an address.
+NAMELESS = "unknown"
+
+
+def forwarded(told: str) -> str:
+    """The address that a proxy tells of its client, NAMELESS for anything else."""
+    match = _FORWARDED.fullmatch(told)
+    found = told if match is None else match[1] or match[2]
+    return found if address(found) is not None else NAMELESS
+
+
 def plain(peer: str) -> str:
     """A peer as it is told: by its IPv4 address, even where it came to an IPv6 socket."""
     found = address(peer)
@@ -69,7 +87,7 @@ def plain(peer: str) -> str:
 def is_local(peer: str) -> bool:
     """Whether a client is on this machine."""
     found = address(peer)
-    return peer == "unix" or (found is not None and found.is_loopback)
+    return peer == UNIX or (found is not None and found.is_loopback)
 
 
 def client(peer: str) -> str:
@@ -94,7 +112,7 @@ class Networks:
         """Whether a client may come in."""
         found = address(peer)
         if found is None:
-            return True
+            return peer == UNIX or self == Networks()
         if any(found in network for network in self.deny):
             return False
         return not self.allow or any(found in network for network in self.allow)

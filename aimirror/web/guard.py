@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from aimirror.core.access import Networks, Rates, address
+from aimirror.core.access import Networks, Rates, address, forwarded
 from aimirror.core.fetching import Network
 from aimirror.core.headers import Headers
 from aimirror.core.tally import Tally
@@ -56,8 +56,8 @@ class Guard:
     def check_forwarded(self, peer: str, headers: Headers) -> None:
         """The same for the client that a proxy of ours names."""
         if self._is_proxy(peer):
-            told = headers.joined("x-forwarded-for") or ""
-            self._check(told.rpartition(",")[2].strip() or peer)
+            told = (headers.joined("x-forwarded-for") or "").rpartition(",")[2].strip()
+            self._check(forwarded(told) if told else peer)
 
     def _is_proxy(self, peer: str) -> bool:
         found = address(peer) if self._proxies else None

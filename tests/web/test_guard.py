@@ -88,6 +88,23 @@ class GuardTests(SynchronousTestCase):
             client.send(named)
             self.assertEqual(client.answer()[0], wanted)
 
+    def test_as_proxies_write(self) -> None:
+        """An address with a port or brackets is read; a proxy's client without one is refused."""
+        allowed = (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))
+        for told, wanted in (
+            ("10.0.0.1:5123", 200),
+            ("[2001:db8::1]:80", 200),
+            ("[2001:db8::1]", 200),
+            ("198.51.100.3:5123", 403),
+            ("[2001:db9::1]:80", 403),
+            ("unknown", 403),
+            ("unix", 403),
+            ("10.0.0.1x", 403),
+        ):
+            client = self.connected(allow=allowed, proxies=(PEER,))
+            client.send(GET[:-2] + f"X-Forwarded-For: 10.0.0.1, {told}\r\n\r\n".encode())
+            self.assertEqual(client.answer()[0], wanted, told)
+
 
 class ClientConnectionsTests(SynchronousTestCase):
     def test_limit(self) -> None:

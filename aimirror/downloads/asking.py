@@ -38,16 +38,17 @@ class Version(Protocol):
 
 
 class Asking:
-    """Asks for ``wanted``, with the client's own fields, credentials included.
+    """Asks for ``wanted`` by ``method``, with the client's own fields, credentials included.
 
     ``asked_at`` (epoch seconds) and ``source`` (an index of the route's URLs) tell of the request
     that was answered last by ``first``.
     """
 
-    def __init__(self, tools: Tools, health: Health, wanted: Wanted) -> None:
+    def __init__(self, tools: Tools, health: Health, wanted: Wanted, method: str = "GET") -> None:
         self._tools = tools
         self._health = health
         self._wanted = wanted
+        self._method = method
         #: The wanted fields, with the newest credential.
         self._headers = wanted.headers
         self.asked_at = 0.0
@@ -143,7 +144,7 @@ class Asking:
             headers = Headers([*headers, *self._wanted.conditional])
         route = self._wanted.route
         egress = self._tools.egress(route.rule)
-        outgoing = Outgoing("GET", route.urls[source], headers, egress, self._tools.timeouts)
+        outgoing = Outgoing(self._method, route.urls[source], headers, egress, self._tools.timeouts)
         return self._tools.upstream.request(outgoing, None, self._tools.redirects)
 
     def _withholds(self, source: int) -> bool:

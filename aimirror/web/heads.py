@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
-from twisted.internet.defer import Deferred
 
 from aimirror.core import caching
 from aimirror.core.answering import Kind, as_whole, meaning
 from aimirror.core.caching import Forward, Handling
 from aimirror.core.entries import Entry
-from aimirror.core.fetching import Outgoing, Reason
+from aimirror.core.fetching import Reason
 from aimirror.core.freshness import NEGATIVE
 from aimirror.core.headers import Headers
-from aimirror.core.ranges import format_range
 from aimirror.core.redirected import restrained
 from aimirror.core.rules import Strategy
+from aimirror.downloads.asking import Asking
 from aimirror.downloads.decoding import DecodedResponse, decodable
-from aimirror.downloads.tools import Tools
+from aimirror.downloads.tools import Tools, Wanted
 from aimirror.interfaces import IUpstreamResponse, UpstreamError
 from aimirror.web.answers import Answer
 from aimirror.web.asked import Asked
@@ -60,7 +59,7 @@ class Heads:
             return await self._serving.made(asked, running.entry, running.body, "JOIN", handling)
         began = self._serving.now()
         try:
-            response = await self._ask(asked, conditional)
+            response = await self._ask(asked, stale, conditional)
         except UpstreamError as error:
             if stale is not None and self._serving.may_be_stale(asked, stale, None):
                 return await self._serving.stale(asked, stale, forward, None, str(error))
@@ -161,24 +160,22 @@ class Heads:
         hops = ((hop.status, hop.headers) for hop in response.hops)
         return restrained(headers, hops, asked.rule.cache, self._serving.now()), status
 
-    async def _ask(self, asked: Asked, conditional: Headers) -> IUpstreamResponse:
-        """By GET of one byte where ranges are usual: addresses signed for GET refuse HEAD."""
-        method, added = "HEAD", conditional
-        headers = asked.headers
-        if asked.rule.strategy is Strategy.PARALLEL:
-            method = "GET"
-            added = Headers([*conditional, ("Range", format_range(0, 1))])
-            headers = headers.with_("Accept-Encoding", "identity")
-        response = await self._request(asked, method, Headers([*headers, *added]))
-        if response.status != 401 or asked.refresh is None:
-            return response
-        fresh = await asked.refresh()
-        if fresh is None:
-            return response
-        response.abort()
-        return await self._request(asked, method, Headers([*fresh, *added]))
+    async def _ask(
+        self, asked: Asked, stale: Entry | None, conditional: Headers
+    ) -> IUpstreamResponse:
+        """By GET of one byte where ranges are usual: addresses signed for GET refuse HEAD.
 
-    def _request(self, asked: Asked, method: str, headers: Headers) -> Deferred[IUpstreamResponse]:
-        egress, url = self._tools.egress(asked.rule), asked.route.urls[0]
-        outgoing = Outgoing(method, url, headers, egress, self._tools.timeouts)
-        return self._tools.upstream.request(outgoing, None, self._tools.redirects)
+        The rule's upstreams take turns as they do for GET.
+        """
+        wanted = Wanted(
+            route=asked.route,
+            headers=asked.headers,
+            scope=asked.scope,
+            previous=stale,
+            conditional=conditional,
+            refresh=asked.refresh,
+        )
+        ranged = asked.rule.strategy is Strategy.PARALLEL
+        method, span = ("GET", (0, 1)) if ranged else ("HEAD", None)
+        asking = Asking(self._tools, self._downloads.health, wanted, method)
+        return await asking.first(span, conditional=True)

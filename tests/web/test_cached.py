@@ -450,6 +450,23 @@ class HeadTests(MirrorCase):
         self.assertIn(b"HTTP/1.1 200", received)
         self.assertIn(b"Content-Length: 5000", received)
 
+    def test_failover(self) -> None:
+        """When the first upstream is down the second is asked, as for GET, without the login."""
+        self.use(upstreams=(UPSTREAM, "https://more.test"))
+        more = Played(200, *FRESH, "Content-Length: 4", body=None)
+        self.upstream.handler = lambda o: refused() if o.url.startswith(UPSTREAM) else more
+        asked = self.ask("/x", "Authorization: Basic eA==", method="HEAD")
+        self.assertIn(b"HTTP/1.1 200", asked.received)
+        logins = [("authorization" in sent.headers) for sent in self.upstream.sent]
+        self.assertEqual(logins, [True, False])
+
+    def test_failover_refused(self) -> None:
+        """What the second upstream refuses without the login is no 401 that doubts the login."""
+        self.use(upstreams=(UPSTREAM, "https://more.test"))
+        self.upstream.handler = lambda o: Played(503 if o.url.startswith(UPSTREAM) else 401)
+        asked = self.ask("/x", "Authorization: Basic eA==", method="HEAD")
+        self.assertIn(b"HTTP/1.1 502", asked.received)
+
 
 class MemoTests(MirrorCase):
     def again(self) -> bytes:

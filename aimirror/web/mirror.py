@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from aimirror.core.answering import WITHHELD
-from aimirror.core.fetching import Outgoing
 from aimirror.core.forwarding import asked_for_storing, scope_of
 from aimirror.core.headers import CREDENTIALS, Headers
-from aimirror.core.ranges import format_range
 from aimirror.core.rules import (
     Credentials,
     KeySource,
@@ -24,7 +22,8 @@ from aimirror.core.rules import (
     route,
 )
 from aimirror.core.urls import canonical, origin
-from aimirror.downloads.tools import Refresh
+from aimirror.downloads.asking import Asking
+from aimirror.downloads.tools import Refresh, Wanted
 from aimirror.interfaces import UpstreamError
 from aimirror.web.answers import Answer
 from aimirror.web.asked import GENERAL, Asked, Declined, Ecosystem, Untaken
@@ -188,15 +187,12 @@ class Mirror:
         What is stored there is what the rule's own upstream leads to or sends, so that it must not
         pass for what another rule has of that URL's host.
         """
-        headers = asked_for_storing(request.headers, compressed=False)
-        outgoing = Outgoing(
-            "GET",
-            found.urls[0],
-            headers.with_("Range", format_range(0, 1)),
-            self.tools.egress(found.rule),
-            self.tools.timeouts,
+        wanted = Wanted(
+            route=found,
+            headers=asked_for_storing(request.headers, compressed=False),
+            scope=scope_of(request.headers),
         )
-        response = await self.tools.upstream.request(outgoing, None, self.tools.redirects)
+        response = await Asking(self.tools, self.downloads.health, wanted).first((0, 1))
         response.abort()
         if response.status not in (200, 206) or not response.hops:
             return found

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from aimirror.core.fetching import Outgoing
 from aimirror.core.headers import Headers
 from aimirror.core.rules import Credentials, KeySource, Route, Rule, Strategy
 from aimirror.interfaces import Hop
 from aimirror.web.answers import Answer
 from aimirror.web.mirror import LONGEST_KEPT
 from aimirror.web.request import MirrorRequest
-from tests.web.mirroring import UPSTREAM, MirrorCase, Played
+from tests.web.mirroring import UPSTREAM, MirrorCase, Played, refused
 
 FRESH = ("Content-Type: text/plain", "Cache-Control: max-age=100")
 TOKEN = "Authorization: Bearer t"
@@ -127,6 +128,23 @@ class RoutingTests(MirrorCase):
         self.get("/y")
         self.assertEqual(len(self.store.entries(f"https://cdn.test/file#{UPSTREAM}")), 1)
         self.assertEqual(self.store.entries("https://cdn.test/file"), ())  # another rule's, perhaps
+
+    def test_final_key_of_another(self) -> None:
+        """Where the first upstream is down, the second says where a path leads."""
+        upstreams = (UPSTREAM, "https://more.test")
+        self.use(cache_key_source=KeySource.FINAL, strategy=Strategy.PROXY, upstreams=upstreams)
+
+        def answer(outgoing: Outgoing) -> Played | Exception:
+            if outgoing.url.startswith(UPSTREAM):
+                return refused()
+            played = Played(200, *FRESH, body=b"body")
+            played.url = "https://cdn.test/file"
+            played.hops = (Hop(302, outgoing.url, played.headers),)
+            return played
+
+        self.upstream.handler = answer
+        self.assertEqual(self.get("/x")[2], b"body")
+        self.assertEqual(len(self.store.entries("https://cdn.test/file")), 1)
 
 
 class RedirectedTests(MirrorCase):

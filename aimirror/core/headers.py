@@ -20,11 +20,11 @@ HOP_BY_HOP = frozenset(
     }
 )
 
-#: Request fields that carry a user's right to read something: those of HTTP, then those of GitLab,
-#: of Artifactory, of NuGet's servers, and what others have in common.
+#: Request fields that carry a user's right to read something (lower case).
 CREDENTIALS = (
     "authorization",
     "cookie",
+    # Servers' own fields for tokens: GitLab's, Artifactory's, NuGet's, and usual ones of others.
     "private-token",
     "job-token",
     "deploy-token",

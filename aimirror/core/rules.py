@@ -38,7 +38,7 @@ class Xet(enum.Enum):
 
 
 class Credentials(enum.Enum):
-    """Which of a rule's upstreams are given a client's Authorization and cookies."""
+    """Which of a rule's upstreams are given a client's credentials (``headers.CREDENTIALS``)."""
 
     #: The first, and those at the same origin: what a client knows is meant for it.
     FIRST = "first"

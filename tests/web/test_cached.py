@@ -294,6 +294,16 @@ class PrivateTests(MirrorCase):
                 self.assertEqual((got, body), (status, b"no"), asked)
                 self.clock.advance(20)
 
+    def test_token_fields(self) -> None:
+        """A token in a field of its own is a credential, too: others get nothing by it."""
+        for name in ("PRIVATE-TOKEN", "JOB-TOKEN", "X-JFrog-Art-Api", "X-Api-Key"):
+            self.use(immutable=True)
+            self.plays(200, *FRESH, body=b"alice's")
+            self.get(f"/{name}", f"{name}: alice")
+            self.plays(401, body=b"no")
+            for asked in ((f"{name}: bob",), ()):
+                self.assertEqual(self.get(f"/{name}", *asked)[0], 401, (name, asked))
+
     def test_granted_to_another(self) -> None:
         """A 304 to another credential's conditional request is its right to the stored bytes."""
         self.stored()

@@ -23,6 +23,7 @@ from aimirror.interfaces import IUpstreamResponse, UpstreamError
 UNABLE = frozenset({429, 500, 502, 503, 504})
 
 _SECRET = frozenset(CREDENTIALS)
+_NEEDS_LOGIN = "the first upstream can't answer, and only it may know the login"
 _OTHER_VERSION = FetchResult(Reason.CHANGED, 0, detail="the upstream has another version now")
 
 
@@ -78,37 +79,35 @@ class Asking:
         """The upstreams are asked in order of health until one can answer."""
         targets = [urls.origin(url) for url in self._wanted.route.urls]
         order = self._health.order(targets, self._now())
-        for turn, source in enumerate(order):
-            target, last = targets[source], turn == len(order) - 1
+        trouble = UpstreamError(Reason.STATUS, _NEEDS_LOGIN)
+        for source in order:
+            target = targets[source]
             self.asked_at = self._now()
             try:
                 response = await self.request(source, span, conditional, if_range)
             except UpstreamError as error:
-                if error.reason is not Reason.CANCELLED:
-                    self._health.failed(target, self._now())
-                if last or error.reason is Reason.CANCELLED:
+                if error.reason is Reason.CANCELLED:
                     raise
+                self._health.failed(target, self._now())
+                trouble = error
                 continue
             if _rejected(self._wanted.route.rule, response):
                 response.abort()
-                if last:
-                    raise UpstreamError(Reason.STATUS, "a page where a file should be")
+                trouble = UpstreamError(Reason.STATUS, "a page where a file should be")
                 continue
             if response.status in WITHHELD and self._withholds(source):
-                response.abort()
-                if last:
-                    raise UpstreamError(Reason.STATUS, "only the first upstream may know the login")
+                response.abort()  # of no account: what failed before it is the trouble
                 continue
             if response.status in UNABLE:
                 self._health.failed(target, self._now())
-                if not last:
+                if source != order[-1]:
                     response.abort()
                     continue
             else:
                 self._health.succeeded(target)
             self.source = source
             return response
-        raise UpstreamError(Reason.CONNECT, "no upstream")
+        raise trouble
 
     async def request(
         self,

@@ -278,6 +278,18 @@ class UpstreamsTests(DownloadCase):
             self.assertTrue(refused.aborted)
             self.assertIs(self.failureResultOf(fetching, UpstreamError).value.reason, Reason.STATUS)
 
+    def test_login_asked_again(self) -> None:
+        """If the first was not reached, it is asked once more, whatever the other one refuses."""
+        fetching = self.downloads.fetch(self.login())
+        self.upstream.refuse(Reason.CONNECT)
+        self.upstream.answer(FakeResponse(401))
+        self.assertNoResult(fetching)
+        self.clock.advance(1)
+        self.upstream.answer(FakeResponse(401))
+        self.upstream.answer(partial(0, MB, len(CONTENT)))
+        self.assertIsInstance(self.successResultOf(fetching), Storing)
+        self.assertEqual(self.sent()[2:4], [(None, None), ("secret", "a=b")])
+
     def test_login_for_all(self) -> None:
         """Where the rule says so, all of them get it, and their word counts."""
         fetching = self.downloads.fetch(self.login(credentials=Credentials.ALL))

@@ -195,6 +195,8 @@ class _Sending:
         if connection.head is None:
             raise UpstreamError(Reason.PROTOCOL, "no response header")
         if connection.sending:  # answered early: the rest of the body is not wanted
+            if watched is not None:
+                watched.stopProducing()
             connection.drop()
         zone, silence = route.zone(connection), self._timeouts.silence
         return Reply(response, connection.head, connection, zone, self._clock, silence)

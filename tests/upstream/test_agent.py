@@ -232,6 +232,15 @@ class UploadTests(SynchronousTestCase):
         self.network.settle()
         self.assertEqual((upload.calls, wire.closed), (["stop"], True))
 
+    def test_early_answer_stops_at_once(self) -> None:
+        """The body has heard of an early answer before whoever asked: it need not break off."""
+        upload = Upload()
+        wire = self.send(upload)
+        calls: list[list[str]] = []
+        self.sending.addCallback(lambda _: calls.append(upload.calls.copy()))
+        wire.receive(b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno")
+        self.assertEqual(calls, [["stop"]])
+
     def test_broken_body(self) -> None:
         """A body that fails closes the connection: half a body must not look whole."""
         upload = Upload()

@@ -21,6 +21,9 @@ from aimirror.core.rules import Mount, Rule, mounts
 #: Things that one list may name; more are a mistake.
 MOST_ITEMS = 20_000
 
+#: Kinds of sources in uv.lock that are folders beside it, such as the locked project's own.
+_OWN_SOURCES = frozenset({"virtual", "editable", "directory"})
+
 _NAME = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(.*)")
 _HASH = re.compile(r"--hash[= ]([a-z0-9]+):([0-9a-fA-F]+)")
 _OPTION = re.compile(r"\s--?[a-z][a-z-]*.*$")
@@ -125,6 +128,8 @@ def uv_lock(text: str, target: Target) -> Items:
     links: list[str] = []
     skipped: list[str] = []
     for package in _mappings(packages):
+        if isinstance(origin := package.get("source"), dict) and _OWN_SOURCES & origin.keys():
+            continue
         wheels = [w["url"] for w in _mappings(package.get("wheels")) if "url" in w]
         fitting = [url for url in wheels if target.takes(_filename(url))]
         source = package.get("sdist")

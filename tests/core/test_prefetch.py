@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.core import prefetch
-from aimirror.core.prefetch import BadList, Image, Project, Repository, Target
+from aimirror.core.prefetch import BadList, Image, Items, Project, Repository, Target
 from aimirror.core.rules import Mount
 
 H = "a" * 64
@@ -59,6 +59,12 @@ name = "local"
         wanted = ("https://f/a-1-cp311-cp311-manylinux_2_17_x86_64.whl", "https://f/b-1.tar.gz")
         self.assertEqual((items.urls, items.skipped), (wanted, ("local",)))
         self.assertRaises(BadList, prefetch.uv_lock, "a = [", Target())
+
+    def test_own_project(self) -> None:
+        """The project that uv.lock belongs to is no file that a mirror could lack."""
+        for source in ('virtual = "."', 'editable = "."', 'directory = "lib"'):
+            lock = f'[[package]]\nname = "mine"\nsource = {{ {source} }}\n'
+            self.assertEqual(prefetch.uv_lock(lock, Target()), Items())
 
     def test_target(self) -> None:
         """By a file's name: its Python, ABI and platform (PEP 425)."""

@@ -66,11 +66,12 @@ def run(given: argparse.Namespace) -> int:
 def _welcome(url: str, config: Config) -> str:
     """Where it listens, where it caches, and what clients are told first."""
     here = url.replace("//0.0.0.0:", "//localhost:").replace("//[::]:", "//localhost:").rstrip("/")
-    host = here.partition("://")[2]
+    scheme, _, host = here.partition("://")
+    trust = f" --trusted-host {host}" if scheme == "http" else ""
     return f"""\
 aimirror listens on {url}
 aimirror caches in {config.cache.dir}
-  pip:          pip install --index-url {here}/simple --trusted-host {host} numpy
+  pip:          pip install --index-url {here}/simple{trust} numpy
   docker:       "registry-mirrors": ["{here}"] in /etc/docker/daemon.json
   Hugging Face: export HF_ENDPOINT={here}
   dashboard:    {here}/aimirror/"""

@@ -84,9 +84,17 @@ def _host(url: str) -> str:
     return url.partition("://")[2]
 
 
+def _plain(url: str) -> bool:
+    """Whether clients must be told to do without TLS; with it, they must go on verifying it."""
+    return not url.startswith("https:")
+
+
 def _pip(url: str) -> Setting:
-    text = f"index-url = {url}/simple\ntrusted-host = {_host(url)}\n"
-    merges = _section("global", text, ("index-url", "trusted-host"))
+    keys = {"index-url": f"{url}/simple"}
+    if _plain(url):
+        keys["trusted-host"] = _host(url)
+    text = "".join(f"{key} = {value}\n" for key, value in keys.items())
+    merges = _section("global", text, tuple(keys))
     return Setting("~/.config/pip/pip.conf", f"[global]\n{text}", merges)
 
 
@@ -96,7 +104,9 @@ def _uv(url: str) -> Setting:
 
 
 def _docker(url: str) -> Setting:
-    values = {"registry-mirrors": [url], "insecure-registries": [_host(url)]}
+    values = {"registry-mirrors": [url]}
+    if _plain(url):
+        values["insecure-registries"] = [_host(url)]
     text = json.dumps(values, indent=2) + "\n"
     note = "then: systemctl restart docker"
     return Setting("/etc/docker/daemon.json", text, _json(values), note)

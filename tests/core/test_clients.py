@@ -36,6 +36,14 @@ class ClientTests(SynchronousTestCase):
         self.assertEqual(parser["global"]["index-url"], f"{URL}/simple")
         self.assertEqual((parser["global"]["timeout"], parser["install"]["pre"]), ("9", "true"))
 
+    def test_verified(self) -> None:
+        """A mirror with TLS is not exempted from being verified."""
+        for client, word in (("pip", "trusted-host"), ("docker", "insecure")):
+            for url, exempted in (("http://mirror:1", True), ("https://mirror:1", False)):
+                found = setting(client, url)
+                for text in (found.text, found.merges(None)):
+                    self.assertIs(word in text, exempted, (client, url))
+
     def test_docker_keeps_the_rest(self) -> None:
         """Other keys of daemon.json stay; what is no object is refused."""
         merged = json.loads(setting("docker", URL).merges('{"debug": true}'))

@@ -118,7 +118,8 @@ class Download(Assignment):
         self.demands[reader] = Demand(position, min(stop, self.total))
         if self.phase is not Phase.FILLING:
             return []
-        thinned = self.thin_out() if len(self.demands) == CROWD else ()
+        crowd = len(self.demands) == CROWD and self.whole is None
+        thinned = self.thin_out() if crowd else ()
         return [*thinned, *self.make_way(position, now), *self._go(now)]
 
     def advanced(self, reader: int, position: int) -> None:

@@ -277,6 +277,14 @@ class Faults(SynchronousTestCase):
         for moment in range(2, 60):
             self.assertEqual(kinds(self.download.tick(float(moment))), {Wake})
 
+    def test_crowd_does_not_shorten_the_one_stream(self) -> None:
+        """A crowd that joins while all is read in one stream leaves it its end."""
+        commands = self.end(self.first[0], Reason.WHOLE)
+        (whole,) = [c for c in commands if isinstance(c, FetchWhole)]
+        for reader in range(2 * CROWD):
+            self.assertEqual(kinds(self.download.joined(reader, 0, 10 * MB, 1.5)), {Wake})
+        self.assertEqual(self.download.flights[whole.id].stop, self.download.total)
+
     def test_every_end_of_the_one_stream_ends_the_download(self) -> None:
         """Whatever ends the stream early, the machine does not wait for ever."""
         for reason in Reason:

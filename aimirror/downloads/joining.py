@@ -6,6 +6,7 @@ from attrs import Factory, define
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from aimirror.downloads.asking import UNABLE
 from aimirror.downloads.exchange import Fill
 from aimirror.downloads.tools import Outcome, Passing, Storing, Wanted
 
@@ -38,6 +39,11 @@ class Running:
     def failed(self) -> bool:
         """Whether its body can't be completed, and it is about to be over."""
         return isinstance(self.outcome, Storing) and self.outcome.body.failed is not None
+
+    @property
+    def unable(self) -> bool:
+        """Whether the upstream's answer was a failure that is likely to pass."""
+        return isinstance(self.outcome, Passing) and self.outcome.response.status in UNABLE
 
     async def header(self, wanted: Wanted) -> Outcome | None:
         """Wait for the outcome; None says that it belongs to somebody else.

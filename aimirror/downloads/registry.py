@@ -165,7 +165,7 @@ class Downloads:
 
     # -- joining ---------------------------------------------------------------------------
 
-    async def _fetch(self, wanted: Wanted, refined: str) -> Outcome:
+    async def _fetch(self, wanted: Wanted, refined: str, again: bool = False) -> Outcome:
         name = (wanted.key, wanted.scope, refined)
         running = self._running.get(name)
         while running is not None and running.failed:
@@ -186,6 +186,8 @@ class Downloads:
                 other = variant(entry.headers.get_all("Vary"), wanted.headers)
                 if other is not None and other[0] and not refined:
                     return await self._fetch(wanted, other[0])
+        if running.unable and not again:  # one more try for all, then each for himself
+            return await self._fetch(wanted, refined, again=True)
         # What may not be shared is asked for again, by each for himself.
         return await self._lead(_alone(wanted), wanted)
 

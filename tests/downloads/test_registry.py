@@ -100,6 +100,29 @@ class JoiningTests(PageCase):
             self.assertPasses(self.successResultOf(each), answer)
         self.assertEqual(self.upstream.waiting, 0)
 
+    def test_crowd_after_a_failure(self) -> None:
+        """After a failure that may pass those who waited ask once, together, and then each."""
+        crowd = [self.downloads.fetch(self.wanted(("X", str(n)))) for n in range(5)]
+        self.upstream.answer(FakeResponse(503, length=4))
+        self.assertEqual(self.upstream.waiting, 1)
+        self.upstream.answer(FakeResponse(503, length=4), 1)
+        self.assertEqual(self.upstream.waiting, 3)
+        for number in range(3):
+            self.upstream.answer(FakeResponse(404, PRIVATE, length=4), 2 + number)
+        for each in crowd:
+            self.assertIsInstance(self.successResultOf(each), Passing)
+
+    def test_crowd_after_one_failure(self) -> None:
+        """A failure that has passed costs its leader the file, and nobody a second download."""
+        crowd = [self.downloads.fetch(self.wanted(("X", str(n)))) for n in range(5)]
+        self.upstream.answer(FakeResponse(503, length=4))
+        self.upstream.answer(whole(PAGE), 1)
+        leader, *others = (self.successResultOf(each) for each in crowd)
+        self.assertIsInstance(leader, Passing)
+        for each in others:
+            self.assertIsInstance(each, Storing)
+        self.assertEqual(len(self.upstream.requests), 2)
+
     def test_nobody_waits_for_what_is_not_shared(self) -> None:
         """Once an answer was for one client alone, further ones are asked for side by side."""
         self.downloads.fetch(self.wanted())

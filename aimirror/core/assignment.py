@@ -12,7 +12,16 @@ from aimirror.core.commands import Cancel, Command, Fetch, Trim
 from aimirror.core.economy import Economy
 from aimirror.core.fetching import FetchResult, Reason
 from aimirror.core.flight import RATE_WINDOW, Flight, usual_rate
-from aimirror.core.plan import CROWD, Demand, Pace, crowd_piece, next_gap, piece_size, takeover
+from aimirror.core.plan import (
+    CROWD,
+    Demand,
+    Pace,
+    crowd_piece,
+    next_gap,
+    piece_size,
+    takeover,
+    worth_shortening,
+)
 from aimirror.core.sources import Source
 from aimirror.core.spans import Spans
 
@@ -140,12 +149,14 @@ class Assignment:
         best = max(self.sources[i].rate for i in ready) or 1.0
         return min(ready, key=lambda i: (busy[i] + 1) * best / (self.sources[i].rate or best))
 
-    def thin_out(self) -> list[Command]:
+    def thin_out(self, now: float) -> list[Command]:
         """Shorten what flies when readers have become a crowd, for whom the head comes first."""
-        piece = crowd_piece(self.missing(), self.slots)
+        missing = self.missing()
+        piece = crowd_piece(missing, self.slots)
         trims: list[Command] = []
         for flight in self.flights.values():
-            if flight.stop - flight.position > piece * 5 // 4:
+            left, rate = flight.stop - flight.position, flight.average(now, self.latency) or 0.0
+            if worth_shortening(left, rate, piece, missing):
                 flight.stop = flight.position + piece
                 trims.append(Trim(flight.id, flight.stop))
         return trims

@@ -88,7 +88,7 @@ class Download(Assignment):
         if probe is not None and probe[0] < probe[1]:
             sent_at = now - self.latency
             self.flights[PROBE] = Flight(PROBE, self.primary, probe[0], probe[1], sent_at)
-        return [*(self.thin_out() if self.crowded else ()), *self._go(now)]
+        return [*(self.thin_out(now) if self.crowded else ()), *self._go(now)]
 
     def expect(self, algorithm: str, digest: str, now: float) -> list[Command]:
         """The right digest became known (from an index or a header)."""
@@ -119,7 +119,7 @@ class Download(Assignment):
         if self.phase is not Phase.FILLING:
             return []
         crowd = len(self.demands) == CROWD and self.whole is None
-        thinned = self.thin_out() if crowd else ()
+        thinned = self.thin_out(now) if crowd else ()
         return [*thinned, *self.make_way(position, now), *self._go(now)]
 
     def advanced(self, reader: int, position: int) -> None:

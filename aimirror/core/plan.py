@@ -30,6 +30,10 @@ WORTH_TAKING = 0.25
 #: Readers from which on a file is fetched in waves, each of half the rest: sending it to all of
 #: them takes long, so it should begin before all is there, and little should be left for the end.
 CROWD = 8
+#: Bytes that are on their way to a connection on a fast line: shortening it by fewer saves none of
+#: them, they come twice.  That may be where they are no more than this part of the rest.
+ON_THE_WAY = 1 << 20
+BEARABLE_PART = 32
 #: Connections that may fetch the same span at the same time.
 MOST_RACERS = 3
 
@@ -101,6 +105,16 @@ def crowd_piece(missing: int, slots: int) -> int:
     """
     share = -(-missing // max(1, slots))
     return -(-share // 2) if share >= 2 * SMALLEST_PIECE else max(1, share)
+
+
+def worth_shortening(left: int, rate: float, piece: int, missing: int) -> bool:
+    """Whether a flight should end after ``piece`` for a crowd; see ``ON_THE_WAY``.
+
+    It has ``left`` bytes to go, at ``rate`` bytes/s (0 = unknown).
+    """
+    excess = left - piece
+    saved = excess > ON_THE_WAY or excess * BEARABLE_PART <= missing
+    return excess > piece // 4 and saved and left > rate * WORTH_TAKING
 
 
 @frozen

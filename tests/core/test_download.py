@@ -99,6 +99,25 @@ class Plan(SynchronousTestCase):
         for reader in range(CROWD):
             self.assertNotIn(Trim, kinds(download.joined(reader, 0, 32 * MB, 0.01)))
 
+    def test_crowd_leaves_the_probe_a_small_file(self) -> None:
+        """What is on its way already is not asked for again, however many wait for it."""
+        for total in (MB, 1 << 20, (1 << 20) + 1, 2 * MB, 6 * MB):
+            download = machine(total=total, slots=8)
+            download.awaited = 5 * CROWD
+            commands = download.begin(0.0, (0, min(total, 1 << 20)))
+            self.assertNotIn(Trim, kinds(commands), total)
+            self.assertEqual(fetches(commands) == [], total <= 1 << 20)
+
+    def test_crowd_leaves_alone_what_ends_soon(self) -> None:
+        """Pieces that will be there in a moment are not shortened: their bytes are on the way."""
+        for rate, shortened in ((4 * MB, True), (40 * MB, False)):
+            download = machine(total=40 * MB, slots=8)
+            flights = fetches(download.begin(0.0, None))
+            for fetch in flights:
+                download.wrote(fetch.id, fetch.start, fetch.start + rate // 50, 0.02)
+            kept = [download.joined(reader, 0, 40 * MB, 0.02) for reader in range(CROWD)]
+            self.assertEqual(Trim in kinds([c for each in kept for c in each]), shortened)
+
     def test_waves_of_a_crowd(self) -> None:
         """Each brings half of what is left, the last two are equal, and no byte comes twice."""
         download = machine(total=32 * MB, slots=20)

@@ -314,7 +314,10 @@ class RangedFill:
         self._do(self.machine.failed(Reason.DISK, failure.getErrorMessage()))
 
     def _wake_at(self, at: float) -> None:
+        """At the latest then: however much happens meanwhile, connections are looked at."""
         if self._wake is not None and self._wake.active():
+            if self._wake.getTime() <= at:
+                return
             self._wake.cancel()
         if not self._concluding:
             self._wake = self._tools.clock.callLater(max(0.0, at - self._now()), self._tick)

@@ -87,6 +87,18 @@ class FillingTests(RangedCase):
         self.assertEqual(reading.data, CONTENT[5 * MB : 5 * MB + 10])
         self.play()
 
+    def test_looked_at_while_much_happens(self) -> None:
+        """However often pieces end and readers come, a connection that fell silent is dropped."""
+        outcome = self.start(self.rule(chunk_size=256 * KB))
+        self.play_probe(self.first, CONTENT)
+        silent = self.pool.flying[0]
+        for _ in range(15):
+            self.clock.advance(0.2)
+            self.pool.flying[-1].bring(CONTENT)
+            outcome.body.reader(0, None).close()
+        self.assertTrue(silent.cancelled)
+        self.play()
+
     def test_losers_land_before_the_commit(self) -> None:
         """While a cancelled piece may still write, the file is not made a blob."""
         self.start()

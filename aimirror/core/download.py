@@ -67,6 +67,8 @@ class Download(Assignment):
     phase: Phase = Phase.FILLING
     #: The flight that reads the whole file in one stream, once ranges have turned out to lie.
     whole: int | None = None
+    #: Readers have become a crowd: what flies is shortened once its rate can be told.
+    _gathered: bool = False
     _resolves: int = 0
     _proof: Proof = Factory(lambda self: Proof(self.total, self.digest), takes_self=True)
 
@@ -118,9 +120,8 @@ class Download(Assignment):
         self.demands[reader] = Demand(position, min(stop, self.total))
         if self.phase is not Phase.FILLING:
             return []
-        crowd = len(self.demands) == CROWD and self.whole is None
-        thinned = self.thin_out(now) if crowd else ()
-        return [*thinned, *self.make_way(position, now), *self._go(now)]
+        self._gathered = self._gathered or len(self.demands) == CROWD
+        return [*self.make_way(position, now), *self._go(now)]
 
     def advanced(self, reader: int, position: int) -> None:
         """A reader read on."""
@@ -180,8 +181,12 @@ class Download(Assignment):
         """Time passed: drop hopeless connections, take over the tail, wake from a back-off."""
         if self.phase is not Phase.FILLING:
             return []
-        dropped = self.drop_hopeless(now) if self.whole is None else []
-        return [*dropped, *self._go(now)]
+        if self.whole is not None:
+            return self._go(now)
+        dropped = self.drop_hopeless(now)
+        thinned = self.thin_out(now) if self._gathered else []
+        self._gathered = False
+        return [*dropped, *thinned, *self._go(now)]
 
     # -- decisions -------------------------------------------------------------------------
 

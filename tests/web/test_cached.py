@@ -274,15 +274,6 @@ class PrivateTests(MirrorCase):
         self.get("/x", ALICE)
         self.assertTrue(self.entries()[0].immutable)
 
-    def test_tokens_of_their_own(self) -> None:
-        """What a token in a field of its own fetched is that client's alone."""
-        for name in ("Private-Token", "X-JFrog-Art-Api", "X-Api-Key"):
-            self.plays(200, "Cache-Control: max-age=100", body=b"alice's")
-            self.get(f"/{name}", f"{name}: alice")
-            self.plays(404)
-            for fields in ((), (f"{name}: bob",)):
-                self.assertEqual(self.get(f"/{name}", *fields)[0], 404, name)
-
     def test_never_to_others(self) -> None:
         """Others are asked for upstream: 401, 403 and 404 are passed on, and nothing is served."""
         self.stored()

@@ -196,5 +196,5 @@ class Mirror:
         response.abort()
         if response.status not in (200, 206) or not response.hops:
             return found
-        key, owner = canonical(response.url), origin(found.urls[0])
+        key, owner = canonical(response.url), origin(found.key)
         return evolve(found, key=key if origin(key) == owner else f"{key}#{owner}")

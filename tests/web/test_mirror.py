@@ -144,7 +144,7 @@ class RoutingTests(MirrorCase):
 
         self.upstream.handler = answer
         self.assertEqual(self.get("/x")[2], b"body")
-        self.assertEqual(len(self.store.entries("https://cdn.test/file")), 1)
+        self.assertEqual(len(self.store.entries(f"https://cdn.test/file#{UPSTREAM}")), 1)
 
 
 class RedirectedTests(MirrorCase):

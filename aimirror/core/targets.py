@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from attrs import frozen
 
@@ -20,6 +20,8 @@ _MAX_NAME, _MAX_LABEL = 253, 63
 
 _URL = re.compile(r"(?i:(https?))://([^/?#]*)([^#]*)(?:#.*)?")
 _AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{0,5}))?")
+#: A part of an address as inet_aton reads it: hexadecimal, octal or decimal.
+_NUMBER = re.compile(r"0x[0-9a-f]{1,16}|0[0-7]{0,20}|[1-9][0-9]{0,19}")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -44,11 +46,11 @@ class Target:
 
     @property
     def literal(self) -> Address | None:
-        """The address, when the URL names one instead of a host."""
+        """The address, when the URL names one instead of a host, in whatever form."""
         try:
             return ip_address(self.host)
         except ValueError:
-            return None
+            return _classic(self.host)
 
     @property
     def bracketed(self) -> str:
@@ -96,6 +98,23 @@ def _host_and_port(authority: str, default: int) -> tuple[str, int]:
     if not 0 < port < 65536:
         raise BadTarget(f"port {port} is out of range")
     return _address(match[1]) if match[1] else _name(match[2]), port
+
+
+def _classic(host: str) -> IPv4Address | None:
+    """The address that resolvers see in a host like ``127.1`` or ``0x7f000001`` (inet_aton)."""
+    labels = host.removesuffix(".").split(".")
+    if len(labels) > 4 or not all(map(_NUMBER.fullmatch, labels)):
+        return None
+    *first, last = (int(label, _base(label)) for label in labels)
+    if any(number > 255 for number in first) or last >= 256 ** (5 - len(labels)):
+        return None
+    return IPv4Address(sum(n << 24 - 8 * place for place, n in enumerate(first)) + last)
+
+
+def _base(label: str) -> int:
+    if label.startswith("0x"):
+        return 16
+    return 8 if label.startswith("0") else 10
 
 
 def _address(text: str) -> str:

@@ -1,10 +1,13 @@
 """URLs taken apart for sending."""
 
+import socket
+from ipaddress import IPv4Address
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.core.targets import MAX_URL, BadTarget, parse_target
+from aimirror.core.targets import MAX_URL, BadTarget, Target, parse_target
 
 PATHS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="#"))
 
@@ -74,3 +77,20 @@ class TargetTests(SynchronousTestCase):
             with self.assertRaises(BadTarget, msg=url) as caught:
                 parse_target(url)
             self.assertNotIn("u:p", str(caught.exception))
+
+
+class LiteralTests(SynchronousTestCase):
+    def test_classic_forms(self) -> None:
+        """Whatever a resolver takes for an IPv4 address is one, and nothing else."""
+        for host in (
+            "127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f.1", "0X7F000001", "0177.0.0.01",
+            "127.0.0.1.", "127.1.", "0", "10.1", "169.254.43518", "0300.0250.1", "4294967295",
+            "4294967296", "256.1", "1.2.3.256", "1.2.3.4.5", "09.1", "0x.1x", "a.1", "1.example",
+            "127.0.0.1.example", "1..2",
+        ):  # fmt: skip
+            try:
+                wanted = str(IPv4Address(socket.inet_aton(host.removesuffix("."))))
+            except OSError:
+                wanted = "None"
+            target = Target("http", host.lower(), 80, "/")
+            self.assertEqual(str(target.literal), wanted, host)

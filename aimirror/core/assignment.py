@@ -11,7 +11,7 @@ from attrs import Factory, define
 from aimirror.core.commands import Cancel, Command, Fetch, Trim
 from aimirror.core.economy import Economy
 from aimirror.core.fetching import FetchResult, Reason
-from aimirror.core.flight import RATE_WINDOW, Flight, usual_rate
+from aimirror.core.flight import EVIDENCE, JUDGED_AFTER, RATE_WINDOW, Flight, usual_rate
 from aimirror.core.plan import (
     CROWD,
     Demand,
@@ -197,9 +197,11 @@ class Assignment:
         if result.latency > 0:
             self._latencies = [*self._latencies[-8:], result.latency]
             self.latency = median(self._latencies)
-        seen = running.average(now, self.latency) if result.reason is Reason.DONE else None
+        flow, brought = now - running.sent_at - self.latency, running.position - running.start
+        told = result.reason is Reason.DONE and (brought >= EVIDENCE or flow >= JUDGED_AFTER)
+        seen = running.average(now, self.latency) if told else None
         if seen is not None:
-            if now - running.sent_at - self.latency >= LEAST_FLOW:
+            if flow >= LEAST_FLOW:
                 self._landed.append((now, seen))
             self.sources[running.source].measured(seen)
         return running

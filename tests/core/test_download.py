@@ -77,6 +77,16 @@ class Plan(SynchronousTestCase):
         commands = download.joined(1, 0, 1000 * MB, 0.01)
         self.assertEqual(kinds(commands), {Wake})
 
+    def test_few_bytes_tell_no_rate(self) -> None:
+        """A rest of some bytes, however it came, lets nobody take over what comes well."""
+        for rest in (1, 5000):
+            download = machine(total=(1 << 20) + rest, slots=8)
+            (last,) = fetches(download.begin(0.0, (0, 1 << 20)))
+            download.wrote(PROBE, 0, 256 << 10, 0.04)
+            download.wrote(last.id, last.start, last.stop, 0.06)
+            done = FetchResult(Reason.DONE, last.stop, latency=0.03)
+            self.assertEqual(kinds(download.ended(last.id, done, 0.1)), {Wake})
+
     def test_crowd_gets_smaller_pieces(self) -> None:
         """When the eighth reader joins, long pieces are shortened, and later ones stay short."""
         download = machine(total=400 * MB, slots=4)

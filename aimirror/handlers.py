@@ -8,7 +8,6 @@ It runs in the mirror's reactor: it may await what these objects give, and must 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from attrs import field, frozen
 
 from aimirror.core.headers import Headers
+from aimirror.core.json_text import parse_json
 
 
 class Fields(Mapping[str, str]):
@@ -79,8 +79,8 @@ class Request:
         return await self._read()
 
     async def json(self) -> Any:
-        """The body as JSON."""
-        return json.loads(await self._read())
+        """The body as JSON; ValueError when it is none."""
+        return parse_json(await self._read())
 
 
 def _as_bytes(content: str | bytes | None) -> bytes:
@@ -112,8 +112,8 @@ class Fetched:
         return self.content.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """The body as JSON."""
-        return json.loads(self.content)
+        """The body as JSON; ValueError when it is none."""
+        return parse_json(self.content)
 
     def raise_for_status(self) -> Fetched:
         """Itself; ValueError when the upstream answered with an error."""

@@ -12,6 +12,7 @@ import attrs
 from aimirror.cache.layout import FILE_MODE, is_name, make_folder
 from aimirror.core.entries import Entry
 from aimirror.core.headers import Headers
+from aimirror.core.json_text import parse_json
 
 #: Bytes: a sidecar larger than this is not one of ours.
 LARGEST_RECORD = 1 << 20
@@ -31,9 +32,9 @@ def dump(entry: Entry) -> str:
 def load(text: str | bytes) -> Entry:
     """The entry of a record; ValueError when it is not one."""
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         made = Entry(**{n: _typed(n, v) for n, v in values.items() if n in _FIELDS})
-    except (TypeError, AttributeError, RecursionError) as error:
+    except (TypeError, AttributeError) as error:
         raise ValueError(f"not an entry: {error}") from error
     if made.blob and not is_name(made.blob):
         raise ValueError(f"not a sha256: {made.blob!r}")

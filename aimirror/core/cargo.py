@@ -5,10 +5,10 @@ Source: The Cargo Book, "Registry Index".
 
 from __future__ import annotations
 
-import json
 import re
 
 from aimirror.core.digests import Digest, parse
+from aimirror.core.json_text import parse_json
 
 _DOWNLOAD = re.compile(r".+/([A-Za-z0-9_-]+)/([^/]+)/download")
 _CRATE = re.compile(r".+/([A-Za-z0-9_-]+)/\1-([0-9][^/]*)\.crate")
@@ -35,8 +35,8 @@ def digests(lines: bytes) -> dict[str, Digest]:
     found = {}
     for line in lines.splitlines():
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
+            value = parse_json(line)
+        except ValueError:
             continue
         digest = parse("sha256", str(value.get("cksum", ""))) if isinstance(value, dict) else None
         if digest is not None:

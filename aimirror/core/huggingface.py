@@ -16,6 +16,7 @@ from attrs import evolve, frozen
 
 from aimirror.core.digests import Digest, parse
 from aimirror.core.headers import Headers
+from aimirror.core.json_text import parse_json
 
 #: Told by the hub itself, before a redirect to where the bytes are.
 OF_THE_HUB = ("x-repo-commit", "x-linked-etag", "x-linked-size", "etag")
@@ -110,8 +111,8 @@ def revision(url: str) -> tuple[str, str]:
 def commit_of(data: bytes) -> str:
     """The commit of which the hub tells in the JSON about a repository, "" for none."""
     try:
-        told: Any = json.loads(data)
-    except (ValueError, RecursionError):
+        told: Any = parse_json(data)
+    except ValueError:
         return ""
     sha = told.get("sha") if isinstance(told, dict) else None
     return sha if isinstance(sha, str) else ""
@@ -215,8 +216,8 @@ def without_xet(headers: Headers) -> Headers:
 def tree_without_xet(data: bytes) -> bytes:
     """A page of a tree without the names of its files' chunks; what is no page stays."""
     try:
-        page: Any = json.loads(data)
-    except (ValueError, RecursionError):
+        page: Any = parse_json(data)
+    except ValueError:
         return data
     if not isinstance(page, list):
         return data

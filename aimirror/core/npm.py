@@ -6,11 +6,11 @@ Integrity, whose notation ``integrity`` uses.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 
 from aimirror.core.digests import Digest, parse
+from aimirror.core.json_text import parse_json
 
 #: ``/@scope/name/-/name-1.0.0.tgz`` behind whatever base, the scope's slash encoded or not.
 _TARBALL = re.compile(r"(.+?)/((?:@[^/]+/)?[^/]+)/-/([^/]+\.tgz)")
@@ -68,8 +68,8 @@ def digests(document: bytes) -> dict[str, Digest]:
 
 def _dists(document: bytes) -> Iterable[dict[str, object]]:
     try:
-        value = json.loads(document)
-    except (ValueError, RecursionError):
+        value = parse_json(document)
+    except ValueError:
         return
     versions = value.get("versions") if isinstance(value, dict) else None
     for version in versions.values() if isinstance(versions, dict) else ():

@@ -16,6 +16,8 @@ from urllib.parse import quote
 
 from attrs import field, frozen
 
+from aimirror.core.json_text import parse_json
+
 #: What the mirror gives as a token to those who bring no credentials.
 ANYONE = "anonymous"
 #: Before the credentials of registries that know Basic only, in tokens given by the mirror.
@@ -154,10 +156,10 @@ class Token:
 def parse_token(body: bytes, now: float) -> Token | None:
     """The token in the JSON of a token service, which calls it ``token`` or ``access_token``."""
     try:
-        told = json.loads(body)
+        told = parse_json(body)
         value = told.get("token") or told.get("access_token")
         life = told.get("expires_in") or TOKEN_LIFE
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, AttributeError):
         return None
     if not isinstance(value, str) or not _VISIBLE.fullmatch(value):
         return None

@@ -5,7 +5,6 @@ Everything here reads text and gives URLs or names; asking is somebody else's wo
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ from urllib.parse import quote
 from attrs import frozen
 
 from aimirror.core import urls
+from aimirror.core.json_text import parse_json
 from aimirror.core.rules import Mount, Rule, mounts
 
 #: Things that one list may name; more are a mistake.
@@ -283,7 +283,7 @@ def _filename(url: str) -> str:
 
 def _json(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError as error:
         raise BadList(f"no JSON: {error}") from None
     if not isinstance(value, dict):

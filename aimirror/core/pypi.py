@@ -15,6 +15,7 @@ from urllib.parse import unquote, urljoin
 from attrs import frozen
 
 from aimirror.core.digests import ALGORITHMS, Digest, parse
+from aimirror.core.json_text import parse_json
 from aimirror.core.urls import canonical
 
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -295,10 +296,7 @@ def _version(filename: str) -> str:
 
 def _object(data: bytes) -> dict[str, Any]:
     """A JSON page; raises ValueError for anything that has not the shape of one."""
-    try:
-        value = json.loads(data)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    value = parse_json(data)
     shaped = isinstance(value, dict) and isinstance(value.get("meta", {}), dict)
     if not shaped or not all(_objects(value.get(name, [])) for name in ("files", "projects")):
         raise ValueError("not a page")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from html import unescape
@@ -21,6 +20,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from aimirror.core import prefetch
 from aimirror.core.headers import Headers
+from aimirror.core.json_text import parse_json
 from aimirror.core.prefetch import BadList, Image, Items, Project, Repository, Target
 from aimirror.core.rules import Mount
 from aimirror.web.admin_inside import Inside, NotFetched
@@ -203,7 +203,7 @@ def _files(page: str) -> list[_File]:
     """The files of a page of the simple API (PEP 503, PEP 691)."""
     if page.lstrip().startswith("{"):
         try:
-            told = json.loads(page)["files"]
+            told = parse_json(page)["files"]
             return [
                 _File(
                     file["filename"],

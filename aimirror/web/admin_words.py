@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from twisted.internet.interfaces import IConsumer
 from zope.interface import implementer
 
+from aimirror.core.json_text import parse_json
 from aimirror.web.head import BadRequest
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ async def body_of(request: MirrorRequest) -> Words:
     if sink.size > MAX_BODY:
         raise BadRequest(413, f"more than {MAX_BODY} bytes")
     try:
-        value = json.loads(sink.data or b"{}")
-    except (ValueError, RecursionError):
+        value = parse_json(sink.data or b"{}")
+    except ValueError:
         raise BadRequest(400, "the body is no JSON") from None
     if not isinstance(value, dict):
         raise BadRequest(400, "the body is no JSON object")

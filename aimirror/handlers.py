@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from attrs import field, frozen
 
-from aimirror.core.headers import Headers
-from aimirror.core.json_text import parse_json
+from aimirror.http.headers import Headers
+from aimirror.http.json_text import parse_json
 
 
 class Fields(Mapping[str, str]):

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 from zope.interface import Attribute, Interface
 
-from aimirror.core.fetching import Reach, Reason, Zone
-from aimirror.core.headers import Headers
+from aimirror.download.tasks import Reason
+from aimirror.http.egress import Reach, Zone
+from aimirror.http.headers import Headers
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
-    from aimirror.core.fetching import FetchResult, FetchTask, HashTask, Outgoing
+    from aimirror.download.tasks import FetchResult, FetchTask, HashTask
+    from aimirror.http.egress import Outgoing
 
 
 class UpstreamError(Exception):

@@ -17,11 +17,11 @@ from twisted.logger import Logger, globalLogPublisher
 from twisted.python import usage
 
 from aimirror.config import Config, ConfigError, Logging, check_dirs, load
-from aimirror.steady import steady
+from aimirror.monotonic import steady
 
 if TYPE_CHECKING:
-    from aimirror.logs import Logs
-    from aimirror.web.access import Exchange
+    from aimirror.server.access_log import Exchange
+    from aimirror.service.logs import Logs
 
 log = Logger()
 #: Answers in twistd's own log.
@@ -63,7 +63,7 @@ def prepared(
     file: str | None, host: str | None = None, port: int | None = None, cache: str | None = None
 ) -> Config:
     """The same for who is going to serve: its folders are there, its files can be used."""
-    from aimirror.checking import check_files
+    from aimirror.service.checking import check_files
 
     config = configured(file, host, port, cache)
     check_dirs(config)
@@ -117,7 +117,7 @@ class LogService(Service):
 
     def startService(self) -> None:
         """Open the files; without one for answers, they are events of twistd's log."""
-        from aimirror.logs import observer, open_logs
+        from aimirror.service.logs import observer, open_logs
 
         super().startService()  # type: ignore[no-untyped-call]
         try:
@@ -154,7 +154,7 @@ class _Together(MultiService):
 
     def privilegedStartService(self) -> None:
         """See MirrorService."""
-        from aimirror.web.listening import CannotListen
+        from aimirror.server.listening import CannotListen
 
         try:
             super().privilegedStartService()  # type: ignore[no-untyped-call]
@@ -172,7 +172,7 @@ def makeService(options: Any) -> IService:
     """The service; a mistake in the configuration ends the program with one line."""
     from twisted.internet import reactor as real
 
-    from aimirror.service import MirrorService
+    from aimirror.service.service import MirrorService
 
     reactor: Any = real
     steady(reactor)

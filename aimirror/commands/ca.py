@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aimirror.certificates import authority
-from aimirror.certificates.authority import CERTIFICATE, Authority, AuthorityError
 from aimirror.commands.common import Complaint, add_config
 from aimirror.config import Config, load
-from aimirror.core.forward_policy import secure_origins
-from aimirror.core.urls import host
+from aimirror.forward import authority
+from aimirror.forward.authority import CERTIFICATE, Authority, AuthorityError
+from aimirror.forward.policy import secure_origins
+from aimirror.http.urls import host
 
 if TYPE_CHECKING:
     from aimirror.commands.common import Commands

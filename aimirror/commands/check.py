@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aimirror.checking import check_files
 from aimirror.commands.common import add_config
 from aimirror.config import check_dirs, expanded
+from aimirror.service.checking import check_files
 from aimirror.tap import configured
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from urllib.parse import urlencode, urlsplit
 
 from twisted.internet.defer import Deferred
 
+from aimirror.admin.entries import Entries
 from aimirror.commands.common import Complaint, add_common
 from aimirror.config import Config, check_dirs
 from aimirror.tap import configured
-from aimirror.web.admin_entries import Entries
 
 T = TypeVar("T")
 
@@ -167,7 +167,7 @@ def on_folder(config: Config, work: Callable[[Any, Any], Awaitable[T]]) -> T:
     """Open the cache folder, which no service may use, and let ``work(store, clock)`` happen."""
     from twisted.internet import reactor as real
 
-    from aimirror.service import MirrorService
+    from aimirror.service.service import MirrorService
 
     reactor: Any = real
     check_dirs(config)

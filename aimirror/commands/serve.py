@@ -14,10 +14,10 @@ from twisted.logger import globalLogBeginner
 
 from aimirror.commands.common import add_common, complain
 from aimirror.config import Config
-from aimirror.logs import Logs, observer, open_logs
-from aimirror.steady import steady
+from aimirror.monotonic import steady
+from aimirror.server.listening import CannotListen
+from aimirror.service.logs import Logs, observer, open_logs
 from aimirror.tap import on_signal, prepared
-from aimirror.web.listening import CannotListen
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def run(given: argparse.Namespace) -> int:
     """
     from twisted.internet import reactor as real
 
-    from aimirror.service import MirrorService
+    from aimirror.service.service import MirrorService
 
     reactor: Any = real
     steady(reactor)

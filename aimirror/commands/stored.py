@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.task import LoopingCall
 
-from aimirror.cache.listing import Listing, Order
-from aimirror.cache.verification import Verification
+from aimirror.admin.entries import BadSelection, Entries, Selection
 from aimirror.commands.common import Complaint
 from aimirror.commands.link import Link, NotRunning, add_link, either, linked, on_folder
 from aimirror.commands.words import LOOK, follow, show_progress, size, span
 from aimirror.config.scalars import duration
 from aimirror.config.schema import At
-from aimirror.web.admin_entries import BadSelection, Entries, Selection
+from aimirror.store.listing import Listing, Order
+from aimirror.store.verification import Verification
 
 if TYPE_CHECKING:
     from aimirror.commands.common import Commands

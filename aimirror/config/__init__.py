@@ -33,9 +33,9 @@ from aimirror.config.model import (
     Tls,
 )
 from aimirror.config.schema import At
-from aimirror.core.proxies import ENVIRONMENT, Proxies, from_environment, is_own
-from aimirror.core.rules import Rule
-from aimirror.core.targets import BadTarget
+from aimirror.http.targets import BadTarget
+from aimirror.routing.rules import Rule
+from aimirror.upstream.proxies import ENVIRONMENT, Proxies, from_environment, is_own
 
 __all__ = [
     "Abandoned",

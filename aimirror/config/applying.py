@@ -7,9 +7,9 @@ from collections.abc import Callable
 from attrs import evolve
 
 from aimirror.config.model import Config
-from aimirror.core.fetching import ANYWHERE, Egress, Reach, Zone
-from aimirror.core.proxies import ENVIRONMENT
-from aimirror.core.rules import Rule
+from aimirror.http.egress import ANYWHERE, Egress, Reach, Zone
+from aimirror.routing.rules import Rule
+from aimirror.upstream.proxies import ENVIRONMENT
 
 
 def egress_of(config: Config) -> Callable[[Rule], Egress]:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from aimirror.core.access import Limits
-from aimirror.core.fetching import Network, Reach, Timeouts
-from aimirror.core.forward_policy import HostPattern, Listed
-from aimirror.core.oci import DEFAULTS, Registry
-from aimirror.core.proxies import Proxies
-from aimirror.core.rules import ContentRewrite, Rule
+from aimirror.ecosystems.oci.paths import DEFAULTS, Registry
+from aimirror.forward.policy import HostPattern, Listed
+from aimirror.http.egress import Network, Reach, Timeouts
+from aimirror.routing.rules import ContentRewrite, Rule
+from aimirror.server.access import Limits
+from aimirror.upstream.proxies import Proxies
 
 _GB = 1000**3
 _MB = 1000**2

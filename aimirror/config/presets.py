@@ -11,7 +11,7 @@ from attrs import frozen
 
 from aimirror.config.document import parse
 from aimirror.config.schema import At, Many, shown
-from aimirror.core.rules import Rule
+from aimirror.routing.rules import Rule
 
 
 @cache

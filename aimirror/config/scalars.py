@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from aimirror.config.regexes import explodes
 from aimirror.config.schema import At, Refusal, Scalar
-from aimirror.core import urls
-from aimirror.core.fetching import Network
-from aimirror.core.forward_policy import HostPattern, Listed, parse_pattern
-from aimirror.core.proxies import ENVIRONMENT
+from aimirror.forward.policy import HostPattern, Listed, parse_pattern
+from aimirror.http import urls
+from aimirror.http.egress import Network
+from aimirror.upstream.proxies import ENVIRONMENT
 
 T = TypeVar("T")
 E = TypeVar("E", bound=enum.Enum)

@@ -23,13 +23,11 @@ from aimirror.config.model import (
 from aimirror.config.presets import Rules
 from aimirror.config.scalars import duration, integer, number, one_of
 from aimirror.config.schema import Conflict, Either, Key, Made, Many, Named, Record
-from aimirror.core.access import Limits
-from aimirror.core.digests import ALGORITHMS, DigestSource, Source
-from aimirror.core.fetching import Network, Reach, Timeouts
-from aimirror.core.oci import Registry, merged
-from aimirror.core.policies import CachePolicy
-from aimirror.core.proxies import ENVIRONMENT, is_own
-from aimirror.core.rules import (
+from aimirror.ecosystems.oci.paths import Registry, merged
+from aimirror.http.egress import Network, Reach, Timeouts
+from aimirror.routing.digests import ALGORITHMS, DigestSource, Source
+from aimirror.routing.policies import CachePolicy
+from aimirror.routing.rules import (
     ECOSYSTEMS,
     ContentRewrite,
     Credentials,
@@ -39,6 +37,8 @@ from aimirror.core.rules import (
     Strategy,
     Xet,
 )
+from aimirror.server.access import Limits
+from aimirror.upstream.proxies import ENVIRONMENT, is_own
 
 #: Bounds that keep a slip of the finger from exhausting sockets, processes or memory.
 _MOST_CONNECTIONS = 256

@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 from attrs import evolve, frozen
 
-from aimirror.core.headers import Headers
+from aimirror.http.headers import Headers
 from aimirror.testing.behaviour import MODIFIED, Behaviour, Body, Resource
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")

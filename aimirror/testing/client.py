@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from aimirror.core.headers import Headers
+from aimirror.http.headers import Headers
 
 #: Seconds of silence after which a reply counts as failed.
 SILENCE = 20.0

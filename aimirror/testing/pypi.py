@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from aimirror.core.pypi import JSON, METADATA, asked, normalised
+from aimirror.ecosystems.pypi.pages import JSON, METADATA, asked, normalised
 from aimirror.testing.behaviour import pattern
 from aimirror.testing.site import Asked, File, Site
 

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IPullProducer
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer
 
-from aimirror.core.headers import Headers
+from aimirror.http.headers import Headers
 from aimirror.testing.answers import Answer, Request, simple
 from aimirror.testing.behaviour import Count
 

@@ -19,16 +19,17 @@ from twisted.web.http_headers import Headers as WireHeaders
 from twisted.web.iweb import IAgent, IBodyProducer, IPolicyForHTTPS, IResponse
 from zope.interface import implementer
 
-from aimirror.core.fetching import Egress, Outgoing, Reason, Timeouts
-from aimirror.core.headers import Headers
-from aimirror.core.proxies import Proxy
-from aimirror.core.targets import BadTarget, Target, parse_target
+from aimirror.download.tasks import Reason
+from aimirror.http.egress import Egress, Outgoing, Timeouts
+from aimirror.http.headers import Headers
+from aimirror.http.targets import BadTarget, Target, parse_target
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.bodies import WatchedBody
 from aimirror.upstream.connection import Connection, Pool
 from aimirror.upstream.countdown import Countdown
 from aimirror.upstream.dialing import READ_BYTES, Dialer, Resolve, system_resolver
 from aimirror.upstream.errors import explain
+from aimirror.upstream.proxies import Proxy
 from aimirror.upstream.reply import Reply
 from aimirror.upstream.routes import Route
 from aimirror.upstream.tls import default_policy

@@ -15,13 +15,14 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
-from aimirror.core.fetching import Outgoing, Reach, Reason
-from aimirror.core.headers import CREDENTIALS, Headers
-from aimirror.core.redirects import BadRedirect, Trail, same_origin
+from aimirror.download.tasks import Reason
+from aimirror.http.egress import Outgoing, Reach
+from aimirror.http.headers import CREDENTIALS, Headers
 from aimirror.interfaces import Hop, IReceiver, IUpstream, IUpstreamResponse, UpstreamError
 from aimirror.upstream.agent import Agents
 from aimirror.upstream.countdown import Countdown
 from aimirror.upstream.errors import explain
+from aimirror.upstream.redirects import BadRedirect, Trail, same_origin
 from aimirror.upstream.reply import Reply
 
 #: Bytes of a redirect's body that are read to keep its connection; few say more than a line.

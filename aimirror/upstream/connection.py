@@ -20,7 +20,8 @@ from twisted.web.client import HTTPConnectionPool
 from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
-from aimirror.core.fetching import Address, Reason
+from aimirror.download.tasks import Reason
+from aimirror.http.egress import Address
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.heads import Head, Malformed, take
 

@@ -20,9 +20,10 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
-from aimirror.core.addresses import permitted
-from aimirror.core.fetching import Address, Reach, Reason
+from aimirror.download.tasks import Reason
+from aimirror.http.egress import Address, Reach
 from aimirror.interfaces import UpstreamError
+from aimirror.upstream.addresses import permitted
 from aimirror.upstream.errors import explain
 
 #: Bytes read from a socket at once: 0.6 CPU s/GB, against 1.2 at Twisted's 64 KiB and 2.0 at 1 MiB.

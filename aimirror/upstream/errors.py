@@ -17,7 +17,7 @@ from twisted.internet.error import (
 from twisted.python.failure import Failure
 from twisted.web.client import RequestGenerationFailed, ResponseFailed
 
-from aimirror.core.fetching import Reason
+from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
 
 #: The first row that one of the causes matches decides.

@@ -6,7 +6,7 @@ import re
 
 from attrs import frozen
 
-from aimirror.core.headers import Headers
+from aimirror.http.headers import Headers
 
 #: Bytes of one response header; signed cookies and policies take a few KiB, nobody needs more.
 MAX_HEAD = 64 * 1024

@@ -14,7 +14,8 @@ from twisted.web.http_headers import Headers as WireHeaders
 from twisted.web.iweb import IClientRequest, IResponse
 from zope.interface import implementer
 
-from aimirror.core.fetching import Reason, Zone
+from aimirror.download.tasks import Reason
+from aimirror.http.egress import Zone
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.connection import Connection
 from aimirror.upstream.countdown import Countdown

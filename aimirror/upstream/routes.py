@@ -16,14 +16,15 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
-from aimirror.core.addresses import permitted, zone
-from aimirror.core.fetching import Egress, Reason, Zone
-from aimirror.core.proxies import Proxy, ProxyKind
-from aimirror.core.targets import Target
+from aimirror.download.tasks import Reason
+from aimirror.http.egress import Egress, Zone
+from aimirror.http.targets import Target
 from aimirror.interfaces import UpstreamError
+from aimirror.upstream.addresses import permitted, zone
 from aimirror.upstream.connection import Connection
 from aimirror.upstream.dialing import Dialer
 from aimirror.upstream.errors import explain
+from aimirror.upstream.proxies import Proxy, ProxyKind
 from aimirror.upstream.tls import ClientTLSFactory
 from aimirror.upstream.ways import Way
 

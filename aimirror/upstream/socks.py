@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, ip_address
 
-from aimirror.core.fetching import Reason
-from aimirror.core.proxies import Proxy
+from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
+from aimirror.upstream.proxies import Proxy
 
 _VERSION = 5
 _NO_LOGIN, _LOGIN = 0, 2

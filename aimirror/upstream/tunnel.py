@@ -18,10 +18,10 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides
 
-from aimirror.core.fetching import Reason
-from aimirror.core.proxies import Proxy
+from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.heads import Malformed, take
+from aimirror.upstream.proxies import Proxy
 
 
 class Crossing(Shape):

@@ -8,13 +8,14 @@ from typing import cast
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTime
 from twisted.web.iweb import IPolicyForHTTPS
 
-from aimirror.core.addresses import permitted
-from aimirror.core.fetching import ANYWHERE, Address, Egress, Reason
-from aimirror.core.proxies import Proxy, ProxyKind, bypassed, parse_proxy
-from aimirror.core.targets import BadTarget, Target
+from aimirror.download.tasks import Reason
+from aimirror.http.egress import ANYWHERE, Address, Egress
+from aimirror.http.targets import BadTarget, Target
 from aimirror.interfaces import UpstreamError
+from aimirror.upstream.addresses import permitted
 from aimirror.upstream.dialing import Dialer
 from aimirror.upstream.errors import explain
+from aimirror.upstream.proxies import Proxy, ProxyKind, bypassed, parse_proxy
 from aimirror.upstream.socks import Socks5Crossing
 from aimirror.upstream.tls import ClientTLSFactory
 from aimirror.upstream.tunnel import ConnectCrossing, Crossing, Tunnel, TunnelFactory

@@ -12,8 +12,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 
-from aimirror.certificates import authority
-from aimirror.certificates.authority import CERTIFICATE
+from aimirror.forward import authority
+from aimirror.forward.authority import CERTIFICATE
 from aimirror.testing.processes import ServiceProgram, own_environment
 from aimirror.testing.site import Site
 from tests.clients.worlds import WorldTests

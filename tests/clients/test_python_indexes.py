@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import evolve
 
-from aimirror.core.pypi import JSON
+from aimirror.ecosystems.pypi.pages import JSON
 from aimirror.testing.client import Broken
 from aimirror.testing.pypi import Wheel, wheel
 from aimirror.testing.site import Asked, File, Site

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.certificates.authority import CERTIFICATE, KEY
 from aimirror.cli import main
+from aimirror.forward.authority import CERTIFICATE, KEY
 
 
 class CaTests(SynchronousTestCase):

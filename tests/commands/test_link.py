@@ -8,9 +8,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.certificates import authority
 from aimirror.commands.common import Complaint
 from aimirror.commands.link import Link
+from aimirror.forward import authority
 from aimirror.testing.site import Site
 
 

@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from attrs import define, field, frozen
 
-from aimirror.core.headers import Headers
+from aimirror.http.headers import Headers
 from tests.e2e.http_cache_cases import ASKED, BY_DATE, BY_ETAG, STORED, Case, Step
 
 #: Seconds in which an answer with max-age=2 becomes stale.

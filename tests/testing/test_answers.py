@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.core.headers import Headers
+from aimirror.http.headers import Headers
 from aimirror.testing.answers import Answer, Request, answer
 from aimirror.testing.behaviour import resource
 from aimirror.testing.indexes import JSON_TYPE, Link, index

@@ -16,8 +16,8 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 from zope.interface import implementer
 
-from aimirror.core.fetching import ANYWHERE, Address, Egress, Outgoing, Timeouts
-from aimirror.core.headers import Headers
+from aimirror.http.egress import ANYWHERE, Address, Egress, Outgoing, Timeouts
+from aimirror.http.headers import Headers
 from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
 from aimirror.upstream.agent import Agents
 

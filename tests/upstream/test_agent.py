@@ -5,8 +5,9 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers as WireHeaders
 
-from aimirror.core.fetching import ANYWHERE, Egress, Reason
-from aimirror.core.headers import Headers
+from aimirror.download.tasks import Reason
+from aimirror.http.egress import ANYWHERE, Egress
+from aimirror.http.headers import Headers
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.connection import IDLE_SECONDS
 from tests.upstream.network import TIMEOUTS, Network, Upload, Wire, get

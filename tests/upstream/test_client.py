@@ -8,8 +8,9 @@ from twisted.internet.error import ConnectionLost
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from aimirror.core.fetching import ANYWHERE, Egress, Outgoing, Reason, Zone
-from aimirror.core.headers import Headers
+from aimirror.download.tasks import Reason
+from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Zone
+from aimirror.http.headers import Headers
 from aimirror.interfaces import IUpstream, IUpstreamResponse, UpstreamError
 from aimirror.upstream.client import DRAIN_SECONDS, MAX_DRAINED, Upstream, UpstreamResponse
 from tests.upstream.network import TIMEOUTS, Network, Receiver, Upload, Wire, get

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web._newclient import Request
 from twisted.web.http_headers import Headers
 
-from aimirror.core.fetching import Reason
+from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.connection import EARLY_BODY, MAX_INTERIM, Connection
 from aimirror.upstream.errors import explain

@@ -8,7 +8,8 @@ from twisted.internet.error import TimeoutError
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.core.fetching import ANYWHERE, Reach, Reason
+from aimirror.download.tasks import Reason
+from aimirror.http.egress import ANYWHERE, Reach
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.dialing import (
     ATTEMPT_SECONDS,

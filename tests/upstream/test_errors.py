@@ -8,7 +8,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived
 
-from aimirror.core.fetching import Reason
+from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.errors import explain
 

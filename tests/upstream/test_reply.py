@@ -9,7 +9,7 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IResponse
 from zope.interface.verify import verifyObject
 
-from aimirror.core.fetching import Reason
+from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.reply import Reply
 from tests.upstream.network import Network, get

@@ -3,8 +3,9 @@
 from twisted.internet.protocol import Factory
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.core.fetching import ANYWHERE, Egress, Reach, Reason, Zone
-from aimirror.core.targets import parse_target
+from aimirror.download.tasks import Reason
+from aimirror.http.egress import ANYWHERE, Egress, Reach, Zone
+from aimirror.http.targets import parse_target
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.connection import Connection
 from aimirror.upstream.dialing import Dialer

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.core.fetching import Reason
-from aimirror.core.proxies import parse_proxy
+from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
+from aimirror.upstream.proxies import parse_proxy
 from aimirror.upstream.socks import Socks5Crossing
 
 BOUND = b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00"

@@ -19,8 +19,9 @@ from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, Proxy
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import TestCase
 
-from aimirror.core.fetching import ANYWHERE, Egress, Outgoing, Reason, Timeouts
-from aimirror.core.headers import Headers
+from aimirror.download.tasks import Reason
+from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Timeouts
+from aimirror.http.headers import Headers
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream import tls
 from aimirror.upstream.agent import Agents

@@ -7,9 +7,9 @@ from twisted.internet.testing import AccumulatingProtocol
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from aimirror.core.fetching import Reason
-from aimirror.core.proxies import parse_proxy
+from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
+from aimirror.upstream.proxies import parse_proxy
 from aimirror.upstream.tunnel import ConnectCrossing, Tunnel
 from tests.upstream.network import Network, Wire
 

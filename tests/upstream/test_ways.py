@@ -8,7 +8,8 @@ from twisted.internet.protocol import Factory
 from twisted.internet.testing import AccumulatingProtocol
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.core.fetching import ANYWHERE, Egress, Reach, Reason
+from aimirror.download.tasks import Reason
+from aimirror.http.egress import ANYWHERE, Egress, Reach
 from aimirror.interfaces import UpstreamError
 from tests.upstream.network import Network, Wire
 

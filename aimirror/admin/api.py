@@ -1,0 +1,297 @@
+"""The API below ``/aimirror/api/``: JSON in, JSON out; see docs/operations.md for its table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve, frozen
+
+from aimirror.admin import prefetch as admin_prefetch
+from aimirror.admin import prefetch_lists as prefetch
+from aimirror.admin.entries import BadSelection, Entries, Selection
+from aimirror.admin.gate import Gate
+from aimirror.admin.inputs import Words, body_of, query_of
+from aimirror.admin.jobs import Job, Jobs, TooManyJobs
+from aimirror.admin.prefetch import Prefetcher
+from aimirror.admin.prefetch_lists import MOST_ITEMS, BadList, Items, Target
+from aimirror.http.headers import Headers
+from aimirror.routing.rules import Refused, Rule, route
+from aimirror.server.answers import Answer
+from aimirror.server.errors import error_answer
+from aimirror.store.listing import MOST_LISTED, Listing, Order
+from aimirror.store.verification import Verification
+
+if TYPE_CHECKING:
+    from aimirror.server.memo import Memo
+    from aimirror.server.request import MirrorRequest
+    from aimirror.store.store import Store
+
+#: Below which the API lies.
+BASE = "/aimirror/api/"
+#: Entries that a listing tells unless it is asked for another number.
+PAGE = 50
+
+Told = dict[str, Any]
+_Call = Callable[["MirrorRequest"], Awaitable[Answer | Told]]
+
+
+class Rejected(Exception):
+    """A new configuration that can't be used; the text is its one-line message."""
+
+
+@frozen(kw_only=True)
+class Steering:
+    """What the service lets administrators do beyond the cache.
+
+    ``check`` reads the configuration anew and says what it holds, ``reload`` also puts it to use
+    and says what needs a restart; both raise Rejected.
+    """
+
+    rules: Callable[[], tuple[Rule, ...]]
+    check: Callable[[], str]
+    reload: Callable[[], tuple[str, ...]]
+    #: For whom has asked the mirror by this authority (Host).
+    prefetcher: Callable[[str], Prefetcher]
+
+
+class Admin:
+    """Answers the API for those whom ``gate`` lets pass.
+
+    ``overview`` tells everything at a glance, ``events`` streams it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        memo: Memo,
+        entries: Entries,
+        jobs: Jobs,
+        steering: Steering,
+        gate: Callable[[], Gate],
+        overview: Callable[[], Awaitable[Told]],
+        events: Callable[[MirrorRequest], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._memo = memo
+        self._entries = entries
+        self._jobs = jobs
+        self._steering = steering
+        self._gate = gate
+        self._overview = overview
+        self._events = events
+        self._calls: dict[tuple[str, str], _Call] = {
+            ("GET", "overview"): self._tell_overview,
+            ("GET", "entries"): self._list,
+            ("GET", "entry"): self._inspect,
+            ("POST", "purge"): self._purge,
+            ("POST", "pin"): self._pin,
+            ("POST", "verify"): self._verify,
+            ("POST", "prefetch"): self._prefetch,
+            ("GET", "jobs"): self._list_jobs,
+            ("POST", "cancel"): self._cancel,
+            ("GET", "route"): self._route,
+            ("POST", "check"): self._check,
+            ("POST", "reload"): self._reload,
+        }
+
+    async def answer(self, request: MirrorRequest) -> Answer | None:
+        """Answer one request; None when it was streamed."""
+        objection = self._gate().objection(request)
+        if objection is not None:
+            return objection
+        name = request.raw_path.removeprefix(BASE)
+        method = "GET" if request.head.method == "HEAD" else request.head.method
+        if (method, name) == ("GET", "events"):
+            await self._events(request)
+            return None
+        call = self._calls.get((method, name))
+        if call is None:
+            return self._uncalled(name)
+        try:
+            told = await call(request)
+        except (BadSelection, BadList) as bad:
+            return error_answer(400, "bad request", str(bad))
+        except TooManyJobs:
+            return error_answer(429, "too many jobs", "wait for one to end", retry_after=10)
+        return told if isinstance(told, Answer) else json_answer(told)
+
+    def _uncalled(self, name: str) -> Answer:
+        allowed = ", ".join(method for method, other in self._calls if other == name)
+        if not allowed:
+            return error_answer(404, "no such call", "see docs/operations.md")
+        return error_answer(405, headers=Headers([("Allow", allowed)]))
+
+    async def _tell_overview(self, request: MirrorRequest) -> Told:
+        return await self._overview()
+
+    # -- entries ---------------------------------------------------------------------------
+
+    async def _list(self, request: MirrorRequest) -> Told:
+        words = query_of(request)
+        order = words.text("order", Order.LARGEST.value)
+        if order not in [each.value for each in Order]:
+            raise BadSelection(f"order: one of {', '.join(each.value for each in Order)}")
+        older, count = words.number("older_than"), words.number("count")
+        wanted = Listing(
+            prefix=words.text("prefix"),
+            contains=words.text("contains"),
+            rule=words.text("rule") or None,
+            pinned=words.flag("pinned"),
+            received_before=None if older is None else request.site.seconds() - older,
+            order=Order(order),
+            count=min(MOST_LISTED, int(PAGE if count is None else count)),
+            offset=int(words.number("offset") or 0),
+        )
+        return {"entries": await self._entries.listed(wanted)}
+
+    async def _inspect(self, request: MirrorRequest) -> Told:
+        selection = _selection(query_of(request))
+        if not selection.exact:
+            raise BadSelection("url or name is wanted")
+        return {"entries": await self._entries.details(selection)}
+
+    async def _purge(self, request: MirrorRequest) -> Told:
+        words = await body_of(request)
+        dry = bool(words.flag("dry_run"))
+        count, size = await self._entries.purge(_selection(words), dry=dry)
+        return {"purged": count, "bytes": size, "dry_run": dry}
+
+    async def _pin(self, request: MirrorRequest) -> Told:
+        words = await body_of(request)
+        pinned = words.flag("pinned")
+        return {"changed": await self._entries.pin(_selection(words), pinned is not False)}
+
+    # -- jobs ------------------------------------------------------------------------------
+
+    async def _verify(self, request: MirrorRequest) -> Told:
+        async def run(job: Job) -> None:
+            usage, found = self._store.usage(), Verification()
+            job.total, job.total_bytes = usage.files, usage.blobs
+
+            def look() -> None:
+                job.done, job.failed = found.checked + found.unreadable, found.unreadable
+                job.bytes = found.hashed
+
+            job.look = look
+            await self._store.verify(found)
+            look()
+            job.message = found.told()
+            if found.bad:
+                self._memo.invalidate()
+
+        return self._jobs.start("verify", "the whole cache", run).told()
+
+    async def _prefetch(self, request: MirrorRequest) -> Told:
+        order, what = _order(await body_of(request))
+        prefetcher = self._steering.prefetcher(request.headers.get("host") or "")
+        return self._jobs.start("prefetch", what, lambda job: prefetcher.run(order, job)).told()
+
+    async def _list_jobs(self, request: MirrorRequest) -> Told:
+        number = query_of(request).number("id")
+        if number is None:
+            return {"jobs": [job.told() for job in self._jobs.all()]}
+        return {"jobs": [self._job(number).told()]}
+
+    async def _cancel(self, request: MirrorRequest) -> Told:
+        job = self._job((await body_of(request)).number("id"))
+        if job.work is not None:
+            job.work.cancel()
+        return job.told()
+
+    def _job(self, number: float | None) -> Job:
+        job = self._jobs.find(int(number)) if number is not None else None
+        if job is None:
+            raise BadSelection("id: the number of a job is wanted")
+        return job
+
+    # -- rules and configuration -----------------------------------------------------------
+
+    async def _route(self, request: MirrorRequest) -> Told:
+        given = query_of(request).text("url")
+        rules = self._steering.rules()
+        path, _, query = _as_path(given, rules).partition("?")
+        found = route(rules, path, query)
+        if found is None:
+            return {"rule": None, "why": "no rule takes that path"}
+        if isinstance(found, Refused):
+            return {"rule": None, "why": found.reason}
+        stored = self._store.entries(found.key)
+        return {
+            "rule": found.rule.name,
+            "path": path,
+            "urls": [url.partition("?")[0] for url in found.urls],
+            "strategy": found.rule.strategy.value,
+            "ecosystem": found.rule.ecosystem,
+            "immutable": found.immutable,
+            "digest": found.digest.algorithm if found.digest else None,
+            "stored": len(stored),
+        }
+
+    async def _check(self, request: MirrorRequest) -> Answer | Told:
+        try:
+            return {"ok": True, "message": self._steering.check()}
+        except Rejected as bad:
+            return json_answer({"ok": False, "message": str(bad)}, 422)
+
+    async def _reload(self, request: MirrorRequest) -> Answer | Told:
+        try:
+            return {"ok": True, "needs_restart": list(self._steering.reload())}
+        except Rejected as bad:
+            return json_answer({"ok": False, "message": str(bad)}, 422)
+
+
+def json_answer(told: Told, status: int = 200) -> Answer:
+    """An answer that no cache keeps."""
+    fields = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+    body = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    return Answer(status=status, headers=Headers(fields), body=body, ranges=False)
+
+
+def _selection(words: Words) -> Selection:
+    return Selection(
+        url=words.text("url"),
+        name=words.text("name"),
+        prefix=words.text("prefix"),
+        rule=words.text("rule") or None,
+        older_than=words.number("older_than"),
+        everything=bool(words.flag("everything")),
+    )
+
+
+def _as_path(given: str, rules: tuple[Rule, ...]) -> str:
+    """A path of the mirror for a path, or for a URL of an upstream or of the mirror itself."""
+    if given.startswith("/"):
+        return given
+    served = prefetch.served_path(given, prefetch.bases(rules))
+    return served or "/" + given.partition("://")[2].partition("/")[2]
+
+
+def _order(words: Words) -> tuple[admin_prefetch.Order, str]:
+    """What to fetch ahead, and its short description."""
+    target = Target(words.text("python"), words.text("platform"))
+    plain = admin_prefetch.Order(target=target, index=words.text("index") or "/simple")
+    if text := words.text("huggingface"):
+        repository = prefetch.repository(text)
+        include, exclude = words.texts("include"), words.texts("exclude")
+        return evolve(plain, repository=repository, include=include, exclude=exclude), text
+    if text := words.text("image"):
+        return evolve(plain, image=prefetch.image(text)), text
+    items, what = _items(words, target)
+    return evolve(plain, items=items), what
+
+
+def _items(words: Words, target: Target) -> tuple[Items, str]:
+    if text := words.text("requirements"):
+        items = prefetch.requirements(text)
+        return items, f"{len(items.projects)} requirements"
+    if text := words.text("uv_lock"):
+        items = prefetch.uv_lock(text, target)
+        return items, f"{len(items.urls)} files of a uv.lock"
+    if text := words.text("package_lock"):
+        items = prefetch.package_lock(text)
+        return items, f"{len(items.urls)} packages of a package-lock.json"
+    if urls := words.texts("urls"):
+        return Items(urls=urls[:MOST_ITEMS]), f"{len(urls)} URLs"
+    raise BadList("say what: urls, requirements, uv_lock, package_lock, huggingface or image")

@@ -1,0 +1,186 @@
+"""Stored entries for administrators: listed, looked at, purged, pinned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve, frozen
+from twisted.internet.defer import Deferred
+
+from aimirror.caching.entries import Entry
+from aimirror.caching.freshness import age
+from aimirror.ecosystems import npm
+from aimirror.ecosystems.pypi import pages as pypi
+from aimirror.http.urls import canonical
+from aimirror.routing.rules import Route, Rule, route
+from aimirror.store.layout import entry_name
+from aimirror.store.listing import Listed, Listing
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
+    from aimirror.store.store import Store
+
+#: Entries dropped in one turn of the reactor: each costs a file and a row.
+SLICE = 32
+#: Response fields that are told of an entry: what they say is about the file.
+_TOLD = (
+    *("content-type", "content-encoding", "etag", "last-modified", "cache-control", "expires"),
+    *("vary", "date", "docker-content-digest", "x-repo-commit", "x-linked-etag"),
+)
+
+
+#: By ecosystem: the path of a package's page, which people write in several ways ("" for others).
+_PAGES: dict[str, Callable[[str, str], str]] = {
+    "pypi": pypi.page_path,
+    "npm": npm.document_path,
+}
+
+
+class BadSelection(ValueError):
+    """It names nothing, or what can't be found."""
+
+
+@frozen(kw_only=True)
+class Selection:
+    """Which entries are meant; all that is given must hold, and something must be."""
+
+    #: An upstream's URL, or a path of the mirror; without query all of its queries are meant.
+    url: str = ""
+    #: The name of one entry, as listings tell it.
+    name: str = ""
+    prefix: str = ""
+    rule: str | None = None
+    #: Seconds since it was received.
+    older_than: float | None = None
+    everything: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether it means one file, and so a pinned one, too."""
+        return bool(self.url or self.name)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is given."""
+        given = self.url or self.name or self.prefix or self.everything
+        return not given and self.rule is None and self.older_than is None
+
+
+class Entries:
+    """Looks at and changes what ``store`` has."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: IReactorTime,
+        rules: Callable[[], tuple[Rule, ...]],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._rules = rules
+
+    async def listed(self, wanted: Listing) -> list[dict[str, Any]]:
+        """A page of entries."""
+        return [self._summary(item) for item in await self._store.listing(wanted)]
+
+    async def details(self, selection: Selection) -> list[dict[str, Any]]:
+        """The entries of one URL, with what their responses said."""
+        return [self._details(entry) for entry in self._selected(selection)]
+
+    async def purge(self, selection: Selection, *, dry: bool = False) -> tuple[int, int]:
+        """Drop entries; how many, and the bytes of their bodies (which others may share).
+
+        Pinned ones go only when they are named.  Downloads under way go on.
+        """
+        count = size = 0
+        for entry in self._selected(selection):
+            if entry.pinned and not selection.exact:
+                continue
+            count += 1
+            size += entry.size
+            if not dry:
+                self._store.drop(entry)
+            if count % SLICE == 0:
+                await self._pause()
+        return count, size
+
+    async def pin(self, selection: Selection, pinned: bool) -> int:
+        """Keep entries from eviction, or no more; how many changed."""
+        count = 0
+        for entry in self._selected(selection):
+            if entry.pinned is not pinned and self._store.put(evolve(entry, pinned=pinned)):
+                count += 1
+                if count % SLICE == 0:
+                    await self._pause()
+        return count
+
+    def _selected(self, selection: Selection) -> Iterator[Entry]:
+        if selection.empty:
+            raise BadSelection("say which: url, name, prefix, rule, older_than or everything")
+        prefix = self._key(selection.url) if selection.url else selection.prefix
+        before = None
+        if selection.older_than is not None:
+            before = self._clock.seconds() - selection.older_than
+        for entry in self._store.find(prefix, selection.rule, before):
+            if selection.url and not _is(prefix, entry.key):
+                continue
+            if not selection.name or entry_name(entry) == selection.name:
+                yield entry
+
+    def _key(self, url: str) -> str:
+        """The key of a URL, or of a path of the mirror, whose first slash may be left out."""
+        if url.lower().startswith(("http://", "https://")):
+            try:
+                return canonical(url)
+            except ValueError:
+                raise BadSelection(f"{url[:200]!r} is neither a URL nor a path") from None
+        path, _, query = url.partition("?")
+        found = self._route("/" + path.removeprefix("/"), query)
+        name = _PAGES.get(found.rule.ecosystem)
+        page = name(found.path, found.rule.path_prefix) if name is not None else ""
+        return self._route(page, query).key if page else found.key
+
+    def _route(self, path: str, query: str) -> Route:
+        found = route(self._rules(), path, query)
+        if not isinstance(found, Route):
+            raise BadSelection(f"no rule takes {path}")
+        return found
+
+    def _pause(self) -> Deferred[None]:
+        turn: Deferred[None] = Deferred()
+        self._clock.callLater(0, turn.callback, None)
+        return turn
+
+    def _summary(self, item: Listed) -> dict[str, Any]:
+        entry = item.entry
+        key, query, _ = entry.key.partition("?")
+        return {
+            "name": item.name,
+            "url": key + ("?…" if query else ""),
+            "rule": entry.rule,
+            "size": entry.size,
+            "status": entry.status,
+            "received": entry.received_at,
+            "used": item.used,
+            "pinned": entry.pinned,
+            "private": bool(entry.scope),
+            "immutable": entry.immutable,
+        }
+
+    def _details(self, entry: Entry) -> dict[str, Any]:
+        summary = self._summary(Listed(entry_name(entry), entry, 0.0))
+        del summary["used"]
+        return {
+            **summary,
+            "sha256": entry.blob,
+            "variant": entry.variant,
+            "age": round(age(entry, self._clock.seconds())),
+            "invalidated": entry.invalidated,
+            "headers": [[n, v] for n, v in entry.headers if n.lower() in _TOLD],
+        }
+
+
+def _is(wanted: str, key: str) -> bool:
+    return key == wanted or ("?" not in wanted and key.startswith(wanted + "?"))

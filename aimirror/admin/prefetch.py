@@ -1,0 +1,267 @@
+"""Fetching ahead: what a list names, asked for as a client would, a few at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from html import unescape
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+from twisted.internet.defer import Deferred, gatherResults
+
+from aimirror.admin import prefetch_lists as prefetch
+from aimirror.admin.inside import Inside, NotFetched
+from aimirror.admin.prefetch_lists import BadList, Image, Items, Project, Repository, Target
+from aimirror.http.headers import Headers
+from aimirror.http.json_text import parse_json
+from aimirror.routing.rules import Mount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aimirror.admin.jobs import Job
+
+#: Files fetched at one time; each large one has many connections of its own.
+AT_ONCE = 4
+#: Bytes of a listing: the index pages of the largest projects have a few megabytes.
+MAX_LISTING = 64 << 20
+#: Levels of indexes that an image may have.
+MAX_DEPTH = 3
+
+_SIMPLE = Headers([("Accept", "application/vnd.pypi.simple.v1+json, text/html;q=0.1")])
+_MANIFESTS = Headers(
+    [
+        (
+            "Accept",
+            "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json,"
+            " application/vnd.docker.distribution.manifest.list.v2+json,"
+            " application/vnd.docker.distribution.manifest.v2+json",
+        )
+    ]
+)
+_ANCHOR = re.compile(r"<a\s([^>]*)>([^<]*)</a>", re.IGNORECASE)
+_HREF = re.compile(r'href\s*=\s*"([^"]*)"', re.IGNORECASE)
+
+
+@frozen(kw_only=True)
+class Order:
+    """What somebody wants to have fetched ahead."""
+
+    items: Items = Items()
+    repository: Repository | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    image: Image | None = None
+    target: Target = Target()
+    #: The path of the Python index.
+    index: str = "/simple"
+
+
+class Prefetcher:
+    """Carries orders out.
+
+    ``mounts`` say under which paths upstream URLs are served here, ``own`` with which
+    authorities (host and port) URLs mean the mirror itself, as they do in pages and lock files
+    that came by it.
+    """
+
+    def __init__(self, inside: Inside, mounts: tuple[Mount, ...], own: frozenset[str]) -> None:
+        self._inside = inside
+        self._mounts = mounts
+        self._own = own
+
+    async def run(self, order: Order, job: Job) -> None:
+        """Resolve the order to paths and fetch them; raises BadList when nothing can be done."""
+        for line in order.items.skipped:
+            job.fail(line, "no file of a mirror")
+        paths = [*self._served(order.items.urls, job)]
+        for project in order.items.projects:
+            paths += await self._project(project, order, job)
+        if order.repository is not None:
+            paths += await self._repository(order.repository, order)
+        if order.image is not None:
+            paths += await self._image(order.image, order.target, order.image.reference)
+        unique = list(dict.fromkeys(paths))
+        job.total = len(unique) + job.failed
+        job.done = job.failed
+        await self._fetch_all(unique, job)
+
+    async def _fetch_all(self, paths: Sequence[str], job: Job) -> None:
+        waiting = iter(paths)
+        lanes = [Deferred.fromCoroutine(self._lane(waiting, job)) for _ in range(AT_ONCE)]
+        try:
+            await gatherResults(lanes, consumeErrors=True)
+        finally:
+            for lane in lanes:
+                lane.cancel()
+
+    async def _lane(self, waiting: Iterator[str], job: Job) -> None:
+        def got(count: int) -> None:
+            job.bytes += count
+
+        for path in waiting:
+            try:
+                headers = _MANIFESTS if "/manifests/" in path else None
+                fetched = await self._inside.get(path, headers, got=got)
+                job.cached += fetched.cached
+            except NotFetched as error:
+                job.fail(path.partition("?")[0], str(error))
+            job.done += 1
+
+    def _served(self, wanted: Iterable[str], job: Job) -> Iterator[str]:
+        for url in wanted:
+            path = url if url.startswith("/") else prefetch.served_path(url, self._mounts)
+            if path is None and _authority(url) in self._own:
+                path = _own_path(url)
+            if path is None:
+                job.fail(url.partition("?")[0], "no rule serves it")
+            else:
+                yield path
+
+    async def _text(self, path: str, headers: Headers | None = None) -> str:
+        fetched = await self._inside.get(path, headers, keep=MAX_LISTING)
+        return fetched.body.decode("utf-8", "replace")
+
+    # -- Python ----------------------------------------------------------------------------
+
+    async def _project(self, project: Project, order: Order, job: Job) -> list[str]:
+        page = f"{order.index.rstrip('/')}/{project.name}/"
+        try:
+            files = _files(await self._text(page, _SIMPLE))
+            chosen = _chosen(project, files, order.target)
+        except (NotFetched, BadList) as error:
+            job.fail(project.name, str(error))
+            return []
+        if not chosen:
+            job.fail(f"{project.name}{project.specifier}", "no file fits")
+        return [page, *self._local(page, chosen, job)]
+
+    def _local(self, page: str, files: Iterable[_File], job: Job) -> Iterator[str]:
+        """Paths of links, which the mirror has led to itself, or left where they were."""
+        for file in files:
+            link = file.url.partition("#")[0]
+            if link.startswith("http") and _authority(link) not in self._own:
+                yield from self._served([link], job)
+            elif link.startswith("http"):
+                yield _own_path(link)
+            else:
+                yield _resolved(page, link)
+
+    # -- Hugging Face, images --------------------------------------------------------------
+
+    async def _repository(self, repository: Repository, order: Order) -> list[str]:
+        try:
+            listing = await self._text(repository.listing)
+        except NotFetched as error:
+            raise BadList(f"{repository.listing}: {error}") from None
+        return repository.files(listing, order.include, order.exclude)
+
+    async def _image(
+        self, image: Image, target: Target, reference: str, depth: int = 0
+    ) -> list[str]:
+        path = image.manifest(reference)
+        try:
+            found = prefetch.manifest(await self._text(path, _MANIFESTS))
+        except NotFetched as error:
+            raise BadList(f"{path}: {error}") from None
+        paths = [path, *(image.blob(digest) for digest, _ in found.blobs)]
+        for digest, platform in found.manifests if depth < MAX_DEPTH else ():
+            if not target.platform or platform.startswith(target.platform):
+                paths += await self._image(image, target, digest, depth + 1)
+        return paths
+
+
+@frozen
+class _File:
+    """One file of an index page."""
+
+    name: str
+    url: str
+    hashes: frozenset[str]
+    yanked: bool
+
+    def version(self) -> Version | None:
+        """By its name; None when that tells none."""
+        try:
+            if self.name.endswith(".whl"):
+                return parse_wheel_filename(self.name)[1]
+            return parse_sdist_filename(self.name)[1]
+        except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+            return None
+
+
+def _files(page: str) -> list[_File]:
+    """The files of a page of the simple API (PEP 503, PEP 691)."""
+    if page.lstrip().startswith("{"):
+        try:
+            told = parse_json(page)["files"]
+            return [
+                _File(
+                    file["filename"],
+                    file["url"],
+                    frozenset(f"{k}:{v}" for k, v in file.get("hashes", {}).items()),
+                    bool(file.get("yanked")),
+                )
+                for file in told
+            ]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise BadList("the index page can't be read") from None
+    found = []
+    for attributes, text in _ANCHOR.findall(page):
+        href = _HREF.search(attributes)
+        if href is not None:
+            url = unescape(href[1])
+            kind, _, digest = url.partition("#")[2].partition("=")
+            hashes = frozenset([f"{kind}:{digest}"] if digest else [])
+            found.append(_File(text.strip(), url, hashes, "data-yanked" in attributes))
+    return found
+
+
+def _chosen(project: Project, files: list[_File], target: Target) -> list[_File]:
+    """The files with the hashes asked for, else those of the newest version that fits."""
+    if project.hashes:
+        return [f for f in files if f.hashes & project.hashes and target.takes(f.name)]
+    try:
+        specifiers = SpecifierSet(project.specifier)
+    except InvalidSpecifier:
+        raise BadList(f"{project.specifier!r} is no version specifier") from None
+    versions = {file.name: file.version() for file in files}
+    pinned = project.specifier.startswith("==")
+    allowed = [v for f in files if (v := versions[f.name]) and (pinned or not f.yanked)]
+    fitting = list(specifiers.filter(allowed))
+    if not fitting:
+        return []
+    newest = max(fitting)
+    of_newest = [f for f in files if versions[f.name] == newest and target.takes(f.name)]
+    wheels = [f for f in of_newest if f.name.endswith(".whl")]
+    return wheels if wheels and target != Target() else of_newest
+
+
+def _resolved(page: str, link: str) -> str:
+    """A relative link of a page, as a path."""
+    if link.startswith("/"):
+        return link
+    parts = page.split("/")[:-1]
+    for part in link.split("/"):
+        if part == "..":
+            parts = parts[:-1] or [""]
+        elif part != ".":
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _authority(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0].rpartition("@")[2].lower()
+
+
+def _own_path(url: str) -> str:
+    return "/" + url.partition("#")[0].partition("://")[2].partition("/")[2]

@@ -1,0 +1,104 @@
+"""What the service tells of itself: /health and /stats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from aimirror import __version__
+from aimirror.http.headers import Headers
+from aimirror.server.answers import Answer
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
+    from aimirror.exchanges.running import Downloads
+    from aimirror.server.request import MirrorRequest
+    from aimirror.store.store import Store
+    from aimirror.workers.pool.pool import Pool
+
+_MB = 1000**2
+#: Spans of one download that are told; a strip on a page shows no more.
+_MOST_SPANS = 64
+
+
+class Status:
+    """Answers ``/health`` and ``/stats``; never a query, a credential or a signed URL."""
+
+    def __init__(self, store: Store, downloads: Downloads, pool: Pool, clock: IReactorTime) -> None:
+        self._store = store
+        self._downloads = downloads
+        self._pool = pool
+        self._clock = clock
+        self._started_at = clock.seconds()
+
+    async def health(self, request: MirrorRequest) -> Answer:
+        """Whether the service works, and what is being downloaded."""
+        return self._guarded(request, self._health)
+
+    async def stats(self, request: MirrorRequest) -> Answer:
+        """What is in the cache, and what the workers do."""
+        return self._guarded(request, self._stats)
+
+    def _health(self) -> dict[str, Any]:
+        now = self._clock.seconds()
+        running = list(self._downloads.fills())
+        return {
+            "status": "ok",
+            "active_downloads": len(running),
+            "downloads": [_shown(progress.key) for progress, _, _ in running],
+            "version": __version__,
+            "uptime_seconds": round(now - self._started_at, 1),
+            "details": [
+                {
+                    "key": _shown(progress.key),
+                    "rule": progress.rule,
+                    "total": progress.total,
+                    "written": progress.written,
+                    "seconds": round(now - progress.started_at, 1),
+                    "readers": body.readers,
+                    "spans": spans[:_MOST_SPANS],
+                }
+                for progress, body, spans in running
+            ],
+        }
+
+    def _stats(self) -> dict[str, Any]:
+        usage = self._store.usage()
+        return {
+            "cache": {
+                "total_size_mb": round(usage.total / _MB, 2),
+                "file_count": usage.files,
+                "entries": usage.entries,
+                "blob_bytes": usage.blobs,
+                "part_bytes": usage.parts,
+                "quarantine_bytes": usage.quarantine,
+            },
+            "workers": [
+                {
+                    "pid": worker.pid,
+                    "state": worker.state,
+                    "fetches": worker.fetches,
+                    "hashing": worker.hashing,
+                    "restarts": worker.restarts,
+                }
+                for worker in self._pool.states()
+            ],
+            "upstreams_shunned": {
+                host: round(left, 1)
+                for host, left in self._downloads.health.shunned(self._clock.seconds()).items()
+            },
+        }
+
+    def _guarded(self, request: MirrorRequest, make: Callable[[], dict[str, Any]]) -> Answer:
+        if request.head.method not in ("GET", "HEAD"):
+            return Answer(status=405, headers=Headers([("Allow", "GET, HEAD")]), body=b"")
+        fields = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+        body = json.dumps(make(), ensure_ascii=False).encode() + b"\n"
+        return Answer(status=200, headers=Headers(fields), body=body, ranges=False)
+
+
+def _shown(key: str) -> str:
+    """A cache key without its query, which may be a signature."""
+    return key.partition("?")[0]

@@ -1,0 +1,253 @@
+"""Which connection fetches which bytes from where: the flights of one download."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from statistics import median
+
+from attrs import Factory, define
+
+from aimirror.download.commands import Cancel, Command, Fetch, Trim
+from aimirror.download.economy import Economy
+from aimirror.download.flight import EVIDENCE, JUDGED_AFTER, RATE_WINDOW, Flight, usual_rate
+from aimirror.download.plan import (
+    CROWD,
+    Demand,
+    Pace,
+    crowd_piece,
+    next_gap,
+    piece_size,
+    takeover,
+    worth_shortening,
+)
+from aimirror.download.sources import Source
+from aimirror.download.spans import Spans
+from aimirror.download.tasks import FetchResult, Reason
+
+#: Siblings with a known rate that a judgement needs, else the remembered rate serves; and how
+#: much of that memory is left after a connection was dropped, so that a line that has become
+#: slow as a whole is soon accepted as it is.
+FEWEST_SIBLINGS = 2
+FORGET = 0.8
+#: Beside what finished pieces brought before, a connection may be slower by this factor: perhaps
+#: the line has become slow as a whole.
+LENIENCE = 0.4
+#: Finished pieces that are remembered, and the seconds of flow from which their rate means much.
+MOST_LANDED = 16
+LEAST_FLOW = 0.05
+#: The flight of the interpreter's own first request.
+PROBE = 0
+
+
+@define(kw_only=True)
+class Assignment:
+    """The flights of a file of ``total`` bytes; ``slots`` is how many connections it may use now.
+
+    ``primary`` names the source that answered first, whose version all others must have.
+    ``jitter`` returns numbers in [0, 1) and spreads back-offs.
+    """
+
+    total: int
+    slots: int
+    chunk_size: int = 0
+    jitter: Callable[[], float] = lambda: 0.5
+    written: Spans = Factory(Spans)
+    latency: float = 0.0
+    primary: int = 0
+    #: Readers that waited for the header: they come as soon as it is there.
+    awaited: int = 0
+
+    sources: dict[int, Source] = Factory(lambda self: {self.primary: Source()}, takes_self=True)
+    flights: dict[int, Flight] = Factory(dict)
+    demands: dict[int, Demand] = Factory(dict)
+    _next_id: int = PROBE + 1
+    _latencies: list[float] = Factory(list)
+    #: When the last pieces were done, in seconds, and how fast they came.
+    _landed: deque[tuple[float, float]] = Factory(lambda: deque(maxlen=MOST_LANDED))
+    _economy: Economy = Factory(Economy)
+
+    @property
+    def frontier(self) -> int:
+        """The first byte, counted from 0, that is not written."""
+        return self.written.run_from(0)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many read it that sending matters: see ``plan.CROWD``."""
+        return max(self.awaited, len(self.demands)) >= CROWD
+
+    def missing(self) -> int:
+        """Bytes not yet written."""
+        return self.total - self.written.total()
+
+    def siblings(self, source: int) -> int:
+        """How many connections a source has."""
+        return sum(f.source == source for f in self.flights.values())
+
+    # -- giving out ------------------------------------------------------------------------
+
+    def assign(self, now: float) -> list[Command]:
+        """Hand out pieces as long as there are bytes, slots and a source that takes more."""
+        commands: list[Command] = []
+        slots = self._economy.slots(self.slots)
+        pace = Pace(self._usual(now), self.latency)
+        free = self._free()
+        while len(self.flights) < slots and (source := self._choose_source(now)) is not None:
+            gap = next_gap(free, self.demands.values())
+            if gap is not None:
+                start, stop = gap[0], self._piece_stop(gap, slots, pace)
+                commands.append(self._launch(source, start, stop, now))
+                free = free.remove(start, stop)
+                continue
+            taken = takeover(tuple(self.flights.values()), pace, now)
+            if taken is None:
+                break
+            for flight in taken.trimmed:
+                self.flights[flight].stop = taken.start
+                commands.append(Trim(flight, taken.start))
+            commands.append(self._launch(source, taken.start, taken.stop, now))
+        return commands
+
+    def _piece_stop(self, gap: tuple[int, int], slots: int, pace: Pace) -> int:
+        """Where a piece at the head of a gap ends; a small rest of the gap goes with it."""
+        bearable = sum(int(s.borne) if s.borne else slots for s in self.sources.values() if s.alive)
+        usable = max(1, min(slots, bearable))
+        limit = self.chunk_size
+        if self.crowded:
+            piece = crowd_piece(self.missing(), usable)
+            limit = min(limit, piece) if limit > 0 else piece
+        size = piece_size(self.missing(), usable, pace, limit)
+        stop = min(gap[1], gap[0] + size)
+        ceiling = limit if limit > 0 else size * 2
+        if gap[1] - stop < size // 4 and (stop - gap[0]) * 5 // 4 <= ceiling:
+            return gap[1]
+        return stop
+
+    def _free(self) -> Spans:
+        free = self.written.gaps(0, self.total)
+        for flight in self.flights.values():
+            free = free.remove(flight.position, flight.stop)
+        return free
+
+    def _launch(self, source: int, start: int, stop: int, now: float) -> Fetch:
+        fetch = Fetch(self.new_id(), source, start, stop)
+        self.flights[fetch.id] = Flight(fetch.id, source, start, stop, now)
+        return fetch
+
+    def new_id(self) -> int:
+        """A number for one more flight."""
+        number, self._next_id = self._next_id, self._next_id + 1
+        return number
+
+    def _choose_source(self, now: float) -> int | None:
+        """The source that takes more, with the fewest flights for its measured rate."""
+        busy = {i: self.siblings(i) for i in self.sources}
+        ready = [i for i, s in self.sources.items() if s.takes(busy[i], now)]
+        if not ready:
+            return None
+        best = max(self.sources[i].rate for i in ready) or 1.0
+        return min(ready, key=lambda i: (busy[i] + 1) * best / (self.sources[i].rate or best))
+
+    def thin_out(self, now: float) -> list[Command]:
+        """Shorten what flies when readers have become a crowd, for whom the head comes first."""
+        missing = self.missing()
+        piece = crowd_piece(missing, self.slots)
+        trims: list[Command] = []
+        for flight in self.flights.values():
+            left, rate = flight.stop - flight.position, flight.average(now, self.latency) or 0.0
+            if worth_shortening(left, rate, piece, missing):
+                flight.stop = flight.position + piece
+                trims.append(Trim(flight.id, flight.stop))
+        return trims
+
+    def make_way(self, position: int, now: float) -> list[Command]:
+        """Free a slot for a reader that jumped to where nothing will arrive soon."""
+        if self.written.run_from(position) > position or len(self.flights) < self.slots:
+            return []
+        for flight in self.flights.values():
+            if flight.position <= position < flight.stop:
+                rate = flight.rate(now, self._usual(now), self.latency)
+                if (position - flight.position) <= rate * max(0.5, 4 * self.latency):
+                    return []
+        others = [f for f in self.flights.values() if f.id != PROBE and not self._wanted_soon(f)]
+        if not others:
+            return []
+        victim = max(others, key=lambda f: f.stop - f.position)
+        del self.flights[victim.id]
+        return [Cancel(victim.id)]
+
+    def _wanted_soon(self, flight: Flight) -> bool:
+        return any(flight.start <= d.position < flight.stop for d in self.demands.values())
+
+    # -- watching --------------------------------------------------------------------------
+
+    def moved(self, flight: int, position: int, now: float) -> None:
+        """A flight has written up to ``position``."""
+        running = self.flights.get(flight)
+        if running is not None:
+            running.moved(position, now)
+            self.sources[running.source].strikes = 0
+
+    def land(self, flight: int, result: FetchResult, now: float) -> Flight | None:
+        """A flight is over: learn from it.  None for one that is not missed."""
+        running = self.flights.pop(flight, None)
+        if running is None:
+            return None
+        if result.latency > 0:
+            self._latencies = [*self._latencies[-8:], result.latency]
+            self.latency = median(self._latencies)
+        flow, brought = now - running.sent_at - self.latency, running.position - running.start
+        told = result.reason is Reason.DONE and (brought >= EVIDENCE or flow >= JUDGED_AFTER)
+        seen = running.average(now, self.latency) if told else None
+        if seen is not None:
+            if flow >= LEAST_FLOW:
+                self._landed.append((now, seen))
+            self.sources[running.source].measured(seen)
+        return running
+
+    def drop_hopeless(self, now: float) -> list[Command]:
+        """Drop connections far below their siblings; try whether fewer bring as much."""
+        commands: list[Command] = []
+        usual = self._usual(now)
+        if self._landed:
+            brought = min(median(rate for _, rate in self._landed), self._remembered())
+            usual = max(usual, LENIENCE * brought)
+        for flight in list(self.flights.values()):
+            if usual and flight.hopeless(now, usual, self.latency):
+                del self.flights[flight.id]
+                self.sources[flight.source].rate *= FORGET
+                commands.append(Cancel(flight.id))
+        rate = sum(f.measured(now, self.latency) or 0.0 for f in self.flights.values())
+        steady = len(self.flights) >= self._economy.slots(self.slots)
+        self._economy.observe(now, rate, len(self.flights) if steady else 0, self.missing())
+        return commands
+
+    def drop_losers(self) -> list[Command]:
+        """Drop flights whose whole span somebody else has written by now."""
+        losers = [f.id for f in self.flights.values() if self.written.covers(f.position, f.stop)]
+        for flight in losers:
+            del self.flights[flight]
+        return [Cancel(flight) for flight in losers]
+
+    def drop_all(self) -> list[Command]:
+        """Drop every flight."""
+        dropped: list[Command] = [Cancel(flight) for flight in self.flights]
+        self.flights.clear()
+        return dropped
+
+    def _usual(self, now: float) -> float:
+        """Bytes per second of a usual connection: the siblings' median, or what is remembered.
+
+        Good connections are done with small pieces before they can be measured in flight, so that
+        those done lately count as siblings; and the last few to fly may all be crawling.
+        """
+        fewest = max(FEWEST_SIBLINGS, self.slots // 4)
+        landed = (rate for when, rate in self._landed if now - when <= RATE_WINDOW)
+        seen = usual_rate(self.flights.values(), now, self.latency, fewest, landed)
+        few = 2 * len(self.flights) < self._economy.slots(self.slots)
+        return max(seen, self._remembered()) if few else seen or self._remembered()
+
+    def _remembered(self) -> float:
+        """Bytes per second of the best source's connections, 0 while unknown."""
+        return max(source.rate for source in self.sources.values())

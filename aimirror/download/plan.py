@@ -1,0 +1,161 @@
+"""Which bytes to ask for next: sizes of pieces, their order, and when to take work from whom.
+
+Pure functions over a snapshot of one download; ``download.py`` applies what they decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from attrs import frozen
+
+from aimirror.download.flight import Flight
+from aimirror.download.spans import Spans
+
+#: Bytes of the probe: a whole small file in one request, its first byte as soon as from a proxy.
+FIRST_PIECE = 1 << 20
+#: Bytes: below, the request costs more than the bytes; above, readers starve behind the head.
+SMALLEST_PIECE = 256 << 10
+LARGEST_PIECE = 32 << 20
+#: Bytes of a piece while no rate is known.
+UNMEASURED_PIECE = 4 << 20
+#: A piece should take this long (seconds), and this many round trips, at the measured rate.
+PIECE_SECONDS = 3.0
+PIECE_ROUND_TRIPS = 30
+#: Bytes: what is left of a piece is not split into parts below this, but raced as a whole.
+SMALLEST_SPLIT = 128 << 10
+#: Seconds that a connection must be from its end for another one to help: what is on its way by
+#: then would be fetched twice.
+WORTH_TAKING = 0.25
+#: Readers from which on a file is fetched in waves, each of half the rest: sending it to all of
+#: them takes long, so it should begin before all is there, and little should be left for the end.
+CROWD = 8
+#: Bytes that are on their way to a connection on a fast line: shortening it by fewer saves none of
+#: them, they come twice.  That may be where they are no more than this part of the rest.
+ON_THE_WAY = 1 << 20
+BEARABLE_PART = 32
+#: Connections that may fetch the same span at the same time.
+MOST_RACERS = 3
+
+
+@frozen
+class Demand:
+    """Where one reader is and how far it will read, in bytes."""
+
+    position: int
+    stop: int
+
+
+@frozen
+class Pace:
+    """What was measured: bytes/s of a usual connection (0 = unknown), seconds to the header."""
+
+    rate: float = 0.0
+    latency: float = 0.0
+
+
+def first_piece(chunk_size: int) -> int:
+    """Bytes that the probe asks for; a rule's ``chunk_size`` bounds it (<= 0: automatic)."""
+    return min(FIRST_PIECE, chunk_size) if chunk_size > 0 else FIRST_PIECE
+
+
+def piece_size(missing: int, slots: int, pace: Pace, chunk_size: int) -> int:
+    """Bytes of the next piece when ``missing`` bytes, flying ones included, are left in all.
+
+    A connection's fair share of the rest is cut into whole waves of equal pieces, since a wave
+    that ends together leaves no connection idle; the wave's length follows the measured rate and
+    round trip.
+    """
+    if pace.rate > 0:
+        wanted = pace.rate * max(PIECE_SECONDS, PIECE_ROUND_TRIPS * pace.latency)
+    else:
+        wanted = UNMEASURED_PIECE
+    ceiling = min(LARGEST_PIECE, chunk_size) if chunk_size > 0 else LARGEST_PIECE
+    wanted = max(1, min(ceiling, max(SMALLEST_PIECE, int(wanted))))
+    share = -(-missing // max(1, slots))
+    waves = max(1, round(share / wanted))
+    size = max(-(-share // waves), min(SMALLEST_PIECE, ceiling))
+    return min(size, ceiling)
+
+
+def next_gap(free: Spans, demands: Iterable[Demand]) -> tuple[int, int] | None:
+    """The unassigned span ``(start, stop)`` that a reader needs soonest, None when all is taken.
+
+    A span is as urgent as its distance ahead of the nearest reader; what no reader will reach
+    comes last, in file order.
+    """
+    best: tuple[int, int, int] | None = None
+    wants = tuple(demands)
+    for start, stop in free:
+        for want in wants:
+            begin = max(start, want.position)
+            if begin < min(stop, want.stop):
+                candidate = (begin - want.position, begin, stop)
+                if best is None or candidate < best:
+                    best = candidate
+    if best is not None:
+        return best[1], best[2]
+    return free.pairs[0] if free else None
+
+
+def crowd_piece(missing: int, slots: int) -> int:
+    """The largest piece, in bytes, while a crowd reads a file of which ``missing`` bytes are left.
+
+    The last two waves are equal: a last one that does not employ all connections takes as long.
+    """
+    share = -(-missing // max(1, slots))
+    return -(-share // 2) if share >= 2 * SMALLEST_PIECE else max(1, share)
+
+
+def worth_shortening(left: int, rate: float, piece: int, missing: int) -> bool:
+    """Whether a flight should end after ``piece`` for a crowd; see ``ON_THE_WAY``.
+
+    It has ``left`` bytes to go, at ``rate`` bytes/s (0 = unknown).
+    """
+    excess = left - piece
+    saved = excess > ON_THE_WAY or excess * BEARABLE_PART <= missing
+    return excess > piece // 4 and saved and left > rate * WORTH_TAKING
+
+
+@frozen
+class Takeover:
+    """Let a new flight fetch ``[start, stop)``, which others are at.
+
+    Those in ``trimmed`` end at ``start``; without any, it is a race: the first to arrive wins.
+    """
+
+    start: int
+    stop: int
+    trimmed: tuple[int, ...] = ()
+
+
+def takeover(flights: Sequence[Flight], pace: Pace, now: float) -> Takeover | None:
+    """What an idle connection should take from a busy one, or None when all will end as soon.
+
+    Flights that end at the same byte race for one span; what counts is the best of them.
+    """
+    if pace.rate <= 0:
+        return None
+    spans: dict[int, list[Flight]] = {}
+    for flight in flights:
+        spans.setdefault(flight.stop, []).append(flight)
+    worst: Flight | None = None
+    worst_eta = 0.0
+    for racers in spans.values():
+        best = min(racers, key=lambda f: f.eta(now, pace.rate, pace.latency))
+        eta = best.eta(now, pace.rate, pace.latency)
+        if eta > worst_eta and len(racers) < MOST_RACERS:
+            worst, worst_eta = best, eta
+    if worst is None or worst_eta < WORTH_TAKING:
+        return None
+    left = worst.stop - worst.position
+    own = worst.rate(now, pace.rate, pace.latency)
+    keep = int(left * own / (own + pace.rate))
+    after = 2 * pace.latency + (left - keep) / pace.rate
+    if min(keep, left - keep) >= SMALLEST_SPLIT and after < 0.8 * worst_eta:
+        split = worst.position + keep
+        losers = tuple(f.id for f in spans[worst.stop] if f.position < split)
+        return Takeover(split, worst.stop, losers)
+    if 2 * pace.latency + left / pace.rate < 0.6 * worst_eta:
+        return Takeover(worst.position, worst.stop)
+    return None

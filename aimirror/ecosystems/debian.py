@@ -1,0 +1,70 @@
+"""apt repositories: which index names a file's digest, and what it says.
+
+Source: the Debian wiki, "DebianRepository/Format".
+"""
+
+from __future__ import annotations
+
+import re
+
+from aimirror.routing.digests import Digest, parse
+
+_FIELDS = re.compile(rb"^(?:Filename: (?:\./)?(\S+)|SHA256: ([0-9a-f]{64}))\s*$", re.MULTILINE)
+_LISTED = re.compile(r"^ ([0-9a-f]{64}) +\d+ (\S+)$", re.MULTILINE)
+
+
+def pool(url: str) -> list[tuple[str, str]]:
+    """For a file in a pool: (URL of the folder of indexes that may name it, its path there)."""
+    base, found, path = url.partition("/pool/")
+    return [(f"{base}/dists", f"pool/{path}")] if found else []
+
+
+def lists_packages(url: str) -> bool:
+    """Whether an index URL may be that of a Packages file, plain or by hash."""
+    folder, _, name = url.rpartition("/")
+    return name.startswith("Packages") or "/by-hash/" in folder + "/"
+
+
+def signed(url: str) -> tuple[str, ...]:
+    """For a release file or its signature: the URLs of all that is renewed together with it."""
+    folder, _, name = url.rpartition("/")
+    together = ("InRelease", "Release", "Release.gpg")
+    return tuple(f"{folder}/{each}" for each in together) if name in together else ()
+
+
+def digests(packages: bytes) -> dict[str, Digest]:
+    """What a Packages file, or some of its paragraphs, says of files, by path below the base."""
+    found = {}
+    name = b""
+    for filename, sha256 in _FIELDS.findall(packages):
+        name = filename or name
+        if sha256 and name:
+            found[name.decode("latin-1")] = Digest("sha256", sha256.decode("ascii"))
+    return found
+
+
+def releases(url: str) -> list[tuple[str, str]]:
+    """For the URL of an index: (URL of the InRelease that may name it, its name there).
+
+    Suites may hold slashes (``stable/updates``), so there can be several.
+    """
+    before, found, rest = url.partition("/dists/")
+    parts = rest.split("/")
+    if not found or "by-hash" in parts:
+        return []
+    return [
+        (f"{before}/dists/{'/'.join(parts[:k])}/{name}", "/".join(parts[k:]))
+        for k in range(1, len(parts) - 1)
+        for name in ("InRelease", "Release")
+    ]
+
+
+def listed(release: bytes) -> dict[str, Digest]:
+    """The sha256 of the indexes that an InRelease or Release file names."""
+    text = release.decode("utf-8", "replace")
+    _, _, section = text.partition("\nSHA256:")
+    return {
+        name: digest
+        for sha256, name in _LISTED.findall(section)
+        if (digest := parse("sha256", sha256)) is not None
+    }

@@ -1,0 +1,32 @@
+"""Files of one generation: PACKAGES in its forms, Release and its signature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from aimirror.http.urls import canonical
+
+if TYPE_CHECKING:
+    from aimirror.mirror.mirror import Mirror
+    from aimirror.routing.rules import Route
+
+
+def changed_at(mirror: Mirror, found: Route, kin: Iterable[str]) -> float:
+    """When the newest body of a file's kin (URLs) came, in epoch seconds; 0.0 without any.
+
+    What was confirmed before that may be of an older generation.  A body counts from its first
+    byte on: clients have it before it is stored.  To be asked for each answer, so such answers
+    are not for the memo.
+    """
+    keys = {canonical(url) for url in kin} - {found.key}
+    return max(_arrivals(mirror, keys), default=0.0)
+
+
+def _arrivals(mirror: Mirror, keys: Iterable[str]) -> Iterator[float]:
+    for key in keys:
+        running = mirror.downloads.running(key, "")
+        if running is not None:
+            yield running.entry.arrived_at
+        for entry in mirror.tools.store.entries(key):
+            yield entry.arrived_at

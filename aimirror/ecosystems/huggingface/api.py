@@ -1,0 +1,156 @@
+"""The hub's API: what is told of repositories, without what leads clients past the mirror."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from aimirror.ecosystems.huggingface import paths as huggingface
+from aimirror.ecosystems.indexes import stored_bytes
+from aimirror.ecosystems.oci.tokens import collect
+from aimirror.ecosystems.reading import read
+from aimirror.exchanges.asking import UNABLE
+from aimirror.exchanges.decoding import DecodedResponse, decodable
+from aimirror.exchanges.tools import Tools
+from aimirror.http import urls
+from aimirror.http.egress import Outgoing
+from aimirror.http.forwarding import asked_for_storing, passed_on
+from aimirror.http.headers import Headers
+from aimirror.interfaces import BodyFailed, UpstreamError
+from aimirror.mirror.ecosystem import UNTAKEN, Declined, Untaken
+from aimirror.mirror.rewriting import Link, Rewriter
+from aimirror.routing.rules import Route, Rule, Xet
+from aimirror.server.answers import Answer
+from aimirror.server.relay import relay
+
+if TYPE_CHECKING:
+    from aimirror.mirror.mirror import Mirror
+    from aimirror.server.request import MirrorRequest
+
+#: Bytes of a page of a tree; the hub sends at most 1000 files on one.
+MOST_TREE = 16 << 20
+
+
+class Api:
+    """Answers below ``/api/``; ``mirror_url`` says by which base URL a client came here."""
+
+    def __init__(self, tools: Tools, mirror_url: Callable[[MirrorRequest], str]) -> None:
+        self._tools = tools
+        self._mirror_url = mirror_url
+
+    async def answer(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        """GET and HEAD: private answers by right, pages of trees without Xet, commits for ever.
+
+        Raises UpstreamError and BodyFailed.
+        """
+        call = huggingface.call(found.urls[0])
+        if call is None:
+            return UNTAKEN
+        if call.personal:
+            return await mirror.forward(request, found)
+        rule = evolve(found.rule, public=True) if call.of_repo else found.rule
+        known = evolve(found, rule=rule, immutable=found.immutable or call.pinned)
+        if call.is_file:
+            plain = asked_for_storing(request.headers, compressed=False)
+            return await mirror.answer(request, evolve(known, exact=True), headers=plain)
+        if call.is_tree and rule.xet is Xet.STRIP:
+            return await self._tree(request, known, mirror)
+        stored = self._tools.store.entries(known.key)
+        other = None if stored else await self._same_commit(found)
+        if other is None:
+            return await mirror.answer(request, known)
+        try:
+            return await mirror.answer(request, known, declines=UNABLE)
+        except (UpstreamError, Declined):
+            return await mirror.answer(request, evolve(known, urls=(other,), key=other))
+
+    async def _same_commit(self, found: Route) -> str | None:
+        """The URL of what is stored of the commit of a URL, by another name of that; public only.
+
+        What the hub tells of a branch is what it tells of the commit for which that stands.
+        """
+        repo, commit = huggingface.revision(urls.canonical(found.urls[0]))
+        if not commit:
+            return None
+        for entry in self._tools.store.find(repo):
+            named = entry.key == repo or entry.key.startswith(f"{repo}/revision/")
+            if not named or "?" in entry.key or entry.scope or entry.status != 200:
+                continue
+            try:
+                data = await stored_bytes(self._tools, entry)
+            except (BodyFailed, OSError):
+                continue
+            if huggingface.commit_of(data) == commit:
+                return entry.key
+        return None
+
+    async def _tree(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Answer | None:
+        answer = await mirror.answer(request, evolve(found, exact=True))
+        if answer is None or answer.status != 200 or answer.body is None:
+            return answer
+        data = answer.body
+        if not isinstance(data, bytes):
+            data = await read(self._tools, data, MOST_TREE)
+        data = await self._tools.to_thread(huggingface.tree_without_xet, data)
+        headers = answer.headers.without("content-length", "etag", "content-md5", "digest")
+        changed = evolve(answer, headers=headers, body=data, memo_until=0.0)
+        return await mirror.changed(request, found, changed)
+
+    async def write(self, request: MirrorRequest, found: Route) -> Answer | Untaken | None:
+        """Any other method: passed on, whatever it is about; a few answers are changed."""
+        change = self._change_of(request, found)
+        return UNTAKEN if change is None else await self._changed(request, found, change)
+
+    def _change_of(self, request: MirrorRequest, found: Route) -> Callable[[bytes], bytes] | None:
+        """What is done to the answer to a method other than GET and HEAD, None for nothing.
+
+        Clients take the repository's name from the address that the hub answers with.
+        """
+        links = self._links(request, found.rule)
+        if huggingface.names_paths(found.urls[0]) and found.rule.xet is Xet.STRIP:
+            return huggingface.tree_without_xet
+        if huggingface.names_itself(found.urls[0]) and links is not None:
+            return links.rewrite
+        return None
+
+    async def _changed(
+        self, request: MirrorRequest, found: Route, change: Callable[[bytes], bytes]
+    ) -> Answer | None:
+        """Pass a request on, and the answer with its body changed if it is a success."""
+        headers = passed_on(request.headers).with_("Accept-Encoding", "identity")
+        tools = self._tools
+        outgoing = Outgoing(
+            request.head.method, found.urls[0], headers, tools.egress(found.rule), tools.timeouts
+        )
+        response = await tools.upstream.request(outgoing, request.body)
+        if decodable(response.headers):
+            response = DecodedResponse(response)
+        fields = self.led_here(request, found.rule, response.headers).with_("X-Cache", "PASS")
+        if response.status not in (200, 201):
+            await relay(request, response, fields)
+            return None
+        data = await tools.to_thread(change, await collect(response, MOST_TREE))
+        fields = fields.without("content-length", "etag", "content-md5", "digest")
+        return Answer(status=response.status, headers=fields, body=data)
+
+    def led_here(self, request: MirrorRequest, rule: Rule, headers: Headers) -> Headers:
+        """Fields that keep a client here: Xet is not told of, the next page is ours."""
+        if rule.xet is Xet.STRIP:
+            headers = huggingface.without_xet(headers)
+        links = self._links(request, rule)
+        if "link" not in headers or links is None:
+            return headers
+        lines = (links.rewrite(v.encode("latin-1")) for v in headers.get_all("link"))
+        return headers.with_("Link", *(line.decode("latin-1") for line in lines))
+
+    def _links(self, request: MirrorRequest, rule: Rule) -> Rewriter | None:
+        """Leads what names the hub to the mirror; None for clients that have us for a proxy."""
+        mirror = self._mirror_url(request)
+        if not mirror:
+            return None
+        prefix = rule.path_prefix if rule.strip_prefix else ""
+        return Rewriter(tuple(Link(upstream, mirror + prefix) for upstream in rule.upstreams))

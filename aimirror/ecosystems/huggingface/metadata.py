@@ -1,0 +1,137 @@
+"""What the hub says of files, asked with HEAD and remembered for as long as that may be believed.
+
+A file is public when the hub shows it to nobody in particular: so it is asked without the client's
+token first.  What it shows to a token alone is believed for a minute, for that token and file.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from attrs import frozen
+from twisted.logger import Logger
+
+from aimirror.download.tasks import Reason
+from aimirror.ecosystems.huggingface.paths import Seen, Target, seen
+from aimirror.ecosystems.oci.tokens import SingleFlight, drain
+from aimirror.exchanges.asking import UNABLE
+from aimirror.exchanges.tools import Tools
+from aimirror.http import urls
+from aimirror.http.egress import Outgoing
+from aimirror.http.headers import CREDENTIALS, Headers
+from aimirror.interfaces import UpstreamError
+from aimirror.mirror.cached import GRANTED_FOR
+from aimirror.routing.rules import Rule
+from aimirror.upstream.health import Health
+from aimirror.upstream.redirects import FOLLOWED, resolve, same_origin
+
+#: The scope of what took a token: who shares it is decided here, by what the hub says to each.
+PRIVATE = "huggingface"
+#: Answers of the hub in memory.
+MOST_LOOKS = 20_000
+#: Redirects inside the hub: a renamed repository, and the place of small files.
+_MOST_HOPS = 5
+
+
+@frozen
+class Look:
+    """An answer of the hub: to nobody in particular (scope ""), or to one token."""
+
+    seen: Seen
+    scope: str
+    #: Epoch seconds.
+    at: float
+
+
+class Looks:
+    """Asks the hub, once for all who want the same; remembers who may have what."""
+
+    log = Logger()
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._flights = SingleFlight()
+        self._health = Health()
+        self._looks: OrderedDict[tuple[str, str], Look] = OrderedDict()
+        #: Repositories that the hub hides from everybody, and until when that is believed.
+        self._hidden: OrderedDict[str, float] = OrderedDict()
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        return self._tools.clock.seconds()
+
+    def recent(self, target: Target, who: str, within: float = GRANTED_FOR) -> Look | None:
+        """The last answer for a client, if it is no older than so many seconds."""
+        look = self._looks.get((target.url, who))
+        return look if look is not None and self.now() - look.at <= within else None
+
+    async def look(self, rule: Rule, targets: Sequence[Target], headers: Headers, who: str) -> Look:
+        """Ask the hub now; ``targets`` are the file at each of its addresses.
+
+        Raises UpstreamError, also when it can't say.
+        """
+        name = (targets[0].url, who)
+
+        async def ask() -> Look:
+            found = await self._ask(rule, targets, headers, who)
+            if found.seen.status >= 500:
+                raise UpstreamError(Reason.STATUS, f"the hub answers {found.seen.status}")
+            if found.seen.status != 429:
+                self._remember(self._looks, name, found)
+            return found
+
+        found: Look = await self._flights.do(name, ask)
+        return found
+
+    async def _ask(self, rule: Rule, targets: Sequence[Target], headers: Headers, who: str) -> Look:
+        public, repo = headers.without(*CREDENTIALS), targets[0].repo
+        if not who:
+            return Look(await self._first(rule, targets, public), "", self.now())
+        if self._hidden.get(repo, 0.0) < self.now():
+            found = await self._first(rule, targets, public)
+            if not found.hidden:
+                return Look(found, "", self.now())
+            if found.status != 429:
+                self._remember(self._hidden, repo, self.now() + GRANTED_FOR)
+        return Look(await self._head(rule, targets[0], headers), PRIVATE, self.now())
+
+    async def _first(self, rule: Rule, targets: Sequence[Target], headers: Headers) -> Seen:
+        """What the first address says that can; no token is among the fields."""
+        hosts = [urls.origin(each.repo) for each in targets]
+        *order, last = self._health.order(hosts, self.now())
+        for index in order:
+            try:
+                found = await self._head(rule, targets[index], headers)
+            except UpstreamError:
+                found = None
+            if found is not None and found.status not in UNABLE:
+                self._health.succeeded(hosts[index])
+                return found
+            self._health.failed(hosts[index], self.now())
+        return await self._head(rule, targets[last], headers)
+
+    async def _head(self, rule: Rule, target: Target, headers: Headers) -> Seen:
+        """HEAD, followed as long as the hub leads to itself: beyond, the bytes begin."""
+        url, answers = target.url, []
+        for _ in range(_MOST_HOPS):
+            outgoing = Outgoing(
+                "HEAD", url, headers, self._tools.egress(rule), self._tools.timeouts
+            )
+            response = await self._tools.upstream.request(outgoing)
+            drain(response)
+            answers.append(response.headers)
+            location = response.headers.get("location")
+            if response.status not in FOLLOWED or location is None:
+                return seen(response.status, answers)
+            onward = resolve(url, location.strip())
+            if not same_origin(onward, url):
+                return seen(response.status, answers)
+            url = onward
+        raise UpstreamError(Reason.PROTOCOL, "too many redirects")
+
+    def _remember(self, memory: OrderedDict, name: object, value: object) -> None:  # type: ignore[type-arg]
+        memory[name] = value
+        memory.move_to_end(name)
+        if len(memory) > MOST_LOOKS:
+            memory.popitem(last=False)

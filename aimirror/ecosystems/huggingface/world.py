@@ -1,0 +1,207 @@
+"""The Hugging Face Hub: files under their commits, one answer to HEAD, private ones by right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+from aimirror.ecosystems.huggingface import paths as huggingface
+from aimirror.ecosystems.huggingface.api import Api
+from aimirror.ecosystems.huggingface.metadata import Look, Looks
+from aimirror.ecosystems.huggingface.paths import Seen, Target
+from aimirror.ecosystems.huggingface.shelf import Shelf
+from aimirror.ecosystems.reading import read
+from aimirror.exchanges.tools import Passing, Storing, Tools, Wanted
+from aimirror.http import urls
+from aimirror.http.forwarding import asked_for_storing, scope_of
+from aimirror.http.headers import CREDENTIALS, Headers
+from aimirror.interfaces import UpstreamError
+from aimirror.mirror.ecosystem import UNTAKEN, Asked, General, Untaken
+from aimirror.routing.rules import Route, Rule
+from aimirror.server.answers import Answer
+
+if TYPE_CHECKING:
+    from aimirror.mirror.mirror import Mirror
+    from aimirror.server.request import MirrorRequest
+
+#: Bytes of a small file whose length the hub does not tell before it is there.
+MOST_SMALL = 64 << 20
+#: Seconds for which what the hub has said of a branch stands in for it while it is down, where the
+#: rule does not say.
+STALE_IF_ERROR = 7 * 24 * 3600.0
+#: What a hub answers that does not know HEAD.
+_NO_HEAD = frozenset({405, 501})
+
+
+@frozen(kw_only=True)
+class Visit:
+    """One GET or HEAD for a file."""
+
+    request: MirrorRequest
+    mirror: Mirror
+    found: Route
+    target: Target
+    #: What goes upstream, the client's token included.
+    headers: Headers
+    #: The token as a hash.
+    who: str
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The file at each upstream of the rule; all of them are the same hub."""
+        found = (huggingface.target(url) for url in self.found.urls)
+        return tuple(each for each in found if each is not None)
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that took it; the hub's own fields survive its redirects."""
+        rule = self.found.rule
+        missing = [n for n in huggingface.OF_THE_HUB if n not in rule.head_meta_headers]
+        return evolve(rule, head_meta_headers=(*rule.head_meta_headers, *missing))
+
+
+class HuggingFace(General):
+    """Knowledge of the hub; ``mirror_url`` says by which base URL a client came here."""
+
+    def __init__(self, tools: Tools, mirror_url: Callable[[MirrorRequest], str]) -> None:
+        self._tools = tools
+        self._api = Api(tools, mirror_url)
+        self._looks = Looks(tools)
+        self._shelf = Shelf(tools)
+
+    async def take(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        """See Ecosystem."""
+        if request.head.method not in ("GET", "HEAD"):
+            return await self._api.write(request, found)
+        target = huggingface.target(found.urls[0])
+        if target is None:
+            return await self._api.answer(request, found, mirror)
+        visit = Visit(
+            request=request,
+            mirror=mirror,
+            found=found,
+            target=target,
+            headers=asked_for_storing(request.headers, compressed=False),
+            who=scope_of(request.headers),
+        )
+        return await self._file(visit)
+
+    def finish(self, asked: Asked, answer: Answer) -> Answer:
+        """Clients stay here: Xet is not told of, the next page is ours; ETags are the hub's."""
+        headers = answer.headers
+        if huggingface.target(asked.route.urls[0]) is not None:
+            headers = huggingface.named(headers)
+        return evolve(answer, headers=self._api.led_here(asked.request, asked.rule, headers))
+
+    # -- files -----------------------------------------------------------------------------
+
+    async def _file(self, visit: Visit) -> Answer | Untaken | None:
+        target = visit.target
+        if target.pinned and self._public(visit, target):
+            return await self._serve(visit, target, "")
+        head_only = visit.request.head.method == "HEAD"
+        look = self._looks.recent(target, visit.who) if target.pinned or not head_only else None
+        if look is None and target.pinned and not head_only and not visit.who:
+            return await self._serve(visit, target, "")  # what GET says is enough
+        last = self._noted(visit)
+        if look is None:
+            try:
+                look = await self._looks.look(visit.rule, visit.targets, visit.headers, visit.who)
+            except UpstreamError as error:
+                look = self._stale(visit, last)
+                if look is None:
+                    raise error
+            else:
+                if not look.scope:
+                    self._shelf.note(target, look.seen, visit.rule.name)
+        if look.seen.status == 429:
+            look = self._stale(visit, last) or look
+        return await self._seen(visit, look, last)
+
+    async def _seen(self, visit: Visit, look: Look, last: Seen | None) -> Answer | Untaken | None:
+        seen = look.seen
+        if seen.status in _NO_HEAD or (seen.status == 200 and not seen.commit):
+            return UNTAKEN
+        if seen.status != 200:
+            headers, body = huggingface.refusal(seen)
+            return Answer(status=seen.status, headers=headers, body=body)
+        target = visit.target.at(seen.commit)
+        self._shelf.adopt(target, look.scope, seen, last, visit.rule.name)
+        if visit.request.head.method == "GET" or self._shelf.has(target, look.scope):
+            return await self._serve(visit, target, look.scope, seen)
+        if seen.size is None:
+            await self._bring(visit, target, look)
+            return await self._serve(visit, target, look.scope, seen)
+        headers = self._api.led_here(visit.request, visit.rule, huggingface.told(seen))
+        return Answer(status=200, headers=headers.with_("X-Cache", "MISS"))
+
+    async def _serve(
+        self, visit: Visit, target: Target, scope: str, seen: Seen | None = None
+    ) -> Answer | None:
+        """The general way for a file in its commit."""
+        answer = await visit.mirror.answer(
+            visit.request,
+            self._route(visit, target, scope, seen),
+            headers=self._fields(visit, scope),
+            scope=scope,
+            granted=True,
+        )
+        if answer is None or answer.status not in (200, 404) or not target.pinned:
+            return answer
+        if answer.status == 404 and not scope:
+            self._shelf.note(target, Seen(404, answer.headers), visit.rule.name)
+        return evolve(answer, headers=answer.headers.with_("X-Repo-Commit", target.revision))
+
+    def _fields(self, visit: Visit, scope: str) -> Headers:
+        return visit.headers if scope else visit.headers.without(*CREDENTIALS)
+
+    def _route(self, visit: Visit, target: Target, scope: str, seen: Seen | None = None) -> Route:
+        """A token goes to the first upstream alone."""
+        targets = visit.targets[:1] if scope else visit.targets
+        return Route(
+            rule=visit.rule,
+            path=visit.request.raw_path,
+            urls=tuple(evolve(target, repo=each.repo).url for each in targets),
+            key=urls.canonical(target.url),
+            immutable=target.pinned,
+            digest=None if seen is None else seen.sha256,
+            exact=True,
+        )
+
+    async def _bring(self, visit: Visit, target: Target, look: Look) -> None:
+        """Fetch a file whose length the hub does not tell: clients believe what HEAD says."""
+        wanted = Wanted(
+            route=self._route(visit, target, look.scope, look.seen),
+            headers=self._fields(visit, look.scope),
+            scope=look.scope,
+        )
+        outcome = await visit.mirror.downloads.fetch(wanted)
+        if isinstance(outcome, Passing):
+            outcome.response.abort()
+        elif isinstance(outcome, Storing) and outcome.body.size is None:
+            await read(self._tools, outcome.body, MOST_SMALL)
+
+    def _public(self, visit: Visit, target: Target) -> bool:
+        """Whether anybody may have it, from the cache or a download under way."""
+        running = visit.mirror.downloads.running(urls.canonical(target.url), "")
+        return running is not None or self._shelf.public(target)
+
+    def _noted(self, visit: Visit) -> Seen | None:
+        """What a branch stood for last, as long as the rule allows; what HEAD says of a commit."""
+        if visit.target.pinned:
+            return self._shelf.noted(visit.target, 0.0)
+        within = visit.rule.cache.stale_if_error
+        within = STALE_IF_ERROR if within is None else within
+        return self._shelf.noted(visit.target, self._looks.now() - within)
+
+    def _stale(self, visit: Visit, last: Seen | None) -> Look | None:
+        """What stands in for a hub that can't say now."""
+        grace = visit.rule.cache.private_grace
+        look = self._looks.recent(visit.target, visit.who, grace) if visit.who else None
+        if look is not None and look.scope and look.seen.status == 200:
+            return look
+        return None if last is None else Look(last, "", self._looks.now())

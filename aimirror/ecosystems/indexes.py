@@ -1,0 +1,241 @@
+"""Digests that stored indexes name, and small files that are read on the way."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from io import BytesIO
+from typing import TYPE_CHECKING, Protocol
+
+import zstandard
+from attrs import frozen
+
+from aimirror.caching.entries import Entry
+from aimirror.ecosystems.digest_table import DigestTable
+from aimirror.ecosystems.reading import read
+from aimirror.exchanges.tools import Passing, Storing, Wanted
+from aimirror.http.forwarding import asked_for_storing, scope_of
+from aimirror.http.headers import CREDENTIALS
+from aimirror.http.urls import canonical
+from aimirror.interfaces import BodyFailed, IBody, UpstreamError
+from aimirror.routing.digests import Digest
+from aimirror.routing.rules import Route
+
+if TYPE_CHECKING:
+    from aimirror.exchanges.tools import Tools
+    from aimirror.mirror.mirror import Mirror
+    from aimirror.server.request import MirrorRequest
+
+#: Bytes of an index that is read for its digests, as stored and once it is unpacked.
+MOST_STORED = 64 << 20
+MOST_UNPACKED = 512 << 20
+#: Bytes of an unpacked index, or of a piece of it, that are in memory at once.
+MOST_AT_ONCE = 64 << 20
+#: Bytes of memory that unpacking zstd may take: what its own tool allows without being asked.
+MOST_WINDOW = 128 << 20
+#: Indexes whose digests are kept in mind, and digests in all of them together.
+MOST_INDEXES = 64
+MOST_DIGESTS = 1_000_000
+#: Bytes of a small file that is read on the way.
+MOST_SMALL = 64 << 10
+
+#: Bytes of an index that are read at a time: the rest of the program runs in between.
+PIECE = 1 << 20
+
+_MAGIC: tuple[tuple[bytes, Callable[[BytesIO], SupportsRead]], ...] = (
+    (b"\x1f\x8b", lambda packed: gzip.GzipFile(fileobj=packed)),
+    (b"\xfd7zXZ", lzma.LZMAFile),
+    (b"BZh", bz2.BZ2File),
+    (b"\x28\xb5\x2f\xfd", lambda p: _zstd().stream_reader(p, read_across_frames=True)),
+)
+#: What decompressors raise on bytes that they don't understand.
+_BAD = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+
+
+class SupportsRead(Protocol):
+    """What unpacks an index."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, b"" at the end."""
+
+
+@frozen
+class Reading:
+    """How an index is read: ``read`` gives the digests by name that it, or a piece of it, says.
+
+    A piece ends behind a ``boundary``; b"" where the index can be read as a whole alone.
+    """
+
+    read: Callable[[bytes], Mapping[str, Digest]]
+    boundary: bytes = b""
+
+
+class Indexes:
+    """Remembers what stored index files say."""
+
+    def __init__(self, tools: Tools, reading: Reading) -> None:
+        self._tools = tools
+        self._reading = reading
+        self._known: OrderedDict[str, DigestTable] = OrderedDict()
+        self._count = 0
+
+    async def find(self, mirror: Mirror, name: str, urls: Iterable[str]) -> Digest | None:
+        """What an index at one of ``urls`` says of a file; it is stored, or just being stored."""
+        keys = [canonical(url) for url in urls]
+        running = [r for k in keys if (r := mirror.downloads.running(k, "")) is not None]
+        arriving = [each for each in running if not each.body.whole]
+        return (
+            await self._find_in_bodies(name, (each for each in running if each.body.whole))
+            or await self._find_in(name, (e for k in keys for e in self._tools.store.entries(k)))
+            or await self._find_in_bodies(name, arriving)
+        )
+
+    async def find_below(
+        self, mirror: Mirror, name: str, prefix: str, wanted: Callable[[str], bool]
+    ) -> Digest | None:
+        """The same for the indexes whose keys begin so and are ``wanted``."""
+        entries = (e for e in self._tools.store.find(prefix) if wanted(e.key))
+        running = mirror.downloads.running_below(prefix)
+        unsynced = (each for each in running if wanted(each.entry.key) and each.body.whole)
+        return await self._find_in(name, entries) or await self._find_in_bodies(name, unsynced)
+
+    async def _find_in(self, name: str, entries: Iterable[Entry]) -> Digest | None:
+        for entry in sorted(entries, key=lambda e: -e.received_at):
+            if entry.status == 200 and entry.blob and entry.size <= MOST_STORED:
+                digest = (await self._of(entry)).get(name)
+                if digest is not None:
+                    return digest
+        return None
+
+    async def _find_in_bodies(self, name: str, running: Iterable[Storing]) -> Digest | None:
+        for each in running:
+            if each.entry.status == 200:
+                digest = (await self._of_body(each.body)).get(name)
+                if digest is not None:
+                    return digest
+        return None
+
+    async def _of_body(self, body: IBody) -> DigestTable:
+        """What an index that still arrives says: clients ask for its files at once."""
+        try:
+            data = await read(self._tools, body, MOST_STORED)
+            found: DigestTable = await self._tools.to_thread(_digests, self._reading, data)
+        except (BodyFailed, OSError):
+            return DigestTable(())
+        return found
+
+    async def _of(self, entry: Entry) -> DigestTable:
+        if entry.blob in self._known:
+            self._known.move_to_end(entry.blob)
+            return self._known[entry.blob]
+        try:
+            data = await stored_bytes(self._tools, entry)
+            known: DigestTable = await self._tools.to_thread(_digests, self._reading, data)
+        except (BodyFailed, OSError):
+            return DigestTable(())
+        if entry.blob not in self._known:
+            self._known[entry.blob] = known
+            self._count += len(known)
+        while len(self._known) > 1 and (
+            len(self._known) > MOST_INDEXES or self._count > MOST_DIGESTS
+        ):
+            self._count -= len(self._known.popitem(last=False)[1])
+        return known
+
+
+def is_stored(tools: Tools, route: Route) -> bool:
+    """Whether a file for anybody is stored for a route."""
+    try:
+        return any(e.status == 200 and not e.scope for e in tools.store.entries(route.key))
+    except OSError:
+        return False
+
+
+async def stored_bytes(tools: Tools, entry: Entry) -> bytes:
+    """The whole body of a stored entry; BodyFailed or OSError when it is not there."""
+    body = tools.store.body(entry)
+    return b"" if body is None else await read(tools, body, MOST_STORED)
+
+
+async def at_hand(mirror: Mirror, route: Route) -> bytes | None:
+    """What is given to everybody for a route now: stored, or arriving; None when there is none."""
+    try:
+        running = mirror.downloads.running(route.key, "")
+        if running is not None and running.entry.status != 200:
+            running = None
+        stored = [e for e in mirror.tools.store.entries(route.key) if not e.scope]
+        if running is not None and (running.body.whole or not stored):
+            return await read(mirror.tools, running.body, MOST_STORED)
+        if len(stored) == 1 and stored[0].status == 200:
+            return await stored_bytes(mirror.tools, stored[0])
+    except (BodyFailed, OSError):
+        pass
+    return None
+
+
+async def small(
+    mirror: Mirror, request: MirrorRequest, route: Route, most: int = MOST_SMALL
+) -> bytes | None:
+    """A small file of the upstream for the mirror's own use, from the cache if it is there.
+
+    None when there is none, or none for this client, or it can't be had.
+    """
+    headers = asked_for_storing(request.headers, compressed=False)
+    scope = scope_of(request.headers)
+    if route.rule.public:
+        headers, scope = headers.without(*CREDENTIALS), ""
+    try:
+        for entry in mirror.tools.store.entries(route.key):
+            if entry.scope in ("", scope) and entry.status == 200 and entry.immutable:
+                return await stored_bytes(mirror.tools, entry)
+        wanted = Wanted(route=route, headers=headers, scope=scope)
+        outcome = await mirror.downloads.fetch(wanted)
+        if isinstance(outcome, Passing):
+            outcome.response.abort()
+            return None
+        if outcome.entry.status != 200:
+            return None
+        if isinstance(outcome, Storing):
+            return await read(mirror.tools, outcome.body, most)
+        return await stored_bytes(mirror.tools, outcome.entry)
+    except (UpstreamError, BodyFailed, OSError):
+        return None
+
+
+def _digests(reading: Reading, data: bytes) -> DigestTable:
+    try:
+        return DigestTable(reading.read(piece) for piece in _pieces(data, reading.boundary))
+    except _BAD:
+        return DigestTable(())
+
+
+def _pieces(data: bytes, boundary: bytes) -> Iterator[bytes]:
+    """An index, unpacked, in pieces that end behind a boundary; whole where there is none.
+
+    Raises ValueError when one of them is too large: packed, it may be a thousandth of that.
+    """
+    unpacked: SupportsRead = BytesIO(data)
+    for magic, unpack in _MAGIC:
+        if data.startswith(magic):
+            unpacked = unpack(BytesIO(data))
+    held: list[bytes] = []
+    total = waiting = 0
+    while total < MOST_UNPACKED and (more := unpacked.read(PIECE)):
+        total += len(more)
+        cut = more.rfind(boundary) + len(boundary) if boundary and boundary in more else 0
+        if cut:
+            yield b"".join([*held, more[:cut]])
+            held, waiting = [], 0
+        held.append(more[cut:])
+        waiting += len(more) - cut
+        if waiting > MOST_AT_ONCE:
+            raise ValueError("a piece is too large")
+    yield b"".join(held)
+
+
+def _zstd() -> zstandard.ZstdDecompressor:
+    return zstandard.ZstdDecompressor(max_window_size=MOST_WINDOW)

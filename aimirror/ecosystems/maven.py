@@ -1,0 +1,59 @@
+"""Maven: the sha1 beside each file is checked, and checksums agree with the file that is served."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from aimirror.ecosystems import maven_checksums as maven
+from aimirror.ecosystems.indexes import at_hand, is_stored, small
+from aimirror.http.headers import Headers
+from aimirror.mirror.ecosystem import UNTAKEN, General, Untaken
+from aimirror.routing.rules import Route, route
+from aimirror.server.answers import Answer
+
+if TYPE_CHECKING:
+    from aimirror.mirror.mirror import Mirror
+    from aimirror.server.request import MirrorRequest
+
+
+class Maven(General):
+    """Knowledge of the Maven repository layout."""
+
+    async def take(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        """See Ecosystem."""
+        if request.head.method not in ("GET", "HEAD") or found.path.endswith("/"):
+            return UNTAKEN
+        described, algorithm = maven.checksum(found.path)
+        if described:
+            return await self._checksum(mirror, described, algorithm)
+        if maven.changes(found.path) or request.head.method == "HEAD":
+            return UNTAKEN
+        if is_stored(mirror.tools, found):
+            return UNTAKEN
+        beside = route(mirror.rules, found.path + ".sha1", request.raw_query or "")
+        if not isinstance(beside, Route):
+            return UNTAKEN
+        told = await small(mirror, request, beside)
+        digest = maven.digest(told) if told is not None else None
+        if digest is None:
+            return UNTAKEN
+        return await mirror.answer(request, evolve(found, digest=digest))
+
+    async def _checksum(self, mirror: Mirror, described: str, algorithm: str) -> Answer | Untaken:
+        """That of a file that changes is computed from what is stored: one fetched by itself could
+        be of the next version.
+        """
+        found = route(mirror.rules, described, "")
+        if not maven.changes(described) or not isinstance(found, Route):
+            return UNTAKEN
+        data = await at_hand(mirror, found)
+        if data is None:
+            return UNTAKEN
+        digest = hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()
+        headers = Headers([("Content-Type", "text/plain"), ("Cache-Control", "no-cache")])
+        return Answer(status=200, headers=headers, body=digest.encode("ascii"))

@@ -1,0 +1,1 @@
+"""OCI registries: many behind one address, each asked with the right of the client that asks."""

@@ -1,0 +1,260 @@
+"""What digests name: shared between repositories, rights checked before private hits."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+
+from aimirror.caching.caching import prepare
+from aimirror.caching.entries import Entry
+from aimirror.ecosystems.oci.auth import Credential
+from aimirror.ecosystems.oci.paths import Kind, Target
+from aimirror.ecosystems.oci.tokens import Refused, Tokens, drain
+from aimirror.exchanges.tools import Tools
+from aimirror.http import urls
+from aimirror.http.egress import Outgoing
+from aimirror.http.forwarding import asked_for_storing
+from aimirror.http.headers import Headers
+from aimirror.http.ranges import format_range
+from aimirror.interfaces import IUpstreamResponse
+from aimirror.mirror.cached import GRANTED_FOR
+from aimirror.routing.rules import Route, Rule
+from aimirror.server.answers import Answer
+
+if TYPE_CHECKING:
+    from aimirror.mirror.mirror import Mirror
+    from aimirror.server.request import MirrorRequest
+
+#: The scope of what took a credential: who shares it is decided here, for each repository.
+PRIVATE = "oci"
+#: Grants in memory; each lasts a minute.
+MOST_GRANTS = 10_000
+#: What goes upstream of a client's request.
+_ASKED = ("accept", "accept-encoding", "user-agent")
+_OCTETS = "application/octet-stream"
+#: What servers answer that don't know HEAD.
+NO_HEAD = frozenset({405, 501})
+#: What says that something is there: 416 is about a blob without bytes.
+_THERE = frozenset({200, 206, 416})
+
+
+@frozen(kw_only=True)
+class Visit:
+    """One GET or HEAD below a repository."""
+
+    request: MirrorRequest
+    mirror: Mirror
+    rule: Rule
+    target: Target
+    who: Credential
+    #: Statuses for which another upstream of the registry is asked instead.
+    declines: frozenset[int] = frozenset()
+
+    def headers(self, authorization: str) -> Headers:
+        """What goes upstream; all Accept lines, for they decide which manifest comes."""
+        kept = asked_for_storing(self.request.headers, compressed=False).only(*_ASKED)
+        return kept.with_("Authorization", authorization) if authorization else kept
+
+    def route(self, target: Target) -> Route:
+        """Where a target of this visit's repository is, and under which name it is stored."""
+        url = urls.join(self.rule.upstreams[0], target.path, target.query)
+        return Route(
+            rule=self.rule,
+            path=self.request.raw_path,
+            urls=(url,),
+            key=urls.canonical(url),
+            immutable=target.digest is not None,
+            digest=target.digest,
+            exact=True,
+        )
+
+    @property
+    def reader(self) -> tuple[str, str, str]:
+        """Who reads which repository."""
+        return (self.target.registry.name, self.target.name, self.who.hash)
+
+
+class Images:
+    """Answers for manifests and blobs of any registry."""
+
+    def __init__(self, tools: Tools, tokens: Tokens) -> None:
+        self._tools = tools
+        self._tokens = tokens
+        self._grants: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        return self._tools.clock.seconds()
+
+    # -- digests ---------------------------------------------------------------------------
+
+    async def by_digest(
+        self, visit: Visit, target: Target, told: Headers | None = None
+    ) -> Answer | None:
+        """What a digest names, if the client may read it; ``told`` if the registry just said so.
+
+        Raises UpstreamError, BodyFailed and Refused.
+        """
+        route = visit.route(target)
+        if self.public(visit, route.key):
+            return await self.serve(visit, target, "", "")
+        authorization, scope = await self.right(visit)
+        allowed = await self._adopted(visit, target, scope, told) or not scope
+        if not allowed and not self._granted(visit) and self._held(visit, route.key):
+            await self._has(visit, target)
+        # Nothing is awaited between that look and the fetch that others would join.
+        return await self.serve(visit, target, authorization, scope)
+
+    async def _adopted(
+        self, visit: Visit, target: Target, scope: str, told: Headers | None
+    ) -> bool:
+        """Share bytes that another repository brought, once this one's registry has said yes.
+
+        Whether it has said so.
+        """
+        digest, key = target.digest, visit.route(target).key
+        if digest is None or digest.algorithm != "sha256":
+            return told is not None
+        size = self._tools.store.blob_size(digest.hex)
+        if size is None or any(e.scope == scope and e.blob for e in self._stored(key)):
+            return told is not None
+        told = told or await self._has(visit, target)
+        now = self.now()
+        kind = told.get("content-type") if target.kind is Kind.MANIFEST else _OCTETS
+        entry = Entry(
+            key=key,
+            scope=scope,
+            headers=prepare(Headers([("Content-Type", kind or _OCTETS)]), now),
+            requested_at=now,
+            received_at=now,
+            blob=digest.hex,
+            size=size,
+            rule=visit.rule.name,
+            immutable=True,
+        )
+        self._tools.store.put(entry)
+        return True
+
+    async def _has(self, visit: Visit, target: Target) -> Headers:
+        """The registry's word that this client may read a digest; raises Refused.
+
+        A redirect alone says nothing, some registries send one for any digest; and addresses
+        that are signed for GET refuse HEAD.
+        """
+        response = await self.ask(visit, target, "HEAD", redirects=0)
+        drain(response)
+        if 300 <= response.status < 400 or response.status in NO_HEAD:
+            response = await self.ask(visit, target, "GET", ("Range", format_range(0, 1)))
+            response.abort()
+        if response.status not in _THERE:
+            raise Refused(response.status, "", response.headers)
+        self.grant(visit)
+        return response.headers
+
+    async def serve(
+        self, visit: Visit, target: Target, authorization: str, scope: str
+    ) -> Answer | None:
+        """The general way, with the client's right or anybody's, which is renewed as it ends."""
+        current = authorization
+        who = visit.who if scope else Credential()
+
+        async def refresh() -> Headers | None:
+            nonlocal current
+            try:
+                fresh = await self._tokens.authorization(visit.rule, target, who, current)
+            except Refused:
+                return None
+            if fresh in ("", current):
+                return None
+            current = fresh
+            return visit.headers(fresh)
+
+        return await visit.mirror.answer(
+            visit.request,
+            visit.route(target),
+            headers=visit.headers(authorization),
+            scope=scope,
+            refresh=refresh,
+            granted=True,
+            declines=visit.declines,
+        )
+
+    # -- rights ----------------------------------------------------------------------------
+
+    async def ask(
+        self,
+        visit: Visit,
+        target: Target,
+        method: str,
+        field: tuple[str, str] | None = None,
+        redirects: int | None = None,
+    ) -> IUpstreamResponse:
+        """Ask the registry with the client's right; once more with a new token if one was out.
+
+        Raises UpstreamError, and Refused when the token service says no.
+        """
+        authorization = await self._tokens.authorization(visit.rule, target, visit.who)
+        response = await self._send(visit, target, method, authorization, field, redirects)
+        if response.status != 401:
+            return response
+        challenge = self._tokens.learn(visit.rule, response)
+        if authorization and challenge and challenge.error == "insufficient_scope":
+            return response
+        fresh = await self._tokens.authorization(visit.rule, target, visit.who, authorization)
+        if fresh in ("", authorization):
+            return response
+        response.abort()
+        return await self._send(visit, target, method, fresh, field, redirects)
+
+    def _send(
+        self,
+        visit: Visit,
+        target: Target,
+        method: str,
+        authorization: str,
+        field: tuple[str, str] | None,
+        redirects: int | None,
+    ) -> Deferred[IUpstreamResponse]:
+        headers = visit.headers(authorization)
+        outgoing = Outgoing(
+            method,
+            visit.route(target).urls[0],
+            headers.with_(*field) if field is not None else headers,
+            self._tools.egress(visit.rule),
+            self._tools.timeouts,
+        )
+        follow = self._tools.redirects if redirects is None else redirects
+        return self._tools.upstream.request(outgoing, None, follow)
+
+    async def right(self, visit: Visit) -> tuple[str, str]:
+        """Authorization for the client's repository, and whose what it brings is."""
+        found = await self._tokens.authorization(visit.rule, visit.target, visit.who)
+        return found, PRIVATE if found and not visit.who.anonymous else ""
+
+    def grant(self, visit: Visit) -> None:
+        """Note that the registry lets this client read this repository now."""
+        self._grants[visit.reader] = self.now() + GRANTED_FOR
+        self._grants.move_to_end(visit.reader)
+        if len(self._grants) > MOST_GRANTS:
+            self._grants.popitem(last=False)
+
+    def _granted(self, visit: Visit) -> bool:
+        """Whether the registry has let this client read this repository just now."""
+        return self._grants.get(visit.reader, 0.0) > self.now()
+
+    def _stored(self, key: str) -> tuple[Entry, ...]:
+        return self._tools.store.entries(key)
+
+    def public(self, visit: Visit, key: str) -> bool:
+        """Whether anybody may have it, from the cache or a download under way."""
+        if any(e.blob and not e.scope and e.status == 200 for e in self._stored(key)):
+            return True
+        return visit.mirror.downloads.running(key, "") is not None
+
+    def _held(self, visit: Visit, key: str) -> bool:
+        """Whether somebody else's right has brought it, or is about to."""
+        stored = any(entry.scope == PRIVATE for entry in self._stored(key))
+        return stored or visit.mirror.downloads.under_way(key, PRIVATE)

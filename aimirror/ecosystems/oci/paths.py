@@ -1,0 +1,251 @@
+"""Paths of the OCI distribution API: whose registry, which repository, what of it.
+
+Source: OCI Distribution Specification 1.1, "API" and "Pulling manifests / blobs".
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable
+from urllib.parse import parse_qsl
+
+from attrs import frozen
+
+from aimirror.http import urls
+from aimirror.routing.digests import Digest
+from aimirror.upstream.redirects import resolve
+
+#: Where requests go that name no registry: clients were built for it.
+DOCKER_HUB = "docker.io"
+#: Characters of a repository's name; the specification asks for at least 255 with the host's.
+MAX_NAME = 255
+
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_NAME = re.compile(rf"{_PART}(?:/{_PART})*")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_DIGEST = re.compile(r"(sha256):([0-9a-f]{64})|(sha512):([0-9a-f]{128})")
+_PATH = re.compile(r"/v2/(.+)/(manifests|blobs|tags|referrers)/([^/]+)")
+_LINK = re.compile(r"<([^<>]*)>([^,]*(?:,(?!\s*<)[^,]*)*)")
+
+
+@frozen(kw_only=True)
+class Registry:
+    """One registry that clients may reach through the mirror."""
+
+    name: str = ""
+    #: Base URLs without ``/v2``, the first one first; none means those of the rule that takes the
+    #: request.
+    upstreams: tuple[str, ...] = ()
+    #: Other names by which clients ask for it.
+    aliases: tuple[str, ...] = ()
+    #: Whether the mirror takes anonymous tokens itself for clients that bring no credentials.
+    anonymous: bool = True
+
+
+def _known(name: str, upstream: str = "", *aliases: str) -> Registry:
+    return Registry(name=name, upstreams=(upstream or f"https://{name}",), aliases=aliases)
+
+
+#: The closed list of what is dialled unless the configuration adds to it.
+DEFAULTS = (
+    Registry(
+        name=DOCKER_HUB,
+        aliases=("index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"),
+    ),
+    _known("ghcr.io"),
+    _known("quay.io"),
+    _known("gcr.io"),
+    _known("registry.k8s.io", "", "k8s.gcr.io"),
+    _known("mcr.microsoft.com"),
+    _known("nvcr.io"),
+    _known("public.ecr.aws"),
+    _known("registry.gitlab.com"),
+    _known("docker.elastic.co"),
+    _known("registry.access.redhat.com"),
+)
+
+
+def merged(configured: Iterable[Registry]) -> tuple[Registry, ...]:
+    """The defaults with what the configuration says; what it leaves open stays.
+
+    A registry of a name of its own is found at ``https://NAME`` unless it says where.
+    """
+    table = {registry.name: registry for registry in DEFAULTS}
+    for each in configured:
+        known = table.get(each.name) or _known(each.name)
+        table[each.name] = Registry(
+            name=each.name,
+            upstreams=each.upstreams or known.upstreams,
+            aliases=(*known.aliases, *each.aliases),
+            anonymous=each.anonymous,
+        )
+    return tuple(table.values())
+
+
+class Registries:
+    """The table by name and alias; what is not in it is never dialled."""
+
+    def __init__(self, table: Iterable[Registry]) -> None:
+        self._named: dict[str, Registry] = {}
+        for registry in table:
+            for name in (registry.name, *registry.aliases):
+                self._named[name.lower()] = registry
+
+    def find(self, name: str) -> Registry | None:
+        """The registry of a name or alias, None when it is not listed."""
+        return self._named.get(name.lower())
+
+
+class Kind(enum.Enum):
+    """What of a repository is asked for."""
+
+    MANIFEST = "manifests"
+    BLOB = "blobs"
+    TAGS = "tags"
+    REFERRERS = "referrers"
+
+
+@frozen(kw_only=True)
+class Target:
+    """What a request asks for, in the words of its upstream."""
+
+    registry: Registry
+    #: The repository as the upstream calls it, and as the client did.
+    name: str
+    asked: str
+    kind: Kind
+    #: Tag or digest; "list" for tags.
+    reference: str
+    digest: Digest | None
+    #: The client's query without ``ns``, raw, and its ``ns``.
+    query: str
+    ns: str
+
+    @property
+    def path(self) -> str:
+        """Under the upstream's base."""
+        return f"/v2/{self.name}/{self.kind.value}/{self.reference}"
+
+    def by_digest(self, digest: Digest) -> Target:
+        """The same repository's manifest of that digest."""
+        return Target(
+            registry=self.registry,
+            name=self.name,
+            asked=self.asked,
+            kind=self.kind,
+            reference=f"{digest.algorithm}:{digest.hex}",
+            digest=digest,
+            query="",
+            ns=self.ns,
+        )
+
+
+@frozen
+class Problem:
+    """Why a path is not served: a status and an error code of the specification."""
+
+    status: int
+    code: str
+    message: str
+
+
+def parse_digest(text: str) -> Digest | None:
+    """``sha256:HEX`` or ``sha512:HEX``, else None."""
+    found = _DIGEST.fullmatch(text)
+    return Digest(found[1] or found[3], found[2] or found[4]) if found else None
+
+
+def registry_of(ns: str, registries: Registries) -> Registry | Problem:
+    """The registry that ``ns`` names, Docker Hub for none."""
+    found = registries.find(ns or DOCKER_HUB)
+    return found or Problem(404, "NAME_UNKNOWN", f"registry {ns[:100]!r} is not served here")
+
+
+def ns_of(query: str) -> str:
+    """The registry that containerd names in the query, "" without one."""
+    return next((value for name, value in parse_qsl(query) if name == "ns"), "")
+
+
+def parse(path: str, query: str, registries: Registries) -> Target | Problem:
+    """What a raw path below ``/v2/`` asks for.
+
+    The registry is that of ``ns=``, else that of a host name before the repository's, else
+    Docker Hub, whose official images live below ``library/``.
+    """
+    found = _PATH.fullmatch(path)
+    if found is None:
+        return Problem(404, "UNSUPPORTED", "manifests, blobs, tags and referrers are served here")
+    asked, kind, reference = found[1], Kind(found[2]), re.sub("%3[aA]", ":", found[3])
+    digest = parse_digest(reference)
+    problem = _unfit(kind, reference, digest)
+    if problem is not None:
+        return problem
+    ns = ns_of(query)
+    placed = locate(asked, ns, registries)
+    if isinstance(placed, Problem):
+        return placed
+    kept = "&".join(p for p in query.split("&") if p and p != "ns" and not p.startswith("ns="))
+    return Target(
+        registry=placed[0],
+        name=placed[1],
+        asked=asked,
+        kind=kind,
+        reference=reference,
+        digest=digest,
+        query=kept,
+        ns=ns,
+    )
+
+
+def locate(asked: str, ns: str, registries: Registries) -> tuple[Registry, str] | Problem:
+    """The registry of a repository and its name there."""
+    host, slash, rest = asked.partition("/")
+    looks_like_host = "." in host or ":" in host or host == "localhost"
+    if not ns and slash and looks_like_host and _HOST.fullmatch(host):
+        ns, name = host, rest
+    else:
+        name = asked
+    registry = registry_of(ns, registries)
+    if isinstance(registry, Problem):
+        return registry
+    if len(name) > MAX_NAME or _NAME.fullmatch(name) is None:
+        return Problem(404, "NAME_INVALID", "that is no name of a repository")
+    if registry.name == DOCKER_HUB and "/" not in name:
+        name = f"library/{name}"
+    return registry, name
+
+
+def _unfit(kind: Kind, reference: str, digest: Digest | None) -> Problem | None:
+    if kind is Kind.TAGS:
+        fits = reference == "list"
+    elif kind is Kind.MANIFEST:
+        fits = digest is not None or _TAG.fullmatch(reference) is not None
+    else:
+        fits = digest is not None
+    if fits:
+        return None
+    if kind is Kind.TAGS:
+        return Problem(404, "UNSUPPORTED", "of tags the list is served here")
+    code = "MANIFEST_INVALID" if kind is Kind.MANIFEST else "DIGEST_INVALID"
+    return Problem(400, code, "that is neither a tag nor a sha256 or sha512 digest")
+
+
+def rewritten_link(value: str, url: str, path: str, ns: str) -> str:
+    """A Link field of a list at ``url`` as a client needs it that asked for ``path``.
+
+    Pages are of one list, so that only the query differs; what leads elsewhere is left out.
+    """
+    kept = []
+    for reference, parameters in _LINK.findall(value):
+        try:
+            target = resolve(url, reference)
+            same = urls.canonical(target).partition("?")[0] == urls.canonical(url).partition("?")[0]
+        except ValueError:
+            continue
+        if same:
+            query = target.partition("?")[2]
+            named = f"{query}&ns={ns}" if query and ns else query or (f"ns={ns}" if ns else "")
+            kept.append(f"<{path}{'?' if named else ''}{named}>{parameters.rstrip()}")
+    return ", ".join(kept)

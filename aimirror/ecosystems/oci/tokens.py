@@ -1,0 +1,281 @@
+"""Asks registries with whatever right a client has, and keeps the tokens that this takes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve, frozen
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from aimirror.download.tasks import Reason
+from aimirror.ecosystems.oci import auth as oci_auth
+from aimirror.ecosystems.oci.auth import Challenge, Credential, Token
+from aimirror.ecosystems.oci.paths import Registry, Target
+from aimirror.http import urls
+from aimirror.http.egress import Outgoing, Zone
+from aimirror.http.headers import Headers
+from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
+from aimirror.routing.rules import Rule
+from aimirror.upstream.redirects import redirected_reach
+
+if TYPE_CHECKING:
+    from aimirror.exchanges.tools import Tools
+
+#: Seconds for which the way in which a registry wants to be asked is believed.
+CHALLENGE_LIFE = 3600.0
+#: Tokens in memory, and bytes of the answer that brings one.
+MOST_TOKENS = 10_000
+MOST_BYTES = 256 << 10
+#: What token services answer to those whom they do not know or like.
+_UNWELCOME = frozenset({400, 401, 403, 404})
+
+
+class Refused(Exception):
+    """A registry or its token service has said no, or not now."""
+
+    def __init__(self, status: int, message: str, headers: Headers | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers or Headers()
+
+
+class SingleFlight:
+    """One run of a coroutine for all who want the same at the same time."""
+
+    def __init__(self) -> None:
+        self._running: dict[Hashable, list[Deferred[Any]]] = {}
+
+    async def do(self, name: Hashable, run: Callable[[], Awaitable[Any]]) -> Any:
+        """The result or failure of the run that is under way, or of a new one.
+
+        Cancelling leaves; the run goes on for the others.
+        """
+        waiting = self._running.get(name)
+        if waiting is None:
+            waiting = self._running[name] = []
+            mine = self._wait(waiting)
+            Deferred.fromCoroutine(self._run(name, run))
+            return await mine
+        return await self._wait(waiting)
+
+    def _wait(self, waiting: list[Deferred[Any]]) -> Deferred[Any]:
+        deferred: Deferred[Any] = Deferred(waiting.remove)
+        waiting.append(deferred)
+        return deferred
+
+    async def _run(self, name: Hashable, run: Callable[[], Awaitable[Any]]) -> None:
+        result: Any
+        try:
+            result = await run()
+        except Exception as failure:
+            for deferred in tuple(self._running.pop(name)):
+                deferred.errback(failure)
+        else:
+            for deferred in tuple(self._running.pop(name)):
+                deferred.callback(result)
+
+
+@frozen
+class _Known:
+    """What a registry has said about how to ask it, and from which kind of network."""
+
+    challenge: Challenge | None
+    url: str
+    zone: Zone
+    until: float
+
+
+class Tokens:
+    """The right to ask: per registry, scope and credential, renewed before it ends."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._known: dict[str, _Known] = {}
+        self._tokens: OrderedDict[tuple[str, str, tuple[str, ...], str], Token] = OrderedDict()
+        self._flights = SingleFlight()
+
+    async def authorization(
+        self, rule: Rule, target: Target, who: Credential, stale: str = ""
+    ) -> str:
+        """Authorization for reading a repository, "" where none is needed or possible.
+
+        ``stale`` is a value that the registry does not take any more.  Raises UpstreamError, and
+        Refused when the token service does.
+        """
+        if who.bearer:
+            return who.bearer
+        challenge = await self.challenge(rule)
+        if challenge is None or challenge.scheme == "basic":
+            return who.basic if challenge is not None else ""
+        scopes = (oci_auth.pull_scope(target.name),)
+        token = await self.token(rule, target.registry, challenge, scopes, who, stale)
+        return f"Bearer {token.value}"
+
+    async def challenge(self, rule: Rule) -> Challenge | None:
+        """How the registry of a rule wants to be asked; None: without credentials."""
+        base = rule.upstreams[0]
+        known = self._known.get(base)
+        if known is None or known.until < self._now():
+            asked: _Known = await self._flights.do(base, lambda: self._asked(rule, base))
+            return asked.challenge
+        return known.challenge
+
+    def learn(self, rule: Rule, response: IUpstreamResponse) -> Challenge | None:
+        """Take note of how a registry wants to be asked, as its answer says.
+
+        Where its redirects end, nobody has a say in that: passwords go where it is told.
+        """
+        base = rule.upstreams[0]
+        known = self._known.get(base)
+        own = {urls.origin(each) for each in (base, *((known.url,) if known else ()))}
+        return self._learned(base, response) if urls.origin(response.url) in own else None
+
+    def _learned(self, base: str, response: IUpstreamResponse) -> Challenge | None:
+        told = oci_auth.parse_challenges(response.headers.get_all("www-authenticate"))
+        challenge = oci_auth.chosen(told) if response.status == 401 else None
+        if challenge is None and response.status == 401:
+            return None
+        until = self._now() + CHALLENGE_LIFE
+        self._known[base] = _Known(challenge, response.url, response.zone, until)
+        return challenge
+
+    async def token(
+        self,
+        rule: Rule,
+        registry: Registry,
+        challenge: Challenge,
+        scopes: tuple[str, ...],
+        who: Credential,
+        stale: str = "",
+    ) -> Token:
+        """A token that holds for a while; raises as ``authorization`` does."""
+        name = (rule.upstreams[0], registry.name, tuple(sorted(scopes)), who.hash)
+        found = self._tokens.get(name)
+        if found is not None and found.use_until > self._now() and not _is(found, stale):
+            self._tokens.move_to_end(name)
+            return found
+        token: Token = await self._flights.do(
+            name, lambda: self._new_token(rule, challenge, scopes, who)
+        )
+        self._tokens[name] = token
+        if len(self._tokens) > MOST_TOKENS:
+            self._tokens.popitem(last=False)
+        return token
+
+    async def welcome(self, rule: Rule, who: Credential) -> bool:
+        """Whether a registry that knows Basic alone takes these credentials."""
+        response = await self._get(rule, f"{rule.upstreams[0]}/v2/", who.basic)
+        drain(response)
+        return response.status == 200
+
+    async def _asked(self, rule: Rule, base: str) -> _Known:
+        response = await self._get(rule, f"{base}/v2/", "")
+        drain(response)
+        if response.status == 429 or response.status >= 500:
+            raise Refused(response.status, "the registry can't be asked now", response.headers)
+        self._learned(base, response)
+        if base not in self._known:
+            raise Refused(401, "the registry wants something that is not known here")
+        return self._known[base]
+
+    async def _new_token(
+        self, rule: Rule, challenge: Challenge, scopes: tuple[str, ...], who: Credential
+    ) -> Token:
+        """Ask the token service; it may be where a redirect of the registry might lead."""
+        known = self._known[rule.upstreams[0]]
+        secure = known.url.startswith("https:")
+        if who.basic and secure and not challenge.realm.lower().startswith("https:"):
+            raise Refused(401, "the token service would get the password in clear text")
+        url = oci_auth.token_url(challenge, scopes)
+        response = await self._get(rule, url, who.basic, known)
+        if response.status != 200:
+            drain(response)
+            status = 401 if response.status in _UNWELCOME else response.status
+            raise Refused(status, "the token service says no", response.headers)
+        token = oci_auth.parse_token(await collect(response, MOST_BYTES), self._now())
+        if token is None:
+            raise UpstreamError(Reason.PROTOCOL, "the token service sent no token")
+        return token
+
+    async def _get(
+        self, rule: Rule, url: str, authorization: str, told_by: _Known | None = None
+    ) -> IUpstreamResponse:
+        headers = Headers([("Accept", "application/json"), ("Accept-Encoding", "identity")])
+        if authorization:
+            headers = headers.with_("Authorization", authorization)
+        egress = self._tools.egress(rule)
+        if told_by is not None and urls.origin(url) != urls.origin(told_by.url):
+            egress = evolve(egress, reach=redirected_reach(egress.reach, told_by.zone))
+        outgoing = Outgoing("GET", url, headers, egress, self._tools.timeouts)
+        return await self._tools.upstream.request(outgoing, None, self._tools.redirects)
+
+    def _now(self) -> float:
+        return self._tools.clock.seconds()
+
+
+def _is(token: Token, authorization: str) -> bool:
+    return authorization == f"Bearer {token.value}"
+
+
+def collect(response: IUpstreamResponse, most: int) -> Deferred[bytes]:
+    """The body of a response; fails with UpstreamError, also when it is longer than ``most``."""
+    receiver = _Collecting(response, most)
+    response.deliver(receiver)
+    return receiver.done
+
+
+@implementer(IReceiver)
+class _Collecting:
+    """Gathers a short body."""
+
+    def __init__(self, response: IUpstreamResponse, most: int) -> None:
+        self._response = response
+        self._left = most
+        self._chunks: list[bytes] = []
+        self.done: Deferred[bytes] = Deferred(lambda _: response.abort())
+
+    def data(self, chunk: bytes) -> None:
+        """Keep it, within bounds."""
+        self._left -= len(chunk)
+        if self._left < 0:
+            self._response.abort()
+        else:
+            self._chunks.append(chunk)
+
+    def finished(self, error: UpstreamError | None) -> None:
+        """All is here, or it never will be."""
+        if self.done.called:
+            return
+        if self._left < 0:
+            error = UpstreamError(Reason.PROTOCOL, "the answer is too long")
+        if error is not None:
+            self.done.errback(error)
+        else:
+            self.done.callback(b"".join(self._chunks))
+
+
+def drain(response: IUpstreamResponse) -> None:
+    """Let a short body that nobody wants pass, so that its connection can be used again."""
+    response.deliver(_Dropping(response))
+
+
+@implementer(IReceiver)
+class _Dropping:
+    """Drops a body, and its connection when there is too much of it."""
+
+    def __init__(self, response: IUpstreamResponse) -> None:
+        self._response = response
+        self._left = MOST_BYTES
+
+    def data(self, chunk: bytes) -> None:
+        """Drop it."""
+        self._left -= len(chunk)
+        if self._left < 0:
+            self._response.abort()
+
+    def finished(self, error: UpstreamError | None) -> None:
+        """It is over."""

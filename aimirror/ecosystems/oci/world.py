@@ -1,0 +1,293 @@
+"""OCI registries: many behind one port, each asked with the right of the client that asks.
+
+The way of a request: its path names a registry of the table and a repository there; a tag is
+asked about with HEAD and stands for a digest; what a digest names is served from the cache by
+the general way.  What everybody may read is stored for everybody, and asked about no more; what
+took a credential is served to those alone whom the registry lets read the repository now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from attrs import evolve
+
+from aimirror.ecosystems.oci import auth as oci_auth
+from aimirror.ecosystems.oci.auth import Credential
+from aimirror.ecosystems.oci.errors import API_VERSION, error_body, error_code, error_fields
+from aimirror.ecosystems.oci.images import Images, Visit
+from aimirror.ecosystems.oci.paths import (
+    DOCKER_HUB,
+    Kind,
+    Problem,
+    Registries,
+    Registry,
+    Target,
+    locate,
+    ns_of,
+    parse,
+    registry_of,
+    rewritten_link,
+)
+from aimirror.ecosystems.oci.sources import Sources
+from aimirror.ecosystems.oci.tags import Tags
+from aimirror.ecosystems.oci.tokens import Refused, Tokens
+from aimirror.exchanges.asking import UNABLE
+from aimirror.exchanges.tools import Tools
+from aimirror.http.headers import Headers
+from aimirror.interfaces import BodyFailed, IUpstreamResponse, UpstreamError
+from aimirror.mirror.ecosystem import UNTAKEN, Asked, Declined, Untaken
+from aimirror.mirror.passing import failure
+from aimirror.routing.rules import Route, Rule
+from aimirror.server.answers import Answer
+from aimirror.server.relay import relay
+
+if TYPE_CHECKING:
+    from aimirror.mirror.mirror import Mirror
+    from aimirror.server.request import MirrorRequest
+
+_BASE = "/v2/"
+_AUTH = "/v2/auth"
+_NO_PUSH = "this mirror is for pulling: push to the registry's own address"
+#: Seconds that the mirror's own tokens live: they hold no right that could be withdrawn.
+_OWN_LIFE = 3600.0
+
+
+class Oci:
+    """Answers what is below ``/v2/``; ``mirror_url`` says by which base URL a client came."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        registries: Registries,
+        mirror_url: Callable[[MirrorRequest], str],
+    ) -> None:
+        self._registries = registries
+        self._mirror_url = mirror_url
+        self._tokens = Tokens(tools)
+        self._images = Images(tools, self._tokens)
+        self._tags = Tags(tools, self._images)
+        self._sources = Sources(tools.clock.seconds)
+
+    async def take(
+        self, request: MirrorRequest, route: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        """Answer by the registry that the path names."""
+        path = route.path
+        if path != "/v2" and not path.startswith(_BASE):
+            return UNTAKEN
+        if request.head.method not in ("GET", "HEAD") and path != _AUTH:
+            return _error(405, "UNSUPPORTED", _NO_PUSH, ("Allow", "GET, HEAD"))
+        try:
+            if path in ("/v2", _BASE):
+                return self._ping(request)
+            if path == _AUTH:
+                return await self._auth(request, route)
+            return await self._repository(request, route, mirror)
+        except Refused as refused:
+            return self._refusal(request, path, refused.status, refused.message, refused.headers)
+        except UpstreamError as error:
+            status = failure(error).status
+            return self._refusal(request, path, status, f"{error.reason.value} {error.detail}")
+        except BodyFailed as failed:
+            return self._refusal(request, path, 502, str(failed))
+
+    def finish(self, asked: Asked, answer: Answer) -> Answer:
+        """What clients check a manifest or blob by, and errors in their format."""
+        if answer.status >= 400:
+            return self._refusal(asked.request, asked.route.path, answer.status, "", answer.headers)
+        digest = asked.route.digest
+        if digest is None or answer.status != 200:
+            return answer
+        name = f"{digest.algorithm}:{digest.hex}"
+        headers = answer.headers.with_("Docker-Content-Digest", name).with_("ETag", f'"{name}"')
+        if "content-type" not in headers:
+            headers = headers.with_("Content-Type", "application/octet-stream")
+        return evolve(answer, headers=headers.with_(*API_VERSION))
+
+    def refused(self, asked: Asked, response: IUpstreamResponse) -> Answer | None:
+        """The registry's no, with the mirror's own token service in it."""
+        if response.status < 400:
+            return None
+        if response.status == 401:
+            self._tokens.learn(asked.rule, response)
+        return self._refusal(asked.request, asked.route.path, response.status, "", response.headers)
+
+    # -- repositories ----------------------------------------------------------------------
+
+    async def _repository(
+        self, request: MirrorRequest, route: Route, mirror: Mirror
+    ) -> Answer | None:
+        target = parse(route.path, request.raw_query or "", self._registries)
+        if isinstance(target, Problem):
+            return _error(target.status, target.code, target.message)
+        who = oci_auth.credential(request.headers.get("authorization"))
+        if who.anonymous and not target.registry.anonymous:
+            raise Refused(401, f"{target.registry.name} is served to those who log in")
+        visits = [
+            Visit(request=request, mirror=mirror, rule=rule, target=target, who=who)
+            for rule in self._sources.rules(route.rule, target.registry, who)
+        ]
+        return await self._first(visits)
+
+    async def _first(self, visits: list[Visit]) -> Answer | None:
+        """The answer of the first upstream that can give one; else what a tag stood for last."""
+        if visits[0].target.digest is not None:
+            stored = (v for v in visits if self._images.public(v, v.route(v.target).key))
+            visits = list(islice(stored, 1)) or visits
+        for visit in visits[:-1]:
+            try:
+                answer = await self._of(evolve(visit, declines=UNABLE))
+            except (UpstreamError, Declined, Refused) as problem:
+                if isinstance(problem, Refused) and problem.status not in UNABLE:
+                    raise
+                self._sources.failed(visit.rule)
+            else:
+                self._sources.succeeded(visit.rule)
+                return answer
+        try:
+            return await self._of(visits[-1])
+        except (UpstreamError, Refused) as problem:
+            if isinstance(problem, Refused) and problem.status not in UNABLE:
+                raise
+            last = await self._last_known(visits)
+            if isinstance(last, Untaken):
+                raise
+            return last
+
+    async def _last_known(self, visits: list[Visit]) -> Answer | Untaken | None:
+        """What a tag stood for last at any of the upstreams, UNTAKEN when that is not known."""
+        target = visits[0].target
+        if target.kind is Kind.MANIFEST and target.digest is None:
+            for visit in visits:
+                answer = await self._tags.stale(visit)
+                if not isinstance(answer, Untaken):
+                    return answer
+        return UNTAKEN
+
+    async def _of(self, visit: Visit) -> Answer | None:
+        """The answer of one upstream."""
+        if visit.target.kind in (Kind.TAGS, Kind.REFERRERS):
+            return await self._list(visit)
+        if visit.target.digest is None:
+            return await self._tags.by_tag(visit)
+        return await self._images.by_digest(visit, visit.target)
+
+    async def _list(self, visit: Visit) -> Answer | None:
+        """Tags and referrers change at any time: passed on, page by page."""
+        response = await self._images.ask(visit, visit.target, visit.request.head.method)
+        if response.status >= 400:
+            response.abort()
+            raise Refused(response.status, "", response.headers)
+        headers = response.headers.with_("X-Cache", "PASS").with_(*API_VERSION)
+        links = (
+            rewritten_link(value, response.url, visit.request.raw_path, visit.target.ns)
+            for value in response.headers.get_all("link")
+        )
+        await relay(visit.request, response, headers.with_("Link", *filter(None, links)))
+        return None
+
+    # -- who may read ----------------------------------------------------------------------
+
+    def _ping(self, request: MirrorRequest) -> Answer:
+        """Whoever brings nothing is sent to the token service, which has one for everybody."""
+        registry = registry_of(ns_of(request.raw_query or ""), self._registries)
+        if isinstance(registry, Problem):
+            return _error(registry.status, registry.code, registry.message)
+        if "authorization" not in request.headers:
+            return self._challenged(request, registry.name, "")
+        fields = Headers([("Content-Type", "application/json"), API_VERSION])
+        return Answer(status=200, headers=fields, body=b"{}")
+
+    async def _auth(self, request: MirrorRequest, route: Route) -> Answer:
+        """The mirror's token service, in front of those of the registries."""
+        if request.head.method != "GET":
+            return _error(405, "UNSUPPORTED", "tokens are given to GET", ("Allow", "GET"))
+        told = parse_qs(request.raw_query or "")
+        scopes = [scope for value in told.get("scope", ()) for scope in value.split()]
+        placed = self._placed(scopes, told.get("service", [""])[0])
+        registry = placed[0][0]
+        names = dict.fromkeys(name for owner, name in placed if owner is registry and name)
+        who = oci_auth.credential(request.headers.get("authorization"))
+        if who.anonymous:
+            if not registry.anonymous:
+                raise Refused(401, f"{registry.name} is served to those who log in")
+            return _token(oci_auth.ANYONE, _OWN_LIFE)
+        rule = self._sources.rules(route.rule, registry, who)[0]
+        return await self._token(rule, registry, tuple(names), who)
+
+    async def _token(
+        self, rule: Rule, registry: Registry, names: tuple[str, ...], who: Credential
+    ) -> Answer:
+        challenge = await self._tokens.challenge(rule)
+        if challenge is None:
+            return _token(oci_auth.ANYONE, _OWN_LIFE)
+        if not who.basic:
+            raise Refused(401, "a token is given for a name and a password")
+        if challenge.scheme == "basic":
+            if not await self._tokens.welcome(rule, who):
+                raise Refused(401, "the registry does not take these credentials")
+            return _token(oci_auth.basic_token(who.basic), _OWN_LIFE)
+        scopes = tuple(map(oci_auth.pull_scope, names))
+        token = await self._tokens.token(rule, registry, challenge, scopes, who)
+        return _token(token.value, token.expires_at - self._images.now())
+
+    def _placed(self, scopes: list[str], service: str) -> list[tuple[Registry, str]]:
+        """The registry and repository of each scope; without any, the service's registry."""
+        default = self._registries.find(service or DOCKER_HUB)
+        found: list[tuple[Registry, str]] = []
+        for asked in filter(None, map(oci_auth.repository_of, scopes)):
+            listed = self._registries.find(asked.partition("/")[0])
+            ns = default.name if default is not None and listed is None else ""
+            placed = locate(asked, ns, self._registries)
+            if isinstance(placed, Problem):
+                raise Refused(placed.status, placed.message)
+            found.append(placed)
+        if not found:
+            if default is None:
+                raise Refused(404, "that registry is not served here")
+            found.append((default, ""))
+        return found
+
+    # -- refusals --------------------------------------------------------------------------
+
+    def _refusal(
+        self,
+        request: MirrorRequest,
+        path: str,
+        status: int,
+        message: str,
+        upstream: Headers | None = None,
+    ) -> Answer:
+        """An error that clients understand; a 401 leads to the mirror's token service."""
+        target = parse(path, request.raw_query or "", self._registries)
+        placed = target if isinstance(target, Target) else None
+        said = message or f"the registry answered {status}"
+        if status != 401:
+            body = error_body(error_code(status, placed.kind if placed else None), said)
+            return Answer(status=status, headers=error_fields(upstream), body=body)
+        if placed is None:
+            basic = ("WWW-Authenticate", 'Basic realm="aimirror"')
+            return _error(401, "UNAUTHORIZED", said, basic)
+        scope = oci_auth.pull_scope(placed.asked)
+        return self._challenged(request, placed.registry.name, scope, said)
+
+    def _challenged(
+        self, request: MirrorRequest, service: str, scope: str, message: str = "log in"
+    ) -> Answer:
+        realm = self._mirror_url(request) + _AUTH
+        told = ("WWW-Authenticate", oci_auth.format_challenge(realm, service, scope))
+        return _error(401, "UNAUTHORIZED", message, told)
+
+
+def _token(value: str, seconds: float) -> Answer:
+    fields = Headers([("Content-Type", "application/json"), ("Cache-Control", "no-store")])
+    return Answer(status=200, headers=fields, body=oci_auth.format_token(value, seconds))
+
+
+def _error(status: int, code: str, message: str, *more: tuple[str, str]) -> Answer:
+    fields = Headers([*error_fields(), *more])
+    return Answer(status=status, headers=fields, body=error_body(code, message))

@@ -1,0 +1,329 @@
+"""The simple repository API (PEP 503, 592, 629, 658, 691, 700, 714): names, types, pages."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from itertools import islice
+from typing import Any
+from urllib.parse import unquote, urljoin
+
+from attrs import frozen
+
+from aimirror.http.json_text import parse_json
+from aimirror.http.urls import canonical
+from aimirror.routing.digests import ALGORITHMS, Digest, parse
+
+JSON = "application/vnd.pypi.simple.v1+json"
+_V1_HTML = "application/vnd.pypi.simple.v1+html"
+HTML = "text/html"
+#: What is asked of an index for a client that likes a type best.  Few spellings make few copies.
+_ASKED = {
+    JSON: f"{JSON}, {_V1_HTML};q=0.2, {HTML};q=0.01",
+    _V1_HTML: f"{_V1_HTML}, {HTML};q=0.2",
+    HTML: HTML,
+}
+#: The same types, the one first that clients without any preference get.
+_TYPES = (HTML, _V1_HTML, JSON)
+_WILD = ("*/*", "application/*", "text/*")
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
+_ARCHIVE = re.compile(r"\.(?:whl|egg|zip|tgz|tar\.(?:gz|bz2|xz|Z)|exe|msi|rpm|deb|dmg)$")
+#: What else lies in the folders of indexes, and is no project's name.
+_OTHER = re.compile(r"\.(?:html?|json|txt|xml|md|asc|sig|metadata|attestation|provenance)$")
+METADATA = ".metadata"
+#: Where servers put the pages below their base: PyPI, Artifactory; devpi.
+_SIMPLE = ("", "/simple", "/+simple")
+#: Folders above a file that are looked through.
+_DEEPEST = 8
+#: Projects that a file's name may mean which are looked for; no real name allows for more.
+_MOST_PROJECTS = 8
+#: The best first.
+_STRONGEST = ("sha256", "sha512", "blake2b-256", "sha1", "md5")
+
+
+def is_archive(path: str) -> bool:
+    """Whether a path is that of a distribution's file."""
+    return _ARCHIVE.search(path) is not None
+
+
+def normalised(name: str) -> str:
+    """A project's name as pages are named (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def page_path(path: str, prefix: str = "") -> str:
+    """The path under which an index has the page that a path means, "" when it means none.
+
+    ``prefix`` is the mount, which is no project's name.
+    """
+    folder, _, name = path.rstrip("/").rpartition("/")
+    if path.rstrip("/") == prefix or not name:
+        return path.rstrip("/") + "/"
+    if not _NAME.fullmatch(name) or (not path.endswith("/") and _is_file(name)):
+        return ""
+    return f"{folder}/{normalised(name)}/"
+
+
+def projects(filename: str) -> Iterator[str]:
+    """The projects that a file of this name may belong to, the most likely first.
+
+    A wheel's name says it; older source archives have dashes in names and versions alike.
+    """
+    name = unquote(filename)
+    if name.endswith((".whl", ".egg")):
+        yield normalised(name.partition("-")[0])
+        return
+    parts = _ARCHIVE.sub("", name).split("-")
+    for count in range(len(parts) - 1, 0, -1):
+        if parts[count][:1].isdigit():
+            yield normalised("-".join(parts[:count]))
+
+
+def pages(file: str, bases: Iterable[str]) -> Iterator[str]:
+    """The URLs at which a page that names a file may be stored; none twice.
+
+    ``file`` is the file's URL, ``bases`` are the URLs below which indexes are mounted.  Pages lie
+    there, or beside the files, or above them.
+    """
+    folder, _, filename = file.partition("?")[0].rpartition("/")
+    above = [folder]
+    while len(above) < _DEEPEST and above[-1].count("/") > 2:
+        above.append(above[-1].rpartition("/")[0])
+    roots = (*(base.rstrip("/") for base in bases), *above)
+    seen = set()
+    for project in islice(projects(filename), _MOST_PROJECTS):
+        own = (folder,) if normalised(folder.rpartition("/")[2]) == project else ()
+        below = (f"{root}{simple}/{project}" for root in roots for simple in _SIMPLE)
+        for url in (*own, *below):
+            key = canonical(url + "/")
+            if key not in seen:
+                seen.add(key)
+                yield key
+
+
+def asked(accept: str) -> str:
+    """What to ask of an index for a client's Accept (PEP 691; RFC 9110 section 12.5.1)."""
+    weights = dict(_weights(accept)) or {HTML: 1.0}
+    return _ASKED[max(_TYPES, key=lambda kind: _weight(weights, kind))]
+
+
+def takes_json(accept: str) -> bool:
+    """Whether a client's Accept allows a page as JSON."""
+    return _weight(dict(_weights(accept)) or {HTML: 1.0}, JSON) > 0
+
+
+def digests(data: bytes, url: str) -> Mapping[str, Digest]:
+    """What a page, whose own URL is this, says of files and their sidecars, by their ``name_of``.
+
+    Raises ValueError for what is no page.
+    """
+    found: dict[str, Digest] = {}
+    for link in _links(data, url):
+        if link.digest is not None:
+            found[name_of(link.url)] = link.digest
+        if link.metadata is not None:
+            found[name_of(link.url) + METADATA] = link.metadata
+    return found
+
+
+def name_of(url: str) -> str:
+    """One spelling of a file's URL: pages and clients encode "+" and "~" as they like."""
+    return unquote(canonical(url))
+
+
+@frozen
+class Page:
+    """A page without what is too young; how many files are left out, and how many of them
+    because the index does not say when they came.
+    """
+
+    data: bytes
+    hidden: int
+    undated: int
+
+
+def older(data: bytes, before: float) -> Page:
+    """A JSON page without files uploaded after a time (epoch seconds), or at an unknown one.
+
+    Versions that have no file left are left out, too.  Raises ValueError for what is no JSON page.
+    """
+    page = _object(data)
+    kept, hidden, undated = [], set(), 0
+    for file in page.get("files", []):
+        uploaded = _uploaded(file)
+        if uploaded is not None and uploaded <= before:
+            kept.append(file)
+            continue
+        undated += uploaded is None
+        hidden.add(str(file.get("filename", "")))
+    if not hidden:
+        return Page(data, 0, 0)
+    shown = {_version(str(file.get("filename", ""))) for file in kept}
+    gone = {_version(name) for name in hidden} - shown
+    page["files"] = kept
+    if isinstance(page.get("versions"), list):
+        page["versions"] = [each for each in page["versions"] if str(each) not in gone]
+    return Page(json.dumps(page, ensure_ascii=False).encode(), len(hidden), undated)
+
+
+def as_html(data: bytes) -> bytes:
+    """A JSON page, of a project or of all projects, as HTML (PEP 503); ValueError for no page."""
+    page = _object(data)
+    version = html.escape(str(page.get("meta", {}).get("api-version", "1.0")))
+    lines = [
+        "<!DOCTYPE html>",
+        f'<html><head><meta name="pypi:repository-version" content="{version}"></head><body>',
+        *(_anchor(file) for file in page.get("files", [])),
+        *(_project(each) for each in page.get("projects", [])),
+        "</body></html>",
+    ]
+    return "\n".join(lines).encode()
+
+
+@frozen
+class _Link:
+    url: str
+    digest: Digest | None
+    metadata: Digest | None
+
+
+def _links(data: bytes, url: str) -> Iterator[_Link]:
+    if data.lstrip()[:1] != b"{":
+        parser = _Anchors(url)
+        parser.feed(data.decode("utf-8", "replace"))
+        yield from parser.links
+        return
+    for file in _object(data).get("files", []):
+        target = str(file.get("url", ""))
+        if not _is_http(target):
+            target = urljoin(url, target)
+        if _is_http(target):
+            yield _Link(target, _strongest(file.get("hashes")), _strongest(_sidecar(file)))
+
+
+class _Anchors(HTMLParser):
+    def __init__(self, base: str) -> None:
+        super().__init__()
+        self.base = base
+        self.links: list[_Link] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a link; the fragment holds the digest."""
+        told = dict(attrs)
+        href = told.get("href")
+        if tag == "base" and href:
+            self.base = urljoin(self.base, href)
+        if tag != "a" or not href:
+            return
+        target, _, fragment = urljoin(self.base, href).partition("#")
+        if _is_http(target):
+            sidecar = told.get("data-core-metadata") or told.get("data-dist-info-metadata")
+            self.links.append(_Link(target, _labelled(fragment), _labelled(sidecar or "")))
+
+
+def _is_http(url: str) -> bool:
+    return url.startswith(("http://", "https://"))
+
+
+def _labelled(text: str) -> Digest | None:
+    for member in text.split("&"):
+        algorithm, _, value = member.partition("=")
+        if algorithm in ALGORITHMS:
+            return parse(algorithm, value)
+    return None
+
+
+def _strongest(hashes: object) -> Digest | None:
+    told = hashes if isinstance(hashes, dict) else {}
+    for algorithm in _STRONGEST:
+        value = told.get(algorithm)
+        digest = parse(algorithm, str(value)) if value else None
+        if digest is not None:
+            return digest
+    return None
+
+
+def _sidecar(file: Mapping[str, Any]) -> object:
+    """PEP 714: the new name first."""
+    return file.get("core-metadata", file.get("dist-info-metadata"))
+
+
+def _anchor(file: Mapping[str, Any]) -> str:
+    digest = _strongest(file.get("hashes"))
+    fragment = f"#{digest.algorithm}={digest.hex}" if digest else ""
+    told = {"href": f"{file.get('url', '')}{fragment}"}
+    if file.get("requires-python"):
+        told["data-requires-python"] = str(file["requires-python"])
+    if file.get("yanked"):
+        told["data-yanked"] = file["yanked"] if isinstance(file["yanked"], str) else ""
+    sidecar = _sidecar(file)
+    if sidecar:
+        known = _strongest(sidecar)
+        value = f"{known.algorithm}={known.hex}" if known else "true"
+        told["data-core-metadata"] = told["data-dist-info-metadata"] = value
+    if file.get("provenance"):
+        told["data-provenance"] = str(file["provenance"])
+    if "gpg-sig" in file:
+        told["data-gpg-sig"] = "true" if file["gpg-sig"] else "false"
+    pairs = " ".join(f'{name}="{html.escape(value)}"' for name, value in told.items())
+    return f"<a {pairs}>{html.escape(str(file.get('filename', '')))}</a><br>"
+
+
+def _project(project: Mapping[str, Any]) -> str:
+    name = str(project.get("name", ""))
+    return f'<a href="{html.escape(normalised(name))}/">{html.escape(name)}</a><br>'
+
+
+def _uploaded(file: Mapping[str, Any]) -> float | None:
+    try:
+        told = datetime.fromisoformat(str(file.get("upload-time", "")))
+    except ValueError:
+        return None
+    return (told if told.tzinfo is not None else told.replace(tzinfo=UTC)).timestamp()
+
+
+def _version(filename: str) -> str:
+    """The version in a file's name (PEP 427, PEP 625)."""
+    if filename.endswith((".whl", ".egg")):
+        return filename.split("-")[1] if filename.count("-") else ""
+    return _ARCHIVE.sub("", filename).rpartition("-")[2]
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    """A JSON page; raises ValueError for anything that has not the shape of one."""
+    value = parse_json(data)
+    shaped = isinstance(value, dict) and isinstance(value.get("meta", {}), dict)
+    if not shaped or not all(_objects(value.get(name, [])) for name in ("files", "projects")):
+        raise ValueError("not a page")
+    return dict(value)
+
+
+def _objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
+
+
+def _is_file(name: str) -> bool:
+    return is_archive(name) or _OTHER.search(name) is not None
+
+
+def _weights(accept: str) -> Iterator[tuple[str, float]]:
+    for member in accept.lower().split(","):
+        kind, _, rest = member.partition(";")
+        found = re.search(r"(?:^|;)\s*q\s*=\s*([0-9.]+)", rest)
+        try:
+            weight = float(found[1]) if found is not None else 1.0
+        except ValueError:
+            weight = 0.0
+        if kind.strip():
+            yield kind.strip().replace(".latest+", ".v1+"), weight
+
+
+def _weight(weights: Mapping[str, float], kind: str) -> float:
+    """The most specific member counts."""
+    wild = next((w for w in _WILD[1:] if kind.startswith(w[:-1]) and w in weights), _WILD[0])
+    return weights.get(kind, weights.get(wild, 0.0))

@@ -1,0 +1,293 @@
+"""PyPI and other simple indexes: pages by negotiated type, digests that pages tell, cooldown."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+from twisted.logger import Logger
+
+from aimirror.caching.entries import Entry
+from aimirror.ecosystems.indexes import is_stored
+from aimirror.ecosystems.pypi import pages as pypi
+from aimirror.ecosystems.pypi.pages import METADATA
+from aimirror.ecosystems.pypi.sidecars import Sidecars
+from aimirror.ecosystems.reading import read
+from aimirror.exchanges.asking import UNABLE
+from aimirror.http import urls
+from aimirror.http.forwarding import asked_for_storing
+from aimirror.http.headers import Headers
+from aimirror.interfaces import BodyFailed, IBody, IUpstreamResponse, UpstreamError
+from aimirror.mirror.ecosystem import UNTAKEN, Asked, Declined, General, Untaken
+from aimirror.routing.digests import Digest, expected
+from aimirror.routing.rules import Route, Rule
+from aimirror.server.answers import Answer
+from aimirror.server.errors import error_answer
+
+if TYPE_CHECKING:
+    from aimirror.exchanges.tools import Tools
+    from aimirror.mirror.mirror import Mirror
+    from aimirror.server.request import MirrorRequest
+
+#: Bytes of a page that is read here; the largest on PyPI have a few MB.
+MOST_PAGE = 64 << 20
+#: Pages whose digests are kept in mind, and digests in all of them together.
+MOST_PAGES = 1000
+MOST_DIGESTS = 200_000
+#: How indexes say that there is no sidecar; object stores say 403.
+_NO_SIDECAR = frozenset({403, 404, 410})
+#: How an index says that it does not send what is asked for.
+_NO_SUCH_FORM = frozenset({406, 415})
+
+
+class Pypi(General):
+    """Knowledge of the simple repository API."""
+
+    log = Logger()
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._sidecars = Sidecars(tools)
+        self._known: OrderedDict[tuple[str, str], Mapping[str, Digest]] = OrderedDict()
+        self._count = 0
+
+    async def take(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        """See Ecosystem."""
+        if request.head.method not in ("GET", "HEAD"):
+            return UNTAKEN
+        if found.path.endswith(METADATA) and pypi.is_archive(found.path.removesuffix(METADATA)):
+            return await self._sidecar(request, found, mirror)
+        if pypi.is_archive(found.path):
+            return await self._file(request, found, mirror)
+        page = pypi.page_path(found.path, found.rule.path_prefix)
+        if not page:
+            return UNTAKEN
+        if page != found.path:
+            query = f"?{request.raw_query}" if request.raw_query else ""
+            moved = Headers([("Location", page + query), ("Cache-Control", "max-age=3600")])
+            return Answer(status=301, headers=moved, body=b"")
+        return await self._page(request, evolve(found, vary=("accept",)), mirror)
+
+    def refused(self, asked: Asked, response: IUpstreamResponse) -> Answer | None:
+        """A page that may not be stored can't be read for what is too young.
+
+        Object stores say 403 of a page that there is not; clients would think that they have to
+        log in, and not look for the project elsewhere.
+        """
+        if response.status == 403 and asked.route.vary and not asked.scope:
+            return error_answer(404, "no project", "the index has none of that name (403)")
+        if asked.rule.cooldown and asked.route.vary and response.status == 200:
+            return error_answer(502, "cooldown", "the index does not allow its page to be stored")
+        return None
+
+    # -- pages -----------------------------------------------------------------------------
+
+    async def _page(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Answer | None:
+        accept = pypi.asked(request.headers.joined("accept") or "")
+        headers = asked_for_storing(request.headers, compressed=True)
+        if found.rule.cooldown:
+            return await self._cooled(request, found, mirror, headers, accept)
+        others = self._other_forms(found.key, accept)
+        declines = UNABLE if others else frozenset()
+        if not pypi.takes_json(request.headers.joined("accept") or ""):
+            declines |= _NO_SUCH_FORM
+        try:
+            asked = headers.with_("Accept", accept)
+            return await self._formed(request, found, mirror, asked, declines)
+        except UpstreamError:
+            if not others:
+                raise
+        except Declined as declined:
+            if declined.status in _NO_SUCH_FORM:
+                others = [pypi.asked(pypi.JSON)]
+        return await self._formed(request, found, mirror, headers.with_("Accept", others[0]))
+
+    def _other_forms(self, key: str, accept: str) -> list[str]:
+        """What was asked for the other stored forms of a page, all that a dead index has left."""
+        entries = [e for e in self._tools.store.entries(key) if e.status == 200 and not e.scope]
+        forms = [e.selecting.joined("accept") or "" for e in entries]
+        return [] if accept in forms else [form for form in forms if form]
+
+    async def _formed(
+        self,
+        request: MirrorRequest,
+        found: Route,
+        mirror: Mirror,
+        headers: Headers,
+        declines: frozenset[int] = frozenset(),
+    ) -> Answer | None:
+        """A page by what is asked of the index, as HTML where the client knows that alone.
+
+        Some indexes send JSON whatever is asked; once a page is known to be HTML, it goes the
+        general way.
+        """
+        told = request.headers.joined("accept") or ""
+        named = "format=" in (request.raw_query or "")  # PEP 691: it decides before Accept
+        if named or pypi.takes_json(told) or self._is_html(found.key, headers):
+            return await mirror.answer(request, found, headers=headers, declines=declines)
+        whole = evolve(found, exact=True)
+        answer = await mirror.answer(request, whole, headers=headers, declines=declines)
+        if answer is None or answer.status != 200 or answer.body is None:
+            return answer
+        if pypi.JSON in (answer.headers.get("content-type") or ""):
+            try:
+                data = await self._tools.to_thread(pypi.as_html, await self._data(answer))
+            except ValueError:
+                return error_answer(502, "no page", "the index sent a page that can't be read")
+            answer = _made(answer, data, pypi.asked(told).partition(",")[0])
+        return await mirror.changed(request, found, answer)
+
+    def _is_html(self, key: str, headers: Headers) -> bool:
+        """Whether what is stored of a page, asked for so, is HTML."""
+        kinds = [
+            entry.headers.get("content-type") or ""
+            for entry in self._tools.store.entries(key)
+            if entry.status == 200 and entry.selecting.joined("accept") == headers.get("accept")
+        ]
+        return bool(kinds) and all("html" in kind for kind in kinds)
+
+    async def _cooled(
+        self, request: MirrorRequest, found: Route, mirror: Mirror, headers: Headers, accept: str
+    ) -> Answer | None:
+        """The page without what is too young."""
+        headers = headers.with_("Accept", pypi.asked(pypi.JSON))
+        answer = await mirror.answer(request, evolve(found, exact=True), headers=headers)
+        if answer is None or answer.status != 200:
+            return answer
+        if pypi.JSON not in (answer.headers.get("content-type") or ""):
+            return error_answer(403, "cooldown", "the index does not tell when files were uploaded")
+        if answer.body is None:
+            return evolve(answer, headers=answer.headers.without("content-length", "etag"))
+        before = self._tools.clock.seconds() - found.rule.cooldown
+        try:
+            data = await self._data(answer)
+            page = await self._tools.to_thread(pypi.older, data, before)
+        except ValueError:
+            return error_answer(502, "cooldown", "the index sent a page that can't be read")
+        if page.hidden:
+            self.log.info(
+                "{path}: {page.hidden} files hidden, younger than {days:g} days"
+                " ({page.undated} of unknown age)",
+                path=found.path,
+                page=page,
+                days=found.rule.cooldown / 86400,
+            )
+        kind, content = pypi.JSON, page.data
+        if not accept.startswith(pypi.JSON):
+            content = await self._tools.to_thread(pypi.as_html, content)
+            kind = accept.partition(",")[0]
+        return await mirror.changed(request, found, _made(answer, content, kind))
+
+    async def _data(self, answer: Answer) -> bytes:
+        body = answer.body
+        if body is None or isinstance(body, bytes):
+            return body or b""
+        return await read(self._tools, body, MOST_PAGE)
+
+    # -- files -----------------------------------------------------------------------------
+
+    async def _file(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        if is_stored(self._tools, found) and not await self._replaced(found, mirror):
+            return UNTAKEN
+        digest = await self._digest(found, mirror)
+        if digest is None or request.head.method == "HEAD":
+            return UNTAKEN
+        return await mirror.answer(request, evolve(found, digest=digest))
+
+    async def _sidecar(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        if is_stored(self._tools, found) and not await self._replaced(found, mirror):
+            return UNTAKEN
+        digest = await self._digest(found, mirror)
+        wanted = evolve(found, digest=digest, immutable=found.immutable or digest is not None)
+        try:
+            return await mirror.answer(request, wanted, declines=_NO_SIDECAR)
+        except Declined as declined:
+            status = declined.status
+        if await self._sidecars.make(request, wanted, mirror):
+            return await mirror.answer(request, wanted)
+        return error_answer(404 if status == 403 else status, "no metadata", "the index has none")
+
+    async def _replaced(self, found: Route, mirror: Mirror) -> bool:
+        """Whether a page says by now that a file is another one than is stored; ask again, then.
+
+        PyPI does not do so: its paths name the bytes.  Other indexes do, under the same name.
+        """
+        if expected((), found.path.removesuffix(METADATA), "") is not None:
+            return False
+        digest = await self._digest(found, mirror)
+        blobs = {e.blob for e in self._tools.store.entries(found.key) if e.status == 200}
+        if digest is None or digest.algorithm != "sha256" or digest.hex in blobs:
+            return False
+        self.log.info("{path} has been replaced, its page says", path=found.path)
+        self._tools.store.invalidate(found.key)
+        return True
+
+    async def _digest(self, found: Route, mirror: Mirror) -> Digest | None:
+        """What a page that is stored, or just being stored, says of a file or its sidecar."""
+        file = found.urls[0].removesuffix(METADATA)
+        names = [pypi.name_of(url) for url in found.urls]
+        for key in pypi.pages(file, _bases(mirror.rules)):
+            async for known in self._said(key, mirror):
+                digest = next((known[name] for name in names if name in known), None)
+                if digest is not None:
+                    return digest
+        return None
+
+    async def _said(self, key: str, mirror: Mirror) -> AsyncIterator[Mapping[str, Digest]]:
+        """What the forms of one page say; clients ask for files while it still arrives."""
+        running = mirror.downloads.running(key, "")
+        if running is not None and running.entry.status == 200:
+            yield await self._digests_in(running.body, key)
+        for entry in sorted(self._tools.store.entries(key), key=lambda e: -e.received_at):
+            if entry.status == 200 and entry.blob and entry.size <= MOST_PAGE:
+                yield await self._digests_of(entry)
+
+    async def _digests_of(self, entry: Entry) -> Mapping[str, Digest]:
+        name = (entry.key, entry.blob)
+        if name in self._known:
+            self._known.move_to_end(name)
+            return self._known[name]
+        body = self._tools.store.body(entry)
+        known = {} if body is None else await self._digests_in(body, entry.key)
+        if name not in self._known:
+            self._known[name] = known
+            self._count += len(known)
+        while len(self._known) > 1 and (
+            len(self._known) > MOST_PAGES or self._count > MOST_DIGESTS
+        ):
+            self._count -= len(self._known.popitem(last=False)[1])
+        return known
+
+    async def _digests_in(self, body: IBody, url: str) -> Mapping[str, Digest]:
+        found: Mapping[str, Digest]
+        try:
+            data = await read(self._tools, body, MOST_PAGE)
+            found = await self._tools.to_thread(pypi.digests, data, url)
+        except (BodyFailed, OSError, ValueError):
+            return {}
+        return found
+
+
+def _made(answer: Answer, content: bytes, kind: str) -> Answer:
+    """An answer with a body that was made of its own."""
+    headers = answer.headers.without("content-length", "last-modified", "content-encoding")
+    etag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = headers.with_("Content-Type", kind).with_("ETag", etag)
+    return Answer(status=200, headers=headers, body=content)
+
+
+def _bases(rules: tuple[Rule, ...]) -> Iterator[str]:
+    """Where indexes may be: the mounts of this world's rules."""
+    for rule in rules:
+        if rule.ecosystem == "pypi":
+            for upstream in rule.upstreams:
+                yield urls.join(upstream, rule.upstream_path(rule.path_prefix), "")

@@ -1,0 +1,84 @@
+"""rpm repositories: which metadata names a file's digest, and what it says.
+
+Source: createrepo_c's output, as librepo and libsolv read it: ``repodata/repomd.xml`` names the
+metadata files, the one of type ``primary`` the packages, both by paths below the repository.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import unescape
+from urllib.parse import unquote
+
+from aimirror.routing.digests import Digest, parse
+
+_REPODATA = re.compile(r"(.+)/(repodata/[^/]+)")
+_PACKAGE = re.compile(r".+\.d?rpm")
+#: The start of a data element of repomd.xml, or of a package element of primary.xml.  Nothing is
+#: looked for beyond the next tag: what a repository leaves open can't keep the program busy.
+_OPENED = re.compile(rb"<(data|package)\s")
+_CHECKSUM = re.compile(rb"<checksum\s([^<>]*)>\s*([0-9a-f]+)\s*</checksum>")
+_TYPE = re.compile(rb"type=[\"'](\w+)[\"']")
+_LOCATION = re.compile(rb"<location\s([^<>]*)>")
+_HREF = re.compile(rb"href=[\"']([^\"']+)[\"']")
+#: How old repositories write the names of algorithms.
+_ALGORITHMS = {"sha": "sha1", "sha1": "sha1", "sha256": "sha256", "sha512": "sha512"}
+
+
+def package(url: str) -> list[tuple[str, str]]:
+    """For a package: (URL of the folder of metadata that may name it, its path there)."""
+    if _PACKAGE.fullmatch(url) is None:
+        return []
+    scheme, _, rest = url.partition("://")
+    parts = rest.split("/")
+    return [
+        (f"{scheme}://{'/'.join(parts[:k])}/repodata", unquote("/".join(parts[k:])))
+        for k in range(len(parts) - 1, 0, -1)
+    ]
+
+
+def lists_packages(url: str) -> bool:
+    """Whether it is the URL of the metadata that names packages."""
+    return re.search(r"/repodata/([0-9a-f]+-)?primary\.xml(\.\w+)?$", url) is not None
+
+
+def releases(url: str) -> list[tuple[str, str]]:
+    """For the URL of a metadata file: (URL of the repomd.xml that may name it, its name there)."""
+    match = _REPODATA.fullmatch(url)
+    if match is None or match[2].startswith("repodata/repomd.xml"):
+        return []
+    return [(f"{match[1]}/repodata/repomd.xml", match[2])]
+
+
+def signed(url: str) -> tuple[str, ...]:
+    """For repomd.xml or its signature: the URLs of all that is renewed together with it."""
+    base, found, name = url.rpartition("/repodata/")
+    together = ("repomd.xml", "repomd.xml.asc", "repomd.xml.key")
+    return tuple(f"{base}{found}{each}" for each in together) if name in together else ()
+
+
+def digests(index: bytes) -> dict[str, Digest]:
+    """What repomd.xml or primary.xml (unpacked) says, by path below the repository."""
+    found = {}
+    for element in _elements(index):
+        checksum, location = _CHECKSUM.search(element), _LOCATION.search(element)
+        kind = _TYPE.search(checksum[1]) if checksum is not None else None
+        href = _HREF.search(location[1]) if location is not None else None
+        if checksum is None or kind is None or href is None:
+            continue
+        algorithm = _ALGORITHMS.get(kind[1].decode("latin-1"), "")
+        digest = parse(algorithm, checksum[2].decode("ascii")) if algorithm else None
+        if digest is not None:
+            found[unquote(unescape(href[1].decode("utf-8", "replace")))] = digest
+    return found
+
+
+def _elements(index: bytes) -> Iterator[bytes]:
+    """What is in each data or package element, up to one that has no end."""
+    at = 0
+    while (opened := _OPENED.search(index, at)) is not None:
+        at = index.find(b"</%b>" % opened[1], opened.end())
+        if at < 0:
+            return
+        yield index[opened.start() : at]

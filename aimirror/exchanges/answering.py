@@ -1,0 +1,71 @@
+"""What an upstream's first answer means for the way a miss is filled."""
+
+from __future__ import annotations
+
+import enum
+
+from attrs import frozen
+
+from aimirror.http.headers import Headers
+from aimirror.http.ranges import ContentRange, parse_content_range
+from aimirror.http.validator import Validator
+
+#: Bytes: larger totals are taken for nonsense.
+LARGEST_FILE = 1 << 50
+#: How upstreams answer where a credential is missing; some hide what is private behind a 404.
+WITHHELD = frozenset({401, 403, 404, 410})
+
+
+class Kind(enum.Enum):
+    """How to go on after the header of a first answer."""
+
+    #: The stored entry still holds.
+    NOT_MODIFIED = "not modified"
+    #: A true 206: the rest can be fetched in ranges.
+    RANGED = "ranged"
+    #: Any other answer, whole as it comes.
+    WHOLE = "whole"
+    #: The answer makes no sense for a range: ask again without one.
+    ASK_PLAINLY = "ask plainly"
+
+
+@frozen
+class Meaning:
+    """The meaning of a first answer; the span and total are set for ``RANGED``."""
+
+    kind: Kind
+    start: int = 0
+    stop: int = 0
+    total: int = 0
+
+
+def validator(headers: Headers) -> Validator:
+    """What tells this version of a file from others."""
+    return Validator(headers.get("etag", "") or "", headers.get("last-modified", "") or "")
+
+
+def meaning(
+    status: int, headers: Headers, asked: tuple[int, int] | None, conditional: bool
+) -> Meaning:
+    """Judge an answer to a GET; ``asked`` is the half-open span of its Range, if it had one."""
+    if status == 304 and conditional:
+        return Meaning(Kind.NOT_MODIFIED)
+    if status not in (206, 416):
+        return Meaning(Kind.WHOLE)
+    if asked is None or status == 416:
+        return Meaning(Kind.ASK_PLAINLY if asked else Kind.WHOLE)
+    found = parse_content_range(headers.get("content-range", "") or "")
+    encoded = headers.tokens("content-encoding") not in ((), ("identity",))
+    if not isinstance(found, ContentRange) or found.total is None or encoded:
+        return Meaning(Kind.ASK_PLAINLY)
+    start, stop = asked
+    expected = min(stop, found.total)
+    if found.start != start or found.stop > expected or found.total > LARGEST_FILE:
+        return Meaning(Kind.ASK_PLAINLY)
+    return Meaning(Kind.RANGED, found.start, found.stop, found.total)
+
+
+def as_whole(headers: Headers, total: int) -> Headers:
+    """The header that a 200 would have had, from that of a 206."""
+    whole = headers.without("content-range").with_("Content-Length", str(total))
+    return whole.with_("Accept-Ranges", "bytes")

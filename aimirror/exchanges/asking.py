@@ -1,0 +1,230 @@
+"""Requests to the upstreams of one wanted file: the first one, and later ones for its pieces."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+
+from aimirror.download.backoff import MAY_PASS, MOST_REPEATS, wait_before
+from aimirror.download.piece import retry_after
+from aimirror.download.tasks import FetchResult, Reason
+from aimirror.exchanges.answering import WITHHELD, Kind, meaning, validator
+from aimirror.exchanges.tools import Place, Tools, Wanted
+from aimirror.http import urls
+from aimirror.http.egress import Outgoing
+from aimirror.http.headers import CREDENTIALS, Headers
+from aimirror.http.ranges import format_range
+from aimirror.http.validator import Validator
+from aimirror.interfaces import IUpstreamResponse, UpstreamError
+from aimirror.routing.rules import Credentials, Rule
+from aimirror.upstream.health import Health
+
+#: Answers that say that this upstream can't, so that another one is asked.
+UNABLE = frozenset({429, 500, 502, 503, 504})
+
+_SECRET = frozenset(CREDENTIALS)
+_NEEDS_LOGIN = "the first upstream can't answer, and only it may know the login"
+_OTHER_VERSION = FetchResult(Reason.CHANGED, 0, detail="the upstream has another version now")
+
+
+class Version(Protocol):
+    """What is being fetched, for those who compare."""
+
+    @property
+    def total(self) -> int:
+        """Its bytes."""
+
+    def same_version(self, source: int, found: Validator, strongly: bool = False) -> bool:
+        """Whether a validator is of that version."""
+
+
+class Asking:
+    """Asks for ``wanted`` by ``method``, with the client's own fields, credentials included.
+
+    ``asked_at`` (epoch seconds) and ``source`` (an index of the route's URLs) tell of the request
+    that was answered last by ``first``.
+    """
+
+    def __init__(self, tools: Tools, health: Health, wanted: Wanted, method: str = "GET") -> None:
+        self._tools = tools
+        self._health = health
+        self._wanted = wanted
+        self._method = method
+        #: The wanted fields, with the newest credential.
+        self._headers = wanted.headers
+        self.asked_at = 0.0
+        self.source = 0
+
+    async def first(
+        self, span: tuple[int, int] | None, *, conditional: bool = False, if_range: str = ""
+    ) -> IUpstreamResponse:
+        """The first answer of an upstream that can; failures that may pass are tried again.
+
+        Raises UpstreamError.  With a stored entry that may stand in, nothing is tried again.
+        """
+        repeats = 0 if self._wanted.previous is not None else MOST_REPEATS
+        attempt = 0
+        while True:
+            try:
+                return await self._of_any(span, conditional, if_range)
+            except UpstreamError as error:
+                attempt += 1
+                if attempt > repeats or error.reason not in MAY_PASS:
+                    raise
+            await self.wait(wait_before(attempt, self._tools.jitter()))
+
+    async def _of_any(
+        self, span: tuple[int, int] | None, conditional: bool, if_range: str
+    ) -> IUpstreamResponse:
+        """The upstreams are asked in order of health until one can answer."""
+        targets = [urls.origin(url) for url in self._wanted.route.urls]
+        order = self._health.order(targets, self._now())
+        trouble = UpstreamError(Reason.STATUS, _NEEDS_LOGIN)
+        for source in order:
+            target = targets[source]
+            self.asked_at = self._now()
+            try:
+                response = await self.request(source, span, conditional, if_range)
+            except UpstreamError as error:
+                if error.reason is Reason.CANCELLED:
+                    raise
+                self._health.failed(target, self._now())
+                trouble = error
+                continue
+            if _rejected(self._wanted.route.rule, response):
+                response.abort()
+                trouble = UpstreamError(Reason.STATUS, "a page where a file should be")
+                continue
+            if response.status in WITHHELD and self._withholds(source):
+                response.abort()  # of no account: what failed before it is the trouble
+                continue
+            if response.status in UNABLE:
+                self._health.failed(target, self._now())
+                if source != order[-1]:
+                    response.abort()
+                    continue
+            else:
+                self._health.succeeded(target)
+            self.source = source
+            return response
+        raise trouble
+
+    async def request(
+        self,
+        source: int,
+        span: tuple[int, int] | None,
+        conditional: bool = False,
+        if_range: str = "",
+    ) -> IUpstreamResponse:
+        """Ask one upstream, following redirects; when a token has expired, again with a new one.
+
+        Raises UpstreamError.
+        """
+        response = await self._send(source, span, conditional, if_range)
+        if response.status != 401 or self._wanted.refresh is None:
+            return response
+        headers = await self._wanted.refresh()
+        if headers is None:
+            return response
+        response.abort()
+        self._headers = headers
+        return await self._send(source, span, conditional, if_range)
+
+    def _send(
+        self, source: int, span: tuple[int, int] | None, conditional: bool, if_range: str
+    ) -> Deferred[IUpstreamResponse]:
+        headers = self._headers_for(source)
+        if span is not None:
+            headers = headers.with_("Range", format_range(*span))
+            headers = headers.with_("Accept-Encoding", "identity")
+            if if_range:
+                headers = headers.with_("If-Range", if_range)
+        if conditional:
+            headers = Headers([*headers, *self._wanted.conditional])
+        route = self._wanted.route
+        egress = self._tools.egress(route.rule)
+        outgoing = Outgoing(self._method, route.urls[source], headers, egress, self._tools.timeouts)
+        return self._tools.upstream.request(outgoing, None, self._tools.redirects)
+
+    def _withholds(self, source: int) -> bool:
+        """Whether an upstream is not shown the client's credentials."""
+        route = self._wanted.route
+        if route.rule.credentials is Credentials.ALL or not self._headers.has_any(_SECRET):
+            return False
+        return urls.origin(route.urls[source]) != urls.origin(route.urls[0])
+
+    def _headers_for(self, source: int) -> Headers:
+        return self._headers.without(*CREDENTIALS) if self._withholds(source) else self._headers
+
+    def place(self, source: int, response: IUpstreamResponse) -> Place:
+        """Where workers ask: the URL that answered, without credentials if it is elsewhere."""
+        headers = self._headers_for(source).without("accept-encoding")
+        if urls.origin(response.url) != urls.origin(self._wanted.route.urls[source]):
+            headers = headers.without(*CREDENTIALS)
+        egress = evolve(self._tools.egress(self._wanted.route.rule), reach=response.reach)
+        return Place(response.url, headers, egress, validator(response.headers))
+
+    async def locate(self, source: int, total: int) -> Place | FetchResult:
+        """Ask an upstream's original URL for the place that serves ranges of so many bytes now."""
+        span = (0, 1)
+        try:
+            response = await self.request(source, span)
+        except UpstreamError as error:
+            return FetchResult(error.reason, 0, detail=error.detail)
+        found = meaning(response.status, response.headers, span, False)
+        response.abort()
+        if found.kind is not Kind.RANGED:
+            return self._refused(response)
+        if found.total != total:
+            return _OTHER_VERSION
+        return self.place(source, response)
+
+    async def resolve(self, source: int, version: Version) -> Place | FetchResult:
+        """The place that serves the same version now."""
+        place = await self.locate(source, version.total)
+        if isinstance(place, Place) and not version.same_version(source, place.validator):
+            return _OTHER_VERSION
+        return place
+
+    async def whole(self, source: int, version: Version) -> IUpstreamResponse | FetchResult:
+        """Ask without Range for the same version, in no encoding."""
+        self._headers = self._headers.with_("Accept-Encoding", "identity")
+        try:
+            response = await self.request(source, None)
+        except UpstreamError as error:
+            return FetchResult(error.reason, 0, detail=error.detail)
+        same = version.same_version(source, validator(response.headers))
+        plain = response.headers.tokens("content-encoding") in ((), ("identity",))
+        if response.status == 200 and same and plain and response.length in (None, version.total):
+            return response
+        response.abort()
+        if response.status != 200:
+            return self._refused(response)
+        if not plain:
+            return FetchResult(Reason.ENCODED, 0, detail="the upstream insists on an encoding")
+        return _OTHER_VERSION
+
+    def rest(self, if_range: str, start: int, stop: int) -> Deferred[IUpstreamResponse]:
+        """Ask the upstream that answered for ``[start, stop)`` of the version that it sent."""
+        return Deferred.fromCoroutine(self.request(self.source, (start, stop), if_range=if_range))
+
+    def _refused(self, response: IUpstreamResponse) -> FetchResult:
+        wait = retry_after(response.headers.get("retry-after"), self._now())
+        detail = f"status {response.status}"
+        return FetchResult(Reason.STATUS, 0, response.status, wait, detail)
+
+    def wait(self, seconds: float) -> Deferred[None]:
+        """Fires after some seconds; can be cancelled."""
+        done: Deferred[None] = Deferred(lambda _: later.cancel())
+        later = self._tools.clock.callLater(seconds, done.callback, None)
+        return done
+
+    def _now(self) -> float:
+        return self._tools.clock.seconds()
+
+
+def _rejected(rule: Rule, response: IUpstreamResponse) -> bool:
+    kind = response.headers.get("content-type", "") or ""
+    return response.status in (200, 206) and rule.rejects(kind)

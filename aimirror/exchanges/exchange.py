@@ -1,0 +1,375 @@
+"""One exchange with an upstream: from the first request to a body that is being stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from aimirror.caching.caching import Storing as Verdict
+from aimirror.caching.caching import confirms, freshen
+from aimirror.caching.entries import Entry
+from aimirror.caching.redirected import restrained
+from aimirror.download.download import Download
+from aimirror.download.plan import first_piece
+from aimirror.download.tasks import FetchResult
+from aimirror.exchanges.answering import Kind, Meaning, as_whole, meaning, validator
+from aimirror.exchanges.asking import UNABLE, Asking
+from aimirror.exchanges.continued import ContinuedResponse
+from aimirror.exchanges.decoding import DecodedResponse, decodable
+from aimirror.exchanges.describing import Describing, part_meta
+from aimirror.exchanges.plain import PlainFill
+from aimirror.exchanges.ranged import RangedFill
+from aimirror.exchanges.tools import (
+    Finished,
+    Outcome,
+    Passing,
+    Place,
+    Storing,
+    Tools,
+    Validated,
+    Wanted,
+)
+from aimirror.exchanges.versions import version
+from aimirror.http.headers import Headers
+from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
+from aimirror.routing.digests import Digest
+from aimirror.routing.rules import Strategy
+from aimirror.upstream.health import Health
+
+if TYPE_CHECKING:
+    from aimirror.store.parts import Part
+
+Fill = PlainFill | RangedFill
+_T = TypeVar("_T")
+
+
+class Exchange:
+    """Asks the upstreams of ``wanted`` and starts the fill that their answer calls for.
+
+    ``begun(fill)`` is called before the fill starts and says how many connections it may use,
+    ``over(Finished)`` once it has ended; for outcomes that store nothing only the latter.
+    ``storing()`` says whether there is any use in trying to store the file, ``draws`` whether to
+    draw it from several upstreams at once.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        tools: Tools,
+        health: Health,
+        wanted: Wanted,
+        *,
+        storing: Callable[[], bool],
+        draws: bool,
+        expected: Callable[[], Digest | None],
+        begun: Callable[[Fill], int],
+        rate_limit: Callable[[], int],
+        over: Callable[[Finished], None],
+    ) -> None:
+        self._tools = tools
+        self._asking = Asking(tools, health, wanted)
+        self._wanted = wanted
+        self._describing = Describing(wanted)
+        self._rule = wanted.route.rule
+        self._storing = storing
+        self._draws = draws
+        self._expected = expected
+        self._begun = begun
+        self._rate_limit = rate_limit
+        self._over = over
+
+    async def run(self) -> Outcome:
+        """The outcome as soon as the header is there; raises UpstreamError.
+
+        Cancelling closes the connection, and leaves a part that was to be resumed as it was.
+        """
+        part = self._resumable()
+        if part is not None:
+            outcome = await self._resume(part)
+            if outcome is not None:
+                return outcome
+        span = self._first_span()
+        conditional = bool(len(self._wanted.conditional))
+        response = await self._asking.first(span, conditional=conditional)
+        found = meaning(response.status, response.headers, span, conditional)
+        previous = self._wanted.previous
+        if found.kind is Kind.NOT_MODIFIED and previous is not None:
+            if confirms(previous, response.headers):
+                return self._validated(previous, response)
+            found = Meaning(Kind.ASK_PLAINLY)
+        if found.kind is Kind.RANGED:
+            outcome = await self._or_abort(response, self._ranged(response, found, None))
+            if outcome is not None:
+                return outcome
+            found = Meaning(Kind.ASK_PLAINLY)
+        if found.kind is Kind.ASK_PLAINLY:
+            response.abort()
+            response = await self._asking.first(None)
+        return await self._or_abort(response, self._plain(response))
+
+    async def _or_abort(self, response: IUpstreamResponse, doing: Coroutine[Any, Any, _T]) -> _T:
+        try:
+            return await doing
+        except BaseException:
+            response.abort()
+            raise
+
+    def _first_span(self) -> tuple[int, int] | None:
+        if self._rule.strategy is not Strategy.PARALLEL:
+            return None
+        return 0, first_piece(self._rule.chunk_size)
+
+    # -- outcomes --------------------------------------------------------------------------
+
+    def _validated(self, previous: Entry, response: IUpstreamResponse) -> Outcome:
+        response.deliver(_Nobody())
+        told = self._restrained(response, response.headers)
+        entry = freshen(previous, told, self._asking.asked_at, self._now())
+        if previous.scope not in ("", self._wanted.scope):
+            entry = evolve(entry, scope=self._wanted.scope)
+        try:
+            if self._describing.verdict(entry.status, entry.headers).store:
+                self._tools.store.put(entry)
+            else:
+                self._tools.store.drop(previous)
+        except OSError as error:
+            self.log.error("an entry could not be renewed: {error}", error=str(error))
+        self._over(Finished())
+        return Validated(entry)
+
+    def _restrained(self, response: IUpstreamResponse, headers: Headers) -> Headers:
+        """An answer's fields, held to what the redirects on the way to it allow."""
+        hops = ((hop.status, hop.headers) for hop in response.hops)
+        return restrained(headers, hops, self._rule.cache, self._now())
+
+    def _entry(self, response: IUpstreamResponse, headers: Headers, verdict: Verdict) -> Entry:
+        asked_at = self._asking.asked_at
+        return self._describing.entry(response, headers, verdict, asked_at, self._now())
+
+    async def _plain(self, response: IUpstreamResponse) -> Outcome:
+        """One stream: stored if it may be, else passed on to the one who asked."""
+        response = DecodedResponse(response) if decodable(response.headers) else response
+        response = self._continued(response)
+        headers = self._restrained(response, response.headers)
+        verdict = self._describing.verdict(response.status, headers)
+        previous = self._wanted.previous
+        spared = previous is not None and previous.status not in UNABLE
+        if (
+            (spared and response.status in UNABLE)
+            or not verdict.store
+            or self._describing.too_large(response.length)
+            or not self._storing()
+        ):
+            return self._passing(response)  # a failure never takes the place of what may stand in
+        entry = self._entry(response, headers, verdict)
+        part: Part | None = None
+        try:
+            part = await self._new_part(response, entry, response.length)
+            fill = PlainFill(
+                self._tools,
+                part,
+                response,
+                entry,
+                self._describing.digest(response, self._expected()),
+                self._rate_limit,
+                self._over,
+            )
+        except OSError as error:
+            self._not_cached(part, error)
+            return self._passing(response)
+        self._begun(fill)
+        fill.begin()
+        return Storing(entry, fill.body)
+
+    def _continued(self, response: IUpstreamResponse) -> IUpstreamResponse:
+        """A response that goes on when it breaks off, where its version is certain."""
+        known = version(response.status, response.headers, response.length, self._now())
+        if known is None:
+            return response
+        return ContinuedResponse(
+            response,
+            known,
+            ask=partial(self._asking.rest, known.validator.if_range()),
+            wait=self._asking.wait,
+            jitter=self._tools.jitter,
+        )
+
+    def _passing(self, response: IUpstreamResponse) -> Outcome:
+        self._over(Finished())
+        return Passing(response)
+
+    def _not_cached(self, part: Part | None, error: OSError) -> None:
+        self.log.warn("not cached: {error}", error=str(error))
+        if part is not None:
+            part.discard()
+            part.close()
+
+    async def _new_part(self, response: IUpstreamResponse, entry: Entry, total: int | None) -> Part:
+        store = self._tools.store
+        if total is None and not await store.make_spare_room():
+            raise OSError("there is no room")
+        if total and not await store.make_room(total):
+            raise OSError(f"there is no room for {total} bytes")
+        part = store.create_part(part_meta(response, entry, total))
+        try:
+            if total:
+                part.allocate(total)
+        except OSError:
+            part.discard()
+            part.close()
+            raise
+        return part
+
+    # -- ranges ----------------------------------------------------------------------------
+
+    async def _ranged(
+        self, response: IUpstreamResponse, found: Meaning, part: Part | None
+    ) -> Outcome | None:
+        """Start a ranged download, of a new part or of one to go on with.
+
+        None, the part given up, when this file can't or may not be stored.
+        """
+        headers = self._restrained(response, as_whole(response.headers, found.total))
+        verdict = self._describing.verdict(200, headers)
+        entry = self._entry(response, headers, verdict)
+        digest = self._describing.digest(response, self._expected())
+        if not verdict.store or self._describing.too_large(found.total) or not self._storing():
+            if part is not None:
+                self._give_up(part)
+            return None
+        try:
+            part = part or await self._new_part(response, entry, found.total)
+            fill = self._fill(response, found, part, entry, digest)
+        except OSError as error:
+            self._not_cached(part, error)
+            return None
+        fill.machine.slots = self._begun(fill)
+        fill.begin(response, found.start, found.stop)
+        self._draw_from_others(fill, digest)
+        return Storing(entry, fill.body)
+
+    def _fill(
+        self,
+        response: IUpstreamResponse,
+        found: Meaning,
+        part: Part,
+        entry: Entry,
+        digest: Digest | None,
+    ) -> RangedFill:
+        machine = Download(
+            total=found.total,
+            slots=0,
+            primary=self._asking.source,
+            chunk_size=self._rule.chunk_size,
+            digest=(digest.algorithm, digest.hex) if digest else None,
+            jitter=self._tools.jitter,
+            written=part.written,
+            latency=max(0.0, self._now() - self._asking.asked_at) / (1 + len(response.hops)),
+        )
+        fill: RangedFill
+
+        def resolve(source: int) -> Deferred[Place | FetchResult]:
+            return Deferred.fromCoroutine(self._asking.resolve(source, fill))
+
+        def whole(source: int) -> Deferred[IUpstreamResponse | FetchResult]:
+            return Deferred.fromCoroutine(self._asking.whole(source, fill))
+
+        fill = RangedFill(
+            self._tools,
+            part,
+            machine,
+            entry,
+            self._asking.place(self._asking.source, response),
+            resolve=resolve,
+            whole=whole,
+            rate_limit=self._rate_limit,
+            over=self._over,
+        )
+        return fill
+
+    def _draw_from_others(self, fill: RangedFill, digest: Digest | None) -> None:
+        """Ask the rule's other upstreams whether they have the same file, and use them too."""
+        if fill.total <= self._rule.min_size or not self._draws:
+            return
+        for source in range(len(self._wanted.route.urls)):
+            if source != fill.machine.primary:
+                asked = Deferred.fromCoroutine(self._asking.locate(source, fill.total))
+                asked.addCallback(partial(self._found_other, fill, source, digest))
+                asked.addErrback(lambda f: self.log.failure("asking another upstream failed", f))
+
+    def _found_other(
+        self, fill: RangedFill, source: int, digest: Digest | None, found: Place | FetchResult
+    ) -> None:
+        if isinstance(found, FetchResult):
+            return
+        if digest is not None or fill.same_version(source, found.validator, strongly=True):
+            fill.add_source(source, found)
+
+    # -- going on --------------------------------------------------------------------------
+
+    def _resumable(self) -> Part | None:
+        if self._rule.strategy is not Strategy.PARALLEL or len(self._wanted.conditional):
+            return None
+        return self._tools.store.resumable(self._wanted.key, self._wanted.scope)
+
+    async def _resume(self, part: Part) -> Outcome | None:
+        """Go on with what a crash or a lost upstream left, if the file is still the same.
+
+        None, the part given up, when it is not; the part is kept when the upstream can't tell.
+        """
+        span, if_range = self._missing(part), part.meta.validator.if_range()
+        if span is None or not if_range:
+            self._give_up(part)
+            return None
+        try:
+            response = await self._asking.first(span, if_range=if_range)
+        except BaseException:
+            part.close()
+            raise
+        found = meaning(response.status, response.headers, span, False)
+        same = part.meta.validator.agrees(validator(response.headers))
+        if found.kind is Kind.RANGED and found.total == part.meta.total and same:
+            outcome = await self._or_abort(response, self._ranged(response, found, part))
+            if outcome is None:
+                response.abort()
+            return outcome
+        if found.kind is Kind.WHOLE and response.status >= 400:
+            await part.close()
+            return await self._or_abort(response, self._plain(response))
+        self._give_up(part)
+        response.abort()
+        return None
+
+    def _missing(self, part: Part) -> tuple[int, int] | None:
+        """The first missing bytes, or the last byte when all are there."""
+        total = part.meta.total
+        if not total:
+            return None
+        gaps = part.written.gaps(0, total)
+        start, stop = gaps.pairs[0] if gaps else (total - 1, total)
+        return start, min(stop, start + first_piece(self._rule.chunk_size))
+
+    def _give_up(self, part: Part) -> None:
+        part.discard()
+        part.close()
+
+    def _now(self) -> float:
+        return self._tools.clock.seconds()
+
+
+@implementer(IReceiver)
+class _Nobody:
+    """Takes a body that nobody wants, so that its connection can be used again."""
+
+    def data(self, chunk: bytes) -> None:
+        """Drop it."""
+
+    def finished(self, error: UpstreamError | None) -> None:
+        """It is over."""

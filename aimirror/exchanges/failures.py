@@ -1,0 +1,55 @@
+"""Files that gave trouble lately, and what that means for the next request."""
+
+from __future__ import annotations
+
+from aimirror.download.tasks import Reason
+from aimirror.exchanges.recent import Recent
+from aimirror.exchanges.tools import Finished
+
+#: Files remembered for each kind of trouble.
+MOST_TROUBLES = 1000
+#: Seconds for which a file that twice did not hash to its digest is refused.
+REFUSED_FOR = 30.0
+#: Seconds for which a file that has changed midway is not begun anew by itself again.
+RESTARTED_FOR = 30.0
+#: Seconds for which a file that found the disk full is passed through without being stored.
+UNSTORED_FOR = 600.0
+
+
+class Troubles:
+    """What is known of cache keys; ``now`` is in seconds."""
+
+    def __init__(self) -> None:
+        self._mismatched = Recent(MOST_TROUBLES, REFUSED_FOR)
+        self._changed = Recent(MOST_TROUBLES, RESTARTED_FOR)
+        self._no_room = Recent(MOST_TROUBLES, UNSTORED_FOR)
+
+    def stored(self, key: str) -> None:
+        """All is well."""
+        self._mismatched.forget(key)
+        self._changed.forget(key)
+
+    def note(self, key: str, finished: Finished, now: float) -> bool:
+        """A download has failed: whether it is to be begun anew, though nobody asks.
+
+        Once, that is so for bad bytes and for another version midway.
+        """
+        if finished.mismatch:
+            return self._mismatched.note(key, now) == 1
+        if finished.reason is Reason.CHANGED:
+            return self._changed.note(key, now) == 1
+        if finished.reason is Reason.DISK_FULL:
+            self._no_room.note(key, now)
+        return False
+
+    def refused(self, key: str, now: float) -> bool:
+        """Whether the file was twice not what it should be."""
+        return self._mismatched.count(key, now) >= 2
+
+    def suspicious(self, key: str, now: float) -> bool:
+        """Whether it was so once: one upstream alone is asked then."""
+        return self._mismatched.count(key, now) > 0
+
+    def storable(self, key: str, now: float) -> bool:
+        """Whether there is any use in trying to store it."""
+        return self._no_room.count(key, now) == 0

@@ -1,0 +1,142 @@
+"""Storing one plain stream: what a proxy rule fetches, or an upstream without ranges sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from aimirror.caching.entries import Entry
+from aimirror.download.proof import HOLDBACK
+from aimirror.download.tasks import FetchResult, Reason
+from aimirror.exchanges.ending import set_apart, store
+from aimirror.exchanges.growing import GrowingBody
+from aimirror.exchanges.stream import FileSink, StreamWriter
+from aimirror.exchanges.tools import Finished, Progress, Tools, algorithms, new_hash
+from aimirror.interfaces import IUpstreamResponse
+from aimirror.routing.digests import Digest
+
+if TYPE_CHECKING:
+    from aimirror.store.parts import Part
+
+
+class PlainFill:
+    """Writes a response into ``part``, hashing on the way; owns the part until ``over``.
+
+    ``over(Finished)`` is called once.  The last block is held back until an expected digest has
+    matched.  Raises OSError when the part can't be opened; then nothing is owned.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        tools: Tools,
+        part: Part,
+        response: IUpstreamResponse,
+        entry: Entry,
+        expected: Digest | None,
+        rate_limit: Callable[[], int],
+        over: Callable[[Finished], None],
+    ) -> None:
+        self._tools = tools
+        self._part = part
+        self._entry = entry
+        self._expected = expected
+        self._over = over
+        self._hashes = {name: new_hash(name) for name in algorithms(expected)}
+        self._written = 0
+        self._framed = response.framed
+        sink = FileSink(str(part.path), self._hashes.values())
+        try:
+            self.body = GrowingBody(
+                str(part.path),
+                response.length,
+                self._readable,
+                left=self._left,
+                clock=tools.clock,
+            )
+        except OSError:
+            sink.close()
+            raise
+        now = tools.clock.seconds()
+        self.progress = Progress(entry.key, entry.rule, now, response.length)
+        self._writer = StreamWriter(
+            response,
+            sink,
+            0,
+            None,
+            wrote=self._wrote,
+            ended=self._ended,
+            to_thread=tools.to_thread,
+            clock=tools.clock,
+            rate_limit=rate_limit,
+        )
+
+    def begin(self) -> None:
+        """Start the flow."""
+        self._writer.begin()
+
+    def cancel(self) -> None:
+        """Stop; readers are cut."""
+        self._writer.cancel()
+
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """The written bytes, for status pages."""
+        return ((0, self._written),) if self._written else ()
+
+    def _readable(self, position: int) -> int:
+        limit = self._written
+        if self._expected is not None and not self.body.complete:
+            whole = self.body.size
+            limit = min(limit, (self._written if whole is None else whole) - HOLDBACK)
+        return max(position, limit)
+
+    def _wrote(self, start: int, stop: int) -> None:
+        self._part.wrote(start, stop)
+        self._written = self.progress.written = stop
+        self.body.wake()
+
+    def _left(self, reader: int) -> None:
+        """The last reader may have left because it has all that there is."""
+        going_on = self.body.size is None or self._written < self.body.size
+        if going_on and not self.body.readers and not self._tools.finish_abandoned:
+            self.cancel()
+
+    def _ended(self, result: FetchResult) -> None:
+        Deferred.fromCoroutine(self._finish(result)).addErrback(
+            lambda f: self.log.failure("the end of a download was not taken well", f)
+        )
+
+    async def _finish(self, result: FetchResult) -> None:
+        """Whatever happens here, ``over`` is called: others wait for it."""
+        try:
+            finished = await self._conclude(result)
+        except Exception as error:
+            self.log.failure("a download could not be ended")
+            finished = Finished(reason=Reason.DISK, detail=type(error).__name__)
+        self._part.discard()  # unless it was stored
+        if finished.entry is None:
+            self.body.fail(finished.detail or finished.reason.value, finished.reason)
+        self._part.close()
+        self._over(finished)
+
+    async def _conclude(self, result: FetchResult) -> Finished:
+        size = self.body.size
+        if result.reason is Reason.DONE and size is not None and size != self._written:
+            result = evolve(result, reason=Reason.SHORT)
+        if result.reason is not Reason.DONE:
+            return Finished(reason=result.reason, detail=result.detail)
+        digests = {name: running.hexdigest() for name, running in self._hashes.items()}
+        expected = self._expected
+        if expected is not None and digests[expected.algorithm] != expected.hex:
+            why = f"{expected.algorithm} is {digests[expected.algorithm]}, not {expected.hex}"
+            return set_apart(self._tools, self._part, why)
+        if not self._framed:
+            self.body.finish_unstored(self._written, self._tools.clock)
+            return Finished(detail="the upstream did not say where the body ends")
+        blob = digests["sha256"]
+        return await store(self._tools, self._part, self.body, self._entry, blob, self._written)

@@ -1,0 +1,383 @@
+"""The interpreter of one ranged download: carries out the machine's commands."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from aimirror.caching.entries import Entry
+from aimirror.download import commands as c
+from aimirror.download.assignment import PROBE
+from aimirror.download.download import Download, Phase
+from aimirror.download.tasks import FetchResult, FetchTask, HashTask, Reason
+from aimirror.exchanges.ending import disk_reason, set_apart, store
+from aimirror.exchanges.growing import GrowingBody
+from aimirror.exchanges.keeping import Keeping
+from aimirror.exchanges.stream import FileSink, StreamWriter
+from aimirror.exchanges.tools import Finished, Place, Progress, Tools, new_hash, shared
+from aimirror.http import urls
+from aimirror.http.validator import Validator
+from aimirror.interfaces import IFetch, IUpstreamResponse
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IDelayedCall
+
+    from aimirror.store.parts import Part
+
+#: Bytes up to which the parent hashes a file itself: sooner than a worker could be asked.
+HASHED_HERE = 1 << 20
+
+
+class RangedFill:
+    """Fills ``part`` as ``machine`` says; owns the part until ``over(Finished)`` was called.
+
+    ``place`` is where the machine's primary source is.  ``resolve(source)`` asks the original URL
+    of a source again and fires with a Place or a FetchResult that says why not; ``whole(source)``
+    fires with a response to a request without Range, or with a FetchResult.  Raises OSError when
+    the part can't be read; then nothing is owned.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        tools: Tools,
+        part: Part,
+        machine: Download,
+        entry: Entry,
+        place: Place,
+        *,
+        resolve: Callable[[int], Deferred[Place | FetchResult]],
+        whole: Callable[[int], Deferred[IUpstreamResponse | FetchResult]],
+        rate_limit: Callable[[], int],
+        over: Callable[[Finished], None],
+    ) -> None:
+        self._tools = tools
+        self._part = part
+        self.machine = machine
+        self._entry = entry
+        self._places = {machine.primary: place}
+        self._resolve = resolve
+        self._whole = whole
+        self._rate_limit = rate_limit
+        self._over = over
+        self._flights: dict[int, IFetch | StreamWriter] = {}
+        self._drained: Deferred[None] | None = None
+        self._pending: deque[c.Command] = deque()
+        self._carrying_out = False
+        self._concluding = False
+        self._wake: IDelayedCall | None = None
+        now = tools.clock.seconds()
+        self._keeping = Keeping(part, machine.total, now)
+        self.progress = Progress(entry.key, entry.rule, now, machine.total)
+        self.body = GrowingBody(
+            str(part.path),
+            machine.total,
+            machine.readable,
+            joined=self._joined,
+            advanced=machine.advanced,
+            left=self._left,
+            clock=tools.clock,
+        )
+
+    @property
+    def host(self) -> str:
+        """The host that serves most of it."""
+        return urls.host(self._places[self.machine.primary].url)
+
+    @property
+    def connections(self) -> int:
+        """Pieces in flight, each on a connection of its own."""
+        return len(self._flights)
+
+    @property
+    def total(self) -> int:
+        """Bytes of the file."""
+        return self.machine.total
+
+    # -- events ----------------------------------------------------------------------------
+
+    def begin(self, response: IUpstreamResponse, start: int, stop: int) -> None:
+        """Start; ``response`` is the probe, bringing ``[start, stop)``."""
+        probe = self._stream(PROBE, response, start, stop)
+        self._do(self.machine.begin(self._now(), (start, stop)))
+        if probe is not None:
+            probe.begin()
+
+    def allowed(self, slots: int) -> None:
+        """The share of connections changed."""
+        self._do(self.machine.allowed(slots, self._now()))
+
+    def add_source(self, source: int, place: Place) -> None:
+        """Another upstream has the same file."""
+        if self.machine.phase is Phase.FILLING:
+            self._places[source] = place
+            self._do(self.machine.add_source(source, self._now()))
+
+    def expect(self, algorithm: str, digest: str) -> None:
+        """The right digest became known."""
+        self._do(self.machine.expect(algorithm, digest, self._now()))
+
+    def same_version(self, source: int, found: Validator, strongly: bool = False) -> bool:
+        """Whether a validator is of the version that is being fetched.
+
+        Servers of one file rarely agree on more than a strong ETag; without one, a source is
+        compared only with what it said itself.
+        """
+        ours = self._places[self.machine.primary].validator
+        if strongly:
+            return bool(found.etag) and found.etag == ours.etag and not found.etag.startswith("W/")
+        known = self._places.get(source)
+        return (ours if known is None else known.validator).agrees(found)
+
+    def cancel(self) -> None:
+        """Stop and keep what is written for later; readers are cut."""
+        self._do(self.machine.failed(Reason.CANCELLED, "the service stops"))
+
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """The written bytes, for status pages."""
+        return self.machine.written.pairs
+
+    def _now(self) -> float:
+        return self._tools.clock.seconds()
+
+    def _joined(self, reader: int, position: int, stop: int | None) -> None:
+        end = self.machine.total if stop is None else stop
+        self._do(self.machine.joined(reader, position, end, self._now()))
+
+    def _left(self, reader: int) -> None:
+        self.machine.left(reader)
+        filling = self.machine.phase is Phase.FILLING
+        if filling and not self.body.readers and not self._tools.finish_abandoned:
+            self._do(self.machine.failed(Reason.CANCELLED, "nobody reads it any more"))
+
+    def _wrote(self, flight: int, start: int, stop: int) -> None:
+        try:
+            self._part.wrote(start, stop)
+        except OSError as error:
+            self._disk_failed(error)
+            return
+        now = self._now()
+        commands = self.machine.wrote(flight, start, stop, now)
+        self.progress.written = self.machine.written.total()
+        self.body.wake()
+        self._do(commands)
+        if self.machine.phase is Phase.FILLING:
+            self._keeping.follow(self.progress.written, now)
+
+    def _ended(self, flight: int, result: FetchResult) -> None:
+        self._flights.pop(flight, None)
+        if self._drained is not None and not self._flights:
+            drained, self._drained = self._drained, None
+            drained.callback(None)
+        self._do(self.machine.ended(flight, result, self._now()))
+
+    def _disk_failed(self, error: OSError) -> None:
+        self._do(self.machine.failed(disk_reason(error), error.strerror or str(error)))
+
+    # -- commands --------------------------------------------------------------------------
+
+    def _do(self, commands: Sequence[c.Command]) -> None:
+        """Carry out in order; what is caused on the way comes after what was decided before."""
+        self._pending.extend(commands)
+        if self._carrying_out:
+            return
+        self._carrying_out = True
+        try:
+            while self._pending:
+                command = self._pending.popleft()
+                try:
+                    self._carry_out(command)
+                except OSError as error:
+                    self._disk_failed(error)
+                except Exception as error:
+                    self.log.failure("a download could not go on")
+                    self._pending.extend(self.machine.failed(Reason.DISK, type(error).__name__))
+        finally:
+            self._carrying_out = False
+
+    def _carry_out(self, command: c.Command) -> None:
+        match command:
+            case c.Fetch():
+                self._fetch(command)
+            case c.Trim(id=flight, stop=stop):
+                if flight in self._flights:
+                    self._flights[flight].trim(stop)
+            case c.Cancel(id=flight):
+                if flight in self._flights:
+                    self._flights[flight].cancel()
+            case c.Hash(stop=stop):
+                self._hash(stop)
+            case c.Resolve(source=source):
+                found = self._resolve(source).addErrback(self._unasked)
+                found.addCallback(lambda found: self._resolved(source, found))
+            case c.FetchWhole(id=flight, source=source):
+                came = self._whole(source).addErrback(self._unasked)
+                came.addCallback(lambda found: self._whole_came(flight, found))
+            case c.Wake(at=at):
+                self._wake_at(at)
+            case c.Complete() | c.Restart() | c.Fail():
+                self._end(command)
+
+    def _unasked(self, failure: Failure) -> FetchResult:
+        self.log.failure("an upstream could not be asked", failure)
+        return FetchResult(Reason.PROTOCOL, 0, detail=type(failure.value).__name__)
+
+    def _fetch(self, command: c.Fetch) -> None:
+        place = self._places[command.source]
+        task = FetchTask(
+            id=command.id,
+            url=place.url,
+            headers=place.headers,
+            start=command.start,
+            stop=command.stop,
+            total=self.machine.total,
+            path=str(self._part.path),
+            validator=place.validator,
+            egress=place.egress,
+            timeouts=self._tools.timeouts,
+            rate_limit=self._rate(),
+        )
+        flight = command.id
+        fetch = self._tools.pool.fetch(task, lambda a, b: self._wrote(flight, a, b))
+        self._flights[flight] = fetch
+        fetch.result.addCallback(lambda result: self._ended(flight, result))
+        fetch.result.addErrback(lambda f: self.log.failure("a piece ended badly", f))
+
+    def _rate(self) -> int:
+        return shared(self._rate_limit(), self.machine.slots)
+
+    def _stream(
+        self, flight: int, response: IUpstreamResponse, start: int, stop: int
+    ) -> StreamWriter | None:
+        """A flight that the parent reads itself; None when the part can't be written."""
+        try:
+            sink = FileSink(str(self._part.path))
+        except OSError as error:
+            response.abort()
+            self._disk_failed(error)
+            return None
+        stream = self._flights[flight] = StreamWriter(
+            response,
+            sink,
+            start,
+            stop,
+            wrote=lambda a, b: self._wrote(flight, a, b),
+            ended=lambda result: self._ended(flight, result),
+            to_thread=self._tools.to_thread,
+            clock=self._tools.clock,
+            rate_limit=self._rate,
+        )
+        return stream
+
+    def _whole_came(self, flight: int, found: IUpstreamResponse | FetchResult) -> None:
+        if isinstance(found, FetchResult):
+            self._ended(flight, found)
+        elif self.machine.phase is not Phase.FILLING:
+            found.abort()
+        elif (stream := self._stream(flight, found, 0, self.machine.total)) is not None:
+            stream.begin()
+
+    def _resolved(self, source: int, found: Place | FetchResult) -> None:
+        if isinstance(found, FetchResult):
+            self._do(self.machine.unresolved(source, found, self._now()))
+        else:
+            self._places[source] = found
+            self._do(self.machine.resolved(source, self._now()))
+
+    def _hash(self, stop: int) -> None:
+        digest = self.machine.digest
+        names = ("sha256",) if digest is None else tuple(dict.fromkeys(("sha256", digest[0])))
+        if stop == self.machine.total <= HASHED_HERE:
+            data = os.pread(self._part.fd, stop, 0)
+            digests = {}
+            for name in names:
+                running = new_hash(name)
+                running.update(data)
+                digests[name] = running.hexdigest()
+            self._hashed(stop, digests)
+            return
+        task = HashTask(key=self._part.id, path=str(self._part.path), algorithms=names, stop=stop)
+        hashing = self._tools.pool.hash(task)
+        hashing.addCallbacks(lambda digests: self._hashed(stop, digests), self._not_hashed)
+        hashing.addErrback(lambda f: self.log.failure("hashing failed", f))
+
+    def _hashed(self, stop: int, digests: dict[str, str]) -> None:
+        self._do(self.machine.hashed(stop, digests, self._now()))
+
+    def _not_hashed(self, failure: Failure) -> None:
+        self._do(self.machine.failed(Reason.DISK, failure.getErrorMessage()))
+
+    def _wake_at(self, at: float) -> None:
+        """At the latest then: however much happens meanwhile, connections are looked at."""
+        if self._wake is not None and self._wake.active():
+            if self._wake.getTime() <= at:
+                return
+            self._wake.cancel()
+        if not self._concluding:
+            self._wake = self._tools.clock.callLater(max(0.0, at - self._now()), self._tick)
+
+    def _tick(self) -> None:
+        self._do(self.machine.tick(self._now()))
+
+    # -- ends ------------------------------------------------------------------------------
+
+    def _end(self, command: c.Complete | c.Restart | c.Fail) -> None:
+        self._concluding = True
+        if self._wake is not None and self._wake.active():
+            self._wake.cancel()
+        Deferred.fromCoroutine(self._finish(command)).addErrback(
+            lambda f: self.log.failure("the end of a download was not taken well", f)
+        )
+
+    async def _finish(self, command: c.Complete | c.Restart | c.Fail) -> None:
+        """Whatever happens here, ``over`` is called: others wait for it."""
+        try:
+            finished = await self._conclude(command)
+        except Exception as error:
+            self.log.failure("a download could not be ended")
+            finished = Finished(reason=Reason.DISK, detail=type(error).__name__)
+            self._part.discard()
+            self.body.fail("the file could not be stored", Reason.DISK)
+        self._tools.pool.forget(self._part.id)
+        closing = self._part.close()
+        if finished.entry is None:
+            await closing  # who comes next finds the part, to go on with it
+        self._over(finished)
+
+    async def _conclude(self, command: c.Complete | c.Restart | c.Fail) -> Finished:
+        match command:
+            case c.Complete(digests=digests):
+                return await self._complete(dict(digests)["sha256"])
+            case c.Restart(reason=reason, detail=detail, quarantine=quarantine):
+                self.body.fail(detail or reason.value, reason)
+                if quarantine:
+                    return set_apart(self._tools, self._part, detail)
+                self._part.discard()
+                return Finished(reason=reason, detail=detail)
+            case c.Fail(reason=reason, detail=detail):
+                self.body.fail(detail or reason.value, reason)
+                if reason in (Reason.DISK, Reason.DISK_FULL):
+                    self._part.discard()
+                await self._landed()
+                return Finished(reason=reason, detail=detail)
+
+    async def _complete(self, blob: str) -> Finished:
+        self.body.wake()
+        # Losers of a race may still write; what is committed must not be touched any more.
+        await self._landed()
+        return await store(
+            self._tools, self._part, self.body, self._entry, blob, self.machine.total
+        )
+
+    async def _landed(self) -> None:
+        """Wait until no flight writes any more."""
+        if self._flights:
+            self._drained = Deferred()
+            await self._drained

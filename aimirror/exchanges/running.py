@@ -1,0 +1,331 @@
+"""What runs: one exchange per cache key, joined by all who want the same."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+
+from attrs import evolve
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from aimirror.caching.caching import matches, variant
+from aimirror.caching.entries import Entry
+from aimirror.download.tasks import Reason
+from aimirror.exchanges.exchange import Exchange, Fill
+from aimirror.exchanges.failures import Troubles
+from aimirror.exchanges.growing import GrowingBody
+from aimirror.exchanges.ranged import RangedFill
+from aimirror.exchanges.sharing import Sharing
+from aimirror.exchanges.tools import (
+    Finished,
+    Outcome,
+    Passing,
+    Progress,
+    Storing,
+    Tools,
+    Validated,
+    Wanted,
+)
+from aimirror.exchanges.unshared import Unshared
+from aimirror.exchanges.waiters import Running
+from aimirror.interfaces import UpstreamError
+from aimirror.routing.digests import Digest
+from aimirror.upstream.health import Health
+
+#: Digests learned from indexes that are kept in mind.
+MOST_EXPECTED = 100_000
+
+_Name = tuple[str, str, str]
+
+
+class Downloads:
+    """Starts exchanges and joins requests to them; see ``Sharing`` for the limits.
+
+    ``ended(progress, finished)`` is called for each body that was to be stored.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        tools: Tools,
+        *,
+        most: int,
+        per_host: int,
+        ended: Callable[[Progress, Finished], None] = lambda progress, finished: None,
+    ) -> None:
+        self._tools = tools
+        self._ended = ended
+        self._sharing = Sharing(
+            tools.clock, most=most, per_host=per_host, rate_limit=tools.rate_limit
+        )
+        self.health = Health()
+        self._running: dict[_Name, Running] = {}
+        self._expected: OrderedDict[str, Digest] = OrderedDict()
+        self._troubles = Troubles()
+        self._unshared = Unshared()
+        self._idle: list[Deferred[None]] = []
+        self._stopping = False
+
+    # -- asked by the web ------------------------------------------------------------------
+
+    def fetch(self, wanted: Wanted) -> Deferred[Outcome]:
+        """Ask the upstream, or join those who are asking it already.
+
+        Fires with the outcome when the upstream's header is there.  Fails with UpstreamError.
+        Cancelling leaves; the exchange goes on for the others and for the cache.
+        """
+        return Deferred.fromCoroutine(self._fetch(wanted, ""))
+
+    def expect(self, key: str, digest: Digest) -> None:
+        """An index says what the file of ``key`` hashes to; checked before its last bytes go."""
+        self._expected[key] = digest
+        self._expected.move_to_end(key)
+        if len(self._expected) > MOST_EXPECTED:
+            self._expected.popitem(last=False)
+        for (name, _, _), running in list(self._running.items()):
+            if name == key and isinstance(running.fill, RangedFill):
+                running.fill.expect(digest.algorithm, digest.hex)
+
+    def invalidate(self, key: str) -> None:
+        """What is stored for a key, and what is on its way, must not be used unasked any more.
+
+        A client who has changed it must not be given what was asked for before.
+        """
+        self._tools.store.invalidate(key)
+        for name, running in list(self._running.items()):
+            if name[0] == key and not running.outdated:
+                running.outdated = True
+                self._running[(*name[:2], f"outdated {id(running)}")] = self._running.pop(name)
+
+    def under_way(self, key: str, scope: str) -> bool:
+        """Whether a request for this key would be joined to another one."""
+        return (key, scope, "") in self._running
+
+    def running(self, key: str, scope: str) -> Storing | None:
+        """A download under way that may be read with this scope."""
+        for (name, owner, _), running in self._running.items():
+            wanted = name == key and owner == scope and not running.outdated
+            if wanted and isinstance(running.outcome, Storing):
+                return running.outcome
+        return None
+
+    def arrived(self, key: str, scope: str) -> Storing | None:
+        """What has been received to its end, and is about to be stored."""
+        running = self._running.get((key, scope, ""))
+        outcome = running.outcome if running is not None else None
+        return outcome if isinstance(outcome, Storing) and outcome.body.sound else None
+
+    async def settled(self, key: str, arrived: Storing) -> None:
+        """Wait until something that has arrived is stored, or could not be."""
+        for (name, _, _), running in tuple(self._running.items()):
+            if name == key and running.outcome is arrived:
+                await running.end()
+
+    def running_below(self, prefix: str) -> Iterator[Storing]:
+        """Downloads for anybody that are under way, by the start of their keys."""
+        for (name, owner, _), running in tuple(self._running.items()):
+            if not owner and name.startswith(prefix) and isinstance(running.outcome, Storing):
+                yield running.outcome
+
+    def fills(self) -> Iterator[tuple[Progress, GrowingBody, tuple[tuple[int, int], ...]]]:
+        """What is being stored at the moment, for status pages."""
+        for running in self._running.values():
+            if running.fill is not None:
+                yield running.fill.progress, running.fill.body, running.fill.spans()
+
+    def connections(self) -> dict[str, int]:
+        """Connections of ranged downloads by upstream host, for status pages."""
+        found: dict[str, int] = {}
+        for running in self._running.values():
+            if isinstance(running.fill, RangedFill):
+                host = running.fill.host
+                found[host] = found.get(host, 0) + running.fill.connections
+        return found
+
+    def reconfigure(self, tools: Tools, *, most: int, per_host: int) -> None:
+        """Later exchanges use these; running ones go on with what they have."""
+        self._tools = tools
+        self._sharing.reconfigure(most=most, per_host=per_host, rate_limit=tools.rate_limit)
+
+    def stop(self) -> Deferred[None]:
+        """End everything; ranged parts stay for the next start.  Fires when all has ended."""
+        self._stopping = True
+        for running in list(self._running.values()):
+            if running.fill is not None:
+                running.fill.cancel()
+            elif running.heading is not None:
+                running.heading.cancel()
+        ended: Deferred[None] = Deferred()
+        self._idle.append(ended)
+        self._tell_idle()
+        return ended
+
+    # -- joining ---------------------------------------------------------------------------
+
+    async def _fetch(self, wanted: Wanted, refined: str, again: bool = False) -> Outcome:
+        name = (wanted.key, wanted.scope, refined)
+        running = self._running.get(name)
+        while running is not None and running.failed:
+            await running.end()
+            running = self._running.get(name)
+        self._refuse(wanted.key)
+        if self._unshared.expected(wanted.key, wanted.scope, self._tools.clock.seconds()):
+            return await self._lead(_alone(wanted), wanted)
+        if running is None:
+            return await self._lead(name, wanted)
+        outcome = running.outcome or await running.header(wanted)
+        match outcome:
+            case Passing():
+                return outcome  # its leader has left, and this request is the same
+            case Validated(entry) | Storing(entry):
+                if matches(entry, wanted.headers):
+                    return outcome
+                other = variant(entry.headers.get_all("Vary"), wanted.headers)
+                if other is not None and other[0] and not refined:
+                    return await self._fetch(wanted, other[0])
+        if running.unable and not again:  # one more try for all, then each for himself
+            return await self._fetch(wanted, refined, again=True)
+        # What may not be shared is asked for again, by each for himself.
+        return await self._lead(_alone(wanted), wanted)
+
+    async def _lead(self, name: _Name, wanted: Wanted) -> Outcome:
+        running = self._running[name] = Running(wanted)
+        header = Deferred.fromCoroutine(running.header(wanted))
+        running.heading = Deferred.fromCoroutine(self._exchange(name, running).run())
+        running.heading.addCallbacks(
+            running.announce, lambda failure: self._no_outcome(name, running, failure)
+        )
+        running.heading.addErrback(lambda f: self.log.failure("an exchange went wrong", f))
+        outcome = await header
+        assert outcome is not None
+        self._learn(wanted, outcome)
+        return outcome
+
+    def _learn(self, wanted: Wanted, outcome: Outcome) -> None:
+        if not isinstance(outcome, Passing):
+            self._unshared.forget(wanted.key, wanted.scope)
+        elif outcome.response.status < 400:  # a failure is likely to pass, and to be one for all
+            self._unshared.note(wanted.key, wanted.scope, self._tools.clock.seconds())
+
+    def _exchange(self, name: _Name, running: Running) -> Exchange:
+        wanted, key, now = running.wanted, running.wanted.key, self._tools.clock.seconds
+        return Exchange(
+            self._tools,
+            self.health,
+            wanted,
+            storing=lambda: self._troubles.storable(key, now()),
+            draws=not self._troubles.suspicious(key, now()),
+            expected=lambda: self._expected.get(key),
+            begun=lambda fill: self._begun(running, fill),
+            rate_limit=lambda: self._sharing.rate(wanted.route.rule),
+            over=lambda finished: self._over(name, running, finished),
+        )
+
+    def _no_outcome(self, name: _Name, running: Running, failure: Failure) -> None:
+        if failure.check(CancelledError):
+            failure = Failure(UpstreamError(Reason.CANCELLED, "the service stops"))
+        elif not failure.check(UpstreamError):
+            self.log.failure("an exchange went wrong", failure)
+        self._forget(name, running)
+        running.announce_failure(failure)
+        self._tell_idle()
+
+    # -- ends ------------------------------------------------------------------------------
+
+    def _begun(self, running: Running, fill: Fill) -> int:
+        running.fill = fill
+        slots = self._sharing.enter(fill, running.wanted.route.rule)
+        if isinstance(fill, RangedFill):
+            fill.machine.awaited = running.awaited
+        if self._stopping:
+            self._tools.clock.callLater(0, fill.cancel)
+        return slots
+
+    def _over(self, name: _Name, running: Running, finished: Finished) -> None:
+        self._forget(name, running)
+        if finished.entry is not None:
+            self._keep(finished.entry, running.outdated)
+        if running.fill is not None:
+            self._sharing.leave(running.fill)
+            self._report(running, finished)
+            self._ended(running.fill.progress, finished)
+            if finished.entry is None and not self._stopping:
+                self._trouble(running.wanted, finished)
+        running.over()
+        self._tell_idle()
+
+    def _forget(self, name: _Name, running: Running) -> None:
+        for each in (name, (*name[:2], f"outdated {id(running)}")):
+            if self._running.get(each) is running:
+                del self._running[each]
+
+    def _keep(self, entry: Entry, outdated: bool) -> None:
+        key = entry.key
+        self._troubles.stored(key)
+        try:
+            entry = _like_before(entry, self._tools.store.entries(key))
+            self._tools.store.put(evolve(entry, invalidated=outdated))
+        except OSError as error:
+            self.log.error("{key} is not kept: {error}", key=_shown(key), error=str(error))
+
+    def _report(self, running: Running, finished: Finished) -> None:
+        key = _shown(running.wanted.key)
+        if finished.entry is not None:
+            self.log.debug("stored {key}", key=key)
+        else:
+            self.log.warn(
+                "download of {key} ended: {reason} {detail}",
+                key=key,
+                reason=finished.reason.value,
+                detail=finished.detail,
+            )
+
+    def _trouble(self, wanted: Wanted, finished: Finished) -> None:
+        again = self._troubles.note(wanted.key, finished, self._tools.clock.seconds())
+        if again and (finished.mismatch or self._tools.finish_abandoned):
+            self._again(wanted)
+
+    def _again(self, wanted: Wanted) -> None:
+        again = self.fetch(wanted)
+        again.addCallbacks(_unwatched, lambda f: f.trap(UpstreamError) and None)
+        again.addErrback(lambda f: self.log.failure("trying again went wrong", f))
+
+    def _refuse(self, key: str) -> None:
+        if self._stopping:
+            raise UpstreamError(Reason.CANCELLED, "the service stops")
+        if self._troubles.refused(key, self._tools.clock.seconds()):
+            raise UpstreamError(Reason.CHANGED, "the file does not match its digest")
+
+    def _tell_idle(self) -> None:
+        if not self._running:
+            idle, self._idle = self._idle, []
+            for deferred in idle:
+                deferred.callback(None)
+
+
+def _alone(wanted: Wanted) -> _Name:
+    """The name of an exchange that nobody joins."""
+    return (wanted.key, wanted.scope, f"alone {id(wanted)}")
+
+
+def _like_before(entry: Entry, stored: tuple[Entry, ...]) -> Entry:
+    """A new copy of what is pinned is pinned, too; the same bytes again are no new body."""
+    for old in stored:
+        if (old.scope, old.variant) == (entry.scope, entry.variant):
+            same = old.blob == entry.blob and old.arrived_at
+            arrived_at = old.arrived_at if same else entry.arrived_at
+            return evolve(entry, pinned=old.pinned or entry.pinned, arrived_at=arrived_at)
+    return entry
+
+
+def _unwatched(outcome: Outcome) -> None:
+    if isinstance(outcome, Passing):
+        outcome.response.abort()
+
+
+def _shown(key: str) -> str:
+    """A key without its query, which may be a signature."""
+    return key.partition("?")[0]

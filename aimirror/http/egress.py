@@ -1,0 +1,74 @@
+"""How a request leaves: which addresses it may reach, through which proxy, with which time-outs."""
+
+from __future__ import annotations
+
+import enum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from attrs import field, frozen
+
+from aimirror.http.headers import Headers
+
+Address = IPv4Address | IPv6Address
+
+
+Network = IPv4Network | IPv6Network
+
+
+class Zone(enum.Enum):
+    """The kind of network that an address belongs to."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+    LOOPBACK = "loopback"
+    #: Link-local (cloud metadata included), multicast, unspecified, reserved: never dialled.
+    FORBIDDEN = "forbidden"
+
+
+@frozen
+class Reach:
+    """Which addresses may be dialled, judged on the resolved address that is then used."""
+
+    zones: frozenset[Zone] = frozenset({Zone.PUBLIC})
+    #: Networks and hosts that the configuration lists beside those zones.
+    networks: tuple[Network, ...] = ()
+    hosts: frozenset[str] = frozenset()
+    #: Networks that are refused whatever else permits them.
+    refused: tuple[Network, ...] = ()
+
+
+#: For a rule's own upstream, which the administrator wrote down: all but the forbidden zone.
+ANYWHERE = Reach(zones=frozenset({Zone.PUBLIC, Zone.PRIVATE, Zone.LOOPBACK}))
+
+
+@frozen
+class Egress:
+    """How a request leaves: directly or through an upstream proxy, and to which addresses."""
+
+    #: "" for direct, else http://, https://, socks5:// or socks5h://[user:password@]host:port.
+    proxy: str = field(default="", repr=lambda value: repr("***" if value else ""))
+    reach: Reach = Reach()
+    #: Hosts reached directly although there is a proxy (see ``proxies.bypassed``).
+    no_proxy: tuple[str, ...] = ()
+    #: The proxy for http:// targets where it is another, None where it is the same.
+    plain_proxy: str | None = field(default=None, repr=lambda value: repr(value and "***"))
+
+
+@frozen
+class Timeouts:
+    """Seconds: to connect (TLS included), to the response header, and of silence in a body."""
+
+    connect: float = 10.0
+    header: float = 30.0
+    silence: float = 30.0
+
+
+@frozen
+class Outgoing:
+    """One request to an upstream, without its body."""
+
+    method: str
+    url: str
+    headers: Headers
+    egress: Egress = Egress()
+    timeouts: Timeouts = Timeouts()

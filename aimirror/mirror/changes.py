@@ -1,0 +1,67 @@
+"""What is done to a body on its way to a client, and to the fields that speak of it."""
+
+from __future__ import annotations
+
+import gzip
+
+from attrs import frozen
+
+from aimirror.http.headers import Headers
+from aimirror.mirror.rewriting import Link, Rewriter, rewritten_etag
+from aimirror.routing.digests import OF_WHOLE
+
+#: A level that keeps up with a fast network.
+GZIP_LEVEL = 4
+_VARY = "Accept-Encoding"
+#: Fields that are true of the upstream's bytes alone.
+_OF_BYTES = frozenset({"content-md5", "content-digest", *(name.lower() for name in OF_WHOLE)})
+
+
+@frozen
+class Change:
+    """What is done to one body on its way to one client."""
+
+    links: tuple[Link, ...] = ()
+    root_relative: tuple[tuple[str, str], ...] = ()
+    #: The mirror's base that the links lead to; "" when there are none.
+    mark: str = ""
+    gzip: bool = False
+    #: Whether other clients may get it compressed, or uncompressed.
+    varies: bool = False
+
+    @property
+    def name(self) -> tuple[object, ...]:
+        """What tells it from other changes that one mirror makes."""
+        return self.mark, self.root_relative, self.gzip
+
+    @property
+    def of_bytes(self) -> bool:
+        """Whether it changes the body, not its fields alone."""
+        return bool(self.mark) or self.gzip
+
+    def apply(self, data: bytes) -> bytes:
+        """The whole body, changed."""
+        if self.mark:
+            data = Rewriter(self.links, self.root_relative).rewrite(data)
+        return gzip.compress(data, GZIP_LEVEL, mtime=0) if self.gzip else data
+
+    def headers(self, headers: Headers) -> Headers:
+        """The fields of the changed body."""
+        gone, added = {"vary"} if self.varies else set(), []
+        etag = headers.get("etag")
+        if self.mark:
+            etag = rewritten_etag(etag, self.mark)
+            gone |= _OF_BYTES
+        if self.gzip:
+            etag = "W/" + etag if etag and not etag.startswith("W/") else etag
+            added.append(("Content-Encoding", "gzip"))
+        if self.of_bytes:
+            gone |= {"etag", "content-length"}
+            if etag:
+                added.append(("ETag", etag))
+        if self.varies:
+            vary = headers.joined("vary")
+            if "accept-encoding" not in headers.tokens("vary"):
+                vary = f"{vary}, {_VARY}" if vary else _VARY
+            added.append(("Vary", vary or _VARY))
+        return Headers([*(item for item in headers.items if item[0].lower() not in gone), *added])

@@ -1,0 +1,110 @@
+"""What is passed straight through: other methods, and answers that belong to one client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aimirror.caching import caching
+from aimirror.caching.caching import Forward, Handling
+from aimirror.exchanges.tools import Tools
+from aimirror.http.conditions import Condition, evaluate
+from aimirror.http.egress import Outgoing
+from aimirror.http.forwarding import passed_on
+from aimirror.http.headers import Headers
+from aimirror.http.urls import canonical
+from aimirror.interfaces import IUpstreamResponse, UpstreamError
+from aimirror.mirror.rewriting import Rewriter
+from aimirror.mirror.transforms import Transforms
+from aimirror.routing.rules import Route
+from aimirror.server.answers import Answer
+from aimirror.server.errors import failure_answer
+from aimirror.server.relay import let_go, relay
+
+if TYPE_CHECKING:
+    from aimirror.server.request import MirrorRequest
+
+
+def failure(error: UpstreamError) -> Answer:
+    """What a client is told when the upstream could not be asked."""
+    return failure_answer(error.reason, error.detail)
+
+
+def failed(request: MirrorRequest, error: UpstreamError) -> Answer:
+    """The same; raises what the request's own body failed with, which is no fault of upstreams."""
+    if request.body is not None:
+        request.body.check()
+    return failure(error)
+
+
+class Passer:
+    """Hands requests and answers on as they are, but for links that lead back to the mirror."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        transforms: Transforms,
+        mirror_url: Callable[[MirrorRequest], str],
+        invalidate: Callable[[str], None],
+    ) -> None:
+        self._tools = tools
+        self._invalidate = invalidate
+        self._transforms = transforms
+        self._mirror_url = mirror_url
+
+    async def forward(
+        self, request: MirrorRequest, found: Route, headers: Headers | None = None
+    ) -> Answer | None:
+        """Any other method: straight through, both bodies streamed."""
+        outgoing = Outgoing(
+            request.head.method,
+            found.urls[0],
+            passed_on(request.headers) if headers is None else headers,
+            self._tools.egress(found.rule),
+            self._tools.timeouts,
+        )
+        asked_at = self._tools.clock.seconds()
+        try:
+            response = await self._tools.upstream.request(outgoing, request.body)
+        except UpstreamError as error:
+            return failed(request, error)
+        finally:
+            request.waited += self._tools.clock.seconds() - asked_at
+        method = request.head.method
+        for url in caching.invalidated(method, response.status, found.urls[0], response.headers):
+            self._invalidate(canonical(url))
+        return await self.pass_on(request, found, response, Forward.METHOD)
+
+    async def pass_on(
+        self, request: MirrorRequest, found: Route, response: IUpstreamResponse, forward: Forward
+    ) -> Answer | None:
+        """An answer that belongs to this client alone, as it is but for its links.
+
+        The client's own conditions are answered here where they did not travel upstream.
+        """
+        told = caching.cache_status(Handling(forward=forward))
+        headers = response.headers.with_("X-Cache", "PASS")
+        headers = Headers([*headers, ("Cache-Status", told)])
+        mirror = self._mirror_url(request)
+        if "location" in headers:
+            headers = self._transforms.located(found, headers, mirror)
+        plain = Answer(status=response.status, headers=headers)
+        change = self._transforms.change(found, plain, Headers(), mirror)
+        rewrites = change is not None and bool(change.mark)
+        if change is not None and rewrites:
+            headers = change.headers(headers)
+        if forward is not Forward.METHOD and self._settled(request, response.status, headers):
+            let_go(response, bodiless=False)
+            return Answer(status=response.status, headers=headers, body=b"")
+        if change is None or not rewrites or request.head.method == "HEAD":
+            await relay(request, response, headers)
+            return None
+        rewriter = Rewriter(change.links, change.root_relative)
+        await relay(request, response, headers, rewriter.feed, rewriter.end)
+        return None
+
+    def _settled(self, request: MirrorRequest, status: int, headers: Headers) -> bool:
+        """Whether the request's conditions ask for a 304 or 412 instead of this answer."""
+        validators = headers.get("etag"), headers.get("last-modified")
+        verdict = evaluate(request.head.method, request.headers, *validators)
+        return status == 200 and verdict is not Condition.PROCEED

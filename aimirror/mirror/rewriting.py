@@ -1,0 +1,279 @@
+"""Links in HTML and JSON on the way out: from an upstream's base URL to the mirror's.
+
+Matching works on bytes, without parsing: what is no link is never changed, whatever its encoding.
+A stream is cut at any place; of its text only so much is held back as the longest target needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
+from itertools import groupby
+
+from attrs import frozen
+
+from aimirror.http.conditions import ETag, parse_etag
+
+#: What may follow a base URL or a path prefix; anything else makes it another host or path.
+_BOUNDARY = rb"""(?=[/?#"'<>\\\s),;&]|\Z)"""
+#: A slash, escaped as JSON allows.
+_SLASH = rb"\\?/"
+_BASE = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[^/?#@\s]+?)(?::(?P<port>[0-9]+))?(?P<path>/[^?#\s]*)?",
+    re.IGNORECASE,
+)
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+#: Bytes of a match beside host, port and path.
+_OVERHEAD = len(rb"https:\/\/")
+
+#: Blanks that may stand on each side of ``=`` and ``:``; bounded, so that looking back is.
+_BLANKS = 4
+
+#: Hex digits of the mark in a rewritten body's ETag: enough to tell the few bases apart.
+_MARK_DIGITS = 12
+
+
+@frozen
+class _Before:
+    """What has to stand before a slash that a search starts from."""
+
+    #: The one byte before it: a first sieve, much cheaper than the pattern.
+    byte: bytes
+    #: Its groups: all that belongs to the link, the scheme, and the escape of that slash.
+    pattern: re.Pattern[bytes]
+    #: The longest match, in bytes, without what its lookbehinds see (one byte).
+    longest: int
+
+
+#: Before a host and its last slash.  A scheme in the middle of a word is no link; without a scheme
+#: it is one only as the start of an attribute or a string.
+_BEFORE_HOST = _Before(
+    rb"[/\\]",
+    re.compile(rb"""((?:(?<![\w+.-])(https?):|(?<=["'=]))\\?/(\\?))\Z""", re.IGNORECASE),
+    len(rb"https:\/") + len(b"\\"),
+)
+#: Before a root-relative path and its first slash: an attribute or the value of a JSON member.
+_BEFORE_PATH = _Before(
+    rb"""["'\\]""",
+    re.compile(
+        rb"""(?:(?<![\w-])(?:href|src)\s{0,%d}=\s{0,%d}["']|"\s{0,%d}:\s{0,%d}")(()(\\?))\Z"""
+        % (_BLANKS, _BLANKS, _BLANKS, _BLANKS),
+        re.IGNORECASE,
+    ),
+    len(b"href") + _BLANKS + len(b"=") + _BLANKS + len(b'"') + len(b"\\"),
+)
+#: Bytes to keep of what was given out.
+_LOOKBACK = max(_BEFORE_HOST.longest, _BEFORE_PATH.longest) + 1
+
+
+@frozen
+class Link:
+    """All links below the base URL ``old`` become links below the base ``new``.
+
+    ``old`` is absolute; http and https, and a default port told or not, are the same.
+    """
+
+    old: str
+    new: str
+
+
+@frozen
+class _Target:
+    """What may follow the slash that a search starts from: ``head``, then ``tail`` (patterns)."""
+
+    head: bytes
+    tail: bytes
+    #: Lower-case schemes behind which it counts, "" without one.
+    schemes: frozenset[bytes]
+    plain: bytes
+    escaped: bytes
+    #: The longest match, in bytes.
+    longest: int
+
+
+@frozen
+class _Search:
+    """A set of targets as one pattern: at a match, ``lastindex`` tells the target."""
+
+    #: Starts with a literal slash, so that the search runs at the speed of memchr.
+    pattern: re.Pattern[bytes]
+    before: _Before
+    targets: tuple[_Target, ...]
+
+    def edits(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
+        """All places to change, in order: start, stop and new text."""
+        look, reach, targets = self.before.pattern.search, self.before.longest, self.targets
+        for found in self.pattern.finditer(data):
+            slash, stop = found.span()
+            before = look(data, max(0, slash - reach), slash)
+            if before is None:
+                continue
+            own, scheme, escape = before.groups()
+            target = targets[(found.lastindex or 0) - 1]
+            if (scheme or b"").lower() in target.schemes:
+                yield slash - len(own), stop, target.escaped if escape else target.plain
+
+
+class Rewriter:
+    """Rewrites one body: ``feed`` its chunks, then ``end``.
+
+    ``links`` are tried longest first.  ``root_relative`` maps prefixes of root-relative links
+    (``href="/whl/..."``, ``"url": "/whl/..."``) to others; the prefix "" means every such link.
+    Raises ValueError for a link whose ``old`` is no plain http or https URL.
+    """
+
+    def __init__(
+        self, links: Sequence[Link], root_relative: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        hosts = [target for link in links for target in _link_targets(link)]
+        paths = [_path_target(old, new) for old, new in root_relative]
+        self._searches = [
+            _search(before, targets)
+            for before, targets in ((_BEFORE_HOST, hosts), (_BEFORE_PATH, paths))
+            if targets
+        ]
+        #: A match that starts further than this from the end is there whole, with a byte behind.
+        self._reach = max((target.longest for target in hosts + paths), default=0) + _OVERHEAD
+        #: Bytes not given out yet, behind a few that were and that are looked back at.
+        self._data = b""
+        self._done = 0
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take some bytes, give out those that are settled."""
+        if not self._searches:
+            return chunk
+        self._data += chunk
+        return self._settle(len(self._data) - self._reach)
+
+    def end(self) -> bytes:
+        """Give out the rest; afterwards another body may be fed."""
+        rest = self._settle(len(self._data))
+        self._data, self._done = b"", 0
+        return rest
+
+    def rewrite(self, data: bytes) -> bytes:
+        """A whole body at once; leaves a body that is being fed alone."""
+        text, _ = self._apply(data, 0, len(data))
+        return text
+
+    def _settle(self, limit: int) -> bytes:
+        if limit <= self._done:
+            return b""
+        text, position = self._apply(self._data, self._done, limit)
+        kept = max(0, position - _LOOKBACK)
+        self._data, self._done = self._data[kept:], position - kept
+        return text
+
+    def _apply(self, data: bytes, position: int, limit: int) -> tuple[bytes, int]:
+        """Rewrite from ``position`` on what starts before ``limit``; also tells where it ended."""
+        pieces: list[bytes] = []
+        for start, stop, text in merge(*(search.edits(data) for search in self._searches)):
+            if position <= start < limit:
+                pieces += (data[position:start], text)
+                position = stop
+        end = max(position, limit)
+        pieces.append(data[position:end])
+        return b"".join(pieces), end
+
+
+def rewritten_etag(etag: str | None, base: str) -> str | None:
+    """The ETag of a body rewritten for the mirror at ``base``, None without a valid one.
+
+    It is weak, for only the meaning is the upstream's, and differs from the upstream's own and
+    from that for other bases.
+    """
+    tag = parse_etag(etag)
+    if tag is None:
+        return None
+    return str(ETag(f"{tag.opaque}{_mark(base, weak=tag.weak)}", weak=True))
+
+
+def original_etag(tag: str, base: str) -> str | None:
+    """The upstream's ETag within one of ``rewritten_etag``, None when it is not for ``base``.
+
+    What is asked of the upstream in a client's stead.
+    """
+    rewritten = parse_etag(tag)
+    if rewritten is None:
+        return None
+    for weak in (False, True):
+        mark = _mark(base, weak=weak)
+        if rewritten.opaque.endswith(mark):
+            return str(ETag(rewritten.opaque.removesuffix(mark), weak))
+    return None
+
+
+def _mark(base: str, *, weak: bool) -> str:
+    """What is appended to a tag; it remembers whether that was weak."""
+    digest = hashlib.sha256(base.encode()).hexdigest()[:_MARK_DIGITS]
+    return f"-{'w' if weak else 's'}{digest}"
+
+
+def _search(before: _Before, targets: Iterable[_Target]) -> _Search:
+    """One pattern of all targets, the longest first; ``re`` remembers it from body to body."""
+    ordered = tuple(sorted(targets, key=lambda target: (target.head, -target.longest)))
+    choices = b"|".join(
+        b"%b(?:%b)" % (head, b"|".join(b"%b()" % target.tail for target in group))
+        for head, group in groupby(ordered, lambda target: target.head)
+    )
+    return _Search(re.compile(b"/(?<=%b/)(?:%b)" % (before.byte, choices)), before, ordered)
+
+
+def _link_targets(link: Link) -> Iterator[_Target]:
+    """The forms of a base URL, from its host on: as told, and with the default ports."""
+    found = _BASE.fullmatch(link.old)
+    if found is None:
+        raise ValueError(f"not an http or https base URL: {link.old!r}")
+    host, port, path = found["host"], found["port"], (found["path"] or "").rstrip("/")
+    either: tuple[bytes, ...] = (b"http", b"https", b"")
+    if port is not None and port != _DEFAULT_PORTS[found["scheme"].lower()]:
+        forms = {f":{port}": either}
+    else:
+        forms = {"": either, ":80": (b"http", b""), ":443": (b"https", b"")}
+    for suffix, schemes in forms.items():
+        yield _Target(
+            head=b"(?i:%b)" % re.escape(host.lower().encode()),
+            tail=suffix.encode() + _path_pattern(path) + _BOUNDARY,
+            schemes=frozenset(schemes),
+            plain=_base(link.new),
+            escaped=_escape(_base(link.new)),
+            longest=len(f"{host}{suffix}".encode()) + _path_length(path),
+        )
+
+
+def _path_target(old: str, new: str) -> _Target:
+    """A prefix of paths, from behind its first slash on; the empty one ends with that slash."""
+    path, text = old.rstrip("/"), _base(new)
+    if path:
+        if not path.startswith("/"):
+            raise ValueError(f"not a root-relative prefix: {old!r}")
+        rest = _path_pattern(path).removeprefix(_SLASH) + _BOUNDARY
+    else:
+        rest, text = rb"(?!%b)" % _SLASH, text + b"/"  # two slashes start a host
+    return _Target(
+        head=b"",
+        tail=rest,
+        schemes=frozenset((b"",)),
+        plain=text,
+        escaped=_escape(text),
+        longest=_path_length(path),
+    )
+
+
+def _path_pattern(path: str) -> bytes:
+    return _SLASH.join(re.escape(part.encode()) for part in path.split("/"))
+
+
+def _path_length(path: str) -> int:
+    return len(path.encode()) + path.count("/")
+
+
+def _base(new: str) -> bytes:
+    return new.rstrip("/").encode()
+
+
+def _escape(text: bytes) -> bytes:
+    return text.replace(b"/", rb"\/")

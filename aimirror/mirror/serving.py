@@ -1,0 +1,184 @@
+"""Answers made of entries: their fields, bodies as this client gets them, how long they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from aimirror.caching import caching
+from aimirror.caching.caching import Forward, Handling
+from aimirror.caching.entries import Entry
+from aimirror.caching.freshness import must_validate
+from aimirror.exchanges.tools import Tools
+from aimirror.http.headers import Headers
+from aimirror.interfaces import BodyFailed, IBody
+from aimirror.mirror.ecosystem import Asked
+from aimirror.mirror.transforms import Transforms
+from aimirror.routing.policies import CachePolicy
+from aimirror.routing.rules import Rule, Strategy
+from aimirror.server.answers import Answer
+from aimirror.server.memo import NEUTRAL
+
+if TYPE_CHECKING:
+    from aimirror.server.request import MirrorRequest
+
+#: Bytes of a stored body that is sent from memory.
+IN_MEMORY = 256 << 10
+#: Seconds for which a repeat of a request is answered without a look at the store.
+MEMO_SECONDS = 30.0
+#: Seconds past its life that an entry stands in for an upstream that is down, where neither the
+#: rule nor the origin says how long: a week, so that a weekend's outage stops no installation.
+STALE_IF_ERROR = 7 * 24 * 3600.0
+#: Request fields that ask for something else than the whole stored answer.
+_PARTIAL = frozenset({"range", "if-range"})
+_WISHES = frozenset({"cache-control", "pragma"})
+
+
+class Damaged(Exception):
+    """The stored body of an entry is not there or can't be read; the entry was dropped."""
+
+
+def obeyed(rule: Rule) -> bool:
+    """Whether clients' wishes for something fresher cost the upstream a request."""
+    obey = rule.cache.obey_clients
+    return rule.strategy is Strategy.PROXY if obey is None else obey
+
+
+class Serving:
+    """Makes answers of entries; ``mirror_url`` says by which base URL a client came here."""
+
+    def __init__(
+        self, tools: Tools, transforms: Transforms, mirror_url: Callable[[MirrorRequest], str]
+    ) -> None:
+        self._tools = tools
+        self._transforms = transforms
+        self._mirror_url = mirror_url
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        return self._tools.clock.seconds()
+
+    async def hit(
+        self, asked: Asked, entry: Entry, outcome: str, handling: Handling
+    ) -> Answer | None:
+        """The answer from a stored entry, None when it was streamed.
+
+        Raises Damaged when its body is not there any more.
+        """
+        asked.decline(entry.status)
+        try:
+            body = self._body(entry)
+            self._tools.store.touch(entry)
+            return await self.made(asked, entry, body, outcome, handling)
+        except (BodyFailed, OSError) as error:
+            if asked.request.startedWriting:
+                raise
+            self._tools.store.drop(entry)
+            raise Damaged from error
+
+    def _body(self, entry: Entry) -> IBody | bytes:
+        stored = self._tools.store.body(entry)
+        if stored is None:
+            if entry.blob:
+                raise BodyFailed("the stored body is gone")
+            return b""
+        return stored.data() if stored.size <= IN_MEMORY else stored
+
+    async def made(
+        self,
+        asked: Asked,
+        entry: Entry,
+        body: IBody | bytes | None,
+        outcome: str,
+        handling: Handling,
+    ) -> Answer | None:
+        """The answer with a body that is stored, arrives, or (HEAD) is left out; None if streamed.
+
+        Links lead to the mirror, text is compressed.  A repeat of the request may get the same
+        as long as the entry needs no question.
+        """
+        headers = self._fields(asked, entry, outcome, handling)
+        mirror = self._mirror_url(asked.request)
+        if "location" in entry.headers:
+            headers = self._transforms.located(asked.route, headers, mirror)
+        blob = "" if handling.stored else entry.blob
+        answer = Answer(
+            status=entry.status,
+            headers=headers,
+            body=body,
+            memo_until=self._memo_until(asked, entry, handling) if blob else 0.0,
+            memo_of=entry.key,
+        )
+        change = self._transforms.change(asked.route, answer, asked.request.headers, mirror)
+        if change is None:
+            return answer
+        return await self._transforms.carry_out(asked.request, answer, change, blob)
+
+    def _fields(self, asked: Asked, entry: Entry, outcome: str, handling: Handling) -> Headers:
+        told = caching.cache_status(handling)
+        before = entry.headers.joined("cache-status")
+        if before or "x-cache" in entry.headers:
+            kept = entry.headers.without("cache-status", "x-cache")
+            told = f"{before}, {told}" if before else told
+            entry = evolve(entry, headers=kept)
+        served = caching.serve(entry, asked.now)
+        return Headers([*served, ("X-Cache", outcome), ("Cache-Status", told)])
+
+    def _memo_until(self, asked: Asked, entry: Entry, handling: Handling) -> float:
+        fields = asked.request.headers
+        wishes = fields.has_any(_PARTIAL) or (obeyed(asked.rule) and fields.has_any(_WISHES))
+        if entry.scope or wishes or must_validate(entry, asked.rule.cache):
+            return 0.0
+        if any(_by_client(each) for each in self._tools.store.entries(entry.key)):
+            return 0.0
+        left = handling.ttl
+        if left is None:
+            left = caching.remaining(entry, asked.rule.cache, asked.now)
+        return asked.now + min(MEMO_SECONDS, max(0.0, left))
+
+    def ttl(self, asked: Asked, entry: Entry) -> float | None:
+        """Seconds of freshness left, None where that means nothing."""
+        left = caching.remaining(entry, asked.rule.cache, asked.now)
+        return None if entry.immutable or left > 1e9 else left
+
+    # -- in place of a failure -----------------------------------------------------------------
+
+    def may_be_stale(self, asked: Asked, entry: Entry | None, status: int | None) -> bool:
+        """Whether an entry may stand in for an upstream that failed (``status`` None: altogether).
+
+        What only a credential gives a right to does so for the rule's ``private_grace`` alone: the
+        upstream knows whether it still may be had.
+        """
+        if entry is None:
+            return False
+        if entry.scope:
+            failed = status is None or status == 429 or status >= 500
+            return failed and self.now() - entry.received_at <= asked.rule.cache.private_grace
+        policy = _patient(asked.rule.cache)
+        return caching.on_error(entry, status, policy, self.now(), asked.headers)
+
+    async def stale(
+        self, asked: Asked, entry: Entry, forward: Forward, status: int | None, detail: str
+    ) -> Answer | None:
+        """The answer from an entry in place of a failure; as ``hit``."""
+        asked = evolve(asked, now=self.now())
+        handling = Handling(
+            forward=forward,
+            forward_status=status,
+            ttl=self.ttl(asked, entry),
+            detail=detail or "stale",
+        )
+        return await self.hit(asked, entry, "STALE", handling)
+
+
+def _by_client(entry: Entry) -> bool:
+    """Whether fields choose among answers that the memo takes for neutral."""
+    return "vary" in entry.headers and not NEUTRAL.isdisjoint(entry.headers.tokens("vary"))
+
+
+def _patient(policy: CachePolicy) -> CachePolicy:
+    if policy.stale_if_error is not None:
+        return policy
+    return evolve(policy, stale_if_error=STALE_IF_ERROR)

@@ -1,0 +1,206 @@
+"""Bodies that change on the way out: links led back to the mirror, text compressed."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+from attrs import evolve
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from aimirror.http.conditions import Condition, evaluate
+from aimirror.http.forwarding import accepts_gzip
+from aimirror.http.headers import Headers
+from aimirror.http.media import is_text
+from aimirror.http.urls import base
+from aimirror.interfaces import BodyFailed, IBody
+from aimirror.mirror.changes import Change
+from aimirror.mirror.rewriting import Link, Rewriter
+from aimirror.mirror.rewritten import stream_changed
+from aimirror.routing.rules import ContentRewrite, Mount, Route, Rule
+from aimirror.server.answers import Answer, body_size
+
+if TYPE_CHECKING:
+    from aimirror.server.request import MirrorRequest
+
+#: Bytes: larger bodies are changed while they are sent, smaller ones at once and kept.
+AT_ONCE = 8 << 20
+#: Bytes of changed bodies that are kept.
+KEPT_BYTES = 32 << 20
+#: Bytes: smaller texts are not worth compressing.
+WORTH_GZIP = 1 << 10
+#: Bases by which clients come whose links are kept: every client can name another one.
+MOST_MIRRORS = 64
+
+ToThread = Callable[..., "Deferred[Any]"]
+
+_CONDITIONS = frozenset({"if-none-match", "if-modified-since", "if-match", "if-unmodified-since"})
+
+
+class Transforms:
+    """Decides on changes and carries them out; keeps small changed bodies."""
+
+    def __init__(self, mounts: Sequence[Mount], to_thread: ToThread) -> None:
+        self._mounts = tuple(mounts)
+        self._to_thread = to_thread
+        self._kept: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
+        self._held = 0
+        #: Those who wait for a body that is being changed.
+        self._making: dict[tuple[object, ...], list[Deferred[bytes]]] = {}
+        self._links: dict[str, tuple[Link, ...]] = {}
+
+    def change(self, found: Route, answer: Answer, request: Headers, mirror: str) -> Change | None:
+        """What to do to an answer for this client, None for nothing.
+
+        ``mirror`` is our base URL, "" for clients that have us for a proxy: their links stay.
+        """
+        if found.exact or answer.status != 200 or "content-encoding" in answer.headers:
+            return None
+        rule = found.rule
+        kind = answer.headers.get("content-type", "") or ""
+        rewrite: ContentRewrite | None = rule.content_rewrite
+        made = Change()
+        if mirror and rewrite is not None and rewrite.applies(kind):
+            made = Change(self.links_to(mirror), _root_relative(rule), mirror)
+        size = _size(answer)
+        if is_text(kind) and (size is None or size >= WORTH_GZIP):
+            packed = accepts_gzip(request) and "range" not in request
+            made = evolve(made, gzip=packed, varies=True)
+        return made if made.of_bytes or made.varies else None
+
+    async def carry_out(
+        self, request: MirrorRequest, answer: Answer, change: Change, blob: str
+    ) -> Answer | None:
+        """The changed answer; or None after it was streamed to the client here.
+
+        ``blob`` names the bytes of a complete body, "" while they still arrive.
+        """
+        headers = change.headers(answer.headers)
+        body = answer.body
+        if not change.of_bytes:
+            return evolve(answer, headers=headers)
+        if body is None or _settled(request, headers):
+            return evolve(answer, headers=headers, ranges=False)
+        if blob and (isinstance(body, bytes) or (body.size or 0) <= AT_ONCE):
+            data = await self._changed((blob, *change.name), change, body)
+            return evolve(answer, headers=headers, body=data, ranges=not change.gzip)
+        if isinstance(body, bytes):
+            return evolve(answer, headers=headers, body=change.apply(body), ranges=False)
+        unsized = evolve(answer, headers=headers, ranges=False)
+        if request.head.method == "HEAD":
+            return evolve(unsized, body=None)
+        await stream_changed(request, unsized, body, change, self._to_thread)
+        return None
+
+    def _changed(
+        self, name: tuple[object, ...], change: Change, body: IBody | bytes
+    ) -> Deferred[bytes]:
+        """A whole body, changed once for all who want it so."""
+        data = self._kept.get(name)
+        if data is not None:
+            self._kept.move_to_end(name)
+            return succeed(data)
+        waiting = self._making.get(name)
+        first = waiting is None
+        whole = b""
+        if waiting is None:
+            whole = body if isinstance(body, bytes) else read_all(body)
+            waiting = self._making[name] = []
+        mine: Deferred[bytes] = Deferred(waiting.remove)
+        waiting.append(mine)
+        if first:
+            self._to_thread(change.apply, whole).addBoth(self._made, name)
+        return mine
+
+    def _made(self, result: bytes | Failure, name: tuple[object, ...]) -> None:
+        waiting = self._making.pop(name)
+        if isinstance(result, bytes):
+            self._keep(name, result)
+        for each in waiting:
+            each.callback(result)
+
+    def _keep(self, name: tuple[object, ...], data: bytes) -> None:
+        if len(data) > KEPT_BYTES // 4:
+            return
+        self._kept[name] = data
+        self._held += len(data)
+        while self._held > KEPT_BYTES:
+            self._held -= len(self._kept.popitem(last=False)[1])
+
+    def links_to(self, mirror: str) -> tuple[Link, ...]:
+        """The links of all mounts, for clients that came by ``mirror``."""
+        found = self._links.get(mirror)
+        if found is None:
+            if len(self._links) >= MOST_MIRRORS:
+                self._links.clear()
+            found = tuple(Link(m.base, mirror + m.prefix) for m in self._mounts)
+            self._links[mirror] = found
+        return found
+
+    def located(self, found: Route, headers: Headers, mirror: str) -> Headers:
+        """The fields with a Location that leads to where the mirror serves it, if it does.
+
+        A target without host is the upstream's; what stays where it is, is not spelled anew.
+        """
+        if not mirror:
+            return headers
+        rewriter = Rewriter(self.links_to(mirror))
+        values = []
+        for told in headers.get_all("location"):
+            absolute = _resolved(found.urls[0], told)
+            moved = rewriter.rewrite(absolute.encode("latin-1")).decode("latin-1")
+            values.append(
+                told if moved in (_resolved(mirror + found.path, told), absolute) else moved
+            )
+        return headers.with_("Location", *values)
+
+
+def _resolved(base: str, reference: str) -> str:
+    """The URL that a reference means, or itself if it is none."""
+    try:
+        return urljoin(base, reference)
+    except ValueError:
+        return reference
+
+
+def _size(answer: Answer) -> int | None:
+    """Bytes of the unchanged body; for a HEAD as far as its fields tell."""
+    if answer.body is not None:
+        return body_size(answer)
+    told = answer.headers.get("content-length")
+    return int(told) if told and told.isdecimal() else None
+
+
+def _settled(request: MirrorRequest, headers: Headers) -> bool:
+    """Whether the request's conditions are answered without a body (304 or 412)."""
+    if not request.headers.has_any(_CONDITIONS):
+        return False
+    method, told = request.head.method, (headers.get("etag"), headers.get("last-modified"))
+    return evaluate(method, request.headers, *told) is not Condition.PROCEED
+
+
+def read_all(body: IBody) -> bytes:
+    """All bytes of a complete body; BodyFailed when they are not there."""
+    reader = body.reader(0, None)
+    try:
+        size = body.size or 0
+        data = os.pread(reader.fd, size, 0) if size else b""
+        if len(data) != size:
+            raise BodyFailed("the stored file is too short")
+        return data
+    finally:
+        reader.close()
+
+
+def _root_relative(rule: Rule) -> tuple[tuple[str, str], ...]:
+    """Links such as ``/whl/x`` of an upstream that is mounted elsewhere than at its own path."""
+    if not rule.path_prefix or not rule.strip_prefix or not rule.upstreams:
+        return ()
+    path = base(rule.upstreams[0]).partition("://")[2].partition("/")[2]
+    if not path and rule.ecosystem != "pypi":
+        return ()  # JSON has many strings that only look like paths
+    return ((f"/{path}" if path else "", rule.path_prefix),)

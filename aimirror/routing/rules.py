@@ -1,0 +1,328 @@
+"""Rules: which upstream serves a path and how a miss is filled; the route of one request.
+
+Paths are raw: undecoded, as the client sent them.  The first rule that matches wins.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Iterator
+
+from attrs import evolve, field, frozen
+
+from aimirror.http import urls
+from aimirror.routing import digests
+from aimirror.routing.digests import Digest, DigestSource
+from aimirror.routing.policies import CachePolicy
+
+
+class Strategy(enum.Enum):
+    """How a miss is filled: one plain stream, or ranges fetched side by side."""
+
+    PROXY = "proxy"
+    PARALLEL = "parallel"
+
+
+class KeySource(enum.Enum):
+    """Which URL names an entry: the one asked for, or the one that answered after redirects."""
+
+    ORIGINAL = "original"
+    FINAL = "final"
+
+
+class Xet(enum.Enum):
+    """Whether clients of the Hugging Face Hub are told of Xet."""
+
+    STRIP = "strip"
+    PASS = "pass"
+
+
+class Credentials(enum.Enum):
+    """Which of a rule's upstreams are given a client's credentials (``headers.CREDENTIALS``)."""
+
+    #: The first, and those at the same origin: what a client knows is meant for it.
+    FIRST = "first"
+    ALL = "all"
+    NONE = "none"
+
+
+#: Package worlds that a rule can name: what is known of them beyond HTTP applies to its paths.
+ECOSYSTEMS = (
+    "pypi",
+    "huggingface",
+    "oci",
+    "npm",
+    "conda",
+    "cran",
+    "maven",
+    "apt",
+    "rpm",
+    "cargo",
+    "rubygems",
+)
+
+
+@frozen
+class PathRewrite:
+    """A literal replacement in the path, all occurrences."""
+
+    search: str
+    replace: str
+
+
+@frozen(kw_only=True)
+class ContentRewrite:
+    """Whose links are rewritten to the mirror, and in which bodies."""
+
+    #: Substrings of the Content-Type.
+    content_types: tuple[str, ...] = (
+        "text/html",
+        "application/json",
+        "application/vnd.pypi.simple",
+        "application/vnd.npm.install-v1+json",
+    )
+    #: Base URLs that clients shall reach through the mirror, beside the mounts of the rules.
+    targets: tuple[str, ...] = ()
+
+    def applies(self, content_type: str) -> bool:
+        """Whether bodies of this Content-Type are rewritten."""
+        lowered = content_type.lower()
+        return any(wanted.lower() in lowered for wanted in self.content_types)
+
+
+#: A URL as a path; some clients and proxies merge its slashes.
+_ABSOLUTE = re.compile(r"/(https?):/{1,2}([A-Za-z0-9.-]+(?::\d{1,5})?)(/.*|)", re.I | re.DOTALL)
+
+
+def _entry(path: str, allow: tuple[str, ...]) -> str:
+    """What lists the host that a path names, "" for none: itself before what stands for many."""
+    match = _ABSOLUTE.fullmatch(path)
+    authority = "" if match is None else match[2].lower()
+    if authority in allow:
+        return authority
+    below = (host for host in allow if host.startswith("*.") and authority.endswith(host[1:]))
+    return next(below, "")
+
+
+def _named(upstreams: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(filter(None, upstreams))
+
+
+def _unslashed(prefix: str) -> str:
+    return prefix.rstrip("/")
+
+
+@frozen(kw_only=True)
+class Rule:
+    """One rule of the configuration.  Sizes are bytes, rates bytes per second (0: no limit)."""
+
+    name: str
+    #: Base URLs; the first names the cache key, the others serve the same files.  None at all:
+    #: the path itself names the upstream, one of ``allow``, as in ``/https://host/path``.
+    upstreams: tuple[str, ...] = field(converter=_named)
+    #: ``host`` or ``host:port``, in lower case; a leading ``*.`` stands for any labels.  Of a
+    #: route's rule it is what lists the route's host.
+    allow: tuple[str, ...] = ()
+    strategy: Strategy = Strategy.PROXY
+    #: Searched in the path, and the mount the path must lie in; both absent matches all.
+    pattern: re.Pattern[str] | None = None
+    path_prefix: str = field(default="", converter=_unslashed)
+    strip_prefix: bool = False
+    #: Smaller files are fetched as one plain stream: two round trips cost more than they gain.
+    min_size: int = 1 << 20
+    #: Larger files are streamed and not cached.
+    max_size: int | None = None
+    #: Connections of one download.
+    concurrency: int = 20
+    #: Bytes of a piece; 0 chooses by size and concurrency.
+    chunk_size: int = 0
+    cache_key_source: KeySource = KeySource.ORIGINAL
+    path_rewrite: tuple[PathRewrite, ...] = ()
+    content_rewrite: ContentRewrite | None = None
+    #: Dotted name of a module with ``exec_path``; "" for none.
+    handler: str = ""
+    #: The package world whose knowledge applies to it; "" for none.
+    ecosystem: str = ""
+    #: Response fields of the upstream's first answer that HEAD and GET keep across redirects.
+    head_meta_headers: tuple[str, ...] = ()
+    #: Whether (or at which paths) a stored file never changes and is never asked for again.
+    immutable: bool | re.Pattern[str] = False
+    digests: tuple[DigestSource, ...] = ()
+    #: What the upstream serves without credentials is asked for without them, and shared.
+    public: bool = False
+    credentials: Credentials = Credentials.FIRST
+    #: Substrings of Content-Types that are never right here: such answers count as failures.
+    reject_types: tuple[str, ...] = ()
+    rate_limit: int = 0
+    cache: CachePolicy = CachePolicy()
+    #: Seconds for which package indexes don't show a file after it was uploaded; 0 shows all.
+    cooldown: float = 0.0
+    #: What becomes of the hub's hints at its protocol for chunks, which leads past the mirror.
+    xet: Xet = Xet.STRIP
+    #: None uses the server's, "" goes directly.
+    upstream_proxy: str | None = field(default=None, repr=lambda value: repr(value and "***"))
+
+    def matches(self, path: str) -> bool:
+        """Whether this rule takes a path; a prefix ends at a segment's boundary."""
+        prefix = self.path_prefix
+        if prefix and path != prefix and not path.startswith(prefix + "/"):
+            return False
+        return self.pattern is None or self.pattern.search(path) is not None
+
+    def upstream_path(self, path: str) -> str:
+        """The path under the upstream's base: "" or beginning with a slash."""
+        if self.strip_prefix:
+            path = path[len(self.path_prefix) :]
+        for rewrite in self.path_rewrite:
+            path = path.replace(rewrite.search, rewrite.replace)
+        return path if path.startswith("/") or not path else "/" + path
+
+    def rejects(self, content_type: str) -> bool:
+        """Whether a body of this type can only be a mistake, as a portal's page for an archive."""
+        lowered = content_type.lower()
+        return any(wrong.lower() in lowered for wrong in self.reject_types)
+
+    def targets(self, path: str, query: str) -> tuple[str, ...]:
+        """The upstream URLs for a path that ``upstream_path`` gave; none if it is not allowed."""
+        if self.upstreams:
+            return tuple(urls.join(upstream, path, query) for upstream in self.upstreams)
+        match = _ABSOLUTE.fullmatch(path)
+        if match is None or not _entry(path, self.allow):
+            return ()
+        return (urls.join(f"{match[1].lower()}://{match[2]}", match[3], query),)
+
+    def never_changes(self, path: str) -> bool:
+        """Whether the configuration calls this path's content immutable."""
+        if isinstance(self.immutable, bool):
+            return self.immutable
+        return self.immutable.search(path) is not None
+
+
+@frozen
+class Route:
+    """Where one request goes."""
+
+    rule: Rule
+    #: The client's path, raw.
+    path: str
+    #: One URL per upstream of the rule, in its order; what a proxy's client asks for comes first.
+    urls: tuple[str, ...]
+    #: The canonical form of the first upstream's URL: the name of the entry.
+    key: str
+    #: The content at this path never changes: a hit asks nobody.
+    immutable: bool
+    #: What the path or query says that the file hashes to.
+    digest: Digest | None
+    #: Bodies are sent byte for byte: no links rewritten, nothing compressed on the way.
+    exact: bool = False
+    #: Request fields (lower case) that choose among answers, whether or not Vary names them.
+    vary: tuple[str, ...] = ()
+
+
+@frozen
+class Refused:
+    """A request target that is not passed on (400), and why."""
+
+    reason: str
+
+
+def route(rules: Iterable[Rule], raw_path: str, query: str) -> Route | Refused | None:
+    """The route of a request by the first rule that matches; None when no rule does.
+
+    ``raw_path`` is undecoded, ``query`` without "?" ("" for none).
+    """
+    objection = urls.objection(raw_path, query)
+    if objection is not None:
+        return Refused(objection)
+    for rule in rules:
+        if rule.matches(raw_path):
+            return routed(rule, raw_path, query)
+    return None
+
+
+def routed(rule: Rule, raw_path: str, query: str) -> Route | Refused:
+    """The route of a path that a rule takes."""
+    path = rule.upstream_path(raw_path)
+    objection = urls.objection(path or "/", query)
+    if objection is not None:
+        return Refused(f"{objection} once it is rewritten")
+    targets = rule.targets(path, query)
+    if not targets:
+        return Refused("it names no host that the rule allows, as /https://host/path does")
+    if not rule.upstreams:
+        rule = evolve(rule, allow=(_entry(path, rule.allow),))
+    digest = digests.expected(rule.digests, raw_path, query)
+    return Route(
+        rule=rule,
+        path=raw_path,
+        urls=targets,
+        key=urls.canonical(targets[0]),
+        immutable=digest is not None or rule.never_changes(raw_path),
+        digest=digest,
+    )
+
+
+@frozen
+class Mount:
+    """Links that begin with ``base`` are served by the mirror under ``prefix`` ("" is its root)."""
+
+    base: str
+    prefix: str
+
+
+def mounts(rules: Iterable[Rule]) -> tuple[Mount, ...]:
+    """How upstream links map back to the mirror, longest base first.
+
+    Rules with a ``path_prefix`` give a mount for each upstream, and so do those whose ``pattern``
+    is a literal path and whatever follows; ``content_rewrite.targets`` that no such rule serves
+    map to the root.  On equal bases the first rule wins.
+    """
+    rules = tuple(rules)
+    found: dict[str, str] = {}
+    for base, prefix in (*_prefixed(rules), *_targets(rules), *_patterned(rules)):
+        found.setdefault(base, prefix)
+    ordered = sorted(found.items(), key=lambda item: -len(item[0]))
+    return tuple(Mount(base, prefix) for base, prefix in ordered)
+
+
+def _prefixed(rules: Iterable[Rule]) -> Iterator[tuple[str, str]]:
+    for rule in rules:
+        if rule.path_prefix:
+            under = rule.upstream_path(rule.path_prefix).rstrip("/")
+            for upstream in rule.upstreams:
+                yield urls.base(upstream) + under, rule.path_prefix
+        if not rule.upstreams:
+            prefix = rule.path_prefix if rule.strip_prefix else ""
+            for host in rule.allow:
+                if not host.startswith("*."):
+                    yield f"https://{host}", f"{prefix}/https://{host}"
+                    yield f"http://{host}", f"{prefix}/http://{host}"
+
+
+#: A pattern that takes all below a path that is written out.
+_LITERAL = re.compile(r"\^?((?:/[\w@~-]+)*)(?:/?\.[*+]|/)?\$?")
+
+
+def _patterned(rules: tuple[Rule, ...]) -> Iterator[tuple[str, str]]:
+    """The literal paths of rules without a prefix, as far as no earlier rule takes them."""
+    for rule in rules:
+        literal = _LITERAL.fullmatch("" if rule.pattern is None else rule.pattern.pattern)
+        if rule.path_prefix or rule.path_rewrite or literal is None:
+            continue
+        below = route(rules, f"{literal[1]}/-", "")
+        if isinstance(below, Route) and below.rule is rule:
+            for upstream in rule.upstreams:
+                yield urls.base(upstream) + literal[1], literal[1]
+
+
+def _targets(rules: Iterable[Rule]) -> Iterator[tuple[str, str]]:
+    for rule in rules:
+        if rule.content_rewrite is not None:
+            for target in rule.content_rewrite.targets:
+                yield urls.base(target), ""
+
+
+def hosts(rules: Iterable[Rule]) -> frozenset[str]:
+    """The lower-case host names of all upstreams."""
+    return frozenset(urls.host(upstream) for rule in rules for upstream in rule.upstreams)

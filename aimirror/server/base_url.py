@@ -1,0 +1,71 @@
+"""By which address a client came here: what links in answers have to start with."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+from aimirror.http.egress import Network
+from aimirror.server.head import valid_authority
+
+if TYPE_CHECKING:
+    from aimirror.server.request import MirrorRequest
+
+_PAIR = re.compile(r'\s*(\w+)\s*=\s*(?:"([^"]*)"|([^;,"\s]*))\s*', re.ASCII)
+
+
+def base_url(
+    request: MirrorRequest, public_host: str = "", trusted_proxies: tuple[Network, ...] = ()
+) -> str:
+    """``scheme://host[:port]`` by which this client reached the mirror, without a final slash.
+
+    ``public_host`` (a host, or a URL that fixes the scheme, too) has the first word.  Forwarded
+    (RFC 7239) and X-Forwarded-Proto/-Host count from ``trusted_proxies`` alone, and of several
+    hops the nearest; for others it is Host, whose charset was checked, so that nobody can have
+    links to elsewhere put into a page.
+    """
+    if "://" in public_host:
+        return public_host.rstrip("/")
+    scheme = "https" if request.isSecure() else "http"
+    host = request.headers.get("host") or _local(request)
+    if trusted(request.peer, trusted_proxies):
+        told_scheme, told_host = _forwarded(request)
+        scheme = told_scheme if told_scheme in ("http", "https") else scheme
+        host = told_host if told_host and valid_authority(told_host) else host
+    return f"{scheme}://{public_host or host}"
+
+
+@lru_cache(maxsize=1024)
+def trusted(peer: str, proxies: tuple[Network, ...]) -> bool:
+    """Whether an address is in one of the networks; IPv4 in its IPv6 dress counts as IPv4."""
+    if not proxies:
+        return False
+    try:
+        address = ip_address(peer)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return any(address in network for network in proxies)
+
+
+def _forwarded(request: MirrorRequest) -> tuple[str, str]:
+    told = request.headers.joined("forwarded")
+    if told is not None:
+        nearest = told.rsplit(",", 1)[-1]
+        pairs = {key.lower(): quoted or bare for key, quoted, bare in _PAIR.findall(nearest)}
+        return pairs.get("proto", "").lower(), pairs.get("host", "")
+    return _last(request, "x-forwarded-proto").lower(), _last(request, "x-forwarded-host")
+
+
+def _last(request: MirrorRequest, name: str) -> str:
+    return (request.headers.joined(name) or "").rsplit(",", 1)[-1].strip()
+
+
+def _local(request: MirrorRequest) -> str:
+    """The address that was connected to, for clients of HTTP/1.0 that send no Host."""
+    address = request.getHost()
+    host, port = getattr(address, "host", "localhost"), getattr(address, "port", 80)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

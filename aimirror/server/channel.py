@@ -1,0 +1,461 @@
+"""One client connection: requests in, one at a time and in order; answers out.
+
+The response half (producers, writing) is Twisted's; the request half is ours: heads are read
+strictly by ``head``, processing starts when a head is complete, bodies are streamed, and what the
+memo knows is answered at once, a repeat to the letter without being parsed.
+
+A connection has one deadline, whose meaning follows from what it is doing; the site looks at all
+deadlines once a second, which is cheaper than a delayed call for each request.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHalfCloseableDescriptor, IHalfCloseableProtocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web import http
+from zope.interface import directlyProvides
+
+from aimirror.http.headers import Headers
+from aimirror.server.access import client, plain
+from aimirror.server.access_log import Exchange
+from aimirror.server.errors import error_answer
+from aimirror.server.head import BadRequest, Head, HeadBuffer, format_head, parse_head
+from aimirror.server.memo import MAX_KEY, likeness
+from aimirror.server.request import MirrorRequest
+from aimirror.server.sendfile import ClientGone, FileServer
+from aimirror.server.upload import RequestBody
+
+if TYPE_CHECKING:
+    from aimirror.server.memo import Memo, Remembered
+    from aimirror.server.site import MirrorSite
+
+#: Bytes of further requests held while one is being answered; then the socket is not read.
+MAX_PIPELINED = 64 * 1024
+#: Bytes of a body nobody wanted that are read to keep the connection; else it is closed.
+MAX_DRAINED = 256 * 1024
+#: Seconds in which a client may read the answer to a broken request before the socket is closed:
+#: closing at once would reset the connection and could take the answer with it.
+LINGER = 3.0
+_NO_FIELDS = Headers()
+
+
+class MirrorChannel(http.HTTPChannel):
+    """The server's side of an HTTP/1 connection."""
+
+    transport: FileServer
+
+    def __init__(self, site: MirrorSite, origin: str = "") -> None:
+        super().__init__()
+        self.site = self.factory = site
+        #: The origin for which we answer here (https://host), "" for the mirror itself.
+        self.origin = origin
+        #: Seconds of the site's clock at which ``expire`` is called.
+        self.deadline = site.seconds() + site.limits.head_time
+        #: The transport, when it can send files.
+        self.files: FileServer | None = None
+        self.peer = ""
+        self._input = HeadBuffer(site.limits.head_size)
+        self._served = 0
+        self._drained = 0
+        self._received = 0
+        self._body: RequestBody | None = None
+        self._reading = True
+        self._blocked = False
+        self._serving = False
+        self._closing = False
+        self._partial = False
+        #: The framing of a body broke: what follows means nothing.
+        self._torn = False
+        self._continue = False
+        self._room: Deferred[None] | None = None
+        #: To whom the connection was handed over.
+        self._heir: Protocol | None = None
+        self._meter: FileServer | None = None
+        self._taken = 0
+        self._secure = False
+        self._memo: Memo | None = None
+        #: Stands before what the memo knows a request by.
+        self._realm = b""
+
+    def connectionMade(self) -> None:
+        """A client has connected."""
+        super().connectionMade()
+        self._addresses = (self.transport.getPeer(), self.transport.getHost())
+        self.peer = plain(getattr(self._addresses[0], "host", "unix"))
+        socket = getattr(self.transport, "transport", self.transport)  # TLS wraps the socket
+        self._meter = socket if isinstance(socket, FileServer) else None
+        self._secure = super().isSecure()
+        self.files = None if self._secure else self._meter
+        self._memo = None if self.origin else self.site.memo
+        self._realm = b"https\n" if self._secure else b""
+        self.site.channels.add(self)
+        self.site.clients[client(self.peer)] += 1
+
+    def isSecure(self) -> bool:
+        """Whether it is encrypted (asked for each request, so kept)."""
+        return self._secure
+
+    def getPeer(self) -> object:
+        """The client's address (asked for each request, so kept)."""
+        return self._addresses[0]
+
+    def getHost(self) -> object:
+        """The address that the client connected to."""
+        return self._addresses[1]
+
+    # Requests
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes from the client."""
+        if self._heir is not None:
+            self._heir.dataReceived(data)
+            return
+        if self._closing or self._torn:
+            return
+        if self._body is not None:
+            self._receive_body(self._body, data)
+        else:
+            self._input.feed(data)
+        if self._input:
+            self._serve()
+        elif not self._reading:
+            self._set_reading()
+
+    def _repeat(self, raw: bytes) -> bool:
+        """Answer from the memo, if this is the head of a request that it knows to the letter."""
+        if self._memo is None or self._served >= self.site.limits.requests - 1:
+            return False
+        found = self._memo.repeat(self._realm + raw if self._realm else raw, self.site.seconds())
+        if found is None:
+            return False
+        if self.site.guard is not None:
+            self.site.guard.check_forwarded(self.peer, _NO_FIELDS)
+        self._served += 1
+        self._remind(*found)
+        return True
+
+    def _resemble(self, head: Head, raw: bytes) -> str | None:
+        """What a request has in common with others, "" once it was answered from the memo."""
+        if self._memo is None or len(raw) > MAX_KEY:
+            return None
+        like = likeness(head, self._realm.decode("latin-1"))
+        if like is None or self._served >= self.site.limits.requests:
+            return None
+        found = self._memo.get(like, self.site.seconds())
+        if found is None:
+            return like
+        agent, referer = head.headers.get("user-agent") or "", head.headers.get("referer") or ""
+        exchange = found.exchange._replace(agent=agent, referer=referer)
+        self._memo.note(self._realm + raw, like, exchange)
+        self._remind(found, exchange)
+        return ""
+
+    def _remind(self, found: Remembered, exchange: Exchange) -> None:
+        now = self.site.seconds()
+        self.deadline = now + self.site.limits.keep_alive
+        self.write_now(found.head(now), found.body)
+        self.site.access(exchange, self.peer, len(found.body), 0.0)
+        if not found.persistent:
+            self.persistent = 0
+            self._hang_up()
+
+    def _serve(self) -> None:
+        """Begin what can be begun: a loop, for many pipelined requests must not recurse."""
+        if self._serving:
+            return
+        self._serving = True
+        try:
+            while self._input and not (
+                self.requests or self._body or self._closing or self._blocked
+            ):
+                if not self._next():
+                    break
+        finally:
+            self._serving = False
+        self._set_reading()
+
+    def _next(self) -> bool:
+        """Answer or begin one request; False when its head is not complete."""
+        try:
+            raw = self._input.take()
+            if raw is None:
+                if self._input and not self._partial:
+                    self._partial = True
+                    self.deadline = self.site.seconds() + self.site.limits.head_time
+                return False
+            self._partial = False
+            if self.site.guard is not None:
+                self.site.guard.check(self.peer)
+            if not self._repeat(raw):
+                self._begin(raw)
+        except BadRequest as bad:
+            self._refuse(bad.status, bad.detail, bad.retry_after)
+        return True
+
+    def _begin(self, raw: bytes) -> None:
+        self._served += 1
+        head = parse_head(raw)
+        limits = self.site.limits
+        if self.site.guard is not None:
+            self.site.guard.check_forwarded(self.peer, head.headers)
+        if limits.body_size and (head.length or 0) > limits.body_size:
+            raise BadRequest(413, f"request body longer than {limits.body_size} bytes")
+        self.persistent = head.persistent and self._served < limits.requests
+        like = self._resemble(head, raw)
+        if like == "":
+            return
+        request = MirrorRequest(self, head, like)
+        if head.length != 0:
+            self._expect_body(head, request)
+        self.requests.append(request)
+        self.deadline = inf
+        request.process()
+
+    def _expect_body(self, head: Head, request: MirrorRequest) -> None:
+        """What came with the head may hold all of the body."""
+        body = self._body = request.body = RequestBody(head.length, self._body_changed)
+        self._drained = self._received = 0
+        self._continue = head.expects_continue and not self._input
+        rest = body.receive(self._input.take_rest()) if self._input else None
+        if rest is not None:
+            self._body_ended(body, rest)
+
+    def _receive_body(self, body: RequestBody, data: bytes) -> None:
+        self.deadline = self.site.seconds() + self.site.limits.body_silence
+        self._continue = False
+        self._received += len(data)
+        most = self.site.limits.body_size
+        try:
+            if most and body.size is None and self._received > most:
+                raise BadRequest(413, f"request body longer than {most} bytes")
+            rest = body.receive(data)
+        except BadRequest as bad:
+            rest = None
+            self.persistent = 0
+            self._torn = True
+            self._body = None
+            body.end(Failure(bad))
+        if rest is not None:
+            self._body_ended(body, rest)
+        elif not self.requests and not self._closing:
+            self._drained += len(data)
+            if self._drained > MAX_DRAINED or not self.persistent:
+                self._hang_up()
+
+    def _body_ended(self, body: RequestBody, rest: bytes) -> None:
+        self._body = None
+        self._input.feed(rest)
+        self.deadline = inf if self.requests else self._idle_deadline()
+        body.end()
+
+    def _body_changed(self) -> None:
+        """The wish to read the body may have changed."""
+        body = self._body
+        if body is None:
+            return
+        if body.reading:
+            self.deadline = self.site.seconds() + self.site.limits.body_silence
+            if self._continue:  # RFC 9110 section 10.1.1: only now is the body asked for
+                self._continue = False
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif self.requests:
+            self.deadline = inf
+        self._set_reading()
+
+    def settle(self) -> bool:
+        """Whether the connection lives on after the answer that is being started."""
+        body = self._body
+        if body is not None and not body.started:
+            # Nobody will ask for it any more: whether the client sends it is anybody's guess
+            # when it waits for a 100; and a long one is not worth reading.
+            if self._continue or (body.size is not None and body.size > MAX_DRAINED):
+                self.persistent = 0
+            self._continue = False
+        return bool(self.persistent)
+
+    def requestDone(self, request: http.Request) -> None:
+        """An answer is complete."""
+        self.requests.remove(request)
+        if not self.persistent:
+            self._hang_up()
+            return
+        self.deadline = self._idle_deadline()
+        if self._body is not None:
+            self._body.discard()
+        if not self._serving:
+            self._serve()
+
+    # Another protocol
+
+    def hand_over(self, heir: Protocol) -> None:
+        """HTTP ends here: another protocol gets the connection, and what was read of it already.
+
+        The request that led to it stays until the connection ends.  ``deadline`` is the heir's
+        to set.
+        """
+        self._heir = heir
+        self.deadline = inf
+        self.transport.unregisterProducer()
+        if IHalfCloseableProtocol.providedBy(heir):
+            directlyProvides(self, IHalfCloseableProtocol)
+        rest = self._input.take_rest()
+        heir.makeConnection(self.transport)
+        if not self._reading:
+            self._networkProducer.resumeProducing()
+        if rest:
+            heir.dataReceived(rest)
+
+    def readConnectionLost(self) -> None:
+        """The client sends no more (IHalfCloseableProtocol, on behalf of the heir)."""
+        cast(IHalfCloseableProtocol, self._heir).readConnectionLost()
+
+    def writeConnectionLost(self) -> None:
+        """Our own end was sent (IHalfCloseableProtocol, on behalf of the heir)."""
+        cast(IHalfCloseableProtocol, self._heir).writeConnectionLost()
+
+    # Answers
+
+    def write_now(self, head: bytes, body: bytes) -> None:
+        """Write a complete answer, at once where the transport can."""
+        if self.files is not None:
+            self.files.write_now(head, body)
+        else:
+            self.transport.write(head + body)
+
+    def room(self) -> Deferred[None] | None:
+        """None when more may be written, else what fires when the client has taken it.
+
+        Fails with ClientGone when the client leaves.
+        """
+        if not self._blocked:
+            return None
+        self._room = Deferred()
+        return self._room
+
+    def sending(self, active: bool) -> None:
+        """The client's silence counts while it is to take bytes, not while upstream is slow."""
+        if active:
+            self._taken = self._meter.taken if self._meter is not None else 0
+            self.deadline = self.site.seconds() + self.site.limits.silence
+        else:
+            self.deadline = inf
+
+    def pauseProducing(self) -> None:
+        """The transport's buffer is full."""
+        self._blocked = True
+        if self.requests:
+            self.sending(True)
+        if self._requestProducer is not None:
+            self._requestProducer.pauseProducing()
+        self._set_reading()
+
+    def resumeProducing(self) -> None:
+        """The transport's buffer is empty again."""
+        self._blocked = False
+        if self.requests:
+            self.sending(False)
+        room, self._room = self._room, None
+        if room is not None:
+            room.callback(None)
+        if self._requestProducer is not None:
+            self._requestProducer.resumeProducing()
+        self._serve()
+
+    def _set_reading(self) -> None:
+        if self._closing:
+            wanted = True
+        elif self._body is not None:
+            wanted = self._body.reading
+        elif self.requests:
+            wanted = len(self._input) <= MAX_PIPELINED  # read on, to notice when the client leaves
+        else:
+            wanted = not self._blocked
+        if wanted != self._reading:
+            self._reading = wanted
+            if wanted:
+                self._networkProducer.resumeProducing()
+            else:
+                self._networkProducer.pauseProducing()
+
+    # Endings
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        now = self.site.seconds()
+        taken = self._meter.taken if self._meter is not None else 0
+        if self._heir is not None:
+            self.transport.abortConnection()
+        elif (self.requests or self._blocked) and taken != self._taken:  # slow, but alive
+            self._taken = taken
+            self.deadline = now + self.site.limits.silence
+        elif self.requests or self._blocked or self._closing:
+            self.transport.abortConnection()
+        elif self._partial:
+            self._refuse(408, "the request took too long")
+        else:
+            self._closing = True
+            self.deadline = now + LINGER
+            self.loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The client is gone."""
+        self.site.left(self)
+        self.deadline = inf
+        body, self._body = self._body, None
+        room, self._room = self._room, None
+        heir = self._heir
+        if heir is not None:
+            heir.connectionLost(reason)
+        super().connectionLost(reason)
+        self.requests.clear()
+        if body is not None:
+            body.lose()
+        if room is not None:
+            room.errback(Failure(ClientGone()))
+
+    def _idle_deadline(self) -> float:
+        return self.site.seconds() + self.site.limits.keep_alive
+
+    def _refuse(self, status: int, detail: str, retry_after: float | None = None) -> None:
+        """Answer a request that can't be understood or is not welcome, and close."""
+        answer = error_answer(status, detail, retry_after=retry_after)
+        assert isinstance(answer.body, bytes)
+        extra = [
+            ("Content-Length", str(len(answer.body))),
+            ("Date", self.site.date()),
+            ("Connection", "close"),
+        ]
+        head = format_head(status, [*answer.headers, *extra])
+        self.transport.write(head.encode("latin-1") + b"\r\n" + answer.body)
+        self.site.access(
+            Exchange("-", "-", "-", status, "", "", ""), self.peer, len(answer.body), 0.0
+        )
+        self._linger()
+
+    def _hang_up(self) -> None:
+        if self._body is not None or self._input or self._torn:
+            self._linger()
+        else:
+            self._closing = True
+            self.deadline = self._idle_deadline()
+            self.loseConnection()
+
+    def _linger(self) -> None:
+        """Send what is buffered and a FIN, and read on for a while what the client still sends."""
+        self._closing = True
+        self._input.clear()
+        body, self._body = self._body, None
+        if body is not None:
+            body.discard()
+        self.deadline = self.site.seconds() + LINGER
+        if self.isSecure() or not IHalfCloseableDescriptor.providedBy(self.transport):
+            self.loseConnection()
+            return
+        self.transport.unregisterProducer()
+        self.transport.loseWriteConnection()
+        self._set_reading()

@@ -1,0 +1,107 @@
+"""Who may ask: networks, rates of requests, and clients that have to log in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from aimirror.http.egress import Network
+from aimirror.http.headers import Headers
+from aimirror.server.access import Networks, Rates, address, forwarded
+from aimirror.server.answers import Answer
+from aimirror.server.errors import error_answer
+from aimirror.server.head import BadRequest
+from aimirror.server.tally import Tally
+from aimirror.server.users import TooBusy, Users
+
+if TYPE_CHECKING:
+    from aimirror.server.request import MirrorRequest
+
+    Handler = Callable[[MirrorRequest], Awaitable[Answer | None]]
+
+
+class Guard:
+    """Looks at clients before anything is read of their requests.
+
+    ``proxies`` are believed about whom they ask for; ``rate`` is in requests per second of one
+    client, 0 without limit.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        rate: float,
+        proxies: tuple[Network, ...],
+        tally: Tally,
+        seconds: Callable[[], float],
+    ) -> None:
+        self._networks = networks
+        self._rates = Rates(rate) if rate else None
+        self._proxies = proxies
+        self._tally = tally
+        self._seconds = seconds
+
+    @property
+    def idle(self) -> bool:
+        """Whether it would let everybody pass."""
+        return self._networks == Networks() and self._rates is None
+
+    def check(self, peer: str) -> None:
+        """Raise BadRequest for a client that is not welcome, now or at all."""
+        if not self._is_proxy(peer):
+            self._check(peer)
+
+    def check_forwarded(self, peer: str, headers: Headers) -> None:
+        """The same for the client that a proxy of ours names."""
+        if self._is_proxy(peer):
+            told = (headers.joined("x-forwarded-for") or "").rpartition(",")[2].strip()
+            self._check(forwarded(told) if told else peer)
+
+    def _is_proxy(self, peer: str) -> bool:
+        found = address(peer) if self._proxies else None
+        return found is not None and any(found in network for network in self._proxies)
+
+    def _check(self, client: str) -> None:
+        if not self._networks.admit(client):
+            self._tally.refuse("network")
+            raise BadRequest(403, "this mirror does not serve your network")
+        if self._rates is not None and (wait := self._rates.wait(client, self._seconds())):
+            self._tally.refuse("rate")
+            raise BadRequest(429, "too many requests", wait)
+
+
+class Login:
+    """Has clients log in, where there are users; what they send for it goes no further."""
+
+    def __init__(self, users: Users | None, tally: Tally) -> None:
+        self._users = users
+        self._tally = tally
+
+    def guarding(self, handler: Handler) -> Handler:
+        """A handler for those who have logged in."""
+        if self._users is None:
+            return handler
+
+        async def guarded(request: MirrorRequest) -> Answer | None:
+            objection = await self._objection(request)
+            return await handler(request) if objection is None else objection
+
+        return guarded
+
+    async def _objection(self, request: MirrorRequest) -> Answer | None:
+        assert self._users is not None
+        fields = request.headers
+        try:
+            if await self._users.admits(fields.get("proxy-authorization")):
+                return None
+            if await self._users.admits(fields.get("authorization")):
+                request.headers = fields.without("authorization")
+                request.head = evolve(request.head, headers=request.headers)
+                return None
+        except TooBusy:
+            return error_answer(503, "too many logins", retry_after=1)
+        self._tally.refuse("login")
+        wanted = Headers([("WWW-Authenticate", 'Basic realm="aimirror", charset="UTF-8"')])
+        return error_answer(401, "log in", "this mirror is for its users", headers=wanted)

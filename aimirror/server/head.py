@@ -1,0 +1,253 @@
+"""The head of a request: request line and fields, read strictly (RFC 9112 sections 2 to 6).
+
+Whatever two readers of one message could understand differently is refused, for such differences
+are what request smuggling is made of (RFC 9112 section 11.2).
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from attrs import frozen
+
+from aimirror.http.headers import Headers
+
+#: Bytes of a request line: room for signed URLs of a few kilobytes, answered 414 beyond.
+MAX_REQUEST_LINE = 16 * 1024
+#: Bytes and slashes of the path in it, 414 beyond.  No repository has longer or deeper names, and
+#: a rule's ``/.*/name/`` takes time in proportion to both: seconds for 16 KiB of slashes.
+MAX_PATH = 8 * 1024
+MAX_SLASHES = 256
+#: Bytes of a whole head: room for the bearer tokens of registries, answered 431 beyond.
+MAX_HEAD = 64 * 1024
+#: Field lines of a head, answered 431 beyond.
+MAX_FIELDS = 128
+#: What ends a head.
+END = b"\r\n\r\n"
+
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+#: method SP target SP version; the target holds visible ASCII only and no fragment.
+_REQUEST_LINE = re.compile(rf"({_TOKEN}) ([!-\"$-~]+) (HTTP/[0-9]\.[0-9])")
+#: No space before the colon, no obs-fold, no control but HTAB in the value (RFC 9112 section 5.1).
+_FIELD = re.compile(rf"{_TOKEN}:[\t -~\x80-\xff]*")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?]+")
+#: RFC 9110 section 7.2 with the host of RFC 3986 section 3.2.2, without percent-encoding.
+_AUTHORITY = re.compile(r"(?:[A-Za-z0-9._~\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_DIGITS = re.compile(r"[0-9]{1,18}")
+
+
+class BadRequest(Exception):
+    """A request that gets an error answer and, its framing being in doubt, a closed connection."""
+
+    def __init__(self, status: int, detail: str, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        #: Seconds after which the same request may be welcome.
+        self.retry_after = retry_after
+
+
+class Form(enum.Enum):
+    """The four forms of a request target (RFC 9112 section 3.2)."""
+
+    ORIGIN = "/path?query"
+    ABSOLUTE = "http://host/path?query"
+    AUTHORITY = "host:port"
+    ASTERISK = "*"
+
+
+@frozen
+class Head:
+    """A request without its body."""
+
+    method: str
+    #: To the letter as it was sent.
+    target: str
+    #: "HTTP/1.0" or "HTTP/1.1".
+    version: str
+    form: Form
+    headers: Headers
+    #: Bytes of the body, None when it is chunked.
+    length: int | None
+    #: Whether the client would like to send another request on this connection.
+    persistent: bool
+    #: Whether the client waits for 100 (Continue) before it sends the body.
+    expects_continue: bool
+
+
+def valid_authority(value: str) -> bool:
+    """Whether ``host[:port]`` may be put into a URL (charset only)."""
+    return _AUTHORITY.fullmatch(value) is not None
+
+
+def parse_head(raw: bytes) -> Head:
+    """Read a head, with or without its final empty line.
+
+    Raises BadRequest with the status of the answer: 400, 413, 414, 417, 431, 501 or 505.
+    """
+    lines = raw.removesuffix(END).decode("latin-1").split("\r\n")
+    if len(lines[0]) > MAX_REQUEST_LINE:
+        raise BadRequest(414, f"request line longer than {MAX_REQUEST_LINE} bytes")
+    if len(lines) - 1 > MAX_FIELDS:
+        raise BadRequest(431, f"more than {MAX_FIELDS} header fields")
+    method, target, version = _request_line(lines[0])
+    headers = _fields(lines)
+    connection = headers.tokens("connection")
+    return Head(
+        method,
+        target,
+        version,
+        _form(method, target),
+        _checked_host(headers, version),
+        _body_length(headers, version),
+        "close" not in connection and (version == "HTTP/1.1" or "keep-alive" in connection),
+        _expects_continue(headers, version),
+    )
+
+
+def _request_line(line: str) -> tuple[str, str, str]:
+    found = _REQUEST_LINE.fullmatch(line)
+    if found is None:
+        raise BadRequest(400, "malformed request line")
+    method, target, version = found.groups()
+    path = target.partition("?")[0]
+    if len(path) > MAX_PATH or path.count("/") > MAX_SLASHES:
+        raise BadRequest(414, f"path longer than {MAX_PATH} bytes or {MAX_SLASHES} segments")
+    if version not in ("HTTP/1.1", "HTTP/1.0"):
+        raise BadRequest(505, f"{version} is not spoken here, HTTP/1.1 and HTTP/1.0 are")
+    return method, target, version
+
+
+def _fields(lines: list[str]) -> Headers:
+    pairs = []
+    match = _FIELD.fullmatch
+    for line in lines[1:]:
+        if match(line) is None:
+            raise BadRequest(400, "malformed header field")
+        name, _, value = line.partition(":")
+        pairs.append((name, value.strip(" \t")))
+    return Headers(pairs)
+
+
+def _form(method: str, target: str) -> Form:
+    if method == "CONNECT":
+        if not valid_authority(target):
+            raise BadRequest(400, "CONNECT wants host:port")
+        return Form.AUTHORITY
+    if target[0] == "/":
+        return Form.ORIGIN
+    if target == "*" and method == "OPTIONS":
+        return Form.ASTERISK
+    if _ABSOLUTE.match(target):
+        return Form.ABSOLUTE
+    raise BadRequest(400, "malformed request target")
+
+
+def _checked_host(headers: Headers, version: str) -> Headers:
+    hosts = headers.get_all("host")
+    if len(hosts) > 1:
+        raise BadRequest(400, "more than one Host field")
+    if not hosts and version == "HTTP/1.1":
+        raise BadRequest(400, "no Host field")
+    if hosts and hosts[0] and not valid_authority(hosts[0]):
+        raise BadRequest(400, "malformed Host field")
+    return headers
+
+
+def _body_length(headers: Headers, version: str) -> int | None:
+    lengths = headers.get_all("content-length")
+    codings = headers.get_all("transfer-encoding")
+    if not codings and not lengths:
+        return 0
+    if codings:
+        if lengths:
+            raise BadRequest(400, "both Content-Length and Transfer-Encoding")
+        if version == "HTTP/1.0":
+            raise BadRequest(400, "Transfer-Encoding in HTTP/1.0")
+        if len(codings) > 1 or codings[0].lower() != "chunked":
+            raise BadRequest(501, "the only transfer coding understood is chunked")
+        return None
+    if len(lengths) > 1 or _DIGITS.fullmatch(lengths[0]) is None:
+        raise BadRequest(400, "malformed or repeated Content-Length")
+    return int(lengths[0])
+
+
+def _expects_continue(headers: Headers, version: str) -> bool:
+    expected = headers.tokens("expect")
+    if not expected or version == "HTTP/1.0":  # RFC 9110 section 10.1.1: ignore it in 1.0
+        return False
+    if expected != ("100-continue",):
+        raise BadRequest(417, "the only expectation understood is 100-continue")
+    return True
+
+
+class HeadBuffer:
+    """Collects bytes of a connection and gives them out one head of ``most`` bytes at a time."""
+
+    def __init__(self, most: int = MAX_HEAD) -> None:
+        self._most = most
+        self._bytes = bytearray()
+        self._scanned = 0
+
+    def feed(self, data: bytes) -> None:
+        """Bytes from the client."""
+        self._bytes += data
+
+    def take(self) -> bytes | None:
+        """The next whole head with its final empty line, None while it is not complete.
+
+        Raises BadRequest when it never will be.
+        """
+        data = self._bytes
+        while data.startswith(b"\r\n"):  # RFC 9112 section 2.2: some clients end a body so
+            del data[:2]
+        end = data.find(END, max(0, self._scanned - len(END)))
+        if end < 0 or end > self._most:
+            self._check_incomplete()
+            return None
+        raw = bytes(data[: end + len(END)])
+        del data[: len(raw)]
+        self._scanned = 0
+        return raw
+
+    def take_rest(self) -> bytes:
+        """All that is held: it belongs to the body of the request whose head was taken."""
+        rest = bytes(self._bytes)
+        self.clear()
+        return rest
+
+    def clear(self) -> None:
+        """Forget what is held."""
+        self._bytes.clear()
+        self._scanned = 0
+
+    def _check_incomplete(self) -> None:
+        data = self._bytes
+        if len(data) > self._most:
+            raise BadRequest(431, f"request head longer than {self._most} bytes")
+        line_end = data.find(b"\n", self._scanned)
+        if line_end == 0 or (line_end > 0 and data[line_end - 1] != 0x0D):
+            raise BadRequest(400, "a line must end in CR LF")
+        self._scanned = len(data)
+
+    def __len__(self) -> int:
+        return len(self._bytes)
+
+
+def format_head(status: int, items: Iterable[tuple[str, str]]) -> str:
+    """Status line and fields of an answer, without the final empty line.
+
+    Raises ValueError when a name or value would break out of its line (response splitting).
+    """
+    lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} "]
+    lines += [f"{name}: {value}" for name, value in items]
+    text = "\r\n".join(lines)
+    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
+        raise ValueError("a header field of an answer holds a line break")
+    return text + "\r\n"
+
+
+_STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}" for s in HTTPStatus}

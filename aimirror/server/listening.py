@@ -1,0 +1,65 @@
+"""The socket on which we listen: bound early, while rights and a good place for complaints are
+there, and opened to clients when everything behind it is ready.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from aimirror.server.sendfile import FilePort
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IProtocolFactory
+
+#: Connections that wait to be accepted: a burst of clients must not be refused.
+BACKLOG = 511
+
+
+class CannotListen(Exception):
+    """The address can't be had; the text is one line that says which, and why."""
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket at an address, by which nobody can connect yet; raises CannotListen."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+        made.bind(found[0][4])
+    except OSError as error:
+        made.close()
+        raise CannotListen(_told(host, port, error)) from None
+    return made
+
+
+def opened(taken: socket.socket, factory: IProtocolFactory, reactor: Any) -> FilePort:
+    """Let clients in; takes the socket over, closed when this fails with CannotListen."""
+    with taken:
+        try:
+            taken.listen(BACKLOG)
+        except OSError as error:
+            host, number = taken.getsockname()[:2]
+            raise CannotListen(_told(host, number, error)) from None
+        port: FilePort = FilePort._fromListeningDescriptor(
+            reactor, taken.fileno(), taken.family, factory
+        )
+    port.startListening()
+    return port
+
+
+def authority(host: str, port: int) -> str:
+    """``host:port`` as URLs have it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def own_names(host: str, port: int, public: str) -> frozenset[str]:
+    """Authorities by which URLs mean us: here, as ``server.public_host`` says, and from within."""
+    here = {authority(name, port) for name in ("localhost", "127.0.0.1", "::1", host.lower())}
+    return frozenset({"localhost", public.rpartition("://")[2].lower(), *here} - {""})
+
+
+def _told(host: str, port: int, error: OSError) -> str:
+    return f"cannot listen on {authority(host, port)}: {error.strerror or error}"

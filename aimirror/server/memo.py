@@ -1,0 +1,235 @@
+"""Answers that a repeat of a request gets without being looked up again.
+
+What a small hit costs is parsing, deciding and header handling, not its bytes; and clients repeat
+themselves and each other.  An answer is kept under what of the request's head can matter to it: a
+request that differs in nothing but who sends it gets the same.  A repeat to the letter is known by
+its bytes and not even parsed.  An answer is kept as long as whoever made it said that it holds,
+and forgotten as soon as what it was made of changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+
+from attrs import define
+
+from aimirror.http.dates import format_date
+from aimirror.http.headers import CREDENTIALS
+from aimirror.server.access_log import Exchange
+from aimirror.server.head import Head
+
+#: Bytes of all answers and their keys.
+MAX_BYTES = 32 * 1024 * 1024
+#: Bytes of one body: up to here, sending from memory beats parsing, opening and sendfile.
+MAX_BODY = 256 * 1024
+#: Bytes of a request's head: longer ones are rarely repeated.
+MAX_KEY = 4096
+#: Requests with one of these are answered for one client only, or depend on who sent them.
+PERSONAL = frozenset(
+    {
+        *CREDENTIALS,
+        "proxy-authorization",
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-request-id",
+    }
+)
+#: Fields that tell of the client and choose nothing, unless Vary names them.
+NEUTRAL = frozenset(
+    {
+        "user-agent",
+        "referer",
+        "accept-language",
+        "cdn-loop",
+        "traceparent",
+        "tracestate",
+        "npm-command",
+        "npm-session",
+        "pacote-pkg-id",
+        "pacote-req-type",
+        "pacote-version",
+    }
+)
+#: What an answer, and a request that gets it, costs beside its bytes.
+_OVERHEAD = 1024
+_REPEAT_OVERHEAD = 512
+
+
+#: Our own word on how long an answer is fresh, the last in its line.
+_TTL = re.compile(rb"(\r\nCache-Status: [^\r]*\baimirror; hit; ttl=)([0-9]{1,10})\b")
+
+
+def likeness(head: Head, origin: str = "") -> str | None:
+    """What requests have in common that get the same answer; None for one that is nobody else's.
+
+    ``origin`` tells apart where the same fields would mean something else.
+    """
+    index = head.headers.by_name
+    if (
+        head.method not in ("GET", "HEAD")
+        or head.length != 0
+        or "host" not in index
+        or not PERSONAL.isdisjoint(index)
+    ):
+        return None
+    parts = [origin, head.method, head.target, head.version]
+    for name in sorted(index):
+        if name not in NEUTRAL:
+            parts.append(name)
+            parts += index[name]
+    return "\n".join(parts)  # no part holds a line break
+
+
+def _less(told: re.Match[bytes], elapsed: int) -> bytes:
+    return b"%b%d" % (told[1], max(0, int(told[2]) - elapsed))
+
+
+@define
+class Remembered:
+    """An answer ready for the wire; Date, Age and what is left of its life are of each second."""
+
+    #: Status line and fields, without Age and without Date unless the origin's is kept.
+    prefix: bytes
+    body: bytes
+    #: Whether Date is ours to set.
+    dated: bool
+    #: Age in seconds when it was made, None when it carries none.
+    age: int | None
+    #: Epoch seconds.
+    made: float
+    until: float
+    #: What the access log is told.
+    exchange: Exchange
+    #: Whether it leaves the connection open.
+    persistent: bool = True
+    #: The key of the entry that it tells of.
+    made_of: str = ""
+    _second: int = -1
+    _head: bytes = b""
+
+    def head(self, now: float) -> bytes:
+        """All before the body, as of ``now`` (epoch seconds)."""
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            elapsed = max(0, int(now - self.made))
+            prefix = _TTL.sub(lambda told: _less(told, elapsed), self.prefix)
+            self._head = b"".join((prefix, self._changing(now), b"\r\n"))
+        return self._head
+
+    def _changing(self, now: float) -> bytes:
+        fields = f"Date: {format_date(now)}\r\n" if self.dated else ""
+        if self.age is not None:
+            fields += f"Age: {self.age + max(0, int(now - self.made))}\r\n"
+        return fields.encode("latin-1")
+
+    def cost(self) -> int:
+        """Bytes that it holds."""
+        return 2 * len(self.prefix) + len(self.body) + _OVERHEAD
+
+
+@define
+class Repeat:
+    """A request that was answered from here: whose answer it gets, and what the log is told."""
+
+    like: str
+    exchange: Exchange
+
+
+class Memo:
+    """Answers by likeness, and heads to the letter; those least recently used are dropped first."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._held = 0
+        self._answers: OrderedDict[str, Remembered] = OrderedDict()
+        #: By the bytes of a head, its origin before them.
+        self._repeats: OrderedDict[bytes, Repeat] = OrderedDict()
+        #: The likenesses whose answers were made of an entry, by its key.
+        self._made_of: dict[str, set[str]] = {}
+        #: Changes with every invalidation: an answer begun before one must not be kept.
+        self.epoch = 0
+
+    def repeat(self, raw: bytes, now: float) -> tuple[Remembered, Exchange] | None:
+        """The answer to a head that was here before to the letter, if it still holds at ``now``."""
+        known = self._repeats.get(raw)
+        if known is None:
+            return None
+        found = self.get(known.like, now)
+        if found is None:
+            self._forget(raw)
+            return None
+        self._repeats.move_to_end(raw)
+        return found, known.exchange
+
+    def get(self, like: str, now: float) -> Remembered | None:
+        """The answer to requests like this, if it still holds at ``now``."""
+        found = self._answers.get(like)
+        if found is None:
+            return None
+        if now >= found.until:
+            self._drop(like)
+            return None
+        self._answers.move_to_end(like)
+        return found
+
+    def put(self, like: str, answer: Remembered, epoch: int) -> None:
+        """Keep an answer; ``epoch`` is what it was when the request began."""
+        if epoch != self.epoch or len(answer.body) > MAX_BODY:
+            return
+        self._drop(like)
+        self._answers[like] = answer
+        self._made_of.setdefault(answer.made_of, set()).add(like)
+        self._held += len(like) + answer.cost()
+        self._shrink()
+
+    def note(self, raw: bytes, like: str, exchange: Exchange) -> None:
+        """A head that is to get, to the letter, what is kept for its like."""
+        if len(raw) > MAX_KEY or like not in self._answers:
+            return
+        self._forget(raw)
+        self._repeats[raw] = Repeat(like, exchange)
+        self._held += len(raw) + _REPEAT_OVERHEAD
+        self._shrink()
+
+    def invalidate(self, made_of: str | None = None) -> None:
+        """Forget what was made of an entry, by its key: it was changed or purged; None: all."""
+        self.epoch += 1
+        if made_of is not None:
+            for like in tuple(self._made_of.get(made_of, ())):
+                self._drop(like)
+            return
+        self._answers.clear()
+        self._repeats.clear()
+        self._made_of.clear()
+        self._held = 0
+
+    def _shrink(self) -> None:
+        """Heads go first where they hold more than a quarter: an answer is worth many of them."""
+        while self._held > self._max_bytes:
+            if self._repeats and len(self._repeats) * _REPEAT_OVERHEAD * 8 > self._max_bytes:
+                self._forget(next(iter(self._repeats)))
+            elif self._answers:
+                self._drop(next(iter(self._answers)))
+            else:
+                self._forget(next(iter(self._repeats)))
+
+    def _forget(self, raw: bytes) -> None:
+        if self._repeats.pop(raw, None) is not None:
+            self._held -= len(raw) + _REPEAT_OVERHEAD
+
+    def _drop(self, like: str) -> None:
+        dropped = self._answers.pop(like, None)
+        if dropped is None:
+            return
+        self._held -= len(like) + dropped.cost()
+        likes = self._made_of[dropped.made_of]
+        likes.discard(like)
+        if not likes:
+            del self._made_of[dropped.made_of]
+
+    def __len__(self) -> int:
+        return len(self._answers)

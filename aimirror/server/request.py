@@ -1,0 +1,321 @@
+"""One request and the means to answer it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web import server
+from twisted.web.http_headers import Headers as TwistedHeaders
+from twisted.web.iweb import IRequest
+from twisted.web.resource import IResource
+from zope.interface import implementer
+
+from aimirror.http.headers import HOP_BY_HOP, Headers
+from aimirror.server.access_log import Exchange
+from aimirror.server.answers import Fields, bodiless
+from aimirror.server.head import Form, Head, format_head
+from aimirror.server.memo import MAX_BODY, Remembered
+
+if TYPE_CHECKING:
+    from aimirror.server.channel import MirrorChannel
+    from aimirror.server.site import MirrorSite
+    from aimirror.server.upload import RequestBody
+
+
+#: Set when an answer is sent, whatever came from upstream; the origin's word on ranges is not ours.
+_SET_HERE = frozenset({*HOP_BY_HOP, "content-length", "accept-ranges", "age", "alt-svc"})
+#: What an upstream says of its own host, and clients would take for a word on ours.
+_OF_THE_HOST = _SET_HERE | {"strict-transport-security", "expect-ct", "nel", "report-to"}
+#: What a proxy in front may call a request.
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+@implementer(IRequest)
+class MirrorRequest(server.Request):
+    """A request as an IRequest, whose head is a value and whose body is not read beforehand.
+
+    Nothing is parsed that is not asked for: no cookies, no form arguments, no session.
+    """
+
+    channel: MirrorChannel
+    site: MirrorSite
+    _log = Logger()
+
+    def __init__(self, channel: MirrorChannel, head: Head, like: str | None = None) -> None:
+        self._twisted_headers: TwistedHeaders | None = None
+        super().__init__(channel)
+        self.site = channel.site
+        self.head = head
+        #: Request fields.
+        self.headers = head.headers
+        #: The body as IBodyProducer, None when there is none.
+        self.body: RequestBody | None = None
+        #: The client's address as text.
+        self.peer = channel.peer
+        #: What is cancelled when the client leaves.
+        self.running: Deferred[None] | None = None
+        self.method = head.method.encode("ascii")
+        self.uri = head.target.encode("ascii")
+        self._locate(head.target)
+        #: The origin that a client asks for which has us for a proxy, and whose links stay the
+        #: upstream's; "" for those that ask the mirror.
+        self.proxied = ""
+        self.clientproto = head.version.encode("ascii")
+        #: What it has in common with requests that get the same answer; None: there are none.
+        self._like = like
+        self._began = self.site.seconds()
+        self._epoch = self.site.memo.epoch
+        self._bodiless = False
+        self._outcome = ""
+        self._first = 0.0
+        self._exchange: Exchange | None = None
+        self._id = ""
+        #: The rule that took the request, "" for none.
+        self.rule = ""
+        #: Seconds spent on waiting for an upstream to say something.
+        self.waited = 0.0
+
+    @property
+    def requestHeaders(self) -> TwistedHeaders:
+        """The fields as Twisted has them, made when first asked for."""
+        if self._twisted_headers is None:
+            self._twisted_headers = TwistedHeaders()
+            for name, value in self.head.headers.raw():
+                self._twisted_headers.addRawHeader(name, value)
+        return self._twisted_headers
+
+    @requestHeaders.setter
+    def requestHeaders(self, _: TwistedHeaders) -> None:
+        """Twisted's constructor sets an empty one."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left."""
+        return bool(self._disconnected)
+
+    def process(self) -> None:
+        """Hand the request to its resource, or to the site's hook for forward proxying."""
+        if self.channel.origin or self.head.form in (Form.ABSOLUTE, Form.AUTHORITY):
+            self.site.forward(self)
+        else:
+            self.process_here()
+
+    def process_here(self) -> None:
+        """Hand the request to the resource of its path."""
+        rest = self.site.unnamed(self.path)
+        if rest is not None:
+            self.render(rest)
+            return
+        self.prepath = []
+        self.postpath = [unquote_to_bytes(part) for part in self.path[1:].split(b"/")]
+        self.render(self.site.getResourceFor(self))
+
+    def become(self, target: str) -> None:
+        """Stand for another target, in origin-form, than the one on the wire."""
+        self._locate(target)
+
+    def begin_tunnel(self) -> None:
+        """The connection is another protocol's from now on; its end is the answer's, in the log."""
+        self.code = 200
+        self.startedWriting = 1
+
+    def _locate(self, target: str) -> None:
+        #: Path and query to the letter; the query without its question mark, None without one.
+        self.raw_path, mark, query = target.partition("?")
+        self.raw_query = query if mark else None
+        self.path = self.raw_path.encode("ascii")
+
+    def render(self, resrc: IResource) -> None:
+        """Let a resource answer; what it returns is sent, what it raises is a 500."""
+        try:
+            body = resrc.render(self)
+        except Exception:
+            self.fail(Failure())
+            return
+        if body is not server.NOT_DONE_YET:
+            self.reply(self.code, self._given_headers(), body)
+
+    def fail(self, failure: Failure) -> None:
+        """Something here went wrong: say so if that is possible still, else cut the answer."""
+        self._log.failure(
+            "answering {id} {method} {path}",
+            failure,
+            id=self.id,
+            method=self.method,
+            path=self.path,
+        )
+        if self.startedWriting:
+            self.abort()
+        else:
+            self.site.answer_broken(self)
+
+    # Answering
+
+    def start(self, status: int, headers: Headers, length: int | None, added: Fields = ()) -> None:
+        """Write the head of an answer of ``length`` body bytes; None is chunked or until close.
+
+        Hop-by-hop fields, Content-Length and Accept-Ranges among ``headers`` are left out: they
+        are set here as they are true, or stand in ``added``.
+        """
+        head, changing, _ = self._head(status, headers, length, added)
+        self.channel.write(b"".join((head, changing, b"\r\n")))
+
+    def reply(
+        self,
+        status: int,
+        headers: Headers,
+        data: bytes,
+        *,
+        length: int | None = None,
+        added: Fields = (),
+        memo_until: float = 0.0,
+        memo_of: str = "",
+    ) -> None:
+        """Send a whole answer whose body is at hand.
+
+        ``length`` is told instead of the data's where that is left out (HEAD).  A repeat
+        of the request may get the same until ``memo_until`` (epoch seconds), as long as nothing
+        of the entry ``memo_of`` changes.
+        """
+        if self.gone:
+            return
+        known = len(data) if data or self.head.method != "HEAD" else length
+        head, changing, age = self._head(status, headers, known, added)
+        body = b"" if self._bodiless else data
+        self.sentLength += len(body)
+        if memo_until > self._began and self._like is not None:
+            self._remember(head, changing, age, body, memo_until, memo_of)
+        self.channel.write_now(b"".join((head, changing, b"\r\n")), body)
+        self.finish()
+
+    def write(self, data: bytes) -> None:
+        """Write some of the body; the head is made from ``responseHeaders`` if need be."""
+        if not self.startedWriting and not self.gone:
+            given = self._given_headers()
+            told = given.get("content-length")
+            length = int(told) if told is not None and told.isdecimal() else None
+            self.start(self.code, given, length)
+        if data and not self._bodiless:
+            super().write(data)
+
+    def finish(self) -> None:
+        """All was written; quietly ignored when the client has left meanwhile."""
+        if not self.gone and not self.finished:
+            super().finish()
+
+    def abort(self) -> None:
+        """Cut the connection so that the client can't take what it got for the whole."""
+        if not self.gone:
+            self.channel.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The client is gone: whatever works on its answer is cancelled."""
+        if self.startedWriting and not self.finished:
+            self.site.log(self)
+        super().connectionLost(reason)
+        running, self.running = self.running, None
+        if running is not None:
+            running.cancel()
+
+    @property
+    def id(self) -> str:
+        """Names the request in logs: as the client or a proxy did, else by ourselves."""
+        if not self._id:
+            told = self.headers.get("x-request-id") or ""
+            self._id = told if _ID.fullmatch(told) else self.site.new_id()
+        return self._id
+
+    def exchange(self) -> Exchange:
+        """What the access log is told."""
+        if self._exchange is not None:
+            return self._exchange
+        head, get = self.head, self.headers.get
+        referer, agent = get("referer", ""), get("user-agent", "")
+        return Exchange(
+            head.method,
+            head.target,
+            head.version,
+            self.code,
+            self._outcome,
+            referer or "",
+            agent or "",
+            self.rule,
+            self.id,
+            self._first,
+            self.waited,
+        )
+
+    def seconds(self) -> float:
+        """Since the head was complete."""
+        return self.site.seconds() - self._began
+
+    def _head(
+        self, status: int, headers: Headers, length: int | None, added: Fields
+    ) -> tuple[bytes, bytes, str | None]:
+        """Status line and fields; apart from them Date and Age, which change with time; Age."""
+        self.code = status
+        self.chunked = 0
+        self._bodiless = self.head.method == "HEAD" or bodiless(status)
+        self._outcome = headers.get("x-cache") or ""
+        self._first = self.seconds()
+        dropped = _SET_HERE if self.proxied else _OF_THE_HOST
+        items = [item for item in headers.items if item[0].lower() not in dropped]
+        items += added
+        if length is not None and not bodiless(status):
+            items.append(("Content-Length", str(length)))
+        elif not self._bodiless:
+            self._delimit(items)
+        if (status >= 400 or "x-request-id" in self.headers) and "x-request-id" not in headers:
+            items.append(("X-Request-Id", self.id))
+        if not self.channel.settle():
+            items.append(("Connection", "close"))
+        elif self.head.version == "HTTP/1.0":
+            items.append(("Connection", "keep-alive"))
+        changing = "" if "date" in headers else f"Date: {self.site.date()}\r\n"
+        age = headers.get("age")
+        if age is not None:
+            changing += f"Age: {age}\r\n"
+        made = format_head(status, items).encode("latin-1"), changing.encode("latin-1"), age
+        self.startedWriting = 1  # only now: a head that can't be made leaves room for an error
+        return made
+
+    def _delimit(self, items: list[tuple[str, str]]) -> None:
+        """A body of unknown length: chunked, or until close (RFC 9112 section 6.3)."""
+        if self.head.version == "HTTP/1.1":
+            self.chunked = 1
+            items.append(("Transfer-Encoding", "chunked"))
+        else:
+            self.channel.persistent = 0
+
+    def _remember(
+        self, head: bytes, changing: bytes, age: str | None, body: bytes, until: float, of: str
+    ) -> None:
+        persistent = bool(self.channel.persistent)
+        if self._like is None or persistent != self.head.persistent or len(body) > MAX_BODY:
+            return
+        self._exchange = self.exchange()
+        remembered = Remembered(
+            head,
+            body,
+            changing.startswith(b"Date"),
+            int(age) if age is not None and age.isdecimal() else None,
+            self.site.seconds(),
+            until,
+            self._exchange.repeated(),
+            persistent,
+            of,
+        )
+        self.site.memo.put(self._like, remembered, self._epoch)
+
+    def _given_headers(self) -> Headers:
+        pairs = [
+            (name, value)
+            for name, values in self.responseHeaders.getAllRawHeaders()
+            for value in values
+        ]
+        return Headers.from_raw(pairs)

@@ -1,0 +1,69 @@
+"""Builds the forward proxy of a configuration."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aimirror.config import Config
+from aimirror.forward import authority
+from aimirror.forward.contexts import LeafContexts
+from aimirror.forward.intercept import Interceptor
+from aimirror.forward.policy import ForwardPolicy, origins, secure_origins
+from aimirror.forward.proxy import Forward, Seen
+from aimirror.http.egress import Egress, Reach
+from aimirror.http.targets import parse_target
+from aimirror.server.users import ToThread, Users
+
+if TYPE_CHECKING:
+    from aimirror.mirror.mirror import Mirror
+    from aimirror.upstream.agent import Agents
+
+
+def forward_proxy(
+    config: Config,
+    mirror: Mirror,
+    agents: Agents,
+    seen: Seen,
+    egress: Callable[[Reach], Egress],
+    to_thread: ToThread,
+) -> Forward:
+    """What the configuration describes; raises AuthorityError and BadUsers."""
+    told = config.forward
+    users = interceptor = None
+    listed = told.users or config.server.users  # a mirror with a login has no way round it
+    if listed is not None:
+        users = Users(listed, to_thread, agents.clock.seconds)
+    if told.intercept:
+        assert told.ca_dir is not None  # set when the configuration was loaded
+        contexts = LeafContexts(authority.load(told.ca_dir), authority.now)
+        interceptor = Interceptor(contexts, secure_origins(config.rules), told.pinned)
+    return Forward(
+        mirror=mirror,
+        agents=agents,
+        policy=ForwardPolicy(
+            origins=origins(config.rules),
+            allow=told.allow,
+            deny=told.deny,
+            ports=frozenset(told.ports),
+        ),
+        egress=egress,
+        timeouts=config.server.timeouts,
+        own=_own(config),
+        seen=seen,
+        users=users,
+        interceptor=interceptor,
+        idle=told.idle_timeout,
+    )
+
+
+def _own(config: Config) -> frozenset[tuple[str, int]]:
+    """What clients may call us beside addresses of ours."""
+    server = config.server
+    found = {(socket.gethostname().lower(), server.port)}
+    public = server.public_host
+    if public:
+        target = parse_target(public if "//" in public else f"http://{public}")
+        found.add((target.host, target.port))
+    return frozenset(found)

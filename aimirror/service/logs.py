@@ -1,0 +1,90 @@
+"""Where events and answers are written: the configured files, else where the program writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, ClassVar, cast
+
+from attrs import define
+from twisted.logger import (
+    FilteringLogObserver,
+    Logger,
+    LogLevel,
+    LogLevelFilterPredicate,
+    textFileLogObserver,
+)
+
+from aimirror.config import AccessFormat, ConfigError, Level
+from aimirror.server.access_log import FORMATS, AccessLog
+from aimirror.server.log_file import LogFile
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+    from twisted.logger import ILogObserver
+
+    from aimirror.config import Logging
+
+_LEVELS = {
+    Level.DEBUG: LogLevel.debug,
+    Level.INFO: LogLevel.info,
+    Level.WARNING: LogLevel.warn,
+    Level.ERROR: LogLevel.error,
+}
+
+
+@define
+class Logs:
+    """The open log files, and what writes to them.
+
+    ``file`` is that of events, None for the program's own stream; ``access`` writes answers, None
+    for nobody.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+    file: LogFile | None
+    access: AccessLog | None
+    _files: tuple[LogFile, ...]
+
+    def reopen(self) -> None:
+        """Somebody has moved the files away."""
+        self.flush()
+        for file in self._files:
+            try:
+                file.reopen()
+            except OSError as error:
+                self._log.error("the old log file stays: {problem}", problem=str(error))
+
+    def flush(self) -> None:
+        """Write what is held; to be called when no answer comes any more."""
+        if self.access is not None:
+            self.access.flush()
+
+
+def open_logs(logging: Logging, clock: IReactorTime, standard: Callable[[bytes], object]) -> Logs:
+    """Open the files of a configuration; ``standard`` writes answers where there is none.
+
+    Raises ConfigError when a file can't be opened.
+    """
+    files = {}
+    for path in (logging.file, logging.access_file):
+        if path is not None and path not in files:
+            try:
+                files[path] = LogFile(path, logging.max_size, logging.keep)
+            except OSError as error:
+                raise ConfigError(f"{path}: {error.strerror}") from None
+    events = None if logging.file is None else files[logging.file]
+    quiet = logging.level in (Level.WARNING, Level.ERROR) and logging.access_file is None
+    if quiet or logging.access is AccessFormat.OFF:
+        return Logs(events, None, tuple(files.values()))
+    file = files.get(logging.access_file or logging.file)  # type: ignore[arg-type]
+    write = standard if file is None else file.write_bytes
+    access = AccessLog(write, clock, FORMATS[logging.access.value]())
+    return Logs(events, access, tuple(files.values()))
+
+
+def observer(level: Level, stream: LogFile | IO[str]) -> ILogObserver:
+    """What writes events from a level on as lines."""
+    predicate = LogLevelFilterPredicate(_LEVELS[level])
+    # Twisted announces each connection of the workers' wire.
+    predicate.setLogLevelForNamespace("twisted.protocols.amp", LogLevel.warn)
+    return FilteringLogObserver(textFileLogObserver(cast("IO[str]", stream)), [predicate])

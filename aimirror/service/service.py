@@ -1,0 +1,358 @@
+"""Builds the graph of the service from a configuration, starts it and stops it."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from aimirror.admin.api import Rejected, Steering
+from aimirror.admin.gate import Gate
+from aimirror.admin.inside import Inside
+from aimirror.admin.metrics import CountedUpstream, counted, ended
+from aimirror.admin.operations import Operations, Parts
+from aimirror.admin.prefetch import Prefetcher
+from aimirror.admin.prefetch_lists import bases
+from aimirror.config import Config, ConfigError
+from aimirror.config.applying import egress_of, needs_restart
+from aimirror.config.model import Abandoned
+from aimirror.exchanges.running import Downloads
+from aimirror.exchanges.tools import Tools
+from aimirror.forward.authority import AuthorityError
+from aimirror.forward.contexts import BadCertificate, FileContexts
+from aimirror.forward.proxy import Seen
+from aimirror.mirror.handlers import BadHandler
+from aimirror.server.access import Networks
+from aimirror.server.access_log import AccessHook, ignore
+from aimirror.server.admission import at_the_door
+from aimirror.server.guard import Guard
+from aimirror.server.listening import CannotListen, authority, bound, opened, own_names
+from aimirror.server.memo import Memo
+from aimirror.server.respond import Handler
+from aimirror.server.site import MirrorSite
+from aimirror.server.tally import Tally
+from aimirror.server.tls import ServerTLSFactory
+from aimirror.server.users import BadUsers
+from aimirror.service import systemd
+from aimirror.service.front import Edges, Front, made
+from aimirror.store.errors import CacheInUse
+from aimirror.store.store import Store
+from aimirror.upstream.agent import Agents
+from aimirror.upstream.client import Upstream
+from aimirror.workers.pool.pool import Pool
+
+if TYPE_CHECKING:
+    from aimirror.server.sendfile import FilePort
+
+#: Seconds that each further step gets to end when the service stops.
+GRACE = 3.0
+#: Seconds that the start waits for workers; without them, small files are served all the same.
+CREW_SECONDS = 5.0
+#: What is told of files that the configuration names, in one line.
+_UNUSABLE = (AuthorityError, BadCertificate, BadHandler, BadUsers, ConfigError)
+#: Threads for disk work.
+DISK_THREADS = 8
+
+
+class MirrorService(Service):
+    """The whole mirror.
+
+    ``failed(message)`` is called with one line when it can't start; ``ready(url)`` when it
+    listens.  ``again`` reads the configuration anew for ``reload``; it raises ConfigError.
+    ``stopService`` returns a Deferred that waits for every download and child.
+    """
+
+    log = Logger()
+    name = "aimirror"
+    #: Where it listens, once it does.
+    port = 0
+
+    def __init__(
+        self,
+        config: Config,
+        reactor: Any,
+        *,
+        failed: Callable[[str], None],
+        ready: Callable[[str], None],
+        access: AccessHook = ignore,
+        again: Callable[[], Config] | None = None,
+    ) -> None:
+        self._config = config
+        self._again = again
+        self._tally = Tally()
+        self._reactor = reactor
+        self._failed = failed
+        self._ready = ready
+        self._access = counted(self._tally, access)
+        #: Bound, until it is opened to clients.
+        self._socket: socket.socket | None = None
+        self._port: FilePort | None = None
+        self._site: MirrorSite | None = None
+        self._starting: Deferred[None] | None = None
+        self._agents = Agents(reactor)
+        self._seen = Seen()
+        #: Ours alone, so that one mirror may be another's upstream.
+        self._own_name = f"aimirror-{secrets.token_hex(4)}"
+        to_thread = self._to_thread
+        self.store = Store(
+            config.cache.dir,
+            max_bytes=config.cache.max_bytes,
+            evict=config.cache.lru_enabled,
+            clock=reactor,
+            defer_to_thread=to_thread,
+        )
+        self.pool = Pool(reactor, config.server.worker_count())
+        self.tools = Tools(
+            store=self.store,
+            pool=self.pool,
+            upstream=CountedUpstream(
+                Upstream(self._agents, redirected=self._seen.note, name=self._own_name),
+                self._tally,
+                reactor,
+            ),
+            clock=reactor,
+            to_thread=to_thread,
+            jitter=random.random,
+            egress=egress_of(config),
+            timeouts=config.server.timeouts,
+            rate_limit=config.rate_limit,
+            finish_abandoned=config.cache.keep_abandoned is Abandoned.FINISH,
+        )
+        self.downloads = Downloads(
+            self.tools,
+            most=config.server.max_concurrent_downloads,
+            per_host=config.server.connections_per_host,
+            ended=ended(self._tally, reactor.seconds),
+        )
+        self._memo = Memo(config.cache.memory_bytes)
+        self._front: Front
+        self._operations: Operations | None = None
+
+    def _to_thread(self, function: Callable[..., Any], *args: Any, **kw: Any) -> Deferred[Any]:
+        pool = self._reactor.getThreadPool()
+        return deferToThreadPool(self._reactor, pool, function, *args, **kw)
+
+    def privilegedStartService(self) -> None:
+        """Take the address, which may need rights that are given up before the start.
+
+        Raises CannotListen; without this call, ``failed`` is told.
+        """
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
+        server = self._config.server
+        self._socket = systemd.take_socket() or bound(server.host, server.port)
+
+    def startService(self) -> None:
+        """Open the cache, spawn the workers, listen."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._reactor.suggestThreadPoolSize(DISK_THREADS)
+        starting = Deferred.fromCoroutine(self._start())
+        self._starting = starting.addErrback(self._not_started)
+
+    async def _start(self) -> None:
+        if self._socket is None:
+            self.privilegedStartService()
+        self.pool.start()
+        await self.store.open()
+        await self._crewed()
+        site = self._site = self._build_site()
+        server = self._config.server
+        site.noisy = False
+        taken, self._socket = self._socket, None
+        assert taken is not None
+        self._port = opened(taken, self._secured(site), self._reactor)
+        self.port = self._port.getHost().port  # type: ignore[no-untyped-call]
+        where = authority(server.host, self.port)
+        self._ready(f"{'https' if server.tls else 'http'}://{where}/")
+        systemd.notify("READY=1")
+        self._watchdog()
+
+    async def _crewed(self) -> None:
+        """Wait a moment for the workers, so that the first download has them at once."""
+        until = self._reactor.seconds() + CREW_SECONDS
+        while self._reactor.seconds() < until and not self.pool.crewed():
+            pause: Deferred[None] = Deferred()
+            self._reactor.callLater(0.02, pause.callback, None)
+            await pause
+
+    def _secured(self, site: MirrorSite) -> MirrorSite | ServerTLSFactory:
+        """The site, inside TLS where the configuration has it."""
+        files = self._config.server.tls
+        if files is None:
+            return site
+        contexts = FileContexts(files.cert, files.key, self._reactor.seconds)
+        return ServerTLSFactory(contexts, False, site, self._reactor)
+
+    def _watchdog(self) -> None:
+        """Tell the service manager that the reactor turns, as often as it wants to know."""
+        every = systemd.watchdog_seconds()
+        if every is not None and self.running:
+            systemd.notify("WATCHDOG=1")
+            self._reactor.callLater(every, self._watchdog)
+
+    def _build_site(self) -> MirrorSite:
+        config = self._config
+        self.store.changed = self._memo.invalidate
+        self._front = self._made(config)
+        site = MirrorSite(
+            at_the_door(lambda request: self._front.handle(request), self._own_name),
+            self._reactor,
+            forward=at_the_door(lambda request: self._front.forward(request), self._own_name),
+            named={name: self._named(name) for name in ("health", "stats", "metrics", "aimirror")},
+            memo=self._memo,
+            access=self._access,
+        )
+        self._admit(site, config)
+        steering = Steering(
+            rules=lambda: self._config.rules,
+            check=self._check_again,
+            reload=self.reload,
+            prefetcher=self._prefetcher,
+        )
+        parts = Parts(
+            tally=self._tally,
+            store=self.store,
+            downloads=self.downloads,
+            pool=self.pool,
+            memo=self._memo,
+            clock=self._reactor,
+        )
+        self._operations = Operations(parts, steering, self._gate, lambda: len(site.channels))
+        self._front = evolve(self._front, named=self._operations.named(self._front.login))
+        self._operations.start()
+        return site
+
+    def _named(self, name: str) -> Handler:
+        return lambda request: self._front.named[name](request)
+
+    def _made(self, config: Config) -> Front:
+        """What answers by a configuration; raises what ``_not_started`` and ``reload`` explain."""
+        edges = Edges(self.tools, self.downloads, self._agents, self._seen, self._tally)
+        front = made(config, edges)
+        if self._operations is not None:
+            front = evolve(front, named=self._operations.named(front.login))
+        return front
+
+    def _admit(self, site: MirrorSite, config: Config) -> None:
+        """Who may connect, and what clients may take."""
+        server = config.server
+        guard = Guard(
+            Networks(server.allow, server.deny),
+            server.limits.client_rate,
+            server.trusted_proxies,
+            self._tally,
+            self._reactor.seconds,
+        )
+        site.limits = server.limits
+        site.guard = None if guard.idle else guard
+
+    def _gate(self) -> Gate:
+        return Gate(self._config.admin.token, self._config.admin.hosts)
+
+    def _prefetcher(self, asked: str) -> Prefetcher:
+        """Asks as a client does, but that it needs no port, no network and no login."""
+        site = MirrorSite(self._front.inside, self._reactor, memo=Memo(0), access=self._access)
+        own = own_names(self._config.server.host, self.port, self._config.server.public_host)
+        mounts = bases(self._config.rules)
+        return Prefetcher(Inside(site, self._reactor), mounts, own | {asked.lower()})
+
+    # -- reload ----------------------------------------------------------------------------
+
+    def _read_again(self) -> Config:
+        if self._again is None:
+            raise Rejected("the configuration can't be read again")
+        try:
+            return self._again()
+        except ConfigError as error:
+            raise Rejected(str(error)) from None
+
+    def _check_again(self) -> str:
+        config = self._read_again()
+        return f"{config.source}: right; {len(config.rules)} rules"
+
+    def reload(self) -> tuple[str, ...]:
+        """Use the configuration as it is now; the keys that only a restart can change.
+
+        No connection and no download is lost.  Raises Rejected, and changes nothing, when the new
+        one can't be used.
+        """
+        config, old, tools = self._read_again(), self._config, self.tools
+        self.tools = evolve(
+            tools,
+            egress=egress_of(config),
+            timeouts=config.server.timeouts,
+            rate_limit=config.rate_limit,
+            finish_abandoned=config.cache.keep_abandoned is Abandoned.FINISH,
+        )
+        try:
+            front = self._made(config)
+        except (*_UNUSABLE, OSError, ValueError) as error:
+            self.tools = tools
+            raise Rejected(str(error)) from None
+        self._config, self._front = config, front
+        server = config.server
+        self.downloads.reconfigure(
+            self.tools, most=server.max_concurrent_downloads, per_host=server.connections_per_host
+        )
+        self.store.resize(config.cache.max_bytes, evict=config.cache.lru_enabled)
+        if self._site is not None:
+            self._admit(self._site, config)
+        self._memo.invalidate()
+        self.log.info("reloaded {source}", source=config.source)
+        return needs_restart(old, config)
+
+    def hang_up(self) -> None:
+        """SIGHUP: reload, and log what is wrong."""
+        try:
+            late = self.reload()
+        except Rejected as bad:
+            self.log.error("the old configuration stays: {problem}", problem=str(bad))
+            return
+        if late:
+            self.log.warn("needs a restart: {keys}", keys=", ".join(late))
+
+    def _not_started(self, failure: Failure) -> None:
+        error = failure.value
+        if isinstance(error, (CannotListen, *_UNUSABLE)):
+            self._failed(str(error))
+        elif isinstance(error, CacheInUse):
+            self._failed(error.strerror or str(error))
+        elif isinstance(error, OSError):
+            self._failed(f"{self._config.cache.dir}: {error.strerror or error}")
+        else:
+            self.log.failure("cannot start", failure)
+            self._failed(f"cannot start: {failure.getErrorMessage()}")
+
+    def stopService(self) -> Deferred[None]:
+        """Stop listening, end downloads (ranged ones can be resumed), wait for all children."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._starting is not None:
+            await self._starting
+        if self._socket is not None:
+            self._socket.close()
+        if self._port is not None:
+            await maybeDeferred(self._port.stopListening)
+        systemd.notify("STOPPING=1")
+        if self._operations is not None:
+            await self._bounded(self._operations.stop())
+        if self._site is not None:
+            await self._site.drain(self._config.server.limits.stop_time)
+        await gatherResults([self._bounded(self.downloads.stop()), self.pool.stop()])
+        await self.store.close()
+
+    def _bounded(self, waiting: Deferred[None]) -> Deferred[None]:
+        """Whatever hangs at the end is left behind."""
+        return waiting.addTimeout(GRACE, self._reactor).addErrback(
+            lambda f: self.log.warn("stopped without waiting: {problem}", problem=f.value)
+        )

@@ -1,0 +1,210 @@
+"""Finished bodies as clients read them: one descriptor per blob, shared by all of its readers."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.internet.defer import Deferred, fail, succeed
+from zope.interface import implementer
+
+from aimirror.interfaces import BodyFailed, IBody, IBodyReader
+from aimirror.store.index import Blob
+
+#: Descriptors kept open for blobs that nobody reads at the moment.
+MOST_IDLE = 128
+#: Bytes: bodies up to this size are given as bytes; those up to the other are also kept in memory
+#: with their descriptor, once asked for.
+SMALL = 256 << 10
+KEPT = 64 << 10
+
+
+@implementer(IBody)
+class StoredBody:
+    """The body of a blob.
+
+    It owns its descriptor: opened for the first reader (or for keeping), closed when the last
+    reader has left and it is not kept any more.
+    """
+
+    complete = True
+
+    def __init__(self, path: Path, blob: Blob, shelf: Bodies) -> None:
+        self.path = path
+        self._name = os.fspath(path)
+        self.blob = blob
+        self.size: int = blob.size
+        self.fd = -1
+        self._inode = 0
+        self._shelf = shelf
+        self._holders = 0
+        self._data: bytes | None = None
+
+    def reader(self, start: int, stop: int | None) -> StoredReader:
+        """A reader of ``[start, stop)``; fails with BodyFailed when the file has gone bad."""
+        try:
+            self._hold()
+        except OSError as error:
+            raise BodyFailed(str(error)) from error
+        self._shelf.readers[self.blob.sha256] += 1
+        return StoredReader(self, start, self.size if stop is None else min(stop, self.size))
+
+    def data(self) -> bytes:
+        """All bytes of a body of at most SMALL; BodyFailed when they are not there."""
+        if self.size > SMALL:
+            raise ValueError(f"{self.size} bytes are too many to hold in memory")
+        if self._data is None:
+            self._data = self._read()
+        return self._data
+
+    def _read(self) -> bytes:
+        try:
+            self._hold()
+            try:
+                found = os.pread(self.fd, self.size + 1, 0)
+            finally:
+                self._let_go()
+        except OSError as error:
+            raise BodyFailed(str(error)) from error
+        if len(found) != self.size:
+            raise BodyFailed(f"blob {self.blob.sha256} has changed its size")
+        return found
+
+    def unchanged(self) -> bool:
+        """Whether the path still leads to the very file, untouched, that is open."""
+        try:
+            stat = os.lstat(self._name)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return stat.st_ino == self._inode and self._is_recorded(stat)
+
+    def keep(self) -> None:
+        """Hold the descriptor without a reader; BodyFailed when the file is not the blob."""
+        self._hold()
+
+    def let_go(self) -> None:
+        """The opposite of ``keep``."""
+        self._let_go()
+
+    def left(self) -> None:
+        """A reader is gone."""
+        self._let_go()
+        self._shelf.left(self.blob.sha256)
+
+    def _hold(self) -> None:
+        if self.fd < 0:
+            self.fd = self._open()
+        self._holders += 1
+
+    def _let_go(self) -> None:
+        self._holders -= 1
+        if self._holders == 0:
+            fd, self.fd = self.fd, -1
+            os.close(fd)
+
+    def _open(self) -> int:
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise BodyFailed(f"blob {self.blob.sha256} is gone") from error
+        stat = os.fstat(fd)
+        if not self._is_recorded(stat):
+            os.close(fd)
+            raise BodyFailed(f"blob {self.blob.sha256} is not as it was recorded")
+        self._inode = stat.st_ino
+        return fd
+
+    def _is_recorded(self, stat: os.stat_result) -> bool:
+        return (stat.st_size, stat.st_mtime_ns) == (self.blob.size, self.blob.mtime_ns)
+
+
+@implementer(IBodyReader)
+class StoredReader:
+    """One client's place in a stored body."""
+
+    __slots__ = ("_body", "_open", "position", "stop")
+
+    def __init__(self, body: StoredBody, start: int, stop: int) -> None:
+        self._body = body
+        self._open = True
+        self.position: int = start
+        self.stop: int | None = stop
+
+    @property
+    def fd(self) -> int:
+        """The body's descriptor."""
+        return self._body.fd
+
+    def ready(self) -> int:
+        """All that is left."""
+        return max(0, (self.stop or 0) - self.position)
+
+    def wait(self) -> Deferred[None]:
+        """At once; BodyFailed after ``close``."""
+        return succeed(None) if self._open else fail(BodyFailed("the reader was closed"))
+
+    def advance(self, count: int) -> None:
+        """``count`` bytes were sent."""
+        self.position += count
+
+    def ended(self) -> bool:
+        """Whether everything was sent."""
+        return self.ready() == 0
+
+    def close(self) -> None:
+        """Leave; idempotent."""
+        if self._open:
+            self._open = False
+            self._body.left()
+
+
+class Bodies:
+    """The bodies that are open: those being read, and a bounded number of those read lately."""
+
+    def __init__(self, released: Callable[[str], None], most_idle: int = MOST_IDLE) -> None:
+        self._released = released
+        self._most_idle = most_idle
+        self._kept: OrderedDict[str, StoredBody] = OrderedDict()
+        #: How many readers each blob has.
+        self.readers: Counter[str] = Counter()
+
+    def find(self, sha256: str) -> StoredBody | None:
+        """A body that is open, its file still being what it was."""
+        body = self._kept.get(sha256)
+        if body is None:
+            return None
+        if not body.unchanged():
+            self.forget(sha256)
+            return None
+        self._kept.move_to_end(sha256)
+        return body
+
+    def open(self, path: Path, blob: Blob) -> StoredBody:
+        """Open a blob; fails with BodyFailed when its file is gone or altered."""
+        body = StoredBody(path, blob, self)
+        body.keep()
+        self.forget(blob.sha256)
+        self._kept[blob.sha256] = body
+        if len(self._kept) > self._most_idle:
+            self.forget(next(iter(self._kept)))
+        return body
+
+    def forget(self, sha256: str) -> None:
+        """Close a blob's descriptor as soon as nobody reads it."""
+        body = self._kept.pop(sha256, None)
+        if body is not None:
+            body.let_go()
+
+    def left(self, sha256: str) -> None:
+        """A reader of a blob is gone."""
+        self.readers[sha256] -= 1
+        if self.readers[sha256] == 0:
+            del self.readers[sha256]
+            self._released(sha256)
+
+    def close(self) -> None:
+        """Keep nothing open that nobody reads."""
+        while self._kept:
+            self.forget(next(iter(self._kept)))

@@ -1,0 +1,126 @@
+"""Entries: in the index, in their sidecars, and the ones asked for lately in memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import attrs
+
+from aimirror.caching.entries import Entry
+from aimirror.store import records
+from aimirror.store.errors import disk_errors
+from aimirror.store.index import Index
+from aimirror.store.layout import Layout, entry_name
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
+#: Keys whose entries are held in memory, so that a hot hit asks no database.
+MOST_REMEMBERED = 2048
+#: Uses noted in memory before they are written although it is not yet time.
+MOST_TOUCHES = 4096
+#: Entries in all.  Bodies are bounded by bytes, but an entry without one takes none of those.
+MOST_ENTRIES = 2_000_000
+#: How many are dropped together when there are too many.
+SURPLUS = 64
+
+
+class Catalogue:
+    """The entries of an open cache; ``changed`` is told the key of each one that is written.
+
+    Methods that write return the blobs that may have lost their last entry.  All raise DiskError.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        index: Index,
+        clock: IReactorTime,
+        most: int = MOST_ENTRIES,
+        *,
+        changed: Callable[[str], object] = lambda key: None,
+    ) -> None:
+        self._layout = layout
+        self._index = index
+        self._clock = clock
+        self._most = most
+        self._changed = changed
+        self._remembered: OrderedDict[str, tuple[Entry, ...]] = OrderedDict()
+        self._touched: dict[tuple[str, str, str], tuple[Entry, float]] = {}
+
+    def of_key(self, key: str) -> tuple[Entry, ...]:
+        """All entries of a key: scopes and variants."""
+        found = self._remembered.get(key)
+        if found is not None:
+            self._remembered.move_to_end(key)
+            return found
+        found = self._index.of_key(key)
+        self._remembered[key] = found
+        if len(self._remembered) > MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return found
+
+    def put(self, entry: Entry) -> set[str]:
+        """Store an entry, replacing the one of the same key, scope and variant."""
+        name = entry_name(entry)
+        loose = {self._index.blob_of(name)}
+        self._forget(entry.key)
+        with disk_errors("cannot store an entry"), self._index.transaction():
+            records.write_sidecar(self._layout.sidecar(name), entry)
+            self._index.put(entry, self._clock.seconds())
+        if self._index.entries > self._most:
+            for old in self._index.stalest(SURPLUS):
+                loose |= self.drop(old)
+        return loose - {entry.blob, ""}
+
+    def drop(self, entry: Entry) -> set[str]:
+        """Forget an entry; nothing happens when it is not there."""
+        name = entry_name(entry)
+        blob = self._index.blob_of(name)
+        self._forget(entry.key)
+        with disk_errors("cannot drop an entry"):
+            self._layout.sidecar(name).unlink(missing_ok=True)
+            self._index.remove(name)
+        return {blob} - {""}
+
+    def drop_blob(self, sha256: str) -> None:
+        """Forget a blob and all entries that need it."""
+        with disk_errors("cannot drop a blob"):
+            with self._index.transaction():
+                gone = self._index.remove_blob(sha256)
+            for name, key in gone:
+                self._forget(key)
+                self._layout.sidecar(name).unlink(missing_ok=True)
+
+    def _forget(self, key: str) -> None:
+        """What is held in memory of a key, here or elsewhere, is not true any more."""
+        self._remembered.pop(key, None)
+        self._changed(key)
+
+    def invalidate(self, key: str) -> int:
+        """Mark all entries of a key as to be revalidated before any use; how many there are."""
+        found = self.of_key(key)
+        for entry in found:
+            self.put(attrs.evolve(entry, invalidated=True))
+        return len(found)
+
+    def find(self, prefix: str, rule: str | None, before: float | None) -> Iterator[Entry]:
+        """Entries by key prefix, rule, and time of receipt."""
+        return self._index.find(prefix, rule, before)
+
+    def touch(self, entry: Entry) -> None:
+        """Note a use in memory."""
+        identity = (entry.key, entry.scope, entry.variant)
+        self._touched[identity] = (entry, self._clock.seconds())
+        if len(self._touched) >= MOST_TOUCHES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the noted uses; they are given up when that fails, as only eviction reads them."""
+        touched, self._touched = self._touched, {}
+        if touched:
+            with self._index.transaction():
+                for entry, used in touched.values():
+                    self._index.touch(entry_name(entry), used)

@@ -1,0 +1,286 @@
+"""The index: entries and blobs in SQLite, for every question that must not walk the disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from aimirror.caching.entries import Entry
+from aimirror.store import records
+from aimirror.store.errors import disk_errors
+from aimirror.store.layout import FILE_MODE, entry_name
+
+#: Kept in the database's user_version; another one means: rebuild from the sidecars.
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE blobs (
+    sha256 TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, used REAL NOT NULL
+);
+CREATE INDEX blobs_used ON blobs (used, sha256);
+CREATE TABLE entries (
+    name TEXT PRIMARY KEY, key TEXT NOT NULL, blob TEXT NOT NULL, rule TEXT NOT NULL,
+    received_at REAL NOT NULL, used REAL NOT NULL, pinned INTEGER NOT NULL, record TEXT NOT NULL
+);
+CREATE INDEX entries_key ON entries (key);
+CREATE INDEX entries_blob ON entries (blob, pinned);
+CREATE INDEX entries_used ON entries (used);
+CREATE INDEX entries_pinned ON entries (blob) WHERE pinned;
+"""
+#: Rows that a walk over the index reads at a time, so that it holds no lock and little memory.
+PAGE = 256
+#: Seconds that a statement waits for the other connection (a checkpoint in a thread).
+BUSY_TIMEOUT = 1.0
+_DAMAGED = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR})
+
+
+@frozen
+class Blob:
+    """A stored body: bytes, the modification time that its file must have, its latest use."""
+
+    sha256: str
+    size: int
+    mtime_ns: int
+    used: float
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection without autocheckpoint: syncing the write-ahead log is for a thread."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+    os.close(fd)
+    made = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
+    try:
+        made.execute("PRAGMA journal_mode = WAL")
+        made.execute("PRAGMA synchronous = NORMAL")
+        made.execute("PRAGMA wal_autocheckpoint = 0")
+    except sqlite3.Error:
+        made.close()
+        raise
+    return made
+
+
+def prepare(path: Path) -> bool:
+    """Make sure that there is a sound index; whether a new one had to be made.  Blocks."""
+    try:
+        if _sound(path):
+            return False
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF not in _DAMAGED:
+            raise
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    made = _connect(path)
+    try:
+        made.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
+    finally:
+        made.close()
+    return True
+
+
+def _sound(path: Path) -> bool:
+    opened = _connect(path)
+    try:
+        (version,) = opened.execute("PRAGMA user_version").fetchone()
+        if version != SCHEMA_VERSION:
+            return False
+        opened.execute("SELECT sha256, size, mtime_ns, used FROM blobs LIMIT 1").fetchall()
+        opened.execute("SELECT name, received_at, pinned, record FROM entries LIMIT 1").fetchall()
+        return bool(opened.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    finally:
+        opened.close()
+
+
+def checkpoint(path: Path) -> None:
+    """Bring the write-ahead log into the database, synced.  Blocks, so call it in a thread."""
+    with disk_errors("cannot sync the index"):
+        opened = _connect(path)
+        try:
+            opened.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            opened.close()
+
+
+class Index:
+    """One connection; every call is short, and raises DiskError when SQLite fails.
+
+    ``blobs``, ``bytes`` and ``entries`` count what is stored, without asking the database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with disk_errors("cannot open the index"):
+            self._db = _connect(path)
+        blobs, size = self._one("SELECT count(*), coalesce(sum(size), 0) FROM blobs")
+        self.blobs: int = blobs
+        self.bytes: int = size
+        self.entries: int = self._one("SELECT count(*) FROM entries")[0]
+
+    def close(self) -> None:
+        """Close the connection; the last one of a database checkpoints it."""
+        with suppress(sqlite3.Error):
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; and one write to the log instead of many."""
+        with disk_errors("cannot write the index"):
+            counts = self.blobs, self.bytes, self.entries
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                self.blobs, self.bytes, self.entries = counts
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _rows(self, sql: str, *values: Any) -> list[Any]:
+        with disk_errors("cannot read the index"):
+            return self._db.execute(sql, values).fetchall()
+
+    def _one(self, sql: str, *values: Any) -> Any:
+        return self._rows(sql, *values)[0]
+
+    def _write(self, sql: str, *values: Any) -> int:
+        with disk_errors("cannot write the index"):
+            return self._db.execute(sql, values).rowcount
+
+    # -- blobs -----------------------------------------------------------------------------
+
+    def blob(self, sha256: str) -> Blob | None:
+        """What is known of a blob."""
+        rows = self._rows(f"{_BLOB} WHERE sha256 = ?", sha256)
+        return Blob(*rows[0]) if rows else None
+
+    def add_blob(self, blob: Blob) -> None:
+        """Record a blob, or record it anew."""
+        old = self.blob(blob.sha256)
+        values = (blob.sha256, blob.size, blob.mtime_ns, blob.used)
+        self._write("REPLACE INTO blobs VALUES (?, ?, ?, ?)", *values)
+        self.blobs += old is None
+        self.bytes += blob.size - (old.size if old else 0)
+
+    def remove_blob(self, sha256: str) -> list[tuple[str, str]]:
+        """Forget a blob and all entries that need it; the (name, key) of those."""
+        gone = self._rows("SELECT name, key FROM entries WHERE blob = ?", sha256)
+        self.entries -= self._write("DELETE FROM entries WHERE blob = ?", sha256)
+        old = self.blob(sha256)
+        if old is not None:
+            self._write("DELETE FROM blobs WHERE sha256 = ?", sha256)
+            self.blobs -= 1
+            self.bytes -= old.size
+        return gone
+
+    def is_orphan(self, sha256: str) -> bool:
+        """Whether no entry needs this blob."""
+        return not self._rows("SELECT 1 FROM entries WHERE blob = ? LIMIT 1", sha256)
+
+    def blobs_between(self, start: str, stop: str) -> list[Blob]:
+        """All blobs whose name is in ``[start, stop)``."""
+        return [
+            Blob(*r) for r in self._rows(f"{_BLOB} WHERE sha256 >= ? AND sha256 < ?", start, stop)
+        ]
+
+    def blobs_after(self, sha256: str) -> list[Blob]:
+        """A page of blobs by name."""
+        sql = f"{_BLOB} WHERE sha256 > ? ORDER BY sha256 LIMIT {PAGE}"
+        return [Blob(*row) for row in self._rows(sql, sha256)]
+
+    def orphans(self) -> list[Blob]:
+        """All blobs that no entry needs."""
+        sql = f"{_BLOB} WHERE NOT EXISTS (SELECT 1 FROM entries WHERE blob = sha256)"
+        return [Blob(*row) for row in self._rows(sql)]
+
+    def least_used(self, after: tuple[float, str]) -> list[tuple[Blob, bool]]:
+        """A page of blobs by last use, each with whether it is pinned."""
+        sql = (
+            "SELECT sha256, size, mtime_ns, used,"
+            " EXISTS (SELECT 1 FROM entries WHERE blob = sha256 AND pinned) FROM blobs"
+            f" WHERE (used, sha256) > (?, ?) ORDER BY used, sha256 LIMIT {PAGE}"
+        )
+        return [(Blob(*row[:4]), bool(row[4])) for row in self._rows(sql, *after)]
+
+    def held_bytes(self, busy: Iterable[str]) -> int:
+        """Bytes of the blobs that are pinned or among the busy ones."""
+        sql = (
+            "SELECT coalesce(sum(size), 0) FROM blobs WHERE sha256 IN (SELECT blob FROM entries"
+            " WHERE pinned UNION SELECT value FROM json_each(?))"
+        )
+        (count,) = self._one(sql, json.dumps(list(busy)))
+        return int(count)
+
+    # -- entries ---------------------------------------------------------------------------
+
+    def of_key(self, key: str) -> tuple[Entry, ...]:
+        """All entries of a key."""
+        return _load(self._rows("SELECT record FROM entries WHERE key = ?", key))
+
+    def blob_of(self, name: str) -> str:
+        """The blob of an entry, "" when it has none or there is no such entry."""
+        rows = self._rows("SELECT blob FROM entries WHERE name = ?", name)
+        return str(rows[0][0]) if rows else ""
+
+    def put(self, entry: Entry, used: float) -> None:
+        """Insert or replace an entry; it counts as used."""
+        name = entry_name(entry)
+        self.entries -= self._write("DELETE FROM entries WHERE name = ?", name)
+        head = (name, entry.key, entry.blob, entry.rule, entry.received_at, used, entry.pinned)
+        sql = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        self.entries += self._write(sql, *head, records.dump(entry))
+        self.touch(name, used)
+
+    def remove(self, name: str) -> None:
+        """Forget an entry; its blob stays."""
+        self.entries -= self._write("DELETE FROM entries WHERE name = ?", name)
+
+    def touch(self, name: str, used: float) -> None:
+        """An entry was used, and so was its blob."""
+        self._write("UPDATE entries SET used = max(used, ?) WHERE name = ?", used, name)
+        sql = "UPDATE blobs SET used = max(used, ?) WHERE sha256 = (SELECT blob FROM entries"
+        self._write(f"{sql} WHERE name = ?)", used, name)
+
+    def stalest(self, count: int) -> tuple[Entry, ...]:
+        """The entries whose last use is longest ago, pinned ones left out."""
+        sql = "SELECT record FROM entries WHERE NOT pinned ORDER BY used LIMIT ?"
+        return _load(self._rows(sql, count))
+
+    def entries_between(self, start: str, stop: str) -> dict[str, Entry | None]:
+        """Entries by name, names in ``[start, stop)``; None for a damaged record."""
+        sql = "SELECT name, record FROM entries WHERE name >= ? AND name < ?"
+        rows = self._rows(sql, start, stop)
+        return {name: next(iter(_load([(record,)])), None) for name, record in rows}
+
+    def find(self, prefix: str, rule: str | None, before: float | None) -> Iterator[Entry]:
+        """Walk over entries, page by page: what is changed meanwhile may be seen or not."""
+        sql = (
+            "SELECT key, name, record FROM entries WHERE (key, name) > (?, ?) AND key < ?"
+            " AND (? IS NULL OR rule = ?) AND (? IS NULL OR received_at < ?)"
+            f" ORDER BY key, name LIMIT {PAGE}"
+        )
+        key, name, stop = prefix, "", prefix + _LAST
+        while True:
+            rows = self._rows(sql, key, name, stop, rule, rule, before, before)
+            yield from _load((record,) for _, _, record in rows)
+            if len(rows) < PAGE:
+                return
+            key, name, _ = rows[-1]
+
+
+#: Behind all that a key may hold.
+_LAST = chr(0x10FFFF)
+_BLOB = "SELECT sha256, size, mtime_ns, used FROM blobs"
+
+
+def _load(rows: Iterable[tuple[str]]) -> tuple[Entry, ...]:
+    """Entries of records; a damaged one is as good as none."""
+    found = []
+    for (record,) in rows:
+        with suppress(ValueError):
+            found.append(records.load(record))
+    return tuple(found)

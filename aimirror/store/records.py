@@ -1,0 +1,74 @@
+"""Entries as JSON: one record in the index, the same in a sidecar file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from aimirror.caching.entries import Entry
+from aimirror.http.headers import Headers
+from aimirror.http.json_text import parse_json
+from aimirror.store.layout import FILE_MODE, is_name, make_folder
+
+#: Bytes: a sidecar larger than this is not one of ours.
+LARGEST_RECORD = 1 << 20
+
+_FIELDS = {field.name: field for field in attrs.fields(Entry)}
+
+
+def dump(entry: Entry) -> str:
+    """An entry as one line of ASCII."""
+    values = attrs.asdict(entry, recurse=False)
+    for name, value in values.items():
+        if isinstance(value, Headers):
+            values[name] = value.items
+    return json.dumps(values, separators=(",", ":"))
+
+
+def load(text: str | bytes) -> Entry:
+    """The entry of a record; ValueError when it is not one."""
+    try:
+        values = parse_json(text)
+        made = Entry(**{n: _typed(n, v) for n, v in values.items() if n in _FIELDS})
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"not an entry: {error}") from error
+    if made.blob and not is_name(made.blob):
+        raise ValueError(f"not a sha256: {made.blob!r}")
+    return made
+
+
+def _typed(name: str, value: Any) -> Any:
+    """A field's value; ValueError when its type is not that of the field's default."""
+    default = _FIELDS[name].default
+    if isinstance(default, Headers):
+        return Headers((str(n), str(v)) for n, v in value)
+    wanted = str if default is attrs.NOTHING else type(default)
+    if wanted is float and type(value) is int:
+        return float(value)
+    if type(value) is not wanted:
+        raise ValueError(f"{name}: not {wanted.__name__}")
+    return value
+
+
+def write_sidecar(path: Path, entry: Entry) -> None:
+    """Put an entry's sidecar in place, whole or not at all; not synced, as the index is not."""
+    draft = path.with_suffix(".new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    try:
+        fd = os.open(draft, flags, FILE_MODE)
+    except FileNotFoundError:
+        make_folder(path.parent)
+        fd = os.open(draft, flags, FILE_MODE)
+    with os.fdopen(fd, "wb") as file:
+        file.write(dump(entry).encode("ascii"))
+    draft.replace(path)
+
+
+def read_sidecar(path: Path) -> Entry:
+    """The entry of a sidecar; ValueError when it is damaged, OSError when it cannot be read."""
+    with open(path, "rb") as file:
+        return load(file.read(LARGEST_RECORD))

@@ -1,0 +1,141 @@
+"""Making index and disk agree again when a cache is opened, whatever happened to either.
+
+The index is right about what it knows, the disk about what is there; the sidecars fill in what
+the index lost.  A blob without an entry is removed, unless a journal tells that a part became it
+and the service died before the entry was written: then it becomes that part again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import frozen
+
+from aimirror.caching.entries import Entry
+from aimirror.store import index as indexes
+from aimirror.store import records, trash
+from aimirror.store.errors import disk_errors
+from aimirror.store.index import Blob, Index
+from aimirror.store.layout import Layout, entry_name, is_name, scan
+from aimirror.store.partfolder import Kept, Leftover, read_journal, survey_parts, survey_quarantine
+
+#: Blobs and entries are compared in groups with the same first two digits.
+_GROUPS = tuple((f"{i:02x}", f"{i + 1:02x}" if i < 255 else "g") for i in range(256))
+
+
+@frozen
+class Recovered:
+    """What was found beside the index."""
+
+    #: The index was missing or damaged, and was made anew.
+    rebuilt: bool
+    left: tuple[Leftover, ...]
+    kept: tuple[Kept, ...]
+    #: Blobs removed: altered on the disk, or of no use to any entry.
+    dropped: int
+
+
+def recover(layout: Layout, now: float) -> Recovered:
+    """Repair a cache at start.  Blocks for as long as a walk over all names takes."""
+    with disk_errors("cannot open the cache folder"):
+        layout.create()
+        trash.empty(layout)
+        rebuilt = indexes.prepare(layout.index)
+        index = Index(layout.index)
+        try:
+            dropped = 0
+            for start, stop in _GROUPS:
+                with index.transaction():
+                    dropped += _compare_blobs(layout, index, start, stop)
+            for start, stop in _GROUPS:
+                with index.transaction():
+                    _compare_entries(layout, index, start, stop)
+            dropped += _remove_orphans(layout, index)
+        finally:
+            index.close()
+        left = survey_parts(layout, now)
+        return Recovered(rebuilt, left, survey_quarantine(layout), dropped)
+
+
+def _compare_blobs(layout: Layout, index: Index, start: str, stop: str) -> int:
+    """Forget blobs that are gone, remove those that were altered, record unknown ones."""
+    known = {blob.sha256: blob for blob in index.blobs_between(start, stop)}
+    dropped = 0
+    for item in list(scan(layout.blobs / start)):
+        stat = item.stat(follow_symlinks=False)
+        blob = known.pop(item.name, None)
+        if blob is None and is_name(item.name):
+            index.add_blob(Blob(item.name, stat.st_size, stat.st_mtime_ns, stat.st_mtime))
+        elif blob and (blob.size, blob.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+            _remove_blob(layout, index, item.name)
+            dropped += 1
+    for name in known:
+        _remove_blob(layout, index, name)
+    return dropped + len(known)
+
+
+def _remove_blob(layout: Layout, index: Index, sha256: str) -> None:
+    layout.blob(sha256).unlink(missing_ok=True)
+    for name, _ in index.remove_blob(sha256):
+        layout.sidecar(name).unlink(missing_ok=True)
+
+
+def _compare_entries(layout: Layout, index: Index, start: str, stop: str) -> None:
+    """Take up sidecars that the index lacks, write those that the disk lacks."""
+    known = index.entries_between(start, stop)
+    for item in list(scan(layout.entries / start)):
+        path = Path(item.path)
+        if path.stem in known and path.suffix == ".json" and known[path.stem] is not None:
+            del known[path.stem]
+            continue
+        entry = _read(path)
+        if entry is not None and _has_body(index, entry):
+            index.put(entry, entry.received_at)
+            known.pop(path.stem, None)
+        else:
+            path.unlink()
+    for name, entry in known.items():
+        if entry is None:
+            index.remove(name)
+        else:
+            records.write_sidecar(layout.sidecar(name), entry)
+
+
+def _read(path: Path) -> Entry | None:
+    """The entry of a sidecar, if it is whole and lies where it belongs."""
+    try:
+        entry = records.read_sidecar(path)
+    except ValueError:
+        return None
+    return entry if path.name == f"{entry_name(entry)}.json" else None
+
+
+def _has_body(index: Index, entry: Entry) -> bool:
+    if not entry.blob:
+        return True
+    blob = index.blob(entry.blob)
+    return blob is not None and blob.size == entry.size
+
+
+def _remove_orphans(layout: Layout, index: Index) -> int:
+    orphans = {blob.sha256 for blob in index.orphans()}
+    if orphans:
+        orphans -= _return_to_parts(layout, index, orphans)
+    for sha256 in orphans:
+        _remove_blob(layout, index, sha256)
+    return len(orphans)
+
+
+def _return_to_parts(layout: Layout, index: Index, orphans: set[str]) -> set[str]:
+    """Undo the renaming of parts that became blobs just before the service died."""
+    returned: set[str] = set()
+    for item in list(scan(layout.parts)):
+        id, _, kind = item.name.rpartition(".")
+        if kind != "journal" or layout.part(id).exists():
+            continue
+        found = read_journal(Path(item.path))
+        if found is not None and found.blob in orphans - returned:
+            layout.blob(found.blob).rename(layout.part(id))
+            index.remove_blob(found.blob)
+            returned.add(found.blob)
+    return returned

@@ -1,0 +1,108 @@
+"""Finished bodies on the disk: opened, installed, and removed with the entries that need them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.logger import Logger
+
+from aimirror.interfaces import BodyFailed
+from aimirror.store.bodies import Bodies, StoredBody
+from aimirror.store.catalogue import Catalogue
+from aimirror.store.errors import DiskError, disk_errors
+from aimirror.store.index import Blob, Index
+from aimirror.store.layout import Layout, make_folder
+from aimirror.store.parts import Part
+from aimirror.store.trash import Trash
+
+
+class Shelf:
+    """The blobs of an open cache; methods raise DiskError."""
+
+    log = Logger()
+
+    def __init__(self, layout: Layout, index: Index, catalogue: Catalogue, trash: Trash) -> None:
+        self._layout = layout
+        self._index = index
+        self._catalogue = catalogue
+        self._trash = trash
+        self._bodies = Bodies(self._unread)
+        #: How many readers each blob has.
+        self.readers = self._bodies.readers
+        #: Blobs without an entry that are still being read.
+        self._orphans: set[str] = set()
+        #: Journals that tell, until an entry does, what the blob that the part became is for.
+        self._announced: dict[str, Path] = {}
+
+    def close(self) -> None:
+        """Keep nothing open that nobody reads."""
+        self._bodies.close()
+
+    def body(self, sha256: str) -> StoredBody | None:
+        """The body of a blob; None, and the blob dropped, when its file was altered."""
+        found = self._bodies.find(sha256)
+        if found is not None:
+            return found
+        blob = self._index.blob(sha256)
+        if blob is None:
+            return None
+        try:
+            with disk_errors("cannot open a stored body"):
+                return self._bodies.open(self._layout.blob(sha256), blob)
+        except BodyFailed as error:
+            self.log.warn("dropping a blob: {error}", error=error)
+            self.remove(sha256)
+            return None
+
+    def remove(self, sha256: str) -> None:
+        """Forget a blob and its entries, and throw its file away.
+
+        The file goes first: after a crash in between, a bad one is not there to be trusted.
+        """
+        self._bodies.forget(sha256)
+        self.named(sha256)
+        self._trash.throw(self._layout.blob(sha256))
+        self._catalogue.drop_blob(sha256)
+
+    def drop_loose(self, blobs: set[str]) -> None:
+        """Remove those of these blobs that no entry needs, once nobody reads them."""
+        for sha256 in blobs:
+            if not self._index.is_orphan(sha256):
+                continue
+            if self._bodies.readers[sha256]:
+                self._orphans.add(sha256)
+            else:
+                self.remove(sha256)
+
+    def _unread(self, sha256: str) -> None:
+        """The last reader of a blob has left."""
+        if sha256 in self._orphans:
+            self._orphans.discard(sha256)
+            try:
+                self.drop_loose({sha256})
+            except DiskError as error:
+                self.log.error("cannot drop a blob: {error}", error=error)
+
+    def install(self, part: Part, sha256: str, used: float) -> Path:
+        """Give a synced part the place of its blob, or discard it when the blob is there."""
+        path = self._layout.blob(sha256)
+        if self._index.blob(sha256) is not None and self.body(sha256) is not None:
+            part.discard()
+            return path
+        make_folder(path.parent)
+        part.path.rename(path)
+        try:
+            mtime_ns = path.stat().st_mtime_ns
+            self._index.add_blob(Blob(sha256, part.size, mtime_ns, used))
+        except BaseException:
+            path.rename(part.path)
+            raise
+        part.settle()
+        self._announced[sha256] = part.journal_path
+        return path
+
+    def named(self, sha256: str) -> None:
+        """An entry names the blob by now: the journal that announced it has done its work."""
+        announced = self._announced.pop(sha256, None)
+        if announced is not None:
+            self._trash.throw(announced)

@@ -1,0 +1,355 @@
+"""The face of the disk layer: entries, bodies, parts, and room for more of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from aimirror.caching.entries import Entry
+from aimirror.store import index as indexes
+from aimirror.store import recovery
+from aimirror.store.bodies import StoredBody
+from aimirror.store.catalogue import Catalogue
+from aimirror.store.errors import DiskError, disk_errors
+from aimirror.store.index import Index
+from aimirror.store.journal import PartMeta
+from aimirror.store.journalfile import sync_folder
+from aimirror.store.layout import FOLDER_MODE, Layout
+from aimirror.store.listing import Listed, Listing, RuleUse, entries_listed, rules_listed
+from aimirror.store.partfolder import PartFolder
+from aimirror.store.parts import DeferToThread, Part
+from aimirror.store.room import Evicted, Room
+from aimirror.store.shelf import Shelf
+from aimirror.store.trash import Trash
+from aimirror.store.upkeep import Upkeep
+from aimirror.store.verification import Verification, Verifier
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
+#: Seconds between a change and its last consequences: uses written, names and index synced.
+SETTLE = 5.0
+#: Free bytes on the disk below which the start warns: less than one large wheel or layer.
+LITTLE_ROOM = 1_000_000_000
+
+
+@frozen
+class Usage:
+    """What the cache takes of the disk, in bytes of file size (``st_size``, not blocks).
+
+    Blobs, parts and quarantine count; sidecars, journals and the index do not.
+    """
+
+    total: int
+    blobs: int
+    files: int
+    entries: int
+    parts: int
+    quarantine: int
+
+
+class Store:
+    """One cache folder, open to one service at a time.
+
+    ``max_bytes`` bounds blobs, parts and quarantine together; with ``evict`` the least recently
+    used blobs make way, else what does not fit is refused.  ``clock.seconds()`` is epoch time.
+    ``defer_to_thread`` is ``twisted.internet.threads.deferToThread`` or its like.  After
+    ``open``, any method may raise DiskError; the service can go on without what it asked for.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        max_bytes: int,
+        evict: bool,
+        clock: IReactorTime,
+        defer_to_thread: DeferToThread,
+    ) -> None:
+        self._layout = Layout(root)
+        self._max_bytes = max_bytes
+        self._may_evict = evict
+        self._clock = clock
+        self._defer_to_thread = defer_to_thread
+        self._trash = Trash(self._layout, defer_to_thread)
+        self._parts = PartFolder(
+            self._layout,
+            clock,
+            defer_to_thread,
+            room=lambda count: self._room.grow(count),
+            throw=self._trash.throw,
+        )
+        self._upkeep = Upkeep(clock, SETTLE, self._settle)
+        self._index: Index
+        self._catalogue: Catalogue
+        self._shelf: Shelf
+        self._room: Room
+        self._verifier: Verifier
+        #: Told the key of each entry that is put, dropped (evicted ones included) or invalidated.
+        self.changed: Callable[[str], object] = lambda key: None
+        #: Folders with names that a power loss would take.
+        self._unsynced: set[Path] = set()
+        self._lock = -1
+
+    # -- life ------------------------------------------------------------------------------
+
+    def open(self) -> Deferred[None]:
+        """Lock the folder and repair what is in it.
+
+        Fails with CacheInUse when another service has it, with DiskError when it is unusable.
+        """
+        return Deferred.fromCoroutine(self._open())
+
+    async def _open(self) -> None:
+        with disk_errors("cannot use the cache folder"):
+            self._layout.root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        lock = self._layout.lock()
+        try:
+            now = self._clock.seconds()
+            found = await self._defer_to_thread(recovery.recover, self._layout, now)
+            self._index = Index(self._layout.index)
+        except BaseException:
+            os.close(lock)
+            raise
+        self._lock = lock
+        self._parts.adopt(found.left, found.kept)
+        self._assemble()
+        self._warn_of_little_room()
+        if (found.rebuilt and self._index.entries) or found.dropped:
+            self.log.info(
+                "cache {root}: rebuilt={found.rebuilt}, {found.dropped} blobs removed,"
+                " {entries} entries",
+                root=self._layout.root,
+                found=found,
+                entries=self._index.entries,
+            )
+
+    def _warn_of_little_room(self) -> None:
+        if (free := self.free()) < LITTLE_ROOM:
+            self.log.warn(
+                "{root}: only {free} MB are free on its disk; what does not fit is passed on to"
+                " clients without being kept",
+                root=self._layout.root,
+                free=free // 1_000_000,
+            )
+
+    def _assemble(self) -> None:
+        layout, index = self._layout, self._index
+        self._catalogue = Catalogue(
+            layout, index, self._clock, changed=lambda key: self.changed(key)
+        )
+        self._shelf = Shelf(layout, index, self._catalogue, self._trash)
+        self._verifier = Verifier(layout, index, self._shelf, self._defer_to_thread)
+        self._room = Room(
+            layout=layout,
+            max_bytes=self._max_bytes,
+            evict=self._may_evict,
+            index=index,
+            catalogue=self._catalogue,
+            shelf=self._shelf,
+            parts=self._parts,
+            trash=self._trash,
+        )
+
+    def close(self) -> Deferred[None]:
+        """Write what is noted in memory and release the folder; parts must be closed before."""
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
+        lock, self._lock = self._lock, -1
+        if lock < 0:
+            return
+        try:
+            await self._verifier.stop()
+            await self._upkeep.finish()
+            await self._trash.emptied()
+            self._shelf.close()
+            self._index.close()
+        finally:
+            os.close(lock)
+
+    async def _settle(self) -> None:
+        self._catalogue.flush()
+        folders, self._unsynced = self._unsynced, set()
+        await self._defer_to_thread(_sync_names, folders, self._layout.index)
+
+    # -- entries ---------------------------------------------------------------------------
+
+    def entries(self, key: str) -> tuple[Entry, ...]:
+        """All entries of a key, whatever their scope and variant; usually from memory."""
+        return self._catalogue.of_key(key)
+
+    def blob_size(self, sha256: str) -> int | None:
+        """Bytes of a stored blob, whichever entries name it; None when it is not stored."""
+        blob = self._index.blob(sha256)
+        return None if blob is None else blob.size
+
+    def put(self, entry: Entry) -> bool:
+        """Store or replace an entry; False when its blob is not (or no longer) in the cache."""
+        if entry.blob and self._index.blob(entry.blob) is None:
+            return False
+        loose = self._catalogue.put(entry)
+        self._shelf.named(entry.blob)
+        self._shelf.drop_loose(loose)
+        return True
+
+    def drop(self, entry: Entry) -> None:
+        """Forget an entry, and its blob if no other entry shares it."""
+        self._shelf.drop_loose(self._catalogue.drop(entry))
+
+    def drop_key(self, key: str) -> int:
+        """Forget all entries of a key; how many there were."""
+        found = self.entries(key)
+        for entry in found:
+            self.drop(entry)
+        return len(found)
+
+    def invalidate(self, key: str) -> int:
+        """Have all entries of a key revalidated before their next use; how many there are."""
+        return self._catalogue.invalidate(key)
+
+    def touch(self, entry: Entry) -> None:
+        """An entry was used; written within seconds, together with others."""
+        self._catalogue.touch(entry)
+        self._upkeep.soon()
+
+    def find(
+        self, prefix: str = "", rule: str | None = None, received_before: float | None = None
+    ) -> Iterator[Entry]:
+        """Walk over the entries that match all of this; they may be dropped on the way.
+
+        ``received_before`` is in epoch seconds.
+        """
+        return self._catalogue.find(prefix, rule, received_before)
+
+    def body(self, entry: Entry) -> StoredBody | None:
+        """The body of an entry, or None: it has none, or its file is gone or was altered.
+
+        A file is taken for altered when its size or modification time is not the recorded one;
+        then it is dropped together with all of its entries.  The blob cannot be evicted from the
+        moment that a reader is made, which should follow at once.
+        """
+        return self._shelf.body(entry.blob) if entry.blob else None
+
+    # -- parts -----------------------------------------------------------------------------
+
+    def create_part(self, meta: PartMeta) -> Part:
+        """A new, empty part, which the caller closes.  Make room and allocate before it fills."""
+        return self._parts.create(meta)
+
+    def resumable(self, key: str, scope: str) -> Part | None:
+        """The part that a crash, a stop or a failure left of a key, which the caller closes.
+
+        Its ``written`` and ``durable`` spans are what the journal proves to be on the disk.
+        """
+        return self._parts.resumable(key, scope)
+
+    def commit(self, part: Part, sha256: str, size: int) -> Deferred[Path]:
+        """Make a complete part a blob; equal content is stored once.
+
+        Fires with the blob's path once it is synced and in the index: put the entry at once.  No
+        worker may write to the part any more, or the blob counts as altered.  Readers of
+        ``part.fd`` go on until ``part.close()``.  Fails with DiskError, or with ValueError when
+        the part is not complete; the part then is as it was.
+        """
+        return Deferred.fromCoroutine(self._commit(part, sha256, size))
+
+    async def _commit(self, part: Part, sha256: str, size: int) -> Path:
+        if part.size != size or not part.written.covers(0, size):
+            raise ValueError(f"part {part.id} is not {size} complete bytes")
+        await part.seal(sha256)
+        if part.settled or part.fd < 0:
+            raise DiskError(0, f"part {part.id} was given up while it was synced")
+        with disk_errors("cannot store a finished download"):
+            path = self._shelf.install(part, sha256, self._clock.seconds())
+        self._unsynced.add(path.parent)
+        self._upkeep.soon()
+        return path
+
+    def quarantine(self, part: Part, why: str) -> None:
+        """Keep a part's bytes apart for inspection, never to be served or resumed."""
+        self._parts.quarantine(part, why)
+
+    # -- room ------------------------------------------------------------------------------
+
+    def free(self) -> int:
+        """Bytes that are free on the disk."""
+        return self._layout.free()
+
+    def usage(self) -> Usage:
+        """What is stored; costs nothing."""
+        parts = self._parts
+        return Usage(
+            total=self._index.bytes + parts.bytes,
+            blobs=self._index.bytes,
+            files=self._index.blobs,
+            entries=self._index.entries,
+            parts=parts.active + parts.left,
+            quarantine=parts.kept,
+        )
+
+    def resize(self, max_bytes: int, *, evict: bool) -> None:
+        """Another limit, which the next call of ``make_room`` enforces."""
+        self._max_bytes, self._may_evict = max_bytes, evict
+        self._room = attrs.evolve(self._room, max_bytes=max_bytes, evict=evict)
+
+    @property
+    def root(self) -> Path:
+        """The cache folder."""
+        return self._layout.root
+
+    @property
+    def max_bytes(self) -> int:
+        """The limit of blobs, parts and quarantine together."""
+        return self._max_bytes
+
+    @property
+    def evicted(self) -> Evicted:
+        """What had to make way since ``open``."""
+        return self._room.evicted
+
+    def listing(self, wanted: Listing) -> Deferred[list[Listed]]:
+        """Some entries in some order, read in a thread."""
+        self._catalogue.flush()
+        return self._defer_to_thread(entries_listed, self._layout.index, wanted)
+
+    def by_rule(self) -> Deferred[list[RuleUse]]:
+        """What each rule has stored, read in a thread."""
+        return self._defer_to_thread(rules_listed, self._layout.index)
+
+    def make_room(self, count: int) -> Deferred[bool]:
+        """Evict until ``count`` more bytes fit, into the limit and onto the disk.
+
+        Fires with False, and evicts nothing, when that cannot be reached.  On True, allocate at
+        once: another caller may be waiting for the same bytes.  Cancelling stops the eviction.
+        """
+        return self._room.make(count)
+
+    def make_spare_room(self) -> Deferred[bool]:
+        """The same for a part whose size is not known, which asks for more as it grows."""
+        return self._room.make(self._room.spare)
+
+    def verify(self, result: Verification | None = None) -> Deferred[Verification]:
+        """Hash every blob again, in threads, and drop those that are not what they are named.
+
+        Fires with the counts; ``result`` has them meanwhile.  Cancelling stops it after the files
+        that are being read.
+        """
+        return self._verifier.walk(Verification() if result is None else result)
+
+
+def _sync_names(folders: set[Path], index: Path) -> None:
+    """In a thread: first the names of new blobs, then the index that speaks of them."""
+    with disk_errors("cannot sync the cache folder"):
+        for folder in folders:
+            sync_folder(folder)
+    indexes.checkpoint(index)

@@ -1,0 +1,205 @@
+"""Hands tasks to worker processes."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, frozen
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.error import ConnectionClosed
+from twisted.protocols.amp import RemoteAmpError
+from zope.interface import implementer
+
+import aimirror
+from aimirror.download.tasks import FetchTask, HashTask, Reason
+from aimirror.interfaces import IPool
+from aimirror.workers.pool.fetch import PoolFetch
+from aimirror.workers.pool.slot import Recipe, Slot, State
+from aimirror.workers.wire.commands import Failed, HashFailed
+
+#: Fetches in one worker at a time; AMP has no flow control, so this bounds what it carries.
+WINDOW = 128
+#: Fetches that wait for a worker.
+MOST_WAITING = 10_000
+#: Files whose hashing worker is remembered; a forgotten one costs a second read.
+MOST_KEYS = 4096
+#: Workers that a hash task may see die.
+HASH_ATTEMPTS = 10
+#: Deaths in a row, before a worker was up and soon after it was, from which on nobody waits for
+#: it any more.
+STILLBORN = 5
+HOPELESS = 30
+
+
+@frozen
+class WorkerStatus:
+    """One worker for a status page; ``state`` is one of ``slot.State``'s values."""
+
+    number: int
+    pid: int | None
+    state: str
+    fetches: int
+    hashing: int
+    restarts: int
+
+
+def worker_environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a worker: ours, and where this very package was imported from."""
+    home = str(Path(aimirror.__file__).parent.parent)
+    path = inherited.get("PYTHONPATH", "")
+    return {**inherited, "PYTHONPATH": f"{home}{os.pathsep}{path}" if path else home}
+
+
+@implementer(IPool)
+class Pool:
+    """``size`` worker processes, kept alive between ``start()`` and ``stop()``.
+
+    A fetch goes to the worker with the fewest tasks; while none is up or all windows are full,
+    fetches wait in order.  A fetch that can't be run at all ends as CONNECT, so that the download
+    backs off as for an upstream that can't be reached.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        size: int,
+        environment: Mapping[str, str] | None = None,
+        window: int = WINDOW,
+    ) -> None:
+        recipe = Recipe(worker_environment(os.environ if environment is None else environment))
+        self._slots = tuple(Slot(reactor, number, recipe, self) for number in range(size))
+        self._window = window
+        self._running = False
+        self._serial = 0
+        self._waiting: deque[PoolFetch] = deque()
+        self._hashers: OrderedDict[str, Slot] = OrderedDict()
+        self._awaiting: deque[Deferred[None]] = deque()
+
+    def start(self) -> None:
+        """Spawn the workers; after daemonising, never before."""
+        self._running = True
+        for slot in self._slots:
+            slot.start()
+
+    def stop(self) -> Deferred[None]:
+        """End all tasks and workers; fires when the last process is gone."""
+        self._running = False
+        self._refuse_all("the workers are stopped")
+        stopped = gatherResults([slot.stop() for slot in self._slots])
+        return stopped.addCallback(lambda _: None)
+
+    def fetch(self, task: FetchTask, wrote: Callable[[int, int], None]) -> PoolFetch:
+        """Have a piece fetched; ``wrote(start, stop)`` is called as its bytes get readable."""
+        self._serial += 1
+        fetch = PoolFetch(evolve(task, id=self._serial), wrote)
+        if len(self._waiting) >= MOST_WAITING:
+            self._waiting = deque(other for other in self._waiting if other.waiting)
+        if not self._running:
+            fetch.end(Reason.CONNECT, "the workers are stopped")
+        elif len(self._waiting) >= MOST_WAITING:
+            fetch.end(Reason.CONNECT, "too many pieces wait for a worker")
+        else:
+            self._waiting.append(fetch)
+            self._dispatch()
+        return fetch
+
+    def hash(self, task: HashTask) -> Deferred[dict[str, str]]:
+        """Digests (algorithm -> hex) of ``[0, stop)``; fails with OSError."""
+        return Deferred.fromCoroutine(self._hash(task))
+
+    def forget(self, key: str) -> None:
+        """Drop the hashing state of a key."""
+        slot = self._hashers.pop(key, None)
+        if slot is not None:
+            slot.forget(key)
+
+    def states(self) -> tuple[WorkerStatus, ...]:
+        """All workers as they are now."""
+        return tuple(
+            WorkerStatus(s.number, s.pid, s.state.value, len(s.fetches), s.hashing, s.restarts)
+            for s in self._slots
+        )
+
+    @property
+    def queued(self) -> int:
+        """Fetches that wait for a worker."""
+        return sum(fetch.waiting for fetch in self._waiting)
+
+    def crewed(self) -> bool:
+        """Whether every worker is up."""
+        return all(slot.state is State.READY for slot in self._slots)
+
+    def vacant(self) -> None:
+        """A slot got ready or finished a fetch."""
+        waiting, self._awaiting = self._awaiting, deque()
+        for waiter in waiting:
+            waiter.callback(None)
+        self._dispatch()
+
+    def down(self, slot: Slot) -> None:
+        """A slot takes no more tasks."""
+        for key in [key for key, hasher in self._hashers.items() if hasher is slot]:
+            del self._hashers[key]
+        if all(_hopeless(slot) for slot in self._slots):
+            self._refuse_all("no worker process stays alive")
+
+    def _dispatch(self) -> None:
+        while self._waiting:
+            if not self._waiting[0].waiting:
+                self._waiting.popleft()
+                continue
+            slot = self._idlest()
+            if slot is None or len(slot.fetches) >= self._window:
+                return
+            slot.fetch(self._waiting.popleft())
+
+    def _idlest(self) -> Slot | None:
+        return min((s for s in self._slots if s.ready), key=lambda s: s.load, default=None)
+
+    def _refuse_all(self, detail: str) -> None:
+        fetches, self._waiting = self._waiting, deque()
+        awaiting, self._awaiting = self._awaiting, deque()
+        for fetch in fetches:
+            if fetch.waiting:
+                fetch.end(Reason.CONNECT, detail)
+        for waiter in awaiting:
+            waiter.errback(OSError(errno.ECHILD, detail))
+
+    async def _hash(self, task: HashTask) -> dict[str, str]:
+        for _ in range(HASH_ATTEMPTS):
+            slot = await self._hasher(task.key)
+            try:
+                return await slot.hash(task)
+            except HashFailed as failed:
+                raise failed.error() from None
+            except (Failed, RemoteAmpError) as failed:
+                raise OSError(errno.EIO, f"hashing failed: {failed}") from None
+            except ConnectionClosed:
+                continue
+        raise OSError(errno.ECHILD, f"{HASH_ATTEMPTS} workers died hashing {task.path}")
+
+    async def _hasher(self, key: str) -> Slot:
+        """The slot that hashes this key; waits for one.  Raises OSError when there will be none."""
+        slot = self._hashers.get(key) or self._idlest()
+        while slot is None:
+            if not self._running:
+                raise OSError(errno.ECHILD, "the workers are stopped")
+            ready: Deferred[None] = Deferred()
+            self._awaiting.append(ready)
+            await ready
+            slot = self._idlest()
+        self._hashers[key] = slot
+        self._hashers.move_to_end(key)
+        if len(self._hashers) > MOST_KEYS:
+            self._hashers.popitem(last=False)
+        return slot
+
+
+def _hopeless(slot: Slot) -> bool:
+    dying = slot.stillborn >= STILLBORN or slot.early_deaths >= HOPELESS
+    return dying and slot.state is State.WAITING

@@ -1,0 +1,153 @@
+"""A world in virtual time for the download machine: connections with a rate, a delay and faults."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from attrs import Factory, define
+
+from aimirror.download.commands import (
+    Cancel,
+    Command,
+    Complete,
+    Fail,
+    Fetch,
+    FetchWhole,
+    Hash,
+    Resolve,
+    Restart,
+    Trim,
+    Wake,
+)
+from aimirror.download.download import Download, Phase
+from aimirror.download.spans import Spans
+from aimirror.download.tasks import FetchResult, Reason
+
+MB = 1_000_000
+STEP = 0.01
+#: Seconds after which a connection that brings no more bytes is given up by its worker.
+SILENCE = 30.0
+
+
+@define
+class Connection:
+    """One simulated request: ``rate`` bytes/s after ``delay`` s; ``dies_after`` bytes, or never."""
+
+    id: int
+    position: float
+    start: int
+    stop: int
+    opened: float
+    delay: float
+    rate: float
+    dies_after: float = float("inf")
+    fails: FetchResult | None = None
+
+
+@define
+class World:
+    """Carries out the machine's commands; ``behave(n)`` gives rate and faults of connection n."""
+
+    machine: Download
+    behave: Callable[[int], dict[str, object]]
+    rtt: float = 0.03
+    now: float = 100.0
+    fetched: int = 0
+    opened: int = 0
+    connections: dict[int, Connection] = Factory(dict)
+    outcome: Command | None = None
+    log: list[Command] = Factory(list)
+    covered: Spans = Factory(Spans)
+
+    def carry_out(self, commands: list[Command]) -> None:
+        for command in commands:
+            self.log.append(command)
+            match command:
+                case Fetch(id=i, start=start, stop=stop):
+                    assert 0 <= start < stop <= self.machine.total
+                    self.opened += 1
+                    delay = self.rtt * (2 if self.opened <= self.machine.slots else 1)
+                    made = {"delay": delay, "rate": 1.0 * MB, **self.behave(self.opened)}
+                    self.connections[i] = Connection(
+                        i,
+                        start,
+                        start,
+                        stop,
+                        self.now,
+                        **made,  # type: ignore[arg-type]
+                    )
+                case Trim(id=i, stop=stop):
+                    if i in self.connections:
+                        self.connections[i].stop = stop
+                case Cancel(id=i):
+                    self.connections.pop(i, None)
+                case Hash(stop=stop):
+                    assert self.machine.written.covers(0, stop), "hashed what is not written"
+                    digests = {"sha256": "right"} if stop == self.machine.total else {}
+                    self.carry_out(self.machine.hashed(stop, digests, self.now))
+                case Resolve(source=source):
+                    self.carry_out(self.machine.resolved(source, self.now))
+                case FetchWhole(id=i):
+                    total = self.machine.total
+                    self.connections[i] = Connection(i, 0, 0, total, self.now, self.rtt, MB)
+                case Complete() | Fail() | Restart():
+                    self.outcome = command
+                case Wake():
+                    pass
+
+    def step(self) -> None:
+        self.now += STEP
+        for connection in list(self.connections.values()):
+            self._move(connection)
+            if self.outcome is not None:
+                return
+        self.carry_out(self.machine.tick(self.now))
+
+    def _move(self, c: Connection) -> None:
+        if c.id not in self.connections or self.now - c.opened < c.delay:
+            return
+        if c.fails is not None:
+            self._end(c, c.fails)
+            return
+        before = int(c.position)
+        c.position = min(c.stop, c.position + c.rate * STEP, c.start + c.dies_after)
+        if int(c.position) > before:
+            self.fetched += int(c.position) - before
+            self.covered = self.covered.add(before, int(c.position))
+            self.carry_out(self.machine.wrote(c.id, before, int(c.position), self.now))
+        if c.id in self.connections and c.position >= c.stop:
+            self._end(c, FetchResult(Reason.DONE, c.stop, latency=self.rtt))
+        elif self.now - c.opened > SILENCE and c.position >= c.start + c.dies_after:
+            self._end(c, FetchResult(Reason.SILENT, int(c.position)))
+
+    def _end(self, c: Connection, result: FetchResult) -> None:
+        del self.connections[c.id]
+        self.carry_out(self.machine.ended(c.id, result, self.now))
+
+    def run(self, seconds: float = 600.0) -> float:
+        """Seconds until the outcome; fails when there is none within ``seconds``."""
+        begun = self.now
+        probe = (0, min(1 << 20, self.machine.total))
+        self.machine.latency = self.rtt
+        self.connections[0] = Connection(
+            0,
+            0,
+            0,
+            probe[1],
+            self.now,
+            0.0,
+            **{"rate": MB, **self.behave(0)},  # type: ignore[arg-type]
+        )
+        self.carry_out(self.machine.begin(self.now, probe))
+        while self.outcome is None:
+            assert self.now - begun < seconds, f"no end: {self.machine!r}"
+            self.step()
+        return self.now - begun
+
+
+def machine(total: int = 64 * MB, slots: int = 20, **rest: object) -> Download:
+    return Download(total=total, slots=slots, jitter=random.Random(7).random, **rest)  # type: ignore[arg-type]
+
+
+__all__ = ["MB", "Connection", "Phase", "World", "machine"]

@@ -1,0 +1,67 @@
+"""What clients are told, and how it goes into files that are there."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from configparser import ConfigParser
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aimirror.ecosystems.clients import CLIENTS, setting
+
+URL = "http://mirror:8081"
+
+
+class ClientTests(SynchronousTestCase):
+    def test_names_the_mirror(self) -> None:
+        """Every client's text names the mirror, and a new file is that text."""
+        for client in CLIENTS:
+            found = setting(client, URL)
+            self.assertIn("mirror:8081", found.text, client)
+            self.assertIn("mirror:8081", found.merges(None), client)
+
+    def test_twice(self) -> None:
+        """Writing the same twice changes nothing the second time."""
+        for client in CLIENTS:
+            found = setting(client, URL)
+            once = found.merges(None)
+            self.assertEqual(found.merges(once), once, client)
+
+    def test_pip_keeps_the_rest(self) -> None:
+        """Other keys and sections of pip.conf stay."""
+        before = "[global]\ntimeout = 9\nindex-url = http://old\n[install]\npre = true\n"
+        parser = ConfigParser()
+        parser.read_string(setting("pip", URL).merges(before))
+        self.assertEqual(parser["global"]["index-url"], f"{URL}/simple")
+        self.assertEqual((parser["global"]["timeout"], parser["install"]["pre"]), ("9", "true"))
+
+    def test_verified(self) -> None:
+        """A mirror with TLS is not exempted from being verified."""
+        for client, word in (("pip", "trusted-host"), ("docker", "insecure")):
+            for url, exempted in (("http://mirror:1", True), ("https://mirror:1", False)):
+                found = setting(client, url)
+                for text in (found.text, found.merges(None)):
+                    self.assertIs(word in text, exempted, (client, url))
+
+    def test_docker_keeps_the_rest(self) -> None:
+        """Other keys of daemon.json stay; what is no object is refused."""
+        merged = json.loads(setting("docker", URL).merges('{"debug": true}'))
+        self.assertEqual((merged["debug"], merged["registry-mirrors"]), (True, [URL]))
+        self.assertRaises(ValueError, setting("docker", URL).merges, "[]")
+        self.assertRaises(ValueError, setting("docker", URL).merges, "{")
+
+    def test_lines(self) -> None:
+        """An old registry gives way, tokens stay."""
+        merged = setting("npm", URL).merges("registry=http://old/\n//h/:_authToken=x\n")
+        self.assertEqual(merged, f"//h/:_authToken=x\nregistry={URL}/registry/npm/\n")
+
+    def test_refused(self) -> None:
+        """Files that can't be merged safely are left alone."""
+        for client in ("maven", "conda", "cargo", "uv"):
+            self.assertRaises(ValueError, setting(client, URL).merges, "something")
+
+    def test_toml(self) -> None:
+        """What is written as TOML is TOML."""
+        for client in ("uv", "cargo", "containerd"):
+            self.assertTrue(tomllib.loads(setting(client, URL).text))

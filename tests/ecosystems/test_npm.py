@@ -1,0 +1,60 @@
+"""npm: documents of tarballs, and what they say."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aimirror.ecosystems import npm
+from aimirror.routing.digests import Digest
+
+SHA512 = hashlib.sha512(b"x")
+SRI = "sha512-" + base64.b64encode(SHA512.digest()).decode()
+
+
+class NpmTests(SynchronousTestCase):
+    def test_indexes(self) -> None:
+        """A tarball's document is found under both spellings of a scoped name."""
+        url = "https://r.example/base/@s/a/-/a-1.0.0.tgz"
+        self.assertEqual(
+            npm.indexes(url), ("https://r.example/base/@s%2Fa", "https://r.example/base/@s/a")
+        )
+        self.assertEqual(npm.tarball(url), "a-1.0.0.tgz")
+        self.assertEqual(npm.indexes("https://r.example/@s%2fa"), ())
+
+    def test_integrity(self) -> None:
+        """The strongest known digest counts; options and unknown algorithms do not."""
+        weak = "sha1-" + base64.b64encode(hashlib.sha1(b"x").digest()).decode()
+        wanted = Digest("sha512", SHA512.hexdigest())
+        self.assertEqual(npm.integrity(f"{weak} md5-xx {SRI}?opt"), wanted)
+        for nothing in ("", "sha512-", "sha512-!!", "sha999-AAAA", "sha512"):
+            self.assertIsNone(npm.integrity(nothing))
+
+    def test_digests(self) -> None:
+        """integrity goes before shasum; what is malformed is left out."""
+        sha1 = hashlib.sha1(b"x").hexdigest()
+        versions = {
+            "1": {"dist": {"tarball": "http://h/a/-/a-1.tgz", "integrity": SRI, "shasum": sha1}},
+            "2": {"dist": {"tarball": "http://h/a/-/a-2.tgz?x", "shasum": sha1}},
+            "3": {"dist": {"tarball": "http://h/a/-/a-3.tgz"}},
+            "4": {"dist": []},
+            "5": None,
+        }
+        found = npm.digests(json.dumps({"versions": versions}).encode())
+        self.assertEqual(
+            found,
+            {"a-1.tgz": Digest("sha512", SHA512.hexdigest()), "a-2.tgz": Digest("sha1", sha1)},
+        )
+        for bad in (b"", b"[]", b"{", b'{"versions": 1}', b"[" * 100_000):
+            self.assertEqual(npm.digests(bad), {})
+
+    def test_document_path(self) -> None:
+        """A scoped package has one document, however its slash is written."""
+        for written in ("@s/a", "@s%2fa", "@s%2Fa"):
+            found = npm.document_path(f"/registry/npm/{written}", "/registry/npm")
+            self.assertEqual(found, "/registry/npm/@s%2Fa")
+        for other in ("a", "@s/a/-/a-1.0.0.tgz", "-/v1/search"):
+            self.assertEqual(npm.document_path(f"/registry/npm/{other}", "/registry/npm"), "")

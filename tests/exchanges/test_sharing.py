@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from typing import Any
+
+from aimirror.download.tasks import Reason
+from aimirror.exchanges.sharing import TURN
+from aimirror.exchanges.tools import shared
+from aimirror.routing.rules import Rule, Strategy
+from tests.exchanges.support import MB, DownloadCase, FakeResponse, pattern, whole
+
+CONTENT = pattern(40 * MB)
+
+
+class SharingCase(DownloadCase):
+    """Many big files at once."""
+
+    def begin_file(self, file: str, host: str = "files.test", **rule: Any) -> FakeResponse:
+        made = self.rule(upstreams=(f"http://{host}",), **{"concurrency": 8, **rule})
+        url = f"http://{host}/{file}"
+        response = self.probe(CONTENT)
+        response.url = url
+        self.begin(response, self.wanted(rule=made, url=url))
+        return response
+
+    def flying_for(self, name: str) -> int:
+        """Connections of a file."""
+        return sum(f.task.url.endswith("/" + name) for f in self.pool.flying)
+
+    def rates(self) -> set[int]:
+        return {f.task.rate_limit for f in self.pool.flying}
+
+
+class PlacesTests(SharingCase):
+    limits = {"most": 1, "per_host": 64}
+
+    def test_queue(self) -> None:
+        """Later downloads wait for a place, in order; their first bytes come all the same."""
+        first, second = self.begin_file("a"), self.begin_file("b")
+        self.assertEqual((self.flying_for("a"), self.flying_for("b")), (7, 0))
+        second.flow(CONTENT[:MB])
+        second.end()
+        for fill, _, spans in self.downloads.fills():
+            if fill.key.endswith("b"):
+                self.assertEqual(spans, ((0, MB),))
+        self.play_probe(first, CONTENT)
+        while self.flying_for("a"):
+            self.pool.flying[0].bring(CONTENT)
+        self.assertEqual(self.flying_for("b"), 8)
+
+    def test_turns(self) -> None:
+        """A huge file yields its place after its turn, and gets it back."""
+        self.begin_file("huge")
+        self.begin_file("small")
+        self.clock.advance(TURN)
+        self.assertEqual(self.flying_for("small"), 7)
+        before = len(self.pool.fetches)
+        self.pool.flying[0].bring(CONTENT)
+        self.assertEqual(self.flying_for("huge"), 6)
+        self.assertEqual(len(self.pool.fetches), before)
+        self.clock.advance(TURN)
+        self.assertEqual(self.flying_for("huge"), 8)
+
+    def test_failure_frees_the_place(self) -> None:
+        """The next one begins when the first one fails."""
+        self.begin_file("a")
+        self.begin_file("b")
+        self.pool.flying[0].end(Reason.DISK)
+        self.assertEqual((self.flying_for("a"), self.flying_for("b")), (0, 7))
+
+    def test_no_timer_without_need(self) -> None:
+        """Nobody turns when nobody waits."""
+        self.begin_file("a")
+        timers = len(self.clock.getDelayedCalls())
+        self.begin_file("b")
+        self.assertEqual(len(self.clock.getDelayedCalls()), timers + 2)
+
+
+class HostsTests(SharingCase):
+    limits = {"most": 10, "per_host": 12}
+
+    def test_shared_evenly(self) -> None:
+        """The connections to a host are shared; another host has its own."""
+        self.begin_file("a", concurrency=20)
+        self.assertEqual(self.flying_for("a"), 11)
+        self.begin_file("b", concurrency=20)
+        self.begin_file("c", "other.test", concurrency=20)
+        self.assertEqual((self.flying_for("b"), self.flying_for("c")), (5, 11))
+
+    def test_no_more_than_that(self) -> None:
+        """Never more downloads than connections."""
+        self.limits = {"most": 100, "per_host": 2}
+        self.setUp()
+        for number in range(5):
+            self.begin_file(f"f{number}")
+        tasks = [f.task.url for f in self.pool.flying]
+        self.assertLessEqual(len(tasks), 2)
+
+    def test_small_files(self) -> None:
+        """A file below min_size has one connection."""
+        self.begin_file("a", min_size=100 * MB)
+        self.assertEqual(len(self.pool.fetches), 0)
+
+
+class RateTests(SharingCase):
+    settings = {"rate_limit": 8_000_000}
+
+    def test_shares(self) -> None:
+        """Limits of the rule and of all are shared by downloads, and by their connections."""
+        self.begin_file("a", concurrency=4, name="slow", rate_limit=2_000_000)
+        self.assertEqual(self.rates(), {500_000})
+        self.begin_file("b", concurrency=4)
+        self.assertEqual(self.rates(), {500_000, 1_000_000})
+
+    def test_plain_streams_count(self) -> None:
+        """A plain stream takes its share, too."""
+        rule = self.rule(strategy=Strategy.PROXY)
+        response = whole(CONTENT)
+        self.begin(response, self.wanted(rule=rule, url="http://files.test/p"))
+        self.begin_file("a", concurrency=4)
+        self.assertEqual(self.rates(), {1_000_000})
+        response.flow(CONTENT[: 4 * MB])
+        self.assertTrue(response.paused)
+
+    def test_never_unlimited(self) -> None:
+        """However small a share is, it is not the 0 that means no limit."""
+        self.assertEqual([shared(5, 10), shared(0, 3), shared(7, 0)], [1, 0, 7])
+        self.assertIsInstance(self.rule(), Rule)

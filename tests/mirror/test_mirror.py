@@ -1,0 +1,175 @@
+"""From request to rule, and what goes upstream with it."""
+
+from __future__ import annotations
+
+from aimirror.http.egress import Outgoing
+from aimirror.http.headers import Headers
+from aimirror.interfaces import Hop
+from aimirror.mirror.mirror import LONGEST_KEPT
+from aimirror.routing.rules import Credentials, KeySource, Route, Rule, Strategy
+from aimirror.server.answers import Answer
+from aimirror.server.request import MirrorRequest
+from tests.mirror.support import UPSTREAM, MirrorCase, Played, refused
+
+FRESH = ("Content-Type: text/plain", "Cache-Control: max-age=100")
+TOKEN = "Authorization: Bearer t"
+
+
+class RoutingTests(MirrorCase):
+    def test_first_rule(self) -> None:
+        """The first rule that takes the path answers; a path that none takes is 404."""
+        self.use(Rule(name="a", upstreams=("https://a.test",), path_prefix="/a"), path_prefix="/b")
+        self.plays(200, *FRESH)
+        self.get("/a/x")
+        self.assertEqual(self.last().outgoing.url, "https://a.test/a/x")
+        self.get("/b/x")
+        self.assertEqual(self.last().outgoing.url, f"{UPSTREAM}/b/x")
+        self.assertEqual(self.get("/c")[0], 404)
+        self.assertEqual(self.asked, 2)
+
+    def test_bad_paths(self) -> None:
+        """Dot segments, however written, are refused."""
+        for path in ("/a/../b", "/a/%2e%2e/b", "/a%5cb"):
+            self.assertEqual(self.get(path)[0], 400)
+        self.assertEqual(self.asked, 0)
+
+    def test_no_login(self) -> None:
+        """A rule may pass no login on, whatever the method; its answers are shared then."""
+        self.use(credentials=Credentials.NONE)
+        self.plays(200, *FRESH)
+        for fields in ((TOKEN,), (), ("Cookie: a=b", TOKEN)):
+            self.assertEqual(self.get("/x", *fields)[0], 200)
+        self.get("/x", TOKEN, method="POST")
+        self.assertEqual(self.asked, 2)
+        for asked in self.upstream.sent:
+            self.assertFalse({"authorization", "cookie"} & {n.lower() for n, _ in asked.headers})
+
+    def test_other_target(self) -> None:
+        """What is stored for all was not asked for with a path or method of a client's wish."""
+        self.plays(200, *FRESH)
+        for name in ("X-Original-URL", "X-Rewrite-Url", "X-HTTP-Method-Override", "X-Host"):
+            self.get(f"/{name}", f"{name}: /evil")
+            self.assertNotIn(name, self.last().headers)
+
+    def test_targets_apart(self) -> None:
+        """An absent, an empty and another query, and long ones, each lead to their own URL."""
+        self.plays(200, "Cache-Control: no-store")
+        for target in ("/q", "/q?", "/q?a", "/q?b", f"/q?{'c' * LONGEST_KEPT}"):
+            for _ in range(2):
+                self.get(target)
+                self.assertEqual(self.last().outgoing.url, UPSTREAM + target)
+
+    def test_fields_upstream(self) -> None:
+        """What is about the connection, or judged here, does not travel; the rest does."""
+        self.plays(200, *FRESH)
+        self.get(
+            "/x",
+            "Accept: a/b",
+            "User-Agent: pip",
+            "Range: bytes=0-0",
+            'If-Match: "v1"',
+            "X-Forwarded-For: 1.2.3.4",
+            "Accept-Encoding: br, gzip",
+        )
+        sent = self.last().headers
+        self.assertEqual(
+            sorted(name.lower() for name, _ in sent), ["accept", "accept-encoding", "user-agent"]
+        )
+        self.assertEqual(sent.get("accept-encoding"), "gzip")
+
+    def test_public_first(self) -> None:
+        """A public rule asks without the credential, and with it only for what is refused."""
+        self.use(public=True)
+        self.plays(200, *FRESH)
+        self.get("/x", TOKEN)
+        self.assertNotIn("authorization", self.last().headers)
+        self.assertEqual(self.get("/x")[1].get("x-cache"), "HIT")
+        self.upstream.handler = lambda outgoing: (
+            Played(200, *FRESH, body=b"private")
+            if "authorization" in outgoing.headers
+            else Played(404, body=b"none")
+        )
+        self.assertEqual(self.get("/y", TOKEN)[2], b"private")
+        self.assertEqual(self.get("/y")[0], 404)
+
+    def test_public_is_not_renewed(self) -> None:
+        """What only a renewed credential opened is never stored for everybody."""
+        self.use(public=True)
+        answer = self.mirror.answer
+
+        async def renewed(*_: object) -> Headers:
+            return Headers([("Authorization", "Bearer new")])
+
+        async def renewing(request: MirrorRequest, found: Route) -> Answer | None:
+            mine = "authorization" in request.headers
+            return await answer(request, found, refresh=renewed if mine else None)
+
+        self.patch(self.mirror, "answer", renewing)
+        self.upstream.handler = lambda outgoing: (
+            Played(200, *FRESH, body=b"private")
+            if outgoing.headers.get("authorization") == "Bearer new"
+            else Played(401, body=b"none")
+        )
+        self.assertEqual(self.get("/y", TOKEN)[2], b"private")
+        self.assertEqual(self.get("/y")[0], 401)
+
+    def test_final_key(self) -> None:
+        """With ``cache_key_source: final`` two paths to one URL are one entry."""
+        self.use(cache_key_source=KeySource.FINAL, strategy=Strategy.PROXY)
+
+        def answer(outgoing: object) -> Played:
+            played = Played(200, *FRESH)
+            played.url = "https://cdn.test/file"
+            played.hops = (Hop(302, f"{UPSTREAM}/x", played.headers),)
+            return played
+
+        self.upstream.handler = answer
+        self.get("/x")
+        self.get("/y")
+        self.assertEqual(len(self.store.entries(f"https://cdn.test/file#{UPSTREAM}")), 1)
+        self.assertEqual(self.store.entries("https://cdn.test/file"), ())  # another rule's, perhaps
+
+    def test_final_key_of_another(self) -> None:
+        """Where the first upstream is down, the second says where a path leads."""
+        upstreams = (UPSTREAM, "https://more.test")
+        self.use(cache_key_source=KeySource.FINAL, strategy=Strategy.PROXY, upstreams=upstreams)
+
+        def answer(outgoing: Outgoing) -> Played | Exception:
+            if outgoing.url.startswith(UPSTREAM):
+                return refused()
+            played = Played(200, *FRESH, body=b"body")
+            played.url = "https://cdn.test/file"
+            played.hops = (Hop(302, outgoing.url, played.headers),)
+            return played
+
+        self.upstream.handler = answer
+        self.assertEqual(self.get("/x")[2], b"body")
+        self.assertEqual(len(self.store.entries(f"https://cdn.test/file#{UPSTREAM}")), 1)
+
+
+class RedirectedTests(MirrorCase):
+    def followed(self, final: str, hop: str = "") -> None:
+        def answer(outgoing: object) -> Played:
+            played = Played(200, 'ETag: "v1"', f"Cache-Control: {final}", body=b"file")
+            told = Played(302, f"Cache-Control: {hop}").headers if hop else Played(302).headers
+            played.hops = (Hop(302, f"{UPSTREAM}/latest", told),)
+            played.url = "https://cdn.test/signed"
+            return played
+
+        self.upstream.handler = answer
+
+    def test_life(self) -> None:
+        """What a temporary redirect leads to is asked about again each time."""
+        self.followed("public, max-age=31536000, immutable")
+        for _ in range(2):
+            self.assertEqual(self.get("/latest")[0], 200)
+        self.assertEqual(self.asked, 2)
+        self.assertNotIn("31536000", self.get("/latest")[1].get("cache-control") or "")
+
+    def test_signed_address(self) -> None:
+        """What a credential led to is not for those without it, however public its address."""
+        self.followed("public, max-age=31536000", "max-age=600")
+        self.get("/latest", TOKEN)
+        self.falls()
+        self.assertEqual(self.get("/latest")[0], 502)
+        self.assertEqual(self.get("/latest", TOKEN)[1].get("x-cache"), "HIT")

@@ -1,0 +1,141 @@
+"""The access log: its line, its secrets, its bounds."""
+
+from __future__ import annotations
+
+import json
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from aimirror.server.access_log import HELD_SECONDS, MAX_HELD, AccessLog, Exchange, as_json
+from aimirror.server.answers import Answer
+from aimirror.server.request import MirrorRequest
+from tests.server.support import GET, GrowingBody, answer, clock_at_now, connect
+
+EXCHANGE = Exchange(
+    "GET",
+    "/a/b?token=secret",
+    "HTTP/1.1",
+    206,
+    "HIT",
+    'http://r/"x"',
+    "",
+    rule="files",
+    id="r1",
+    first=0.0625,
+    waited=0.125,
+)
+
+
+class AccessLogTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock: Clock = clock_at_now()
+        self.written: list[bytes] = []
+        self.log = AccessLog(self.written.append, self.clock)
+
+    def test_line(self) -> None:
+        """A line in the combined format, our own words behind; no query, no stray quote."""
+        self.log(EXCHANGE, "192.0.2.7", 10, 0.25)
+        self.log.flush()
+        self.assertEqual(
+            self.written,
+            [
+                b'192.0.2.7 - - [14/Nov/2023:22:13:20 +0000] "GET /a/b?... HTTP/1.1" 206 10 '
+                b'"http://r/\\"x\\"" "-" HIT 0.250 "files" 0.125 r1\n'
+            ],
+        )
+
+    def test_nothing_forged_nor_secret(self) -> None:
+        """A quote in a path ends nothing; passwords and queries of URLs are told in no format."""
+        exchange = EXCHANGE._replace(
+            target='http://u:geheim@h/a"b?token=geheim', referer="https://u:ge@heim@h/x?k=geheim"
+        )
+        lines = []
+        for line in (None, as_json):
+            log = AccessLog(self.written.append, self.clock, line)
+            log(exchange, "192.0.2.7", 10, 0.25)
+            log.flush()
+            lines.append(self.written.pop())
+        self.assertIn(b'"GET http://h/a\\"b?... HTTP/1.1" 206 10 "https://h/x?..."', lines[0])
+        self.assertEqual(json.loads(lines[1])["path"], 'http://h/a"b?...')
+        self.assertNotIn(b"heim", b"".join(lines))
+
+    def test_json(self) -> None:
+        """As JSON, a line is an object with the same facts and no query either."""
+        log = AccessLog(self.written.append, self.clock, as_json)
+        log(EXCHANGE, "192.0.2.7", 10, 0.25)
+        log.flush()
+        told = json.loads(self.written[0])
+        self.assertEqual(
+            (told["time"], told["id"], told["rule"], told["cache"]),
+            (1_700_000_000, "r1", "files", "HIT"),
+        )
+        self.assertEqual((told["first_byte"], told["upstream"]), (0.0625, 0.125))
+        self.assertNotIn(b"secret", self.written[0])
+
+    def test_held_for_a_moment(self) -> None:
+        """Lines are written together after a moment, without a call left behind."""
+        self.log(EXCHANGE, "a", 1, 0)
+        self.log(EXCHANGE, "b", 1, 0)
+        self.assertEqual(self.written, [])
+        self.clock.advance(HELD_SECONDS)
+        self.assertEqual([data.count(b"\n") for data in self.written], [2])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_bound(self) -> None:
+        """Many lines at once are written when they fill the buffer."""
+        for _ in range(2 * MAX_HELD // 100):
+            self.log(EXCHANGE, "192.0.2.7", 10, 0.25)
+        self.assertGreaterEqual(len(self.written), 2)
+        self.assertLess(max(map(len, self.written)), MAX_HELD + 1000)
+
+    def test_full_disk(self) -> None:
+        """A disk that takes nothing costs lines, not requests, and is told of in our own log."""
+
+        def refuse(_: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+        log = AccessLog(refuse, self.clock)
+        log(EXCHANGE, "a", 1, 0)
+        log.flush()
+        log(EXCHANGE, "a", 1, 0)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        log.flush()
+
+
+class HookTests(SynchronousTestCase):
+    def told(self, handler: object) -> tuple[list[tuple[int, int, float]], object]:
+        told: list[tuple[int, int, float]] = []
+        client = connect(handler, access=lambda e, _, sent, s: told.append((e.status, sent, s)))
+        return told, client
+
+    def test_once_with_bytes_and_seconds(self) -> None:
+        """An answer is told of once, when it is complete, with the bytes of its body."""
+        body = GrowingBody(b"x" * 100, size=100)
+        self.addCleanup(body.close)
+
+        async def handler(_: MirrorRequest) -> Answer:
+            return answer(body)
+
+        told, client = self.told(handler)
+        client.send(GET)
+        client.clock.advance(3)
+        self.assertEqual(told, [])
+        body.grow(0, 100)
+        self.assertEqual(told, [(200, 100, 3.0)])
+
+    def test_cut_answers(self) -> None:
+        """An answer that was cut, or that the client left, is told of with what was sent."""
+        for leaving in (True, False):
+            body = GrowingBody(b"x" * 100, size=100)
+            self.addCleanup(body.close)
+
+            async def handler(_: MirrorRequest, body: GrowingBody = body) -> Answer:
+                return answer(body)
+
+            told, client = self.told(handler)
+            client.send(GET)
+            body.grow(0, 40)
+            client.wire.lose() if leaving else body.fail()
+            client.settle()
+            self.assertEqual(told, [(200, 40, 0.0)])

@@ -1,0 +1,63 @@
+"""The socket on which we listen."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+from twisted.internet import reactor
+from twisted.internet.protocol import ServerFactory
+from twisted.trial.unittest import TestCase
+
+from aimirror.server.listening import BACKLOG, CannotListen, authority, bound, opened, own_names
+
+#: struct tcp_info (linux/tcp.h): of a listening socket, tcpi_sacked is its backlog.
+_SACKED = 8 + 4 * 5
+
+
+class ListeningTests(TestCase):
+    def test_bound(self) -> None:
+        """Nobody gets in before it is opened; then a whole burst may wait."""
+        taken = bound("127.0.0.1", 0)
+        address = taken.getsockname()
+        self.assertRaises(ConnectionRefusedError, socket.create_connection, address)
+        port = opened(taken, ServerFactory(), reactor)
+        self.addCleanup(port.stopListening)
+        self.assertEqual(taken.fileno(), -1)
+        socket.create_connection(address).close()
+        info = port.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        (backlog,) = struct.unpack_from("I", info, _SACKED)
+        self.assertEqual(backlog, BACKLOG)
+
+    def test_taken(self) -> None:
+        """An address that is taken or foreign, or a name without one, is told in one line."""
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            error = self.assertRaises(CannotListen, bound, "127.0.0.1", port)
+        self.assertEqual(str(error), f"cannot listen on 127.0.0.1:{port}: Address already in use")
+        for host in ("192.0.2.1", "2001:db8::1", "no host"):
+            error = self.assertRaises(CannotListen, bound, host, 0)
+            self.assertIn(f"cannot listen on {authority(host, 0)}: ", str(error))
+
+    def test_taken_meanwhile(self) -> None:
+        """Who else had bound the address and opens it first has it."""
+        one = bound("127.0.0.1", 0)
+        two = bound(*one.getsockname())
+        port = opened(one, ServerFactory(), reactor)
+        self.addCleanup(port.stopListening)
+        error = self.assertRaises(CannotListen, opened, two, ServerFactory(), reactor)
+        self.assertIn("Address already in use", str(error))
+        self.assertEqual(two.fileno(), -1)
+
+    def test_own_names(self) -> None:
+        """What means the mirror itself."""
+        names = own_names("10.0.0.1", 8081, "https://Mirror.test")
+        wanted = {"localhost", "mirror.test", "10.0.0.1:8081"}
+        wanted |= {"localhost:8081", "127.0.0.1:8081", "[::1]:8081"}
+        self.assertEqual(names, wanted)
+        self.assertNotIn("", own_names("0.0.0.0", 1, ""))
+
+    def test_authority(self) -> None:
+        """Addresses of IPv6 are bracketed."""
+        self.assertEqual(authority("::1", 80), "[::1]:80")
+        self.assertEqual(authority("mirror", 80), "mirror:80")

@@ -1,0 +1,364 @@
+"""Repeats are answered without asking, as long as that is right."""
+
+from __future__ import annotations
+
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from aimirror.http.headers import Headers
+from aimirror.server.access_log import Exchange
+from aimirror.server.answers import Answer
+from aimirror.server.head import Form, Head, parse_head
+from aimirror.server.memo import (
+    _REPEAT_OVERHEAD,
+    MAX_BODY,
+    MAX_KEY,
+    NEUTRAL,
+    PERSONAL,
+    Memo,
+    Remembered,
+    likeness,
+)
+from aimirror.server.request import MirrorRequest
+from aimirror.server.site import Limits
+from tests.server.support import GET, NOW, Connection, connect
+
+KEPT_ALIVE = b"\r\nConnection: keep-alive\r\n\r\n"
+FIELDS = Headers([("Content-Type", "text/html"), ("Age", "5"), ("X-Cache", "HIT")])
+
+
+class Counted:
+    """A handler that counts how often it was asked."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.asked = 0
+
+    async def __call__(self, _: MirrorRequest) -> Answer:
+        self.asked += 1
+        return self.answer
+
+
+def page(**options: object) -> Answer:
+    given_options = {"status": 200, "headers": FIELDS, "body": b"page", "memo_until": NOW + 60}
+    return Answer(**{**given_options, **options})
+
+
+class RepeatTests(SynchronousTestCase):
+    def asked(self, answer: Answer, *requests: bytes, **options: object) -> tuple[int, Connection]:
+        """How often the handler was asked for these requests."""
+        handler = Counted(answer)
+        client = connect(handler, **options)
+        for request in requests:
+            client.send(request)
+        self.assertEqual(len(client.answers()), len(requests))
+        return handler.asked, client
+
+    def test_repeat(self) -> None:
+        """An exact repeat gets byte for byte the same, from any client, also in a pipeline."""
+        asked, client = self.asked(page(), GET, GET)
+        other = connect(site=client.site)
+        other.send(GET * 5)
+        self.assertEqual(asked, 1)
+        self.assertEqual(client.received + other.received, self.times(7))
+
+    def times(self, count: int) -> bytes:
+        client = connect(Counted(page()))
+        client.send(GET)
+        return client.received * count
+
+    def test_cut_in_segments(self) -> None:
+        """A repeat that arrives in pieces is one, too."""
+        asked, _ = self.asked(page(), GET)
+        handler = Counted(page())
+        client = connect(handler)
+        client.send(GET)
+        for byte in GET:
+            client.send(bytes([byte]))
+        self.assertEqual((asked, handler.asked, len(client.answers())), (1, 1, 2))
+
+    def test_difference(self) -> None:
+        """Another target, host, version or field is another request."""
+        for other in (
+            GET.replace(b"/ ", b"/? "),
+            GET.replace(b"mirror", b"other"),
+            GET.replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"\r\n\r\n", KEPT_ALIVE),
+            *(GET[:-2] + name + b": x\r\n\r\n" for name in (b"Accept", b"Range", b"Unheard-Of")),
+        ):
+            self.assertEqual(self.asked(page(), GET, other, GET, other)[0], 2, other)
+
+    def test_same_fields(self) -> None:
+        """Who sends a request, and the order and case of its fields, make no difference."""
+        plain = GET[:-2] + b"Accept: */*\r\n\r\n"
+        lines = [b"GET / HTTP/1.1", b"accept:*/*", b"hOST: mirror.test", b"", b""]
+        same = b"\r\n".join(lines)
+        others = [
+            plain[:-2] + name.encode() + b": %d\r\n\r\n" % n
+            for n, name in enumerate(sorted(NEUTRAL))
+        ]
+        asked, client = self.asked(page(), plain, same, *others, *others)
+        self.assertEqual(asked, 1)
+        (first, *rest) = client.answers()
+        self.assertEqual(rest, [first] * len(rest))
+
+    def test_own_words_in_the_log(self) -> None:
+        """Who gets another's answer is logged with its own name and origin."""
+        told: list[Exchange] = []
+        client = connect(Counted(page()), access=lambda e, *_: told.append(e))
+        for agent in (b"a", b"b", b"b"):
+            more = b"User-Agent: %b\r\nReferer: from-%b\r\n\r\n" % (agent, agent)
+            client.send(GET[:-2] + more)
+        found = [(e.agent, e.referer) for e in told]
+        self.assertEqual(found, [("a", "from-a"), ("b", "from-b"), ("b", "from-b")])
+
+    def test_malformed(self) -> None:
+        """A head that only a lax reader would take for a known one is refused as ever."""
+        client = connect(Counted(page()))
+        client.send(GET + GET[:-2] + b"User-Agent : x\r\n\r\n")
+        self.assertEqual([status for status, _, _ in client.answers()], [200, 400])
+
+    def test_age_and_date(self) -> None:
+        """Age and Date are those of the moment, whether the Date is ours or the origin's."""
+        origin = ("Date", "Mon, 13 Nov 2023 00:00:00 GMT")
+        for headers, date in (
+            (FIELDS, "Tue, 14 Nov 2023 22:13:30 GMT"),
+            (Headers([*FIELDS, origin]), origin[1]),
+        ):
+            asked, client = self.asked(page(headers=headers), GET)
+            client.clock.advance(10)
+            client.send(GET)
+            told = client.answers()[1][1]
+            self.assertEqual((told.get("age"), told.get_all("date")), ("15", (date,)))
+            self.assertEqual(asked, 1)
+
+    def test_what_is_left(self) -> None:
+        """The seconds of freshness that are told count down; those of other caches stay."""
+        told = ("Cache-Status", "other; hit; ttl=50, aimirror; hit; ttl=60")
+        handler = Counted(page(headers=Headers([*FIELDS, told])))
+        client = connect(handler)
+        client.send(GET)
+        for seconds in (7, 20):
+            client.clock.advance(seconds)
+            client.send(GET)
+        found = [headers.get("cache-status") for _, headers, _ in client.answers()]
+        wanted = [f"other; hit; ttl=50, aimirror; hit; ttl={left}" for left in (60, 53, 33)]
+        self.assertEqual((found, handler.asked), (wanted, 1))
+
+    def test_freshness(self) -> None:
+        """When its time is over the handler is asked again."""
+        handler = Counted(page())
+        client = connect(handler, limits=Limits(keep_alive=1000))
+        client.send(GET)
+        client.clock.advance(59)
+        client.send(GET)
+        self.assertEqual(handler.asked, 1)
+        client.clock.advance(1)
+        client.send(GET)
+        self.assertEqual(handler.asked, 2)
+
+    def test_invalidation(self) -> None:
+        """After an invalidation the handler is asked; an answer begun before is not kept."""
+        handler = Counted(page())
+        client = connect(handler)
+        client.send(GET)
+        client.site.memo.invalidate()
+        client.send(GET)
+        self.assertEqual(handler.asked, 2)
+
+        async def changing(_: MirrorRequest) -> Answer:
+            client.site.memo.invalidate()
+            return page()
+
+        client.site.memo.invalidate()
+        other = connect(changing, memo=client.site.memo)
+        self.assertIs(other.site.memo, client.site.memo)
+        other.send(GET)
+        self.assertEqual(len(client.site.memo), 0)
+
+    def test_invalidation_of_one(self) -> None:
+        """A change of an entry takes the answers that were made of it, and no others."""
+        handler = Counted(page(memo_of="https://upstream.test/a"))
+        client = connect(handler)
+        client.send(GET)
+        client.site.memo.invalidate("https://upstream.test/b")
+        client.send(GET)
+        self.assertEqual(handler.asked, 1)
+        client.site.memo.invalidate("https://upstream.test/a")
+        client.send(GET)
+        self.assertEqual(handler.asked, 2)
+
+    def test_what_is_not_kept(self) -> None:
+        """No answer is kept that is personal, large, unasked, or for another method."""
+        for answer, request in (
+            (page(memo_until=0.0), GET),
+            (page(memo_until=NOW), GET),
+            (page(body=b"x" * (MAX_BODY + 1)), GET),
+            (page(), GET.replace(b"GET", b"POST")),
+            (page(), GET.replace(b"/ ", b"/%b " % (b"x" * MAX_KEY))),
+            (page(), GET[:-2] + b"Content-Length: 1\r\n\r\nx"),
+            (page(), b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
+        ):
+            handler = Counted(answer)
+            client = connect(handler)
+            client.send(request + request)
+            self.assertEqual(handler.asked, 2, request[:60])
+            self.assertEqual(len(client.site.memo), 0)
+
+    def test_head(self) -> None:
+        """HEAD is kept apart from GET, without its body, with its length."""
+        head = GET.replace(b"GET", b"HEAD")
+        handler = Counted(page())
+        client = connect(handler)
+        client.send(head)
+        first = client.received
+        client.send(head)
+        self.assertEqual(client.received, first * 2)
+        self.assertIn(b"Content-Length: 4\r\n", first)
+        self.assertTrue(first.endswith(b"\r\n\r\n"))
+        client.send(GET)
+        self.assertEqual(handler.asked, 2)
+
+    def test_last_request(self) -> None:
+        """Who wants the connection closed gets that, from memory as well."""
+        for last in (
+            GET[:-2] + b"Connection: close\r\n\r\n",
+            GET.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        ):
+            handler = Counted(page())
+            site = connect(handler).site
+            received = []
+            for _ in range(3):  # looked up, known by its like, known to the letter
+                client = connect(site=site)
+                client.send(last + GET)
+                self.assertTrue(client.closed)
+                received.append(client.received)
+            self.assertEqual(received, [received[0]] * 3)
+            self.assertIn(b"Connection: close\r\n", received[0])
+            self.assertEqual((handler.asked, received[0].count(b"HTTP/1.1 200")), (1, 1))
+
+    def test_closing_for_other_reasons(self) -> None:
+        """That one connection has had its requests closes no others."""
+        handler = Counted(page())
+        client = connect(handler, limits=Limits(requests=1))
+        client.send(GET)
+        self.assertTrue(client.closed)
+        client.site.limits = Limits()
+        other = connect(site=client.site)
+        other.send(GET + GET)
+        self.assertFalse(other.closed)
+        self.assertEqual(len(other.answers()), 2)
+
+    def test_personal(self) -> None:
+        """A request that carries a credential, or whom it is forwarded for, is never kept."""
+        for name in PERSONAL:
+            request = GET[:-2] + name.encode() + b": x\r\n\r\n"
+            self.assertEqual(self.asked(page(), request, request)[0], 2, name)
+
+    def test_conditional(self) -> None:
+        """A 304 is kept like any answer of a few bytes."""
+        tagged = page(headers=Headers([("ETag", '"v1"')]))
+        request = GET[:-2] + b'If-None-Match: "v1"\r\n\r\n'
+        asked, client = self.asked(tagged, request, request)
+        self.assertEqual((asked, [s for s, _, _ in client.answers()]), (1, [304, 304]))
+
+    def test_access_log(self) -> None:
+        """Each repeat is logged like any answer, but that it has no name of its own."""
+        told: list[tuple[Exchange, str, int]] = []
+        handler = Counted(page())
+        client = connect(handler, access=lambda e, peer, sent, _: told.append((e, peer, sent)))
+        client.send(GET * 3)
+        self.assertEqual(told[1:], [(told[0][0].repeated(), *told[0][1:])] * 2)
+        self.assertTrue(told[0][0].id)
+        self.assertEqual((told[0][0].outcome, told[0][1:]), ("HIT", ("192.0.2.7", 4)))
+
+    def test_number_of_requests(self) -> None:
+        """Repeats count as requests of the connection, whose last one says close."""
+        client = connect(Counted(page()), limits=Limits(requests=3))
+        client.send(GET * 5)
+        told = [headers.get("connection") for _, headers, _ in client.answers()]
+        self.assertEqual(told, [None, None, "close"])
+
+
+def remembered(size: int) -> Remembered:
+    exchange = Exchange("GET", "/", "HTTP/1.1", 200, "", "", "")
+    return Remembered(b"HTTP/1.1 200 OK\r\n", b"x" * size, True, None, NOW, NOW + 60, exchange)
+
+
+class MemoTests(SynchronousTestCase):
+    @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3000), st.booleans()), max_size=40))
+    @settings(max_examples=50, deadline=None)
+    def test_bound(self, steps: list[tuple[int, int, bool]]) -> None:
+        """It never holds more bytes than it may, and its own count of them is right."""
+        memo = Memo(max_bytes=20_000)
+        for key, size, reading in steps:
+            name = str(key)
+            if reading:
+                memo.get(name, NOW)
+                memo.repeat(name.encode(), NOW)
+            else:
+                memo.put(name, remembered(size), memo.epoch)
+                memo.note(b"%d" % size, name, remembered(0).exchange)
+            held = sum(len(k) + a.cost() for k, a in memo._answers.items())
+            held += sum(len(k) + _REPEAT_OVERHEAD for k in memo._repeats)
+            self.assertEqual(memo._held, held)
+            self.assertLessEqual(held, 20_000)
+
+    def test_least_recently_used_goes_first(self) -> None:
+        """What was asked for lately stays."""
+        one = remembered(1000)
+        memo = Memo(max_bytes=2 * (one.cost() + 1))
+        memo.put("a", one, 0)
+        memo.put("b", one, 0)
+        memo.get("a", NOW)
+        memo.put("c", evolve(one), 0)
+        self.assertEqual([memo.get(k, NOW) is None for k in "abc"], [False, True, False])
+
+    def test_repeat(self) -> None:
+        """A head leads to an answer as long as that is kept."""
+        memo = Memo()
+        one = remembered(10)
+        memo.note(b"head", "a", one.exchange)
+        self.assertIsNone(memo.repeat(b"head", NOW))
+        memo.put("a", one, 0)
+        memo.note(b"head", "a", one.exchange)
+        self.assertEqual(memo.repeat(b"head", NOW), (one, one.exchange))
+        self.assertIsNone(memo.repeat(b"head", NOW + 60))
+        self.assertEqual((memo._held, len(memo)), (0, 0))
+
+    def test_heads_make_way(self) -> None:
+        """Endless different heads of one answer do not drive out the others."""
+        memo = Memo(max_bytes=50_000)
+        for like in "abcde":
+            memo.put(like, remembered(1000), 0)
+        for n in range(1000):
+            memo.note(b"%d" % n, "a", remembered(0).exchange)
+        self.assertEqual(len(memo), 5)
+
+    def test_without_host(self) -> None:
+        """A request without Host depends on the address it came to."""
+        self.assertIsNone(likeness(parse_head(b"GET / HTTP/1.0\r\n\r\n")))
+        self.assertIsNotNone(likeness(parse_head(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")))
+
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from(["A", "b", "Host", "User-Agent"]), st.sampled_from("xy")),
+            max_size=4,
+        ),
+        st.lists(
+            st.tuples(st.sampled_from(["A", "b", "Host", "User-Agent"]), st.sampled_from("xy")),
+            max_size=4,
+        ),
+    )
+    def test_likeness(self, one: list[tuple[str, str]], other: list[tuple[str, str]]) -> None:
+        """Two heads are alike if and only if the values of all fields but neutral ones agree."""
+        fields = [Headers(pairs) for pairs in (one, other)]
+        likes = [
+            likeness(Head("GET", "/", "HTTP/1.1", Form.ORIGIN, each, 0, True, False))
+            for each in fields
+        ]
+        names = ("a", "b", "host")
+        alike = [[each.get_all(name) for name in names] for each in fields]
+        hosted = all("host" in each for each in fields)
+        self.assertEqual(likes[0] == likes[1] is not None, hosted and alike[0] == alike[1])

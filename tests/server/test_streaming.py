@@ -1,0 +1,59 @@
+"""send_body: the border for those who start an answer themselves."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from aimirror.http.headers import Headers
+from aimirror.interfaces import BodyFailed
+from aimirror.server.request import MirrorRequest
+from aimirror.server.streaming import send_body
+from tests.server.support import GET, GrowingBody, connect
+
+DATA = b"abcdefghij"
+
+
+class SendBodyTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.body = GrowingBody(DATA, size=len(DATA))
+        self.addCleanup(self.body.close)
+        self.sent: list[Deferred[None]] = []
+
+        async def handler(request: MirrorRequest) -> None:
+            request.start(200, Headers(), len(DATA))
+            self.sent.append(send_body(request, self.body.reader(0, None)))
+
+        self.client = connect(handler)
+        self.client.send(GET)
+
+    def test_whole(self) -> None:
+        """It fires when all was handed over; the request is finished and the next one served."""
+        self.body.grow(0, 5)
+        self.assertNoResult(self.sent[0])
+        self.body.grow(5, 10)
+        self.successResultOf(self.sent[0])
+        self.assertEqual(self.client.answer()[2], DATA)
+        self.client.send(GET)
+        self.assertEqual(len(self.client.answers()), 2)
+
+    def test_failure(self) -> None:
+        """A failed body fails it after the connection was cut."""
+        self.body.grow(0, 5)
+        self.body.fail()
+        self.failureResultOf(self.sent[0], BodyFailed)
+        self.assertTrue(self.client.wire.aborted)
+        self.assertTrue(self.body.all_closed)
+
+    def test_leaving(self) -> None:
+        """A client that leaves ends it."""
+        self.client.wire.lose()
+        self.failureResultOf(self.sent[0], CancelledError)
+        self.assertTrue(self.body.all_closed)
+
+    def test_cancel(self) -> None:
+        """Cancelling cuts the connection."""
+        self.sent[0].cancel()
+        self.failureResultOf(self.sent[0], CancelledError)
+        self.assertTrue(self.client.wire.aborted)
+        self.assertTrue(self.body.all_closed)

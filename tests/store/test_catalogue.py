@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from unittest import mock
+
+import attrs
+
+from aimirror.caching.entries import Entry
+from aimirror.store.catalogue import MOST_TOUCHES, SURPLUS, Catalogue
+from aimirror.store.errors import DiskError
+from aimirror.store.index import Blob, Index
+from aimirror.store.layout import Layout, entry_name
+from aimirror.store.records import read_sidecar
+from tests.store.support import NOW, StoreCase
+
+
+class CatalogueCase(StoreCase):
+    """A catalogue over an index of its own, which the test may look into."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.layout = Layout(self.root)
+        self.index = Index(self.layout.index)
+        self.addCleanup(self.index.close)
+        self.catalogue = Catalogue(self.layout, self.index, self.clock)
+        self.index.add_blob(Blob("ab" * 32, 1, 1, 0.0))
+
+    def sidecars(self) -> list[str]:
+        return sorted(path.stem for path in (self.root / "entries").rglob("*.json"))
+
+
+class EntriesTests(CatalogueCase):
+    """What is stored and found."""
+
+    def test_sidecars(self) -> None:
+        """Each entry has its sidecar, with the same content, and dropped ones have none."""
+        one, two = Entry(key="a", status=404), Entry(key="a", scope="s")
+        self.catalogue.put(one)
+        self.catalogue.put(two)
+        self.assertEqual(self.sidecars(), sorted([entry_name(one), entry_name(two)]))
+        self.assertEqual(read_sidecar(self.layout.sidecar(entry_name(one))), one)
+        self.catalogue.drop(one)
+        self.assertEqual(self.sidecars(), [entry_name(two)])
+
+    def test_memory_is_current(self) -> None:
+        """What is remembered of a key follows each change."""
+        blob = "ab" * 32
+        entry = Entry(key="a", blob=blob)
+        self.assertEqual(self.catalogue.of_key("a"), ())
+        self.catalogue.put(entry)
+        self.assertEqual(self.catalogue.of_key("a"), (entry,))
+        self.catalogue.invalidate("a")
+        self.assertTrue(self.catalogue.of_key("a")[0].invalidated)
+        self.catalogue.drop_blob(blob)
+        self.assertEqual((self.catalogue.of_key("a"), self.sidecars()), ((), []))
+
+    def test_remembered(self) -> None:
+        """A key asked for again costs no database."""
+        self.catalogue.put(Entry(key="a"))
+        found = self.catalogue.of_key("a")
+        self.index.close()
+        self.assertIs(self.catalogue.of_key("a"), found)
+        self.assertRaises(DiskError, self.catalogue.of_key, "b")
+
+    def test_loose_blobs(self) -> None:
+        """Who puts or drops is told which blobs may be needed no more."""
+        one, two = "ab" * 32, "cd" * 32
+        self.index.add_blob(Blob(two, 1, 1, 0.0))
+        entry = Entry(key="a", blob=one)
+        self.assertEqual(self.catalogue.put(entry), set())
+        self.assertEqual(self.catalogue.put(attrs.evolve(entry, status=203)), set())
+        self.assertEqual(self.catalogue.put(attrs.evolve(entry, blob=two)), {one})
+        self.assertEqual(self.catalogue.drop(entry), {two})
+        self.assertEqual(self.catalogue.drop(entry), set())
+
+    def test_put_is_whole(self) -> None:
+        """When the sidecar cannot be written, the index knows nothing of the entry."""
+        (self.root / "entries").rename(self.root / "away")
+        (self.root / "entries").touch()
+        self.assertRaises(DiskError, self.catalogue.put, Entry(key="a"))
+        self.assertEqual((self.catalogue.of_key("a"), self.index.entries), ((), 0))
+
+    def test_bounded(self) -> None:
+        """Beyond so many entries the ones used longest ago go, pinned ones stay."""
+        catalogue = Catalogue(self.layout, self.index, self.clock, most=SURPLUS + 10)
+        catalogue.put(Entry(key="pinned", pinned=True))
+        for n in range(SURPLUS + 10):
+            self.clock.advance(1)
+            catalogue.put(Entry(key=str(n)))
+        self.assertEqual(self.index.entries, 11)
+        self.assertEqual(len(self.sidecars()), 11)
+        self.assertEqual(len(catalogue.of_key("pinned")), 1)
+        self.assertEqual(catalogue.of_key("0"), ())
+        self.assertEqual(len(catalogue.of_key(str(SURPLUS + 9))), 1)
+
+
+class TouchTests(CatalogueCase):
+    """Uses."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.entry = Entry(key="a", blob="ab" * 32)
+        self.catalogue.put(self.entry)
+
+    def used(self) -> float:
+        (page,) = self.index.least_used((-1.0, ""))
+        return page[0].used
+
+    def test_written_together(self) -> None:
+        """Uses are noted in memory, and written by ``flush``."""
+        self.clock.advance(3)
+        for _ in range(5):
+            self.catalogue.touch(self.entry)
+        self.assertEqual(self.used(), NOW)
+        self.catalogue.flush()
+        self.assertEqual(self.used(), NOW + 3)
+        self.index.close()
+        self.catalogue.flush()
+
+    def test_bounded(self) -> None:
+        """Memory for uses is bounded: beyond it they are written at once."""
+        self.clock.advance(3)
+        self.catalogue.touch(self.entry)
+        with mock.patch.object(self.index, "touch", wraps=self.index.touch) as written:
+            for n in range(MOST_TOUCHES - 1):
+                self.catalogue.touch(Entry(key=str(n)))
+        self.assertEqual(written.call_count, MOST_TOUCHES)
+        self.assertEqual(self.used(), NOW + 3)
+
+    def test_failure(self) -> None:
+        """Uses that could not be written are given up, so that they do not pile up."""
+        self.catalogue.touch(self.entry)
+        self.index.close()
+        self.assertRaises(DiskError, self.catalogue.flush)
+        self.catalogue.flush()

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import attrs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from aimirror.caching.entries import Entry
+from aimirror.store import index as indexes
+from aimirror.store.errors import DiskError
+from aimirror.store.index import PAGE, Blob, Index
+from aimirror.store.layout import entry_name
+
+
+def blob(n: int, size: int = 10, used: float = 0.0) -> Blob:
+    return Blob(f"{n:064x}", size, 1, used)
+
+
+class IndexCase(SynchronousTestCase):
+    """A test with an index."""
+
+    def setUp(self) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir(parents=True)
+        self.path = folder / "index.sqlite3"
+        indexes.prepare(self.path)
+        self.index = Index(self.path)
+        self.addCleanup(self.index.close)
+
+
+class PrepareTests(IndexCase):
+    """Sound or new."""
+
+    def test_sound(self) -> None:
+        """A sound index is kept, also while its log was not brought in."""
+        self.index.put(Entry(key="a"), 0.0)
+        self.assertFalse(indexes.prepare(self.path))
+        self.assertEqual(self.count(), 1)
+
+    def count(self) -> int:
+        index = Index(self.path)
+        index.close()
+        return index.entries
+
+    def test_damage(self) -> None:
+        """Missing, empty, garbage, torn, of another schema: a new one is made."""
+        self.index.put(Entry(key="a"), 0.0)
+        self.index.close()
+        whole = self.path.read_bytes()
+        torn = whole[: len(whole) // 2]
+        for wrong in (None, b"", b"garbage" * 1000, torn, whole[:200] + b"\xff" * 4000):
+            self.path.unlink() if wrong is None else self.path.write_bytes(wrong)
+            self.assertTrue(indexes.prepare(self.path), wrong and wrong[:20])
+            self.assertEqual(self.count(), 0)
+        for change in ("PRAGMA user_version = 99", "DROP TABLE blobs"):
+            other = sqlite3.connect(self.path)
+            other.execute(change)
+            other.close()
+            self.assertTrue(indexes.prepare(self.path), change)
+
+    def test_private(self) -> None:
+        """Keys may be signed URLs: the files of the index are for this user alone."""
+        self.index.put(Entry(key="a"), 0.0)
+        for path in self.path.parent.iterdir():
+            self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600, path)
+
+    def test_checkpoint(self) -> None:
+        """The log is brought into the database while the index is in use, and only then."""
+        self.index.put(Entry(key="a"), 0.0)
+        before = self.path.stat().st_size
+        for i in range(2000):
+            self.index.put(Entry(key=f"k{i}"), 0.0)
+        self.assertEqual(self.path.stat().st_size, before)
+        indexes.checkpoint(self.path)
+        self.assertGreater(self.path.stat().st_size, before)
+
+
+class RowsTests(IndexCase):
+    """What is found."""
+
+    def test_entries_of_a_key(self) -> None:
+        """Scopes and variants of a key are entries of their own; a second put replaces."""
+        found = {Entry(key="a"), Entry(key="a", scope="s"), Entry(key="a", variant="v")}
+        for entry in found:
+            self.index.put(entry, 0.0)
+        self.index.put(Entry(key="b"), 0.0)
+        self.index.put(Entry(key="b", status=404), 0.0)
+        self.assertEqual(set(self.index.of_key("a")), found)
+        self.assertEqual(self.index.of_key("b"), (Entry(key="b", status=404),))
+        self.assertEqual(self.index.entries, 4)
+
+    def test_last_use_of_a_shared_blob(self) -> None:
+        """A blob was last used when any of its entries was."""
+        for n in (1, 2):
+            self.index.add_blob(blob(n))
+        one, two = (Entry(key=k, blob=blob(1).sha256) for k in "ab")
+        self.index.put(one, 1.0)
+        self.index.put(two, 3.0)
+        self.index.put(Entry(key="c", blob=blob(2).sha256), 2.0)
+        self.assertEqual([b.used for b, _ in self.index.least_used((-1.0, ""))], [2.0, 3.0])
+        self.index.touch(entry_name(one), 2.5)
+        self.index.touch(entry_name(two), 1.0)
+        self.assertEqual([b.used for b, _ in self.index.least_used((-1.0, ""))], [2.0, 3.0])
+        self.assertEqual(self.index.stalest(3)[1:], (one, two))
+
+    def test_pages_by_use(self) -> None:
+        """Pages by last use cover each blob once, ties included, and tell pinned ones."""
+        with self.index.transaction():
+            for n in range(PAGE + 5):
+                self.index.add_blob(blob(n, used=float(n // 100)))
+        self.index.put(Entry(key="p", blob=blob(3).sha256, pinned=True), 0.0)
+        seen, after = [], (-1.0, "")
+        while page := self.index.least_used(after):
+            seen += page
+            after = (page[-1][0].used, page[-1][0].sha256)
+        self.assertEqual([b.sha256 for b, _ in seen], [blob(n).sha256 for n in range(PAGE + 5)])
+        self.assertEqual([b.sha256 for b, pinned in seen if pinned], [blob(3).sha256])
+
+    def test_held(self) -> None:
+        """Pinned and busy blobs count once each."""
+        for n in (1, 2, 3):
+            self.index.add_blob(blob(n, size=10**n))
+        for key, n in (("a", 1), ("b", 1), ("c", 2)):
+            self.index.put(Entry(key=key, blob=blob(n).sha256, pinned=True), 0.0)
+        self.assertEqual(self.index.held_bytes([blob(1).sha256, blob(3).sha256]), 1110)
+
+    def test_remove_blob(self) -> None:
+        """With a blob go all of its entries, and no other."""
+        self.index.add_blob(blob(1))
+        for key in "ab":
+            self.index.put(Entry(key=key, blob=blob(1).sha256), 0.0)
+        self.index.put(Entry(key="c"), 0.0)
+        gone = self.index.remove_blob(blob(1).sha256)
+        self.assertEqual({key for _, key in gone}, {"a", "b"})
+        self.assertEqual((self.index.blobs, self.index.bytes, self.index.entries), (0, 0, 1))
+        self.assertEqual(self.index.remove_blob(blob(1).sha256), [])
+
+    def test_find(self) -> None:
+        """Prefix (to the letter), rule and age narrow the walk; it may be dropped from."""
+        for n in range(PAGE + 3):
+            self.index.put(Entry(key=f"http://a%/{n}", rule="r", received_at=float(n)), 0.0)
+        self.index.put(Entry(key="http://ab/", rule="q"), 0.0)
+        self.assertEqual(len(list(self.index.find("http://a%", None, None))), PAGE + 3)
+        self.assertEqual(len(list(self.index.find("http://A", None, None))), 0)
+        self.assertEqual([e.key for e in self.index.find("", "q", None)], ["http://ab/"])
+        self.assertEqual(len(list(self.index.find("", "r", 10.0))), 10)
+        for entry in self.index.find("", None, None):
+            self.index.remove(entry_name(entry))
+        self.assertEqual(self.index.entries, 0)
+
+    def test_transaction(self) -> None:
+        """A transaction that fails leaves rows and counts as they were."""
+        self.index.put(Entry(key="a"), 0.0)
+        with self.assertRaises(ZeroDivisionError), self.index.transaction():
+            self.index.put(Entry(key="b"), 0.0)
+            self.index.add_blob(blob(1))
+            raise ZeroDivisionError
+        self.assertEqual((self.index.entries, self.index.blobs, self.index.bytes), (1, 0, 0))
+        self.assertEqual(self.index.of_key("b"), ())
+
+    def test_errors(self) -> None:
+        """What SQLite refuses is a DiskError."""
+        self.index.close()
+        self.assertRaises(DiskError, self.index.of_key, "a")
+        self.assertRaises(DiskError, self.index.put, Entry(key="a"), 0.0)
+
+    @settings(max_examples=50, deadline=None)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["add", "put", "remove", "remove_blob"]),
+                st.integers(0, 3),
+                st.integers(0, 3),
+            ),
+            max_size=20,
+        )
+    )
+    def test_counts(self, steps: list[tuple[str, int, int]]) -> None:
+        """After any steps, the counts are those of the database."""
+        for act, n, m in steps:
+            if act == "add":
+                self.index.add_blob(blob(n, size=m))
+            elif act == "put":
+                self.index.put(attrs.evolve(Entry(key=str(n)), blob=blob(m).sha256), 0.0)
+            elif act == "remove":
+                self.index.remove(entry_name(Entry(key=str(n))))
+            else:
+                self.index.remove_blob(blob(n).sha256)
+        fresh = Index(self.path)
+        self.addCleanup(fresh.close)
+        for name in ("blobs", "bytes", "entries"):
+            self.assertEqual(getattr(self.index, name), getattr(fresh, name))

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from aimirror import __version__
-from aimirror.commands import ca, check, prefetch, serve, setup, stored, watch
+from aimirror.commands import ca, check, clean_old, prefetch, serve, setup, stored, watch
 from aimirror.commands.common import Complaint, complain
 from aimirror.config import ConfigError
 
 #: Each with ``add(commands)``, in the order of the help text.
-COMMANDS = (check, setup, watch, stored, prefetch, ca)
+COMMANDS = (check, setup, watch, stored, prefetch, ca, clean_old)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit status."""
-    given = _parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, config: Path | None = None) -> int:
+    """Run a command line; the exit status.
+
+    ``config`` is the file to read when the command line names none, and it is there.
+    """
+    parser = _parser()
+    if config is not None and config.is_file():
+        parser.set_defaults(config=str(config))
+    given = parser.parse_args(arguments)
     try:
         status: int = given.run(given)
     except (ConfigError, Complaint) as error:

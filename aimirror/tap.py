@@ -173,6 +173,7 @@ def makeService(options: Any) -> IService:
     from twisted.internet import reactor as real
 
     from aimirror.service.service import MirrorService
+    from aimirror.store.legacy import notice
 
     reactor: Any = real
     steady(reactor)
@@ -193,6 +194,9 @@ def makeService(options: Any) -> IService:
         atexit.register(os._exit, 1)
         reactor.callWhenRunning(reactor.stop)
 
+    old = notice(config.cache.dir)
+    if old:
+        reactor.callWhenRunning(log.warn, "{old}", old=old)
     logs = LogService(config.logging, reactor, failed)
     service = MirrorService(
         config,

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TextIO
 
 from twisted.internet.error import ReactorNotRunning
@@ -17,7 +18,11 @@ from aimirror.config import Config
 from aimirror.monotonic import steady
 from aimirror.server.listening import CannotListen
 from aimirror.service.logs import Logs, observer, open_logs
+from aimirror.store.legacy import notice
 from aimirror.tap import on_signal, prepared
+
+#: Begins a further line of the welcome.
+_NEXT = "\naimirror: "
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +52,7 @@ def run(given: argparse.Namespace) -> int:
     logs = _begin_logging(config, reactor)
 
     def ready(url: str) -> None:
-        print(_welcome(url, config), flush=True)
+        print(welcome(url, config), flush=True)
 
     def make(failed: Callable[[str], None]) -> MirrorService:
         extra = {} if logs.access is None else {"access": logs.access}
@@ -63,18 +68,26 @@ def run(given: argparse.Namespace) -> int:
     return status
 
 
-def _welcome(url: str, config: Config) -> str:
+def welcome(url: str, config: Config) -> str:
     """Where it listens, where it caches, and what clients are told first."""
     here = url.replace("//0.0.0.0:", "//localhost:").replace("//[::]:", "//localhost:").rstrip("/")
     scheme, _, host = here.partition("://")
     trust = f" --trusted-host {host}" if scheme == "http" else ""
+    old = notice(config.cache.dir)
     return f"""\
 aimirror listens on {url}
-aimirror caches in {config.cache.dir}
+aimirror reads {_source(config)}
+aimirror caches in {config.cache.dir}{f"{_NEXT}{old}" if old else ""}
   pip:          pip install --index-url {here}/simple{trust} numpy
   docker:       "registry-mirrors": ["{here}"] in /etc/docker/daemon.json
   Hugging Face: export HF_ENDPOINT={here}
   dashboard:    {here}/aimirror/"""
+
+
+def _source(config: Config) -> str:
+    """The configuration in use, as somebody in another folder finds it."""
+    file = Path(config.source)
+    return f"{file.absolute()}" if file.is_file() else "its built-in configuration"
 
 
 def _run(make: Callable[[Callable[[str], None]], Any]) -> int:

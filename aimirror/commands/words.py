@@ -31,6 +31,13 @@ def span(seconds: float) -> str:
     return f"{max(0.0, seconds):.0f} s"
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number with its noun: ``1 entry``, ``2 entries``."""
+    if not many:
+        many = f"{one[:-1]}ies" if one.endswith("y") else f"{one}s"
+    return f"{count} {one if count == 1 else many}"
+
+
 def bar(done: float, total: float | None, width: int = _WIDTH) -> str:
     """A bar, empty while the whole is unknown."""
     full = min(width, int(width * done / total)) if total else 0

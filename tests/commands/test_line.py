@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-from pathlib import Path
-
-from twisted.trial.unittest import SynchronousTestCase
-
-from aimirror.cli import main
+from tests.commands.support import LineTests
 
 
-class LineTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.file = Path(self.mktemp())
-        self.file.write_text(
-            "rules: [{name: r, upstream: 'http://h'}]\nserver: {port: 1234}\n"
-            f"cache: {{dir: '{self.file.absolute()}.cache'}}\n"
-        )
-
-    def run_line(self, *words: str) -> tuple[int, str]:
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-            try:
-                status = main(words)
-            except SystemExit as end:
-                status = int(end.code or 0)
-        return status, out.getvalue()
-
+class CommandLineTests(LineTests):
     def test_config_anywhere(self) -> None:
         """The configuration may be named before a command or behind it; a file as such, too."""
         config = ("--config", str(self.file))

@@ -9,7 +9,7 @@ from statistics import median
 from attrs import Factory, define
 
 from aimirror.download.commands import Cancel, Command, Fetch, Trim
-from aimirror.download.economy import Economy
+from aimirror.download.connections import Allowance
 from aimirror.download.flight import EVIDENCE, JUDGED_AFTER, RATE_WINDOW, Flight, usual_rate
 from aimirror.download.plan import (
     CROWD,
@@ -42,14 +42,14 @@ PROBE = 0
 
 @define(kw_only=True)
 class Assignment:
-    """The flights of a file of ``total`` bytes; ``slots`` is how many connections it may use now.
+    """The flights of a file of ``total`` bytes, of which ``written`` ones are there.
 
     ``primary`` names the source that answered first, whose version all others must have.
     ``jitter`` returns numbers in [0, 1) and spreads back-offs.
     """
 
     total: int
-    slots: int
+    allowance: Allowance
     chunk_size: int = 0
     jitter: Callable[[], float] = lambda: 0.5
     written: Spans = Factory(Spans)
@@ -65,7 +65,6 @@ class Assignment:
     _latencies: list[float] = Factory(list)
     #: When the last pieces were done, in seconds, and how fast they came.
     _landed: deque[tuple[float, float]] = Factory(lambda: deque(maxlen=MOST_LANDED))
-    _economy: Economy = Factory(Economy)
 
     @property
     def frontier(self) -> int:
@@ -85,18 +84,23 @@ class Assignment:
         """How many connections a source has."""
         return sum(f.source == source for f in self.flights.values())
 
+    def waits_until(self, now: float) -> float | None:
+        """When a source may be asked again, None while something flies or may be asked now."""
+        pauses = [source.paused_until for source in self.sources.values()]
+        return None if self.flights or min(pauses) <= now else min(pauses)
+
     # -- giving out ------------------------------------------------------------------------
 
     def assign(self, now: float) -> list[Command]:
         """Hand out pieces as long as there are bytes, slots and a source that takes more."""
         commands: list[Command] = []
-        slots = self._economy.slots(self.slots)
+        slots = self.allowance.most
         pace = Pace(self._usual(now), self.latency)
         free = self._free()
         while len(self.flights) < slots and (source := self._choose_source(now)) is not None:
             gap = next_gap(free, self.demands.values())
             if gap is not None:
-                start, stop = gap[0], self._piece_stop(gap, slots, pace)
+                start, stop = gap[0], self._piece_stop(gap, pace)
                 commands.append(self._launch(source, start, stop, now))
                 free = free.remove(start, stop)
                 continue
@@ -109,10 +113,9 @@ class Assignment:
             commands.append(self._launch(source, taken.start, taken.stop, now))
         return commands
 
-    def _piece_stop(self, gap: tuple[int, int], slots: int, pace: Pace) -> int:
+    def _piece_stop(self, gap: tuple[int, int], pace: Pace) -> int:
         """Where a piece at the head of a gap ends; a small rest of the gap goes with it."""
-        bearable = sum(int(s.borne) if s.borne else slots for s in self.sources.values() if s.alive)
-        usable = max(1, min(slots, bearable))
+        usable = self.allowance.usable(self.sources.values())
         limit = self.chunk_size
         if self.crowded:
             piece = crowd_piece(self.missing(), usable)
@@ -132,8 +135,12 @@ class Assignment:
 
     def _launch(self, source: int, start: int, stop: int, now: float) -> Fetch:
         fetch = Fetch(self.new_id(), source, start, stop)
-        self.flights[fetch.id] = Flight(fetch.id, source, start, stop, now)
+        self.fly(fetch.id, source, (start, stop), now)
         return fetch
+
+    def fly(self, number: int, source: int, span: tuple[int, int], sent_at: float) -> None:
+        """A request for a span is on its way."""
+        self.flights[number] = Flight(number, source, *span, sent_at)
 
     def new_id(self) -> int:
         """A number for one more flight."""
@@ -152,7 +159,7 @@ class Assignment:
     def thin_out(self, now: float) -> list[Command]:
         """Shorten what flies when readers have become a crowd, for whom the head comes first."""
         missing = self.missing()
-        piece = crowd_piece(missing, self.slots)
+        piece = crowd_piece(missing, self.allowance.share)
         trims: list[Command] = []
         for flight in self.flights.values():
             left, rate = flight.stop - flight.position, flight.average(now, self.latency) or 0.0
@@ -163,7 +170,7 @@ class Assignment:
 
     def make_way(self, position: int, now: float) -> list[Command]:
         """Free a slot for a reader that jumped to where nothing will arrive soon."""
-        if self.written.run_from(position) > position or len(self.flights) < self.slots:
+        if self.written.run_from(position) > position or len(self.flights) < self.allowance.share:
             return []
         for flight in self.flights.values():
             if flight.position <= position < flight.stop:
@@ -182,8 +189,9 @@ class Assignment:
 
     # -- watching --------------------------------------------------------------------------
 
-    def moved(self, flight: int, position: int, now: float) -> None:
-        """A flight has written up to ``position``."""
+    def wrote(self, flight: int, start: int, position: int, now: float) -> None:
+        """A flight has written ``[start, position)``."""
+        self.written = self.written.add(start, position)
         running = self.flights.get(flight)
         if running is not None:
             running.moved(position, now)
@@ -219,8 +227,7 @@ class Assignment:
                 self.sources[flight.source].rate *= FORGET
                 commands.append(Cancel(flight.id))
         rate = sum(f.measured(now, self.latency) or 0.0 for f in self.flights.values())
-        steady = len(self.flights) >= self._economy.slots(self.slots)
-        self._economy.observe(now, rate, len(self.flights) if steady else 0, self.missing())
+        self.allowance.observe(now, rate, len(self.flights), self.missing())
         return commands
 
     def drop_losers(self) -> list[Command]:
@@ -242,10 +249,10 @@ class Assignment:
         Good connections are done with small pieces before they can be measured in flight, so that
         those done lately count as siblings; and the last few to fly may all be crawling.
         """
-        fewest = max(FEWEST_SIBLINGS, self.slots // 4)
+        fewest = max(FEWEST_SIBLINGS, self.allowance.share // 4)
         landed = (rate for when, rate in self._landed if now - when <= RATE_WINDOW)
         seen = usual_rate(self.flights.values(), now, self.latency, fewest, landed)
-        few = 2 * len(self.flights) < self._economy.slots(self.slots)
+        few = 2 * len(self.flights) < self.allowance.most
         return max(seen, self._remembered()) if few else seen or self._remembered()
 
     def _remembered(self) -> float:

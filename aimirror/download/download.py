@@ -1,29 +1,20 @@
 """The state machine of one ranged download: events in, commands out.
 
-::
-
-    FILLING --all written--> PROVING --digest right--> DONE
-       |                        '--digest wrong--> RESTARTED
-       |--the file changed--> RESTARTED
-       '--no way on--> FAILED
-
-The interpreter (``aimirror.exchanges``) sends the probe itself and creates the machine when the
-probe's 206 has told size and validator.  ``RESTARTED`` ends this machine: the interpreter cuts
-the readers off and begins anew, so that no reader ever sees bytes of two versions.
+``life`` is the table of its phases, ``assignment`` the connections and their pieces.
 """
 
 from __future__ import annotations
-
-import enum
 
 from attrs import Factory, define
 
 from aimirror.download.assignment import PROBE, Assignment
 from aimirror.download.commands import Command, Complete, Fail, FetchWhole, Resolve, Restart, Wake
 from aimirror.download.flight import Flight
+from aimirror.download.life import Life, Phase, Turn
 from aimirror.download.plan import CROWD, Demand
 from aimirror.download.proof import Proof
 from aimirror.download.sources import Source
+from aimirror.download.spans import Spans
 from aimirror.download.tasks import FetchResult, Reason
 
 #: Times that one download asks the original URL for a new redirect without progress between.
@@ -38,31 +29,42 @@ EXPIRED = frozenset({401, 403, 404, 410})
 BUSY = frozenset({429, 503})
 
 
-class Phase(enum.Enum):
-    """Where a download stands."""
-
-    FILLING = "filling"
-    PROVING = "proving"
-    DONE = "done"
-    RESTARTED = "restarted"
-    FAILED = "failed"
-
-
-@define(kw_only=True)
-class Download(Assignment):
-    """One file of ``total`` bytes on its way; every event returns the commands to carry out.
+@define
+class Download:
+    """One file on its way; every event returns the commands to carry out.
 
     ``digest`` is (algorithm, hex) when the right one is known.
     """
 
+    assignment: Assignment
     digest: tuple[str, str] | None = None
-    phase: Phase = Phase.FILLING
     #: The flight that reads the whole file in one stream, once ranges have turned out to lie.
     whole: int | None = None
     #: Readers have become a crowd: what flies is shortened once its rate can be told.
     _gathered: bool = False
     _resolves: int = 0
+    _life: Life = Factory(Life)
     _proof: Proof = Factory(lambda self: Proof(self.total, self.digest), takes_self=True)
+
+    @property
+    def phase(self) -> Phase:
+        """Where it stands."""
+        return self._life.phase
+
+    @property
+    def total(self) -> int:
+        """Bytes of the file."""
+        return self.assignment.total
+
+    @property
+    def primary(self) -> int:
+        """The source that answered first."""
+        return self.assignment.primary
+
+    @property
+    def written(self) -> Spans:
+        """The bytes that are written."""
+        return self.assignment.written
 
     # -- what readers may see --------------------------------------------------------------
 
@@ -80,13 +82,14 @@ class Download(Assignment):
     def begin(self, now: float, probe: tuple[int, int] | None = None) -> list[Command]:
         """Start; ``probe`` is the span that the interpreter's own request brings (flight 0)."""
         if probe is not None and probe[0] < probe[1]:
-            sent_at = now - self.latency
-            self.flights[PROBE] = Flight(PROBE, self.primary, probe[0], probe[1], sent_at)
-        return [*(self.thin_out(now) if self.crowded else ()), *self._go(now)]
+            sent_at = now - self.assignment.latency
+            self.assignment.fly(PROBE, self.primary, probe, sent_at)
+        thinned = self.assignment.thin_out(now) if self.assignment.crowded else []
+        return [*thinned, *self._go(now)]
 
     def expect(self, algorithm: str, digest: str, now: float) -> list[Command]:
         """The right digest became known (from an index or a header)."""
-        if self.digest is None and self.phase in (Phase.FILLING, Phase.PROVING):
+        if self.digest is None and not self._life.over:
             self.digest = self._proof.expected = (algorithm, digest)
         return self._go(now)
 
@@ -94,54 +97,54 @@ class Download(Assignment):
         """Bytes ``[start, stop)`` of a flight are written and checked."""
         if self.phase is not Phase.FILLING:
             return []
-        self.written = self.written.add(start, stop)
         self._resolves = 0
-        self.moved(flight, stop, now)
-        frontier = self.frontier
+        self.assignment.wrote(flight, start, stop, now)
+        frontier = self.assignment.frontier
         return self._proof.follow(frontier) if frontier < self.total else self._go(now)
 
     def ended(self, flight: int, result: FetchResult, now: float) -> list[Command]:
         """A flight is over; all its bytes up to ``result.stop`` were reported before."""
-        running = self.land(flight, result, now)
+        running = self.assignment.land(flight, result, now)
         if running is None or self.phase is not Phase.FILLING:
             return []
         return self._judge(running, result, now)
 
     def joined(self, reader: int, position: int, stop: int, now: float) -> list[Command]:
         """A reader came or jumped: it wants ``[position, stop)``."""
-        self.demands[reader] = Demand(position, min(stop, self.total))
+        self.assignment.demands[reader] = Demand(position, min(stop, self.total))
         if self.phase is not Phase.FILLING:
             return []
-        self._gathered = self._gathered or len(self.demands) == CROWD
-        return [*self.make_way(position, now), *self._go(now)]
+        self._gathered = self._gathered or len(self.assignment.demands) == CROWD
+        return [*self.assignment.make_way(position, now), *self._go(now)]
 
     def advanced(self, reader: int, position: int) -> None:
         """A reader read on."""
-        if reader in self.demands:
-            self.demands[reader] = Demand(position, self.demands[reader].stop)
+        demands = self.assignment.demands
+        if reader in demands:
+            demands[reader] = Demand(position, demands[reader].stop)
 
     def left(self, reader: int) -> None:
         """A reader is gone; the download goes on."""
-        self.demands.pop(reader, None)
+        self.assignment.demands.pop(reader, None)
 
     def allowed(self, slots: int, now: float) -> list[Command]:
         """The share of connections changed; running flights are not cut for it."""
-        self.slots = slots
+        self.assignment.allowance.share = slots
         return self._go(now)
 
     def add_source(self, source: int, now: float) -> list[Command]:
         """Another upstream has the same file (equal validator and size, or a known digest)."""
-        self.sources[source] = Source()
+        self.assignment.sources[source] = Source()
         return self._go(now)
 
     def resolved(self, source: int, now: float) -> list[Command]:
         """The original URL gave a new place for the same version."""
-        self.sources[source].resolving = False
+        self.assignment.sources[source].resolving = False
         return self._go(now)
 
     def unresolved(self, source: int, result: FetchResult, now: float) -> list[Command]:
         """The original URL did not help."""
-        self.sources[source].resolving = False
+        self.assignment.sources[source].resolving = False
         if self.phase is not Phase.FILLING:
             return []
         if result.reason is Reason.CHANGED:
@@ -154,15 +157,15 @@ class Download(Assignment):
         """The digests of ``[0, stop)`` (those of the whole file when stop is its size)."""
         self._proof.hashed(stop)
         if self.phase is Phase.FILLING or (self.phase is Phase.PROVING and stop < self.total):
-            return self._proof.follow(self.frontier)
+            return self._proof.follow(self.assignment.frontier)
         if self.phase is not Phase.PROVING:
             return []
         commands = self._proof.conclude(digests)
         match commands[0] if commands else None:
             case Complete():
-                self.phase = Phase.DONE
+                self._life.take(Turn.PROVED)
             case Restart():
-                self.phase = Phase.RESTARTED
+                self._life.take(Turn.DISPROVED)
         return commands
 
     def failed(self, reason: Reason, detail: str) -> list[Command]:
@@ -175,8 +178,8 @@ class Download(Assignment):
             return []
         if self.whole is not None:
             return self._go(now)
-        dropped = self.drop_hopeless(now)
-        thinned = self.thin_out(now) if self._gathered else []
+        dropped = self.assignment.drop_hopeless(now)
+        thinned = self.assignment.thin_out(now) if self._gathered else []
         self._gathered = False
         return [*dropped, *thinned, *self._go(now)]
 
@@ -188,19 +191,17 @@ class Download(Assignment):
             return self._proof.follow(self.total)
         if self.phase is not Phase.FILLING:
             return []
-        if self.frontier >= self.total:
-            self.phase = Phase.PROVING
-            return [*self.drop_all(), *self._proof.follow(self.total)]
-        given_out = self.assign(now) if self.whole is None else []
-        paused = not self.flights and all(s.paused_until > now for s in self.sources.values())
-        wake = now + TICK
-        if paused:
-            wake = min(now + PAUSED_TICK, min(s.paused_until for s in self.sources.values()))
-        return [*given_out, *self._proof.follow(self.frontier), Wake(wake)]
+        if self.assignment.frontier >= self.total:
+            self._life.take(Turn.WRITTEN)
+            return [*self.assignment.drop_all(), *self._proof.follow(self.total)]
+        given_out = self.assignment.assign(now) if self.whole is None else []
+        until = self.assignment.waits_until(now)
+        wake = now + TICK if until is None else min(now + PAUSED_TICK, until)
+        return [*given_out, *self._proof.follow(self.assignment.frontier), Wake(wake)]
 
     def _judge(self, running: Flight, result: FetchResult, now: float) -> list[Command]:
         reason = result.reason
-        source = self.sources[running.source]
+        source = self.assignment.sources[running.source]
         if reason in (Reason.DISK_FULL, Reason.DISK):
             return self._fail(result)
         if running.id == self.whole:
@@ -210,7 +211,7 @@ class Download(Assignment):
         if reason in (Reason.DONE, Reason.CANCELLED, Reason.WORKER_LOST):
             if reason is Reason.DONE:
                 source.finished()
-            return [*self.drop_losers(), *self._go(now)]
+            return [*self.assignment.drop_losers(), *self._go(now)]
         if reason in (Reason.WHOLE, Reason.BAD_RANGE, Reason.ENCODED):
             return self._ranges_lie(running.source, result, now)
         if reason is Reason.STATUS and result.status in EXPIRED:
@@ -232,19 +233,19 @@ class Download(Assignment):
         return self._restart(result)
 
     def _others(self, source: int) -> bool:
-        return any(place.alive for i, place in self.sources.items() if i != source)
+        return any(place.alive for i, place in self.assignment.sources.items() if i != source)
 
     def _ranges_lie(self, source: int, result: FetchResult, now: float) -> list[Command]:
         """Fall back to one plain stream, unless another upstream has true ranges."""
         if source != self.primary and self._others(source):
             return self._lose(source, result, now)
-        dropped = self.drop_all()
-        self.whole = self.new_id()
-        self.flights[self.whole] = Flight(self.whole, source, 0, self.total, now)
+        dropped = self.assignment.drop_all()
+        self.whole = self.assignment.new_id()
+        self.assignment.fly(self.whole, source, (0, self.total), now)
         return [*dropped, FetchWhole(self.whole, source)]
 
     def _expired(self, source: int, result: FetchResult, now: float) -> list[Command]:
-        place = self.sources[source]
+        place = self.assignment.sources[source]
         if place.resolving:
             return self._go(now)
         self._resolves += 1
@@ -258,24 +259,24 @@ class Download(Assignment):
         busy = result.status in BUSY
         if result.stop > running.start and not busy:
             return self._go(now)
-        place, siblings = self.sources[running.source], self.siblings(running.source)
-        place.refused(siblings, busy, result.retry_after, self.jitter(), now)
+        place = self.assignment.sources[running.source]
+        siblings = self.assignment.siblings(running.source)
+        place.refused(siblings, busy, result.retry_after, self.assignment.jitter(), now)
         if place.hopeless(not self._others(running.source), siblings, result.retry_after):
             return self._lose(running.source, result, now)
         return self._go(now)
 
     def _lose(self, source: int, result: FetchResult, now: float) -> list[Command]:
         """A source is of no more use; without another one, the download fails."""
-        self.sources[source].alive = False
+        self.assignment.sources[source].alive = False
         return self._go(now) if self._others(source) else self._fail(result)
 
     def _restart(self, result: FetchResult) -> list[Command]:
-        self.phase = Phase.RESTARTED
-        return [*self.drop_all(), Restart(result.reason, result.detail)]
+        self._life.take(Turn.REPLACED)
+        return [*self.assignment.drop_all(), Restart(result.reason, result.detail)]
 
     def _fail(self, result: FetchResult) -> list[Command]:
-        if self.phase in (Phase.DONE, Phase.FAILED, Phase.RESTARTED):
+        if not self._life.take(Turn.LOST):
             return []
-        self.phase = Phase.FAILED
         fail = Fail(result.reason, result.detail, result.status, result.retry_after)
-        return [*self.drop_all(), fail]
+        return [*self.assignment.drop_all(), fail]

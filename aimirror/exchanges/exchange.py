@@ -15,6 +15,8 @@ from aimirror.caching.caching import Storing as Verdict
 from aimirror.caching.caching import confirms, freshen
 from aimirror.caching.entries import Entry
 from aimirror.caching.redirected import restrained
+from aimirror.download.assignment import Assignment
+from aimirror.download.connections import Allowance
 from aimirror.download.download import Download
 from aimirror.download.plan import first_piece
 from aimirror.download.tasks import FetchResult
@@ -250,8 +252,7 @@ class Exchange:
         except OSError as error:
             self._not_cached(part, error)
             return None
-        fill.machine.slots = self._begun(fill)
-        fill.begin(response, found.start, found.stop)
+        fill.begin(response, found.start, found.stop, self._begun(fill))
         self._draw_from_others(fill, digest)
         return Storing(entry, fill.body)
 
@@ -263,16 +264,16 @@ class Exchange:
         entry: Entry,
         digest: Digest | None,
     ) -> RangedFill:
-        machine = Download(
+        assignment = Assignment(
             total=found.total,
-            slots=0,
+            allowance=Allowance(0),
             primary=self._asking.source,
             chunk_size=self._rule.chunk_size,
-            digest=(digest.algorithm, digest.hex) if digest else None,
             jitter=self._tools.jitter,
             written=part.written,
             latency=max(0.0, self._now() - self._asking.asked_at) / (1 + len(response.hops)),
         )
+        machine = Download(assignment, (digest.algorithm, digest.hex) if digest else None)
         fill: RangedFill
 
         def resolve(source: int) -> Deferred[Place | FetchResult]:

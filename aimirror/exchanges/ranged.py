@@ -14,7 +14,8 @@ from twisted.python.failure import Failure
 from aimirror.caching.entries import Entry
 from aimirror.download import commands as c
 from aimirror.download.assignment import PROBE
-from aimirror.download.download import Download, Phase
+from aimirror.download.download import Download
+from aimirror.download.life import Phase
 from aimirror.download.tasks import FetchResult, FetchTask, HashTask, Reason
 from aimirror.exchanges.ending import disk_reason, set_apart, store
 from aimirror.exchanges.growing import GrowingBody
@@ -103,8 +104,9 @@ class RangedFill:
 
     # -- events ----------------------------------------------------------------------------
 
-    def begin(self, response: IUpstreamResponse, start: int, stop: int) -> None:
-        """Start; ``response`` is the probe, bringing ``[start, stop)``."""
+    def begin(self, response: IUpstreamResponse, start: int, stop: int, slots: int) -> None:
+        """Start with ``slots`` connections; ``response`` is the probe, for ``[start, stop)``."""
+        self.machine.assignment.allowance.share = slots
         probe = self._stream(PROBE, response, start, stop)
         self._do(self.machine.begin(self._now(), (start, stop)))
         if probe is not None:
@@ -251,7 +253,7 @@ class RangedFill:
         fetch.result.addErrback(lambda f: self.log.failure("a piece ended badly", f))
 
     def _rate(self) -> int:
-        return shared(self._rate_limit(), self.machine.slots)
+        return shared(self._rate_limit(), self.machine.assignment.allowance.share)
 
     def _stream(
         self, flight: int, response: IUpstreamResponse, start: int, stop: int

@@ -239,7 +239,7 @@ class Downloads:
         running.fill = fill
         slots = self._sharing.enter(fill, running.wanted.route.rule)
         if isinstance(fill, RangedFill):
-            fill.machine.awaited = running.awaited
+            fill.machine.assignment.awaited = running.awaited
         if self._stopping:
             self._tools.clock.callLater(0, fill.cancel)
         return slots

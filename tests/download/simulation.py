@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from attrs import Factory, define
 
+from aimirror.download.assignment import Assignment
 from aimirror.download.commands import (
     Cancel,
     Command,
@@ -20,7 +21,9 @@ from aimirror.download.commands import (
     Trim,
     Wake,
 )
-from aimirror.download.download import Download, Phase
+from aimirror.download.connections import Allowance
+from aimirror.download.download import Download
+from aimirror.download.life import Phase
 from aimirror.download.spans import Spans
 from aimirror.download.tasks import FetchResult, Reason
 
@@ -67,7 +70,9 @@ class World:
                 case Fetch(id=i, start=start, stop=stop):
                     assert 0 <= start < stop <= self.machine.total
                     self.opened += 1
-                    delay = self.rtt * (2 if self.opened <= self.machine.slots else 1)
+                    delay = self.rtt * (
+                        2 if self.opened <= self.machine.assignment.allowance.share else 1
+                    )
                     made = {"delay": delay, "rate": 1.0 * MB, **self.behave(self.opened)}
                     self.connections[i] = Connection(
                         i,
@@ -129,7 +134,7 @@ class World:
         """Seconds until the outcome; fails when there is none within ``seconds``."""
         begun = self.now
         probe = (0, min(1 << 20, self.machine.total))
-        self.machine.latency = self.rtt
+        self.machine.assignment.latency = self.rtt
         self.connections[0] = Connection(
             0,
             0,
@@ -146,8 +151,15 @@ class World:
         return self.now - begun
 
 
-def machine(total: int = 64 * MB, slots: int = 20, **rest: object) -> Download:
-    return Download(total=total, slots=slots, jitter=random.Random(7).random, **rest)  # type: ignore[arg-type]
+def machine(
+    total: int = 64 * MB,
+    slots: int = 20,
+    digest: tuple[str, str] | None = None,
+    **rest: object,
+) -> Download:
+    jitter = random.Random(7).random
+    assignment = Assignment(total=total, allowance=Allowance(slots), jitter=jitter, **rest)  # type: ignore[arg-type]
+    return Download(assignment, digest)
 
 
 __all__ = ["MB", "Connection", "Phase", "World", "machine"]

@@ -21,7 +21,8 @@ from aimirror.download.commands import (
     Trim,
     Wake,
 )
-from aimirror.download.download import MOST_RESOLVES, Download, Phase
+from aimirror.download.download import MOST_RESOLVES, Download
+from aimirror.download.life import Phase
 from aimirror.download.plan import CROWD, crowd_piece
 from aimirror.download.proof import HOLDBACK
 from aimirror.download.sources import MOST_STRIKES
@@ -94,13 +95,13 @@ class Plan(SynchronousTestCase):
         for reader in range(7):
             self.assertNotIn(Trim, kinds(download.joined(reader, 0, 400 * MB, 0.01)))
         self.assertLessEqual(len(download.joined(7, 0, 400 * MB, 0.02)), 8)
-        largest = max(f.stop - f.position for f in download.flights.values())
+        largest = max(f.stop - f.position for f in download.assignment.flights.values())
         self.assertLessEqual(largest, crowd_piece(400 * MB, 4))
 
     def test_awaited_crowd(self) -> None:
         """A crowd that waited for the header gets small pieces from the start, the probe's too."""
         download = machine(total=32 * MB, slots=20)
-        download.awaited = CROWD
+        download.assignment.awaited = CROWD
         commands = download.begin(0.0, (0, 1 << 20))
         self.assertIn(Trim(PROBE, 800_000), commands)
         given_out = fetches(commands)
@@ -113,7 +114,7 @@ class Plan(SynchronousTestCase):
         """What is on its way already is not asked for again, however many wait for it."""
         for total in (MB, 1 << 20, (1 << 20) + 1, 2 * MB, 6 * MB):
             download = machine(total=total, slots=8)
-            download.awaited = 5 * CROWD
+            download.assignment.awaited = 5 * CROWD
             commands = download.begin(0.0, (0, min(total, 1 << 20)))
             self.assertNotIn(Trim, kinds(commands), total)
             self.assertEqual(fetches(commands) == [], total <= 1 << 20)
@@ -133,7 +134,7 @@ class Plan(SynchronousTestCase):
     def test_waves_of_a_crowd(self) -> None:
         """Each brings half of what is left, the last two are equal, and no byte comes twice."""
         download = machine(total=32 * MB, slots=20)
-        download.awaited = CROWD
+        download.assignment.awaited = CROWD
         world = World(download, lambda n: {})
         self.assertLessEqual(world.run(), 32 / 20 + 5 * 0.03)
         self.assertEqual(world.fetched, 32 * MB)
@@ -315,7 +316,7 @@ class Faults(SynchronousTestCase):
         for reader in range(2 * CROWD):
             self.assertEqual(kinds(self.download.joined(reader, 0, 10 * MB, 1.5)), {Wake})
         self.assertEqual(kinds(self.download.tick(1.8)), {Wake})
-        self.assertEqual(self.download.flights[whole.id].stop, self.download.total)
+        self.assertEqual(self.download.assignment.flights[whole.id].stop, self.download.total)
 
     def test_every_end_of_the_one_stream_ends_the_download(self) -> None:
         """Whatever ends the stream early, the machine does not wait for ever."""
@@ -336,10 +337,10 @@ class Faults(SynchronousTestCase):
         self.download.add_source(1, 0.5)
         for fetch in self.first:
             self.assertNotIn(Fail, kinds(self.end(fetch, Reason.CONNECT)))
-        self.assertEqual({f.source for f in self.download.flights.values()}, {1})
+        self.assertEqual({f.source for f in self.download.assignment.flights.values()}, {1})
         unresolved = FetchResult(Reason.STATUS, 0, status=404)
         self.assertNotIn(Fail, kinds(self.download.unresolved(0, unresolved, 2.0)))
-        self.assertFalse(self.download.sources[0].alive)
+        self.assertFalse(self.download.assignment.sources[0].alive)
         self.assertIn(Fail, kinds(self.download.unresolved(1, unresolved, 2.0)))
 
     def test_trouble_of_one_source_does_not_slow_the_other(self) -> None:
@@ -348,12 +349,12 @@ class Faults(SynchronousTestCase):
         self.download.begin(0.0, None)
         self.download.add_source(1, 0.5)
         self.download.allowed(6, 0.5)
-        theirs = [f for f in self.download.flights.values() if f.source == 1]
+        theirs = [f for f in self.download.assignment.flights.values() if f.source == 1]
         busy = FetchResult(Reason.STATUS, 0, status=429, retry_after=60.0)
         again = [c for f in theirs for c in self.download.ended(f.id, busy, 1.0)]
         self.assertGreater(len(theirs), 0)
         self.assertEqual({c.source for c in fetches(again)}, {0})
-        self.assertEqual(len(self.download.flights), 6)
+        self.assertEqual(len(self.download.assignment.flights), 6)
 
     def test_second_source_with_another_version_is_left_out(self) -> None:
         """When a further upstream turns out to have another file, the first one's goes on."""
@@ -361,10 +362,10 @@ class Faults(SynchronousTestCase):
         self.download.begin(0.0, None)
         self.download.add_source(1, 0.5)
         self.download.allowed(6, 0.5)
-        theirs = next(f for f in self.download.flights.values() if f.source == 1)
+        theirs = next(f for f in self.download.assignment.flights.values() if f.source == 1)
         commands = self.download.ended(theirs.id, FetchResult(Reason.CHANGED, 0), 1.0)
         self.assertNotIn(Restart, kinds(commands))
-        self.assertFalse(self.download.sources[1].alive)
+        self.assertFalse(self.download.assignment.sources[1].alive)
 
     def test_failed_over_download_knows_its_source(self) -> None:
         """A download that began at the second upstream asks that one, for pieces and addresses."""

@@ -20,7 +20,7 @@ from aimirror.config import Config, ConfigError, Logging, check_dirs, load
 from aimirror.monotonic import steady
 
 if TYPE_CHECKING:
-    from aimirror.server.access_log import Exchange
+    from aimirror.server.access_log import AccessRecord
     from aimirror.service.logs import Logs
 
 log = Logger()
@@ -130,7 +130,7 @@ class LogService(Service):
         # Answers end until the very last moment.
         self._reactor.addSystemEventTrigger("after", "shutdown", logs.flush)
 
-    def __call__(self, exchange: Exchange, peer: str, sent: int, seconds: float) -> None:
+    def __call__(self, exchange: AccessRecord, peer: str, sent: int, seconds: float) -> None:
         """Note one answer."""
         if self._logs is not None and self._logs.access is not None:
             self._logs.access(exchange, peer, sent, seconds)

@@ -20,7 +20,7 @@ from aimirror import __version__
 from aimirror.http import urls
 from aimirror.http.headers import Headers
 from aimirror.interfaces import IUpstream, IUpstreamResponse
-from aimirror.server.access_log import AccessHook, Exchange
+from aimirror.server.access_log import AccessHook, AccessRecord
 from aimirror.server.answers import Answer
 from aimirror.server.tally import Histogram, Tally
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def counted(tally: Tally, log: AccessHook) -> AccessHook:
     """A hook that counts each answer, and logs it."""
 
-    def count(exchange: Exchange, peer: str, sent: int, seconds: float) -> None:
+    def count(exchange: AccessRecord, peer: str, sent: int, seconds: float) -> None:
         tally.answered(exchange.rule, exchange.outcome, exchange.status, sent, exchange.first)
         log(exchange, peer, sent, seconds)
 

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from aimirror.exchanges.running import Downloads
     from aimirror.server.memo import Memo
-    from aimirror.server.request import MirrorRequest
-    from aimirror.server.respond import Handler
+    from aimirror.server.request import Handler, MirrorRequest
     from aimirror.store.store import Store
     from aimirror.workers.pool.pool import Pool
 

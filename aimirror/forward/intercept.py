@@ -14,7 +14,6 @@ from aimirror.http import urls
 from aimirror.http.targets import Target
 from aimirror.server.channel import MirrorChannel
 from aimirror.server.request import MirrorRequest
-from aimirror.server.site import MirrorSite
 from aimirror.server.tls import ServerTLS, ServerTLSFactory
 
 
@@ -44,13 +43,14 @@ class _Channels(Factory):
 
     noisy = False
 
-    def __init__(self, site: MirrorSite, origin: str) -> None:
-        self._site = site
+    def __init__(self, request: MirrorRequest, origin: str) -> None:
+        self._site = request.site
+        self._destinations = request.destinations
         self._origin = origin
 
     def buildProtocol(self, addr: IAddress | None) -> MirrorChannel:
         """A channel for the requests inside."""
-        return MirrorChannel(self._site, self._origin)
+        return MirrorChannel(self._site, self._destinations, self._origin)
 
 
 class Interceptor:
@@ -92,7 +92,7 @@ class Interceptor:
     def take(self, request: MirrorRequest, target: Target) -> None:
         """Say that the tunnel is open, and be the host in it."""
         channel = request.channel
-        inside = _Channels(request.site, urls.origin(target.url))
+        inside = _Channels(request, urls.origin(target.url))
         factory = _InterceptedFactory(
             self._contexts.creator(target.host), False, inside, request.site.reactor
         )

@@ -102,7 +102,7 @@ class Forward:
                 return error_answer(400, "bad URL", str(bad))
             if self._is_own(request, target):
                 request.become(target.path)
-                request.process_here()
+                request.destinations.here(request)
                 return None
         if self.users is not None:
             try:

@@ -20,7 +20,7 @@ from aimirror.server.sendfile import FileServer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aimirror.server.channel import MirrorChannel
+    from aimirror.server.connection import Connection
 
 #: What the client is told (RFC 9110 section 9.3.6: no framing, all that follows is the host's).
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -129,7 +129,7 @@ class EndFactory(Factory):
         return End()
 
 
-def is_own_port(far: End, channel: MirrorChannel) -> bool:
+def is_own_port(far: End, channel: Connection) -> bool:
     """Whether the far end is this very server, by whatever name it was reached.
 
     A connection to one of one's own addresses comes from that address.
@@ -139,9 +139,7 @@ def is_own_port(far: End, channel: MirrorChannel) -> bool:
     return bool(there.port == getattr(here, "port", None) and there.host == near.host)
 
 
-def open_tunnel(
-    channel: MirrorChannel, far: End, idle: float, counted: Callable[[int], None]
-) -> None:
+def open_tunnel(channel: Connection, far: End, idle: float, counted: Callable[[int], None]) -> None:
     """Tell the client that the tunnel is open, and give its connection over.
 
     ``counted`` is told of bytes to the client.  After ``idle`` seconds without a byte either way

@@ -18,7 +18,7 @@ MAX_HELD = 64 * 1024
 HELD_SECONDS = 1.0
 
 
-class Exchange(NamedTuple):
+class AccessRecord(NamedTuple):
     """A request and its answer; one value serves all repeats of a memoised answer."""
 
     method: str
@@ -38,19 +38,19 @@ class Exchange(NamedTuple):
     #: Seconds of waiting for an upstream.
     waited: float = 0.0
 
-    def repeated(self) -> Exchange:
+    def repeated(self) -> AccessRecord:
         """What to tell of a repeat: it needs no upstream and has no name."""
         return self._replace(id="", first=0.0, waited=0.0)
 
 
-#: Called once per answer, broken-off ones included, with the exchange, the client's address, the
+#: Called once per answer, broken-off ones included, with the record, the client's address, the
 #: bytes of the body that were sent, and the seconds it took.
-AccessHook = Callable[[Exchange, str, int, float], None]
+AccessHook = Callable[[AccessRecord, str, int, float], None]
 #: Makes a line of that, given the second (epoch) at which the answer ended.
-Format = Callable[[int, Exchange, str, int, float], str]
+Format = Callable[[int, AccessRecord, str, int, float], str]
 
 
-def ignore(exchange: Exchange, peer: str, sent: int, seconds: float) -> None:
+def ignore(record: AccessRecord, peer: str, sent: int, seconds: float) -> None:
     """The hook of a site without an access log."""
 
 
@@ -62,37 +62,37 @@ class Combined:
         self._date = ""
 
     def __call__(
-        self, second: int, exchange: Exchange, peer: str, sent: int, seconds: float
+        self, second: int, record: AccessRecord, peer: str, sent: int, seconds: float
     ) -> str:
         """The line of an answer."""
         if second != self._second:
             self._second = second
             self._date = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second))
         return (
-            f'{peer} - - [{self._date}] "{exchange.method} {_quoted(_path(exchange.target))} '
-            f'{exchange.version}" {exchange.status} {sent} "{_quoted(_path(exchange.referer))}" '
-            f'"{_quoted(exchange.agent)}" {exchange.outcome or "-"} {seconds:.3f} '
-            f'"{_quoted(exchange.rule)}" {exchange.waited:.3f} {exchange.id or "-"}\n'
+            f'{peer} - - [{self._date}] "{record.method} {_quoted(_path(record.target))} '
+            f'{record.version}" {record.status} {sent} "{_quoted(_path(record.referer))}" '
+            f'"{_quoted(record.agent)}" {record.outcome or "-"} {seconds:.3f} '
+            f'"{_quoted(record.rule)}" {record.waited:.3f} {record.id or "-"}\n'
         )
 
 
-def as_json(second: int, exchange: Exchange, peer: str, sent: int, seconds: float) -> str:
+def as_json(second: int, record: AccessRecord, peer: str, sent: int, seconds: float) -> str:
     """One object per line; times are in seconds, ``time`` since the epoch."""
     told = {
         "time": second,
-        "id": exchange.id,
+        "id": record.id,
         "client": peer,
-        "method": exchange.method,
-        "path": _path(exchange.target),
-        "status": exchange.status,
+        "method": record.method,
+        "path": _path(record.target),
+        "status": record.status,
         "bytes": sent,
         "seconds": round(seconds, 4),
-        "first_byte": round(exchange.first, 4),
-        "rule": exchange.rule,
-        "cache": exchange.outcome,
-        "upstream": round(exchange.waited, 4),
-        "referer": _path(exchange.referer),
-        "agent": exchange.agent,
+        "first_byte": round(record.first, 4),
+        "rule": record.rule,
+        "cache": record.outcome,
+        "upstream": round(record.waited, 4),
+        "referer": _path(record.referer),
+        "agent": record.agent,
     }
     return json.dumps(told) + "\n"
 
@@ -123,9 +123,9 @@ class AccessLog:
         self._held = 0
         self._call: IDelayedCall | None = None
 
-    def __call__(self, exchange: Exchange, peer: str, sent: int, seconds: float) -> None:
+    def __call__(self, record: AccessRecord, peer: str, sent: int, seconds: float) -> None:
         """Note one answer."""
-        line = self._line(int(self._clock.seconds()), exchange, peer, sent, seconds)
+        line = self._line(int(self._clock.seconds()), record, peer, sent, seconds)
         self._lines.append(line)
         self._held += len(line)
         if self._held >= MAX_HELD:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aimirror.http.headers import Headers
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
 from aimirror.server.head import Form
-
-if TYPE_CHECKING:
-    from aimirror.server.request import MirrorRequest
-    from aimirror.server.respond import Handler
+from aimirror.server.request import Handler, MirrorRequest
 
 #: Names those who have passed a request on, so that it can't go round for ever (RFC 8586).
 LOOP = "cdn-loop"

@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING
 
 from aimirror.http.egress import Network
 from aimirror.server.head import valid_authority
-
-if TYPE_CHECKING:
-    from aimirror.server.request import MirrorRequest
+from aimirror.server.request import MirrorRequest
 
 _PAIR = re.compile(r'\s*(\w+)\s*=\s*(?:"([^"]*)"|([^;,"\s]*))\s*', re.ASCII)
 

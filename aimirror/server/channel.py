@@ -1,83 +1,48 @@
-"""One client connection: requests in, one at a time and in order; answers out.
+"""The requests of one client connection: read one at a time and in order.
 
-The response half (producers, writing) is Twisted's; the request half is ours: heads are read
-strictly by ``head``, processing starts when a head is complete, bodies are streamed, and what the
-memo knows is answered at once, a repeat to the letter without being parsed.
-
-A connection has one deadline, whose meaning follows from what it is doing; the site looks at all
-deadlines once a second, which is cheaper than a delayed call for each request.
+Heads are read strictly by ``head``, processing starts when a head is complete, bodies are
+streamed, and what the memo knows is answered at once, a repeat to the letter without being parsed.
 """
 
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, cast
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IHalfCloseableDescriptor, IHalfCloseableProtocol
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.interfaces import IHalfCloseableDescriptor
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web import http
-from zope.interface import directlyProvides
 
 from aimirror.http.headers import Headers
-from aimirror.server.access import client, plain
-from aimirror.server.access_log import Exchange
+from aimirror.server.access_log import AccessRecord
+from aimirror.server.connection import MAX_DRAINED, Connection
 from aimirror.server.errors import error_answer
-from aimirror.server.head import BadRequest, Head, HeadBuffer, format_head, parse_head
-from aimirror.server.memo import MAX_KEY, likeness
-from aimirror.server.request import MirrorRequest
-from aimirror.server.sendfile import ClientGone, FileServer
+from aimirror.server.head import BadRequest, Form, Head, format_head, parse_head
+from aimirror.server.memo import MAX_KEY, Memo, Remembered, likeness
+from aimirror.server.request import Destinations, MirrorRequest
+from aimirror.server.sendfile import ClientGone
+from aimirror.server.site_base import SiteBase
 from aimirror.server.upload import RequestBody
 
-if TYPE_CHECKING:
-    from aimirror.server.memo import Memo, Remembered
-    from aimirror.server.site import MirrorSite
-
-#: Bytes of further requests held while one is being answered; then the socket is not read.
-MAX_PIPELINED = 64 * 1024
-#: Bytes of a body nobody wanted that are read to keep the connection; else it is closed.
-MAX_DRAINED = 256 * 1024
 #: Seconds in which a client may read the answer to a broken request before the socket is closed:
 #: closing at once would reset the connection and could take the answer with it.
 LINGER = 3.0
 _NO_FIELDS = Headers()
 
 
-class MirrorChannel(http.HTTPChannel):
-    """The server's side of an HTTP/1 connection."""
+class MirrorChannel(Connection):
+    """A connection that reads requests and hands each to one of ``destinations``."""
 
-    transport: FileServer
-
-    def __init__(self, site: MirrorSite, origin: str = "") -> None:
-        super().__init__()
-        self.site = self.factory = site
-        #: The origin for which we answer here (https://host), "" for the mirror itself.
-        self.origin = origin
-        #: Seconds of the site's clock at which ``expire`` is called.
-        self.deadline = site.seconds() + site.limits.head_time
-        #: The transport, when it can send files.
-        self.files: FileServer | None = None
-        self.peer = ""
-        self._input = HeadBuffer(site.limits.head_size)
+    def __init__(self, site: SiteBase, destinations: Destinations, origin: str = "") -> None:
+        super().__init__(site, origin)
+        self._destinations = destinations
         self._served = 0
         self._drained = 0
         self._received = 0
-        self._body: RequestBody | None = None
-        self._reading = True
-        self._blocked = False
         self._serving = False
-        self._closing = False
         self._partial = False
         #: The framing of a body broke: what follows means nothing.
         self._torn = False
-        self._continue = False
-        self._room: Deferred[None] | None = None
-        #: To whom the connection was handed over.
-        self._heir: Protocol | None = None
-        self._meter: FileServer | None = None
-        self._taken = 0
-        self._secure = False
         self._memo: Memo | None = None
         #: Stands before what the memo knows a request by.
         self._realm = b""
@@ -85,28 +50,8 @@ class MirrorChannel(http.HTTPChannel):
     def connectionMade(self) -> None:
         """A client has connected."""
         super().connectionMade()
-        self._addresses = (self.transport.getPeer(), self.transport.getHost())
-        self.peer = plain(getattr(self._addresses[0], "host", "unix"))
-        socket = getattr(self.transport, "transport", self.transport)  # TLS wraps the socket
-        self._meter = socket if isinstance(socket, FileServer) else None
-        self._secure = super().isSecure()
-        self.files = None if self._secure else self._meter
         self._memo = None if self.origin else self.site.memo
         self._realm = b"https\n" if self._secure else b""
-        self.site.channels.add(self)
-        self.site.clients[client(self.peer)] += 1
-
-    def isSecure(self) -> bool:
-        """Whether it is encrypted (asked for each request, so kept)."""
-        return self._secure
-
-    def getPeer(self) -> object:
-        """The client's address (asked for each request, so kept)."""
-        return self._addresses[0]
-
-    def getHost(self) -> object:
-        """The address that the client connected to."""
-        return self._addresses[1]
 
     # Requests
 
@@ -150,16 +95,16 @@ class MirrorChannel(http.HTTPChannel):
         if found is None:
             return like
         agent, referer = head.headers.get("user-agent") or "", head.headers.get("referer") or ""
-        exchange = found.exchange._replace(agent=agent, referer=referer)
-        self._memo.note(self._realm + raw, like, exchange)
-        self._remind(found, exchange)
+        record = found.record._replace(agent=agent, referer=referer)
+        self._memo.note(self._realm + raw, like, record)
+        self._remind(found, record)
         return ""
 
-    def _remind(self, found: Remembered, exchange: Exchange) -> None:
+    def _remind(self, found: Remembered, record: AccessRecord) -> None:
         now = self.site.seconds()
         self.deadline = now + self.site.limits.keep_alive
         self.write_now(found.head(now), found.body)
-        self.site.access(exchange, self.peer, len(found.body), 0.0)
+        self.site.access(record, self.peer, len(found.body), 0.0)
         if not found.persistent:
             self.persistent = 0
             self._hang_up()
@@ -209,12 +154,15 @@ class MirrorChannel(http.HTTPChannel):
         like = self._resemble(head, raw)
         if like == "":
             return
-        request = MirrorRequest(self, head, like)
+        request = MirrorRequest(self, head, self._destinations, like)
         if head.length != 0:
             self._expect_body(head, request)
         self.requests.append(request)
         self.deadline = inf
-        request.process()
+        if self.origin or head.form in (Form.ABSOLUTE, Form.AUTHORITY):
+            self._destinations.forward(request)
+        else:
+            self._destinations.here(request)
 
     def _expect_body(self, head: Head, request: MirrorRequest) -> None:
         """What came with the head may hold all of the body."""
@@ -267,17 +215,6 @@ class MirrorChannel(http.HTTPChannel):
             self.deadline = inf
         self._set_reading()
 
-    def settle(self) -> bool:
-        """Whether the connection lives on after the answer that is being started."""
-        body = self._body
-        if body is not None and not body.started:
-            # Nobody will ask for it any more: whether the client sends it is anybody's guess
-            # when it waits for a 100; and a long one is not worth reading.
-            if self._continue or (body.size is not None and body.size > MAX_DRAINED):
-                self.persistent = 0
-            self._continue = False
-        return bool(self.persistent)
-
     def requestDone(self, request: http.Request) -> None:
         """An answer is complete."""
         self.requests.remove(request)
@@ -290,97 +227,10 @@ class MirrorChannel(http.HTTPChannel):
         if not self._serving:
             self._serve()
 
-    # Another protocol
-
-    def hand_over(self, heir: Protocol) -> None:
-        """HTTP ends here: another protocol gets the connection, and what was read of it already.
-
-        The request that led to it stays until the connection ends.  ``deadline`` is the heir's
-        to set.
-        """
-        self._heir = heir
-        self.deadline = inf
-        self.transport.unregisterProducer()
-        if IHalfCloseableProtocol.providedBy(heir):
-            directlyProvides(self, IHalfCloseableProtocol)
-        rest = self._input.take_rest()
-        heir.makeConnection(self.transport)
-        if not self._reading:
-            self._networkProducer.resumeProducing()
-        if rest:
-            heir.dataReceived(rest)
-
-    def readConnectionLost(self) -> None:
-        """The client sends no more (IHalfCloseableProtocol, on behalf of the heir)."""
-        cast(IHalfCloseableProtocol, self._heir).readConnectionLost()
-
-    def writeConnectionLost(self) -> None:
-        """Our own end was sent (IHalfCloseableProtocol, on behalf of the heir)."""
-        cast(IHalfCloseableProtocol, self._heir).writeConnectionLost()
-
-    # Answers
-
-    def write_now(self, head: bytes, body: bytes) -> None:
-        """Write a complete answer, at once where the transport can."""
-        if self.files is not None:
-            self.files.write_now(head, body)
-        else:
-            self.transport.write(head + body)
-
-    def room(self) -> Deferred[None] | None:
-        """None when more may be written, else what fires when the client has taken it.
-
-        Fails with ClientGone when the client leaves.
-        """
-        if not self._blocked:
-            return None
-        self._room = Deferred()
-        return self._room
-
-    def sending(self, active: bool) -> None:
-        """The client's silence counts while it is to take bytes, not while upstream is slow."""
-        if active:
-            self._taken = self._meter.taken if self._meter is not None else 0
-            self.deadline = self.site.seconds() + self.site.limits.silence
-        else:
-            self.deadline = inf
-
-    def pauseProducing(self) -> None:
-        """The transport's buffer is full."""
-        self._blocked = True
-        if self.requests:
-            self.sending(True)
-        if self._requestProducer is not None:
-            self._requestProducer.pauseProducing()
-        self._set_reading()
-
     def resumeProducing(self) -> None:
         """The transport's buffer is empty again."""
-        self._blocked = False
-        if self.requests:
-            self.sending(False)
-        room, self._room = self._room, None
-        if room is not None:
-            room.callback(None)
-        if self._requestProducer is not None:
-            self._requestProducer.resumeProducing()
+        super().resumeProducing()
         self._serve()
-
-    def _set_reading(self) -> None:
-        if self._closing:
-            wanted = True
-        elif self._body is not None:
-            wanted = self._body.reading
-        elif self.requests:
-            wanted = len(self._input) <= MAX_PIPELINED  # read on, to notice when the client leaves
-        else:
-            wanted = not self._blocked
-        if wanted != self._reading:
-            self._reading = wanted
-            if wanted:
-                self._networkProducer.resumeProducing()
-            else:
-                self._networkProducer.pauseProducing()
 
     # Endings
 
@@ -433,7 +283,7 @@ class MirrorChannel(http.HTTPChannel):
         head = format_head(status, [*answer.headers, *extra])
         self.transport.write(head.encode("latin-1") + b"\r\n" + answer.body)
         self.site.access(
-            Exchange("-", "-", "-", status, "", "", ""), self.peer, len(answer.body), 0.0
+            AccessRecord("-", "-", "-", status, "", "", ""), self.peer, len(answer.body), 0.0
         )
         self._linger()
 

@@ -1,25 +1,14 @@
-"""Who may ask: networks, rates of requests, and clients that have to log in."""
+"""Who may ask: networks, and rates of requests."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
-
-from attrs import evolve
+from collections.abc import Callable
 
 from aimirror.http.egress import Network
 from aimirror.http.headers import Headers
 from aimirror.server.access import Networks, Rates, address, forwarded
-from aimirror.server.answers import Answer
-from aimirror.server.errors import error_answer
 from aimirror.server.head import BadRequest
 from aimirror.server.tally import Tally
-from aimirror.server.users import TooBusy, Users
-
-if TYPE_CHECKING:
-    from aimirror.server.request import MirrorRequest
-
-    Handler = Callable[[MirrorRequest], Awaitable[Answer | None]]
 
 
 class Guard:
@@ -70,38 +59,3 @@ class Guard:
         if self._rates is not None and (wait := self._rates.wait(client, self._seconds())):
             self._tally.refuse("rate")
             raise BadRequest(429, "too many requests", wait)
-
-
-class Login:
-    """Has clients log in, where there are users; what they send for it goes no further."""
-
-    def __init__(self, users: Users | None, tally: Tally) -> None:
-        self._users = users
-        self._tally = tally
-
-    def guarding(self, handler: Handler) -> Handler:
-        """A handler for those who have logged in."""
-        if self._users is None:
-            return handler
-
-        async def guarded(request: MirrorRequest) -> Answer | None:
-            objection = await self._objection(request)
-            return await handler(request) if objection is None else objection
-
-        return guarded
-
-    async def _objection(self, request: MirrorRequest) -> Answer | None:
-        assert self._users is not None
-        fields = request.headers
-        try:
-            if await self._users.admits(fields.get("proxy-authorization")):
-                return None
-            if await self._users.admits(fields.get("authorization")):
-                request.headers = fields.without("authorization")
-                request.head = evolve(request.head, headers=request.headers)
-                return None
-        except TooBusy:
-            return error_answer(503, "too many logins", retry_after=1)
-        self._tally.refuse("login")
-        wanted = Headers([("WWW-Authenticate", 'Basic realm="aimirror", charset="UTF-8"')])
-        return error_answer(401, "log in", "this mirror is for its users", headers=wanted)

@@ -16,7 +16,7 @@ from attrs import define
 
 from aimirror.http.dates import format_date
 from aimirror.http.headers import CREDENTIALS
-from aimirror.server.access_log import Exchange
+from aimirror.server.access_log import AccessRecord
 from aimirror.server.head import Head
 
 #: Bytes of all answers and their keys.
@@ -102,7 +102,7 @@ class Remembered:
     made: float
     until: float
     #: What the access log is told.
-    exchange: Exchange
+    record: AccessRecord
     #: Whether it leaves the connection open.
     persistent: bool = True
     #: The key of the entry that it tells of.
@@ -136,7 +136,7 @@ class Repeat:
     """A request that was answered from here: whose answer it gets, and what the log is told."""
 
     like: str
-    exchange: Exchange
+    record: AccessRecord
 
 
 class Memo:
@@ -153,7 +153,7 @@ class Memo:
         #: Changes with every invalidation: an answer begun before one must not be kept.
         self.epoch = 0
 
-    def repeat(self, raw: bytes, now: float) -> tuple[Remembered, Exchange] | None:
+    def repeat(self, raw: bytes, now: float) -> tuple[Remembered, AccessRecord] | None:
         """The answer to a head that was here before to the letter, if it still holds at ``now``."""
         known = self._repeats.get(raw)
         if known is None:
@@ -163,7 +163,7 @@ class Memo:
             self._forget(raw)
             return None
         self._repeats.move_to_end(raw)
-        return found, known.exchange
+        return found, known.record
 
     def get(self, like: str, now: float) -> Remembered | None:
         """The answer to requests like this, if it still holds at ``now``."""
@@ -186,12 +186,12 @@ class Memo:
         self._held += len(like) + answer.cost()
         self._shrink()
 
-    def note(self, raw: bytes, like: str, exchange: Exchange) -> None:
+    def note(self, raw: bytes, like: str, record: AccessRecord) -> None:
         """A head that is to get, to the letter, what is kept for its like."""
         if len(raw) > MAX_KEY or like not in self._answers:
             return
         self._forget(raw)
-        self._repeats[raw] = Repeat(like, exchange)
+        self._repeats[raw] = Repeat(like, record)
         self._held += len(raw) + _REPEAT_OVERHEAD
         self._shrink()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
@@ -11,9 +10,7 @@ from zope.interface import implementer
 
 from aimirror.http.headers import Headers
 from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
-
-if TYPE_CHECKING:
-    from aimirror.server.request import MirrorRequest
+from aimirror.server.request import MirrorRequest
 
 #: Bytes of a body that are read rather than closing their connection.
 TINY = 16 << 10

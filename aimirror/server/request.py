@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-from urllib.parse import unquote_to_bytes
+from collections.abc import Awaitable, Callable
 
+from attrs import frozen
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.http_headers import Headers as TwistedHeaders
 from twisted.web.iweb import IRequest
-from twisted.web.resource import IResource
 from zope.interface import implementer
 
 from aimirror.http.headers import HOP_BY_HOP, Headers
-from aimirror.server.access_log import Exchange
-from aimirror.server.answers import Fields, bodiless
-from aimirror.server.head import Form, Head, format_head
+from aimirror.server.access_log import AccessRecord
+from aimirror.server.answers import Answer, Fields, bodiless
+from aimirror.server.connection import Connection
+from aimirror.server.head import Head, format_head
 from aimirror.server.memo import MAX_BODY, Remembered
+from aimirror.server.site_base import SiteBase
+from aimirror.server.upload import RequestBody
 
-if TYPE_CHECKING:
-    from aimirror.server.channel import MirrorChannel
-    from aimirror.server.site import MirrorSite
-    from aimirror.server.upload import RequestBody
-
-
+#: Says what to answer; None when it has answered itself, or will.
+Handler = Callable[["MirrorRequest"], Awaitable[Answer | None]]
 #: Set when an answer is sent, whatever came from upstream; the origin's word on ranges is not ours.
 _SET_HERE = frozenset({*HOP_BY_HOP, "content-length", "accept-ranges", "age", "alt-svc"})
 #: What an upstream says of its own host, and clients would take for a word on ours.
 _OF_THE_HOST = _SET_HERE | {"strict-transport-security", "expect-ct", "nel", "report-to"}
 #: What a proxy in front may call a request.
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+@frozen
+class Destinations:
+    """Who takes a request on from the connection that it came by."""
+
+    #: Those for a path of the mirror.
+    here: Callable[[MirrorRequest], None]
+    #: Those to the mirror as a proxy.
+    forward: Callable[[MirrorRequest], None]
 
 
 @implementer(IRequest)
@@ -42,15 +49,21 @@ class MirrorRequest(server.Request):
     Nothing is parsed that is not asked for: no cookies, no form arguments, no session.
     """
 
-    channel: MirrorChannel
-    site: MirrorSite
-    _log = Logger()
+    channel: Connection
+    site: SiteBase
 
-    def __init__(self, channel: MirrorChannel, head: Head, like: str | None = None) -> None:
+    def __init__(
+        self,
+        channel: Connection,
+        head: Head,
+        destinations: Destinations,
+        like: str | None = None,
+    ) -> None:
         self._twisted_headers: TwistedHeaders | None = None
         super().__init__(channel)
         self.site = channel.site
         self.head = head
+        self.destinations = destinations
         #: Request fields.
         self.headers = head.headers
         #: The body as IBodyProducer, None when there is none.
@@ -73,7 +86,7 @@ class MirrorRequest(server.Request):
         self._bodiless = False
         self._outcome = ""
         self._first = 0.0
-        self._exchange: Exchange | None = None
+        self._record: AccessRecord | None = None
         self._id = ""
         #: The rule that took the request, "" for none.
         self.rule = ""
@@ -98,23 +111,6 @@ class MirrorRequest(server.Request):
         """Whether the client has left."""
         return bool(self._disconnected)
 
-    def process(self) -> None:
-        """Hand the request to its resource, or to the site's hook for forward proxying."""
-        if self.channel.origin or self.head.form in (Form.ABSOLUTE, Form.AUTHORITY):
-            self.site.forward(self)
-        else:
-            self.process_here()
-
-    def process_here(self) -> None:
-        """Hand the request to the resource of its path."""
-        rest = self.site.unnamed(self.path)
-        if rest is not None:
-            self.render(rest)
-            return
-        self.prepath = []
-        self.postpath = [unquote_to_bytes(part) for part in self.path[1:].split(b"/")]
-        self.render(self.site.getResourceFor(self))
-
     def become(self, target: str) -> None:
         """Stand for another target, in origin-form, than the one on the wire."""
         self._locate(target)
@@ -129,30 +125,6 @@ class MirrorRequest(server.Request):
         self.raw_path, mark, query = target.partition("?")
         self.raw_query = query if mark else None
         self.path = self.raw_path.encode("ascii")
-
-    def render(self, resrc: IResource) -> None:
-        """Let a resource answer; what it returns is sent, what it raises is a 500."""
-        try:
-            body = resrc.render(self)
-        except Exception:
-            self.fail(Failure())
-            return
-        if body is not server.NOT_DONE_YET:
-            self.reply(self.code, self._given_headers(), body)
-
-    def fail(self, failure: Failure) -> None:
-        """Something here went wrong: say so if that is possible still, else cut the answer."""
-        self._log.failure(
-            "answering {id} {method} {path}",
-            failure,
-            id=self.id,
-            method=self.method,
-            path=self.path,
-        )
-        if self.startedWriting:
-            self.abort()
-        else:
-            self.site.answer_broken(self)
 
     # Answering
 
@@ -196,7 +168,7 @@ class MirrorRequest(server.Request):
     def write(self, data: bytes) -> None:
         """Write some of the body; the head is made from ``responseHeaders`` if need be."""
         if not self.startedWriting and not self.gone:
-            given = self._given_headers()
+            given = self.given_headers()
             told = given.get("content-length")
             length = int(told) if told is not None and told.isdecimal() else None
             self.start(self.code, given, length)
@@ -205,8 +177,12 @@ class MirrorRequest(server.Request):
 
     def finish(self) -> None:
         """All was written; quietly ignored when the client has left meanwhile."""
-        if not self.gone and not self.finished:
-            super().finish()
+        if self.gone or self.finished:
+            return
+        if not self.startedWriting:
+            self.write(b"")
+        self.note()
+        super().finish()
 
     def abort(self) -> None:
         """Cut the connection so that the client can't take what it got for the whole."""
@@ -216,7 +192,7 @@ class MirrorRequest(server.Request):
     def connectionLost(self, reason: Failure) -> None:
         """The client is gone: whatever works on its answer is cancelled."""
         if self.startedWriting and not self.finished:
-            self.site.log(self)
+            self.note()
         super().connectionLost(reason)
         running, self.running = self.running, None
         if running is not None:
@@ -230,13 +206,13 @@ class MirrorRequest(server.Request):
             self._id = told if _ID.fullmatch(told) else self.site.new_id()
         return self._id
 
-    def exchange(self) -> Exchange:
+    def record(self) -> AccessRecord:
         """What the access log is told."""
-        if self._exchange is not None:
-            return self._exchange
+        if self._record is not None:
+            return self._record
         head, get = self.head, self.headers.get
         referer, agent = get("referer", ""), get("user-agent", "")
-        return Exchange(
+        return AccessRecord(
             head.method,
             head.target,
             head.version,
@@ -249,6 +225,10 @@ class MirrorRequest(server.Request):
             self._first,
             self.waited,
         )
+
+    def note(self) -> None:
+        """Tell the access log of the answer."""
+        self.site.access(self.record(), self.peer, self.sentLength, self.seconds())
 
     def seconds(self) -> float:
         """Since the head was complete."""
@@ -298,7 +278,7 @@ class MirrorRequest(server.Request):
         persistent = bool(self.channel.persistent)
         if self._like is None or persistent != self.head.persistent or len(body) > MAX_BODY:
             return
-        self._exchange = self.exchange()
+        self._record = self.record()
         remembered = Remembered(
             head,
             body,
@@ -306,13 +286,14 @@ class MirrorRequest(server.Request):
             int(age) if age is not None and age.isdecimal() else None,
             self.site.seconds(),
             until,
-            self._exchange.repeated(),
+            self._record.repeated(),
             persistent,
             of,
         )
         self.site.memo.put(self._like, remembered, self._epoch)
 
-    def _given_headers(self) -> Headers:
+    def given_headers(self) -> Headers:
+        """The fields that a resource set in Twisted's way."""
         pairs = [
             (name, value)
             for name, values in self.responseHeaders.getAllRawHeaders()

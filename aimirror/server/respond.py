@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.resource import Resource
+from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 
 from aimirror.download.tasks import Reason
 from aimirror.http.headers import Headers
-from aimirror.interfaces import BodyFailed
+from aimirror.interfaces import BodyFailed, IBodyReader
 from aimirror.server.answers import Answer, Shape, body_size, shape, unsatisfied
 from aimirror.server.errors import error_answer, failure_answer
 from aimirror.server.head import BadRequest
+from aimirror.server.request import Handler, MirrorRequest
 from aimirror.server.sendfile import ClientGone
 from aimirror.server.streaming import CutShort, copy
-
-if TYPE_CHECKING:
-    from aimirror.interfaces import IBodyReader
-    from aimirror.server.request import MirrorRequest
-
-#: Says what to answer; None when it has answered itself, or will.
-Handler = Callable[["MirrorRequest"], Awaitable[Answer | None]]
 
 #: Failures of a body after which the same request may go well: other bytes, another version,
 #: no use of the disk.  After those left out, the upstream was given its chances.
@@ -54,6 +47,33 @@ class HandlerResource(Resource):
         """Start the handler."""
         serve(request, self._handler)
         return NOT_DONE_YET
+
+
+def render(request: MirrorRequest, resource: IResource) -> None:
+    """Let a resource answer; what it returns is sent, what it raises is a 500."""
+    try:
+        body = resource.render(request)
+    except Exception:
+        fail(request, Failure())
+        return
+    if body is not NOT_DONE_YET:
+        request.reply(request.code, request.given_headers(), body)
+
+
+def fail(request: MirrorRequest, failure: Failure) -> None:
+    """Something here went wrong: say so if that is possible still, else cut the answer."""
+    _log.failure(
+        "answering {id} {method} {path}",
+        failure,
+        id=request.id,
+        method=request.method,
+        path=request.path,
+    )
+    if request.startedWriting:
+        request.abort()
+    else:
+        broken = error_answer(500, "a fault in the mirror", "its log has the details")
+        serve(request, _constant(broken))
 
 
 def serve(request: MirrorRequest, handler: Handler) -> None:
@@ -96,7 +116,7 @@ def _failed(request: MirrorRequest, failure: Failure) -> None:
         refused: BadRequest = failure.value  # type: ignore[assignment]
         serve(request, _constant(error_answer(refused.status, refused.detail)))
         return
-    request.fail(failure)
+    fail(request, failure)
 
 
 def _constant(answer: Answer) -> Handler:

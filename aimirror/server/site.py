@@ -1,40 +1,29 @@
-"""The site: the resource tree, the connections and what bounds them, the memo, the access log."""
+"""The site: the tree of resources, and which of them a request goes to."""
 
 from __future__ import annotations
 
-import itertools
-import secrets
-from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.web import server
 from twisted.web.resource import IResource, Resource
 
-from aimirror.http.dates import format_date
 from aimirror.server.access import Limits, client
 from aimirror.server.access_log import AccessHook, ignore
 from aimirror.server.answers import Answer
 from aimirror.server.channel import MirrorChannel
 from aimirror.server.errors import error_answer
-from aimirror.server.guard import Guard
 from aimirror.server.memo import Memo
-from aimirror.server.respond import Handler, HandlerResource, serve
+from aimirror.server.request import Destinations, Handler, MirrorRequest
+from aimirror.server.respond import HandlerResource, render, serve
+from aimirror.server.site_base import SiteBase
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IAddress, IDelayedCall
-
-    from aimirror.server.request import MirrorRequest
-
-#: Seconds between two looks at connections that are to end.
-DRAIN_STEP = 0.05
-#: Seconds between two looks at the connections' deadlines.
-SWEEP = 1.0
+    from twisted.internet.interfaces import IAddress
 
 
-class Front(Resource):
+class Root(Resource):
     """The root: some names of their own, all else for one resource, with the path left whole."""
 
     def __init__(self, rest: IResource, named: Mapping[str, IResource]) -> None:
@@ -63,7 +52,7 @@ async def refuse_forward(request: MirrorRequest) -> Answer:
     return error_answer(400, "no forward proxy", "ask for a path, not for an absolute URL")
 
 
-class MirrorSite(server.Site):
+class MirrorSite(SiteBase):
     """Answers HTTP/1 as ``handler`` says, and ``named`` handlers below their own first segment.
 
     ``forward`` answers CONNECT and absolute-form requests.  ``access`` is called once for each
@@ -82,24 +71,10 @@ class MirrorSite(server.Site):
         memo: Memo | None = None,
     ) -> None:
         children = {name: HandlerResource(each) for name, each in (named or {}).items()}
-        front = Front(HandlerResource(handler), children)
-        super().__init__(front, parsePOSTFormSubmission=False, reactor=reactor)
-        self.unnamed = front.unnamed
-        self.limits = limits or Limits()
-        self.access = access
-        self.memo = Memo() if memo is None else memo  # an empty one is false, yet shared
-        self.channels: set[MirrorChannel] = set()
-        #: Connections of each client.
-        self.clients: Counter[str] = Counter()
-        #: Says who may ask; None lets everybody.
-        self.guard: Guard | None = None
-        self.seconds = reactor.seconds
-        self._forward = forward
-        self._sweeping: IDelayedCall | None = None
-        self._second = -1
-        self._date = ""
-        self._ids = itertools.count(1)
-        self._boot = secrets.token_hex(3)
+        root = Root(HandlerResource(handler), children)
+        super().__init__(root, reactor, limits or Limits(), access, memo)
+        self._unnamed = root.unnamed
+        self._destinations = Destinations(self._here, lambda request: serve(request, forward))
 
     def buildProtocol(self, addr: IAddress | None) -> MirrorChannel | None:  # type: ignore[override]
         """A channel for a new connection, None (close it) when there are too many."""
@@ -110,80 +85,13 @@ class MirrorSite(server.Site):
             name = client(getattr(addr, "host", "unix"))
             if self.clients[name] >= limits.client_connections:
                 return None
-        return MirrorChannel(self)
+        return MirrorChannel(self, self._destinations)
 
-    def left(self, channel: MirrorChannel) -> None:
-        """A connection has ended."""
-        self.channels.discard(channel)
-        name = client(channel.peer)
-        self.clients[name] -= 1
-        if self.clients[name] <= 0:
-            del self.clients[name]
-
-    def acceptableProtocols(self) -> list[bytes]:
-        """What is offered by ALPN."""
-        return [b"http/1.1"]
-
-    def startFactory(self) -> None:
-        """Begin to look at deadlines."""
-        self._sweeping = self.reactor.callLater(SWEEP, self._sweep)
-
-    def stopFactory(self) -> None:
-        """No port uses the site any more."""
-        if self._sweeping is not None and self._sweeping.active():
-            self._sweeping.cancel()
-        self._sweeping = None
-
-    def drain(self, grace: float) -> Deferred[None]:
-        """Close idle connections now, busy ones after their answer, all after ``grace`` seconds.
-
-        Fires when none is left.
-        """
-        return Deferred.fromCoroutine(self._drain(self.seconds() + grace))
-
-    async def _drain(self, until: float) -> None:
-        while self.channels:
-            late = self.seconds() >= until
-            for channel in list(self.channels):
-                channel.persistent = 0
-                if late:
-                    channel.transport.abortConnection()
-                elif not channel.requests:
-                    channel.loseConnection()
-            pause: Deferred[None] = Deferred()
-            self.reactor.callLater(DRAIN_STEP, pause.callback, None)
-            await pause
-
-    def forward(self, request: MirrorRequest) -> None:
-        """Have a request answered whose target is not a path here."""
-        serve(request, self._forward)
-
-    def answer_broken(self, request: MirrorRequest) -> None:
-        """A 500 for a request that something here failed to answer."""
-
-        async def broken(_: MirrorRequest) -> Answer:
-            return error_answer(500, "a fault in the mirror", "its log has the details")
-
-        serve(request, broken)
-
-    def new_id(self) -> str:
-        """A name for a request that differs from those of other requests and other starts."""
-        return f"{self._boot}-{next(self._ids):x}"
-
-    def date(self) -> str:
-        """The Date field of now, formatted once a second."""
-        second = int(self.seconds())
-        if second != self._second:
-            self._second = second
-            self._date = format_date(second)
-        return self._date
-
-    def log(self, request: MirrorRequest) -> None:  # type: ignore[override]
-        """Tell the access hook of an answer."""
-        self.access(request.exchange(), request.peer, request.sentLength, request.seconds())
-
-    def _sweep(self) -> None:
-        self._sweeping = self.reactor.callLater(SWEEP, self._sweep)
-        now = self.seconds()
-        for channel in [each for each in self.channels if each.deadline <= now]:
-            channel.expire()
+    def _here(self, request: MirrorRequest) -> None:
+        """Hand a request to the resource of its path."""
+        rest = self._unnamed(request.path)
+        if rest is None:
+            request.prepath = []
+            request.postpath = [unquote_to_bytes(part) for part in request.path[1:].split(b"/")]
+            rest = self.getResourceFor(request)
+        render(request, rest)

@@ -8,16 +8,12 @@ nothing holds one piece at most (nothing with sendfile), and is dropped after th
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
-from aimirror.server.sendfile import ClientGone
-
-if TYPE_CHECKING:
-    from aimirror.interfaces import IBodyReader
-    from aimirror.server.request import MirrorRequest
-    from aimirror.server.sendfile import FileServer
+from aimirror.interfaces import IBodyReader
+from aimirror.server.request import MirrorRequest
+from aimirror.server.sendfile import ClientGone, FileServer
 
 #: Bytes after which a reader is told of its progress; a turn of the transport sends less.
 SPAN = 4 * 1024 * 1024
@@ -47,26 +43,6 @@ async def copy(request: MirrorRequest, reader: IBodyReader) -> None:
             reader.advance(await _send(request, reader.fd, reader.position, min(count, SPAN)))
     finally:
         reader.close()
-
-
-def send_body(request: MirrorRequest, reader: IBodyReader) -> Deferred[None]:
-    """Send the body of an answer whose head was started, and finish the request.
-
-    Fires when the last byte was handed over; fails like ``copy`` after having cut the connection,
-    so that the client sees a broken transfer, never a clean end.  Cancelling cuts it, too.
-    """
-    streaming = Deferred.fromCoroutine(_whole(request, reader))
-    request.notifyFinish().addErrback(lambda _: streaming.cancel())
-    return streaming
-
-
-async def _whole(request: MirrorRequest, reader: IBodyReader) -> None:
-    try:
-        await copy(request, reader)
-    except BaseException:
-        request.abort()
-        raise
-    request.finish()
 
 
 async def _send(request: MirrorRequest, fd: int, offset: int, count: int) -> int:

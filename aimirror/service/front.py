@@ -17,8 +17,8 @@ from aimirror.http.egress import Egress, Reach
 from aimirror.mirror.handlers import custom_handlers
 from aimirror.mirror.mirror import Mirror
 from aimirror.server.base_url import base_url
-from aimirror.server.guard import Login
-from aimirror.server.respond import Handler
+from aimirror.server.login import Login
+from aimirror.server.request import Handler
 from aimirror.server.site import refuse_forward
 from aimirror.server.tally import Tally
 from aimirror.server.users import Users

@@ -37,7 +37,7 @@ from aimirror.server.admission import at_the_door
 from aimirror.server.guard import Guard
 from aimirror.server.listening import CannotListen, authority, bound, opened, own_names
 from aimirror.server.memo import Memo
-from aimirror.server.respond import Handler
+from aimirror.server.request import Handler
 from aimirror.server.site import MirrorSite
 from aimirror.server.tally import Tally
 from aimirror.server.tls import ServerTLSFactory

@@ -14,8 +14,7 @@ from aimirror.admin.inside import TURN, Inside, NotFetched
 from aimirror.admin.jobs import MOST_FAILURES, MOST_KNOWN, MOST_RUNNING, Job, Jobs, TooManyJobs
 from aimirror.http.headers import Headers
 from aimirror.server.answers import Answer
-from aimirror.server.request import MirrorRequest
-from aimirror.server.respond import Handler
+from aimirror.server.request import Handler, MirrorRequest
 from aimirror.server.site import MirrorSite
 from tests.server.support import GrowingBody, answer, clock_at_now, connect
 

@@ -17,13 +17,13 @@ from aimirror.exchanges.tools import Finished, Progress
 from aimirror.http.egress import Egress, Outgoing, Timeouts
 from aimirror.http.headers import Headers
 from aimirror.interfaces import UpstreamError
-from aimirror.server.access_log import Exchange
+from aimirror.server.access_log import AccessRecord
 from aimirror.server.tally import Tally
 from aimirror.upstream.health import Health
 from tests.server.support import GET, clock_at_now, connect
 from tests.store.support import StoreCase
 
-EXCHANGE = Exchange("GET", "/a", "HTTP/1.1", 200, "HIT", "", "", "files", first=0.002)
+EXCHANGE = AccessRecord("GET", "/a", "HTTP/1.1", 200, "HIT", "", "", "files", first=0.002)
 
 
 class HookTests(SynchronousTestCase):

@@ -19,7 +19,7 @@ from aimirror.forward.proxy import Forward
 from aimirror.http.egress import Address, Egress, Timeouts
 from aimirror.http.headers import Headers
 from aimirror.routing.rules import Route, Rule
-from aimirror.server.access_log import Exchange
+from aimirror.server.access_log import AccessRecord
 from aimirror.server.answers import Answer
 from aimirror.server.request import MirrorRequest
 from aimirror.server.sendfile import FilePort
@@ -115,7 +115,7 @@ class ProxyCase(TestCase):
         self.names: dict[str, list[Address]] = {}
         self.asked: list[str] = []
         self.routed: list[tuple[str, str, str]] = []
-        self.logged: list[tuple[Exchange, int]] = []
+        self.logged: list[tuple[AccessRecord, int]] = []
         self.peers: list[Peer] = []
         self.agents = Agents(reactor, resolve=self.resolve)
         self.addCleanup(self.agents.close)
@@ -153,7 +153,7 @@ class ProxyCase(TestCase):
         async def own(request: MirrorRequest) -> Answer:
             return Answer(status=200, body=b"own " + request.path)
 
-        def access(exchange: Exchange, peer: str, sent: int, *_: object) -> None:
+        def access(exchange: AccessRecord, peer: str, sent: int, *_: object) -> None:
             self.logged.append((exchange, sent))
 
         self.site = MirrorSite(own, reactor, forward=forward.handle, access=access)

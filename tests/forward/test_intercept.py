@@ -11,7 +11,7 @@ from aimirror.forward.contexts import LeafContexts
 from aimirror.forward.intercept import Interceptor
 from aimirror.forward.policy import HostPattern, parse_pattern, secure_origins
 from aimirror.routing.rules import Rule
-from aimirror.server.site import Limits
+from aimirror.server.access import Limits
 from tests.forward.support import Peer, ProxyCase
 
 PYPI = Rule(name="pypi", upstreams=("https://pypi.example",), path_prefix="/simple")

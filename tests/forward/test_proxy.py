@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import bcrypt
+from attrs import evolve
 from twisted.internet import reactor
 from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
@@ -14,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.forward.policy import ForwardPolicy, HostPattern
 from aimirror.forward.proxy import MAX_SEEN, Seen
 from aimirror.routing.rules import ContentRewrite, Rule
+from aimirror.server.respond import serve
 from aimirror.server.site import refuse_forward
 from aimirror.server.users import Users
 from tests.forward.support import ProxyCase
@@ -221,7 +223,9 @@ class MalformedTests(ProxyCase):
     async def test_disabled(self) -> None:
         """Without a forward proxy both are refused."""
         self.start()
-        self.site._forward = refuse_forward
+        self.site._destinations = evolve(
+            self.site._destinations, forward=lambda request: serve(request, refuse_forward)
+        )
         self.assertIn(b"HTTP/1.1 501 ", await self.ask(connect("pypi.example:443")))
         self.assertIn(b"HTTP/1.1 400 ", await self.ask(get("http://pypi.example/")))
 

@@ -22,7 +22,8 @@ from aimirror.interfaces import BodyFailed, IBody, IBodyReader
 from aimirror.server.answers import Answer
 from aimirror.server.channel import MirrorChannel
 from aimirror.server.request import MirrorRequest
-from aimirror.server.site import SWEEP, MirrorSite
+from aimirror.server.site import MirrorSite
+from aimirror.server.site_base import SWEEP
 
 NOW = 1_700_000_000.0
 GET = b"GET / HTTP/1.1\r\nHost: mirror.test\r\n\r\n"

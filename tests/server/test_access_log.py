@@ -7,12 +7,12 @@ import json
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.server.access_log import HELD_SECONDS, MAX_HELD, AccessLog, Exchange, as_json
+from aimirror.server.access_log import HELD_SECONDS, MAX_HELD, AccessLog, AccessRecord, as_json
 from aimirror.server.answers import Answer
 from aimirror.server.request import MirrorRequest
 from tests.server.support import GET, GrowingBody, answer, clock_at_now, connect
 
-EXCHANGE = Exchange(
+EXCHANGE = AccessRecord(
     "GET",
     "/a/b?token=secret",
     "HTTP/1.1",

@@ -10,12 +10,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from aimirror.http.headers import Headers
-from aimirror.server.access_log import Exchange
+from aimirror.server.access import Limits
+from aimirror.server.access_log import AccessRecord
 from aimirror.server.answers import Answer
-from aimirror.server.channel import LINGER, MAX_DRAINED, MAX_PIPELINED
+from aimirror.server.channel import LINGER
+from aimirror.server.connection import MAX_DRAINED, MAX_PIPELINED
 from aimirror.server.head import MAX_HEAD
 from aimirror.server.request import MirrorRequest
-from aimirror.server.site import Limits
 from tests.server.support import BUFFER, GET, Connection, answer, connect
 
 POST = b"POST / HTTP/1.1\r\nHost: mirror.test\r\n"
@@ -360,7 +361,7 @@ class BodyTests(SynchronousTestCase):
 
 class BrokenTests(SynchronousTestCase):
     def refused(self, data: bytes, status: int = 400) -> None:
-        told: list[Exchange] = []
+        told: list[AccessRecord] = []
         client = connect(Upload(), access=lambda exchange, *_: told.append(exchange))
         client.send(data)
         client.send(get("/smuggled"))

@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.server.access import Limits, Networks
 from aimirror.server.answers import Answer
-from aimirror.server.guard import Guard, Login
+from aimirror.server.guard import Guard
+from aimirror.server.login import Login
 from aimirror.server.request import MirrorRequest
 from aimirror.server.tally import Tally
 from tests.server.support import GET, Connection, answer, clock_at_now, connect

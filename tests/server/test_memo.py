@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.http.headers import Headers
-from aimirror.server.access_log import Exchange
+from aimirror.server.access import Limits
+from aimirror.server.access_log import AccessRecord
 from aimirror.server.answers import Answer
 from aimirror.server.head import Form, Head, parse_head
 from aimirror.server.memo import (
@@ -22,7 +23,6 @@ from aimirror.server.memo import (
     likeness,
 )
 from aimirror.server.request import MirrorRequest
-from aimirror.server.site import Limits
 from tests.server.support import GET, NOW, Connection, connect
 
 KEPT_ALIVE = b"\r\nConnection: keep-alive\r\n\r\n"
@@ -105,7 +105,7 @@ class RepeatTests(SynchronousTestCase):
 
     def test_own_words_in_the_log(self) -> None:
         """Who gets another's answer is logged with its own name and origin."""
-        told: list[Exchange] = []
+        told: list[AccessRecord] = []
         client = connect(Counted(page()), access=lambda e, *_: told.append(e))
         for agent in (b"a", b"b", b"b"):
             more = b"User-Agent: %b\r\nReferer: from-%b\r\n\r\n" % (agent, agent)
@@ -265,7 +265,7 @@ class RepeatTests(SynchronousTestCase):
 
     def test_access_log(self) -> None:
         """Each repeat is logged like any answer, but that it has no name of its own."""
-        told: list[tuple[Exchange, str, int]] = []
+        told: list[tuple[AccessRecord, str, int]] = []
         handler = Counted(page())
         client = connect(handler, access=lambda e, peer, sent, _: told.append((e, peer, sent)))
         client.send(GET * 3)
@@ -282,7 +282,7 @@ class RepeatTests(SynchronousTestCase):
 
 
 def remembered(size: int) -> Remembered:
-    exchange = Exchange("GET", "/", "HTTP/1.1", 200, "", "", "")
+    exchange = AccessRecord("GET", "/", "HTTP/1.1", 200, "", "", "")
     return Remembered(b"HTTP/1.1 200 OK\r\n", b"x" * size, True, None, NOW, NOW + 60, exchange)
 
 
@@ -299,7 +299,7 @@ class MemoTests(SynchronousTestCase):
                 memo.repeat(name.encode(), NOW)
             else:
                 memo.put(name, remembered(size), memo.epoch)
-                memo.note(b"%d" % size, name, remembered(0).exchange)
+                memo.note(b"%d" % size, name, remembered(0).record)
             held = sum(len(k) + a.cost() for k, a in memo._answers.items())
             held += sum(len(k) + _REPEAT_OVERHEAD for k in memo._repeats)
             self.assertEqual(memo._held, held)
@@ -319,11 +319,11 @@ class MemoTests(SynchronousTestCase):
         """A head leads to an answer as long as that is kept."""
         memo = Memo()
         one = remembered(10)
-        memo.note(b"head", "a", one.exchange)
+        memo.note(b"head", "a", one.record)
         self.assertIsNone(memo.repeat(b"head", NOW))
         memo.put("a", one, 0)
-        memo.note(b"head", "a", one.exchange)
-        self.assertEqual(memo.repeat(b"head", NOW), (one, one.exchange))
+        memo.note(b"head", "a", one.record)
+        self.assertEqual(memo.repeat(b"head", NOW), (one, one.record))
         self.assertIsNone(memo.repeat(b"head", NOW + 60))
         self.assertEqual((memo._held, len(memo)), (0, 0))
 
@@ -333,7 +333,7 @@ class MemoTests(SynchronousTestCase):
         for like in "abcde":
             memo.put(like, remembered(1000), 0)
         for n in range(1000):
-            memo.note(b"%d" % n, "a", remembered(0).exchange)
+            memo.note(b"%d" % n, "a", remembered(0).record)
         self.assertEqual(len(memo), 5)
 
     def test_without_host(self) -> None:

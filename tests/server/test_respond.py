@@ -14,11 +14,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.download.tasks import Reason
 from aimirror.http.headers import Headers
 from aimirror.interfaces import BodyFailed
+from aimirror.server.access import Limits
 from aimirror.server.answers import Answer
 from aimirror.server.head import BadRequest
 from aimirror.server.request import MirrorRequest
 from aimirror.server.respond import respond
-from aimirror.server.site import Limits
 from aimirror.server.streaming import PIECE
 from tests.server.support import GET, Connection, GrowingBody, answer, connect
 

@@ -10,11 +10,11 @@ from twisted.logger import Logger, LogLevel, LogPublisher, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.config import AccessFormat, ConfigError, Level, Logging
-from aimirror.server.access_log import Exchange
+from aimirror.server.access_log import AccessRecord
 from aimirror.service.logs import Logs, observer, open_logs
 from aimirror.tap import LogService
 
-EXCHANGE = Exchange("GET", "/a", "HTTP/1.1", 200, "HIT", "", "pip")
+EXCHANGE = AccessRecord("GET", "/a", "HTTP/1.1", 200, "HIT", "", "pip")
 
 
 class LogsTests(SynchronousTestCase):

@@ -18,8 +18,8 @@ from aimirror.routing.policies import CachePolicy
 
 #: Redirects that stay, unless they say for how long (RFC 9110 section 15.4).
 _PERMANENT = frozenset({301, 308})
-#: What lets the answer to one credential be given to others (RFC 9111 section 3.5).
-_SHARING = ("public", "s-maxage", "must-revalidate")
+#: What lets the answer to one credential be given to others (see ``storing.storable``).
+_SHARING = "public"
 
 
 def restrained(
@@ -50,7 +50,7 @@ def _limited(response: Headers, bound: float | None, own: float | None, *, share
     if bound is not None:
         dropped |= {"immutable", "stale-while-revalidate"}
     if not shared:
-        dropped |= set(_SHARING)
+        dropped.add(_SHARING)
     members = [
         name if value is None else f'{name}="{value}"' if "," in value else f"{name}={value}"
         for name, values in directives.values.items()
@@ -81,7 +81,7 @@ def _life(status: int, headers: Headers, policy: CachePolicy, now: float) -> flo
 
 def _shared(headers: Headers) -> bool:
     directives = response_directives(headers)
-    return not directives.whole("private") and any(name in directives for name in _SHARING)
+    return not directives.whole("private") and _SHARING in directives
 
 
 def _dated(headers: Headers, now: float) -> Headers:

@@ -60,6 +60,10 @@ def storable(
 ) -> Storing:
     """Whether a complete response may be stored, and for whom (RFC 9111 sections 3 and 3.5).
 
+    What a credential opened is for anyone only where the origin says ``public``.  The RFC permits
+    it for ``must-revalidate`` and ``s-maxage``, too, as each reuse is then validated; but rules
+    may lift that duty (``ignore_upstream``, ``immutable``), and the sharing would stay.
+
     ``response`` is as received (before ``prepare``).  ``immutable`` is the rule's word that the
     URL names its bytes: such a response needs no freshness, and ``private`` makes it scoped.
     """
@@ -76,7 +80,7 @@ def storable(
         if credential:
             return Storing(Audience.SCOPED, "Cache-Control: private")
         return Storing(Audience.NOBODY, "Cache-Control: private")
-    if credential and not _shareable(directives):
+    if credential and "public" not in directives:
         return Storing(Audience.SCOPED, "request with credentials")
     return Storing(Audience.ANYONE)
 
@@ -135,7 +139,3 @@ def _useless(status: int, response: Headers, directives: Directives, policy: Cac
     explicit = explicit_lifetime(response, directives) is not None
     permitted = explicit or "public" in directives or status in HEURISTIC
     return "" if permitted and validator else "never fresh"
-
-
-def _shareable(directives: Directives) -> bool:
-    return any(name in directives for name in ("public", "s-maxage", "must-revalidate"))

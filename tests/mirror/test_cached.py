@@ -307,6 +307,29 @@ class PrivateTests(MirrorCase):
         self.assertEqual(self.get("/x", BOB)[1].get("x-cache"), "HIT")
         self.assertEqual(self.asked, before)
 
+    def test_validation_taken_away(self) -> None:
+        """What a login opened is its own, where a rule lifts the validation of each use, too."""
+        for number, said in enumerate(
+            (
+                "no-cache, no-store, must-revalidate",
+                "max-age=0, must-revalidate",
+                "s-maxage=600",
+                "max-age=600, proxy-revalidate, must-revalidate",
+            )
+        ):
+            for options in (
+                {"cache": CachePolicy(ttl=600, ignore_upstream=True, ignore_no_store=True)},
+                {"cache": CachePolicy(ignore_no_store=True, obey_clients=False)},
+                {"immutable": True, "cache": CachePolicy(ignore_no_store=True)},
+            ):
+                self.use(**options)
+                path = f"/{number}-{len(self.upstream.sent)}"
+                self.plays(200, f"Cache-Control: {said}", 'ETag: "v1"', body=b"alice's")
+                self.assertEqual(self.get(path, ALICE)[2], b"alice's")
+                self.plays(401, body=b"no")
+                for asked in ((BOB,), ("Authorization: Bearer wrong",), ()):
+                    self.assertEqual(self.get(path, *asked)[0], 401, (said, options, asked))
+
     def test_no_proof(self) -> None:
         """A 304 to a date or a weak ETag gives nobody what another's credential fetched."""
         dated = f"Last-Modified: {format_date(1e9)}"

@@ -10,8 +10,7 @@ from twisted.internet.defer import Deferred
 
 from aimirror.caching.entries import Entry
 from aimirror.caching.freshness import age
-from aimirror.ecosystems import npm
-from aimirror.ecosystems.pypi import pages as pypi
+from aimirror.ecosystems.registry import WORLDS
 from aimirror.http.urls import canonical
 from aimirror.routing.rules import Route, Rule, route
 from aimirror.store.layout import entry_name
@@ -33,8 +32,7 @@ _TOLD = (
 
 #: By ecosystem: the path of a package's page, which people write in several ways ("" for others).
 _PAGES: dict[str, Callable[[str, str], str]] = {
-    "pypi": pypi.page_path,
-    "npm": npm.document_path,
+    world.name: world.page_path for world in WORLDS if world.page_path is not None
 }
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from aimirror.commands.common import Complaint, add_config
 from aimirror.config import Config, load
-from aimirror.ecosystems.clients import CLIENTS, Setting, setting
+from aimirror.ecosystems.clients import Setting
+from aimirror.ecosystems.registry import CLIENTS, setting
 
 if TYPE_CHECKING:
     from aimirror.commands.common import Commands

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from attrs import frozen
 
 from aimirror.config.document import parse
 from aimirror.config.schema import At, Many, shown
+from aimirror.ecosystems.registry import WORLDS
 from aimirror.routing.rules import Rule
 
 
 @cache
 def presets() -> dict[str, list[dict[str, Any]]]:
-    """The rules of each preset, names being suffixes."""
-    file = resources.files("aimirror") / "presets.yaml"
-    value: Any = parse(file.read_bytes(), "presets.yaml")
-    found: dict[str, list[dict[str, Any]]] = value
+    """The rules of each preset of each package world, names being suffixes.
+
+    The order within a preset matters: the first rule that matches a path takes it.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for world in WORLDS:
+        value: Any = parse(world.presets.encode(), f"presets of {world.name}")
+        for name, rules in (value or {}).items():
+            if name in found:
+                raise ValueError(f"two presets are named {name!r}")
+            found[name] = rules
     return found
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from aimirror.ecosystems.clients import Setting, absent
+from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.http.json_text import parse_json
 from aimirror.routing.digests import Digest, parse
 
@@ -30,6 +32,11 @@ def index_path(name: str) -> str:
     return f"{middle}/{lowered}"
 
 
+def _places(url: str) -> Places:
+    name, version = crate(url)
+    return [(index_path(name), version)] if name else []
+
+
 def digests(lines: bytes) -> dict[str, Digest]:
     """What a crate's index file says of its versions."""
     found = {}
@@ -42,3 +49,49 @@ def digests(lines: bytes) -> dict[str, Digest]:
         if digest is not None:
             found[str(value.get("vers", ""))] = digest
     return found
+
+
+_PRESETS = r"""
+cargo: # registry = "sparse+http://MIRROR/crates/"
+  - &cargo
+    name: -files
+    path_prefix: /crates-files
+    strip_prefix: true
+    upstream: "https://static.crates.io/crates"
+    ecosystem: cargo # the checksum in the index
+    strategy: parallel
+    immutable: true
+    reject_types: [text/html]
+  - <<: *cargo
+    name: ""
+    path_prefix: /crates
+    upstream: "https://index.crates.io"
+    strategy: proxy
+    immutable: false
+    reject_types: []
+    content_rewrite: # config.json says where files are
+      content_types: [json, text/plain, octet-stream]
+    cache: {ttl: 1m, stale_if_error: 7d}
+"""
+
+
+def _cargo(url: str) -> Setting:
+    text = (
+        '[source.crates-io]\nreplace-with = "aimirror"\n\n'
+        f'[source.aimirror]\nregistry = "sparse+{url}/crates/"\n'
+    )
+    return Setting("~/.cargo/config.toml", text, absent(text))
+
+
+WORLD = World(
+    name="cargo",
+    presets=_PRESETS,
+    clients={"cargo": _cargo},
+    knowledge=Files(places=_places, reading=Reading(digests, b"\n")),
+    row=Row(
+        clients="cargo",
+        at="`/crates` (files at `/crates-files`)",
+        checked="sha256 of the index",
+        changes="the index, `config.json` rewritten",
+    ),
+)

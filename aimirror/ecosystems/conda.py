@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 
-from aimirror.routing.digests import Digest
+from aimirror.ecosystems.clients import Setting, absent
+from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.http.headers import Headers
+from aimirror.routing.digests import Digest, parse
 
 #: The field in which rattler says what it expects.
 EXPECTED = "x-expected-sha256"
@@ -36,6 +39,15 @@ def indexes(url: str) -> tuple[str, ...]:
     return tuple(f"{folder}/{name}" for name in _INDEXES)
 
 
+def _places(url: str) -> Places:
+    name = package(url)
+    return ((index, name) for index in indexes(url)) if name else ()
+
+
+def _expected(headers: Headers) -> Digest | None:
+    return parse("sha256", headers.get(EXPECTED, "") or "")
+
+
 def digests(repodata: bytes) -> dict[str, Digest]:
     """What a repodata.json, or a piece of it that ends behind a record, says of its packages.
 
@@ -53,3 +65,59 @@ def digests(repodata: bytes) -> dict[str, Digest]:
             found[name.decode("utf-8", "replace")] = Digest("sha256", match[1].decode("ascii"))
         at += len(_SHA256)
     return found
+
+
+_PRESETS = r"""
+conda: # channels: [http://MIRROR/conda-forge]
+  - &conda
+    name: -files
+    path_prefix: /conda-forge
+    strip_prefix: true
+    upstream: "https://conda.anaconda.org/conda-forge"
+    ecosystem: conda
+    pattern: '/[^/]+\.(conda|tar\.bz2)$'
+    strategy: parallel
+    immutable: true
+    reject_types: [text/html]
+  - <<: *conda
+    name: -shards
+    pattern: '/[0-9a-f]{64}\.msgpack\.zst$'
+    digest: {algorithm: sha256, from: path, pattern: '/([0-9a-f]{64})\.msgpack'}
+  - <<: *conda
+    name: -index # compressed by name, so nothing is gained by a coding
+    pattern: '\.(zst|bz2|jlap)$'
+    immutable: false
+    cache: &conda-cache {ttl: 1m, negative_ttl: 1h, stale_if_error: 7d}
+  - <<: *conda
+    name: ""
+    pattern: "^/"
+    strategy: proxy
+    immutable: false
+    reject_types: []
+    cache: *conda-cache
+"""
+
+
+def _conda(url: str) -> Setting:
+    text = (
+        f"channels:\n  - {url}/conda-forge\ndefault_channels:\n  - {url}/pkgs/main\n"
+        f"  - {url}/pkgs/r\n"
+    )
+    return Setting("~/.condarc", text, absent(text))
+
+
+WORLD = World(
+    name="conda",
+    presets=_PRESETS,
+    clients={"conda": _conda},
+    knowledge=Files(places=_places, reading=Reading(digests, b"}"), expected=_expected),
+    row=Row(
+        clients="conda, mamba, pixi",
+        at="`/conda-forge`, `/bioconda`, `/pkgs/main`",
+        checked=(
+            "`x-expected-sha256`, or sha256 of repodata.json (plain, zst, bz2); shards by "
+            "their name"
+        ),
+        changes=("repodata in all forms; a form that is missing is remembered for an hour"),
+    ),
+)

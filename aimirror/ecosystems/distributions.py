@@ -1,16 +1,15 @@
-"""apt and rpm: a signed release names the indexes, and those name the packages."""
+"""apt and rpm (``world.Repository``): a signed release names the indexes, those the packages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from aimirror.ecosystems import debian, rpm
 from aimirror.ecosystems.generations import changed_at
-from aimirror.ecosystems.indexed import Listed
-from aimirror.ecosystems.indexes import Indexes, Reading, is_stored
+from aimirror.ecosystems.indexed import Proven
+from aimirror.ecosystems.indexes import Indexes, is_stored
+from aimirror.ecosystems.world import Repository
 from aimirror.http.urls import canonical
 from aimirror.mirror.ecosystem import Asked, Untaken
 from aimirror.routing.digests import Digest
@@ -22,56 +21,21 @@ if TYPE_CHECKING:
     from aimirror.mirror.mirror import Mirror
     from aimirror.server.request import MirrorRequest
 
-_Places = Iterable[tuple[str, str]]
 
-
-@frozen(kw_only=True)
-class Layout:
-    """What a kind of repository looks like; all functions take and give URLs.
-
-    ``packages`` gives for a package (folder of indexes, name there), ``releases`` for an index
-    (release file, name there), ``signed`` what is renewed together with a release file.
-    """
-
-    packages: Callable[[str], _Places]
-    lists_packages: Callable[[str], bool]
-    releases: Callable[[str], _Places]
-    signed: Callable[[str], tuple[str, ...]]
-    index: Reading
-    release: Reading
-
-
-_DEBIAN = Layout(
-    packages=debian.pool,
-    lists_packages=debian.lists_packages,
-    releases=debian.releases,
-    signed=debian.signed,
-    index=Reading(debian.digests, b"\n\n"),
-    release=Reading(debian.listed),
-)
-_RPM = Layout(
-    packages=rpm.package,
-    lists_packages=rpm.lists_packages,
-    releases=rpm.releases,
-    signed=rpm.signed,
-    index=Reading(rpm.digests, b"</package>"),
-    release=Reading(rpm.digests),
-)
-
-
-class Distribution(Listed):
+class Distribution(Proven):
     """Packages are as the indexes say, and those as the release at hand says."""
 
-    def __init__(self, tools: Tools, layout: Layout) -> None:
-        super().__init__(tools, layout.index)
-        self._layout = layout
-        self._releases = Indexes(tools, layout.release)
+    def __init__(self, tools: Tools, repository: Repository) -> None:
+        self.tools = tools
+        self.indexes = Indexes(tools, repository.index)
+        self._repository = repository
+        self._releases = Indexes(tools, repository.release)
 
     async def take(
         self, request: MirrorRequest, found: Route, mirror: Mirror
     ) -> Answer | Untaken | None:
         """See Ecosystem."""
-        kin = self._layout.signed(found.urls[0])
+        kin = self._repository.signed(found.urls[0])
         if not kin or request.head.method not in ("GET", "HEAD"):
             return await super().take(request, found, mirror)
         return await mirror.answer(request, found, not_before=changed_at(mirror, found, kin))
@@ -81,14 +45,14 @@ class Distribution(Listed):
         return answer if asked.route.immutable else evolve(answer, memo_until=0.0)
 
     async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
-        """See Listed."""
-        places = tuple(self._layout.packages(found.urls[0]))
+        """See Proven."""
+        places = tuple(self._repository.packages(found.urls[0]))
         if not places:
             return await self._index(found, mirror)
         if is_stored(self.tools, found):
             return None
         for folder, name in places:
-            prefix, wanted = canonical(folder + "/"), self._layout.lists_packages
+            prefix, wanted = canonical(folder + "/"), self._repository.lists_packages
             digest = await self.indexes.find_below(mirror, name, prefix, wanted)
             if digest is not None:
                 return digest
@@ -96,7 +60,7 @@ class Distribution(Listed):
 
     async def _index(self, found: Route, mirror: Mirror) -> Digest | None:
         """An index must be of the generation of the release that clients get with it."""
-        for release, name in self._layout.releases(found.urls[0]):
+        for release, name in self._repository.releases(found.urls[0]):
             digest = await self._releases.find(mirror, name, [release])
             if digest is None:
                 continue
@@ -105,17 +69,3 @@ class Distribution(Listed):
                 self.tools.store.drop_key(found.key)
             return digest
         return None
-
-
-class Apt(Distribution):
-    """apt: InRelease, Packages and the pool."""
-
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, _DEBIAN)
-
-
-class Rpm(Distribution):
-    """dnf, yum and zypper: repomd.xml, primary.xml and packages."""
-
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, _RPM)

@@ -1,22 +1,18 @@
-"""Worlds of languages whose indexes say what each file hashes to: npm, conda, CRAN, cargo, gems."""
+"""Worlds whose indexes say what each file hashes to (``world.Files``)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from aimirror.ecosystems import cargo, conda, cran, npm, rubygems
-from aimirror.ecosystems.generations import changed_at
-from aimirror.ecosystems.indexes import Indexes, Reading, is_stored, small
-from aimirror.http.headers import Headers
-from aimirror.http.urls import canonical, join
-from aimirror.interfaces import UpstreamError
-from aimirror.mirror.ecosystem import UNTAKEN, Asked, Declined, General, Untaken
-from aimirror.routing import digests
+from aimirror.ecosystems.indexes import Indexes, is_stored
+from aimirror.ecosystems.world import Files
+from aimirror.http.urls import join
+from aimirror.mirror.ecosystem import UNTAKEN, General, Untaken
 from aimirror.routing.digests import Digest
-from aimirror.routing.rules import Route, route
+from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
 
 if TYPE_CHECKING:
@@ -25,16 +21,8 @@ if TYPE_CHECKING:
     from aimirror.server.request import MirrorRequest
 
 
-#: Bytes of a gem's file of the compact index: a line for each version.
-MOST_INFO = 2 << 20
-
-
-class Listed(General):
-    """Checks a file that is fetched by what the stored indexes say of it."""
-
-    def __init__(self, tools: Tools, reading: Reading) -> None:
-        self.tools = tools
-        self.indexes = Indexes(tools, reading)
+class Proven(General):
+    """Checks a file that is fetched by what is known of it."""
 
     async def take(
         self, request: MirrorRequest, found: Route, mirror: Mirror
@@ -52,153 +40,57 @@ class Listed(General):
         raise NotImplementedError
 
 
-class Npm(Listed):
-    """npm, yarn and pnpm: ``dist.integrity`` of the package's document, or what npm says itself."""
+class Indexed(Proven):
+    """Files are as the index that is at hand says, or as the client expects.
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, Reading(npm.digests))
+    A stored file that is not what the client expects is asked for again: one of the two, or the
+    client's index, is out of date.
+    """
 
-    async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
-        """See Listed."""
-        name = npm.tarball(found.urls[0])
-        if not name or is_stored(self.tools, found):
-            return None
-        known = await self.indexes.find(mirror, name, npm.indexes(found.urls[0]))
-        return known or npm.integrity(request.headers.get("pacote-integrity", "") or "")
-
-
-class Conda(Listed):
-    """conda: the sha256 that the client expects, else that of a stored repodata.json."""
-
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, Reading(conda.digests, b"}"))
+    def __init__(self, tools: Tools, files: Files) -> None:
+        self.tools = tools
+        self._files = files
+        self._indexes = Indexes(tools, files.reading)
 
     async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
-        """See Listed.
-
-        A stored file that is not what the client expects is asked for again: one of the two, or
-        the client's index, is out of date.
-        """
-        name = conda.package(found.urls[0])
-        if not name:
+        """See Proven."""
+        places = tuple(self._files.places(found.urls[0]))
+        if not places:
             return None
-        said = digests.parse("sha256", request.headers.get(conda.EXPECTED, "") or "")
-        stored = self.tools.store.entries(found.key)
-        if stored:
-            if said is not None and all(e.blob != said.hex for e in stored if e.status == 200):
-                self.tools.store.invalidate(found.key)
-            return None
-        return await self.indexes.find(mirror, name, conda.indexes(found.urls[0])) or said
-
-
-class Cran(Listed):
-    """CRAN: MD5 of PACKAGES, one generation of its forms, and the Archive for older versions."""
-
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, Reading(cran.digests))
-
-    async def take(
-        self, request: MirrorRequest, found: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
-        """See Ecosystem."""
-        if request.head.method not in ("GET", "HEAD"):
-            return UNTAKEN
-        if _is_form(found):
-            since = changed_at(mirror, found, cran.indexes(found.urls[0]))
-            return await mirror.answer(request, found, not_before=since)
-        if not cran.package(found.urls[0]):
-            return UNTAKEN
-        digest = await self.digest(request, found, mirror)
-        first = found if digest is None else evolve(found, digest=digest)
-        elsewhere = route(mirror.rules, cran.archived(found.path), "")
-        if "/Archive/" in found.path or not isinstance(elsewhere, Route):
-            return await mirror.answer(request, first)
-        try:
-            return await mirror.answer(request, first, declines=frozenset({404, 410}))
-        except Declined:
-            return await mirror.answer(request, elsewhere)
-
-    async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
-        """See Listed."""
-        name = cran.package(found.urls[0])
+        expected = self._files.expected(request.headers)
         if is_stored(self.tools, found):
+            self._replace(found, expected)
             return None
-        return await self.indexes.find(mirror, name, cran.indexes(found.urls[0]))
+        return await self._named(found, mirror, places) or expected
 
-    def finish(self, asked: Asked, answer: Answer) -> Answer:
-        """Each request for a form looks at the other ones first."""
-        return evolve(answer, memo_until=0.0) if _is_form(asked.route) else answer
-
-
-def _is_form(found: Route) -> bool:
-    """Whether it is PACKAGES in one of its forms."""
-    return found.urls[0] in cran.indexes(found.urls[0])
-
-
-class Cargo(Listed):
-    """Cargo: the checksum in the crate's file of the index."""
-
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, Reading(cargo.digests, b"\n"))
-
-    async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
-        """See Listed."""
-        name, version = cargo.crate(found.urls[0])
-        if not name or is_stored(self.tools, found):
-            return None
-        return await self.indexes.find(
-            mirror, version, self._indexes(mirror, cargo.index_path(name))
-        )
-
-    def _indexes(self, mirror: Mirror, path: str) -> Iterable[str]:
-        for rule in mirror.rules:
-            if rule.ecosystem == "cargo":
-                yield from (join(upstream, path, "") for upstream in rule.upstreams)
-
-
-class RubyGems(Listed):
-    """RubyGems: the checksum in the gem's file of the compact index, which gem does not look at."""
-
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, Reading(rubygems.digests, b"\n"))
-
-    async def take(
-        self, request: MirrorRequest, found: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
-        """See Ecosystem.
-
-        gem looks for the repository's front page to decide which index to use.  Nobody stores
-        that page, so while the upstream is down, a stored index of the new form speaks for it.
-        """
-        if request.head.method != "HEAD" or not found.urls[0].endswith("/"):
-            return await super().take(request, found, mirror)
-        try:
-            return await mirror.answer(request, found)
-        except UpstreamError:
-            if any(True for _ in self.tools.store.find(canonical(found.urls[0] + "info/"))):
-                return Answer(
-                    status=200, headers=Headers([("Cache-Control", "no-store")]), body=b""
-                )
-            raise
-
-    async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
-        """See Listed."""
-        if is_stored(self.tools, found):
-            return None
-        for index, version in rubygems.gem(found.urls[0]):
-            digest = await self.indexes.find(mirror, version, [index])
-            if digest is not None:
-                return digest
-        return await self._ask(request, found, mirror)
-
-    async def _ask(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
-        """What an index says that this client did not ask for: there are older ones."""
-        for path, version in rubygems.gem(found.path):
-            index = route(mirror.rules, path, "")
-            if not isinstance(index, Route):
-                continue
-            told = await small(mirror, request, index, MOST_INFO)
-            digest = rubygems.digests(told).get(version) if told is not None else None
+    async def _named(
+        self, found: Route, mirror: Mirror, places: tuple[tuple[str, str], ...]
+    ) -> Digest | None:
+        for name in dict.fromkeys(name for _, name in places):
+            indexes = [
+                url
+                for index, named in places
+                if named == name
+                for url in _urls(index, found.rule.ecosystem, mirror)
+            ]
+            digest = await self._indexes.find(mirror, name, indexes)
             if digest is not None:
                 return digest
         return None
+
+    def _replace(self, found: Route, expected: Digest | None) -> None:
+        if expected is None or expected.algorithm != "sha256":
+            return
+        stored = self.tools.store.entries(found.key)
+        if all(e.blob != expected.hex for e in stored if e.status == 200):
+            self.tools.store.invalidate(found.key)
+
+
+def _urls(index: str, world: str, mirror: Mirror) -> Iterator[str]:
+    """An index's URL; that of a path below each upstream of the world's rules."""
+    if not index.startswith("/"):
+        yield index
+        return
+    for rule in mirror.rules:
+        if rule.ecosystem == world:
+            yield from (join(upstream, index, "") for upstream in rule.upstreams)

@@ -7,16 +7,16 @@ import gzip
 import lzma
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
 import zstandard
-from attrs import frozen
 
 from aimirror.caching.entries import Entry
 from aimirror.ecosystems.digest_table import DigestTable
 from aimirror.ecosystems.reading import read
+from aimirror.ecosystems.world import Reading
 from aimirror.exchanges.tools import Passing, Storing, Wanted
 from aimirror.http.forwarding import asked_for_storing, scope_of
 from aimirror.http.headers import CREDENTIALS
@@ -61,17 +61,6 @@ class SupportsRead(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """The next bytes, b"" at the end."""
-
-
-@frozen
-class Reading:
-    """How an index is read: ``read`` gives the digests by name that it, or a piece of it, says.
-
-    A piece ends behind a ``boundary``; b"" where the index can be read as a whole alone.
-    """
-
-    read: Callable[[bytes], Mapping[str, Digest]]
-    boundary: bytes = b""
 
 
 class Indexes:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from aimirror.ecosystems.clients import Setting, lines
+from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.http.headers import Headers
 from aimirror.http.json_text import parse_json
 from aimirror.routing.digests import Digest, parse
 
@@ -31,6 +34,16 @@ def indexes(url: str) -> tuple[str, ...]:
         return ()
     name = match[2]
     return (f"{match[1]}/{name.replace('/', '%2F')}", f"{match[1]}/{name}")
+
+
+def _places(url: str) -> Places:
+    name = tarball(url)
+    return ((index, name) for index in indexes(url))
+
+
+def _expected(headers: Headers) -> Digest | None:
+    """What npm says itself, where it has not asked for a document."""
+    return integrity(headers.get("pacote-integrity", "") or "")
 
 
 def document_path(path: str, prefix: str) -> str:
@@ -76,3 +89,64 @@ def _dists(document: bytes) -> Iterable[dict[str, object]]:
         dist = version.get("dist") if isinstance(version, dict) else None
         if isinstance(dist, dict):
             yield dist
+
+
+_PRESETS = r"""
+npm: # npm, pnpm and yarn: registry http://MIRROR/registry/npm
+  - &npm
+    name: -files
+    path_prefix: /registry/npm
+    strip_prefix: true
+    upstream: "https://registry.npmjs.org"
+    ecosystem: npm # sha512 of tarballs from the documents that name them
+    public: true # one copy for users with and without a token, where both are given the same
+    pattern: '/-/[^/]+\.tgz$'
+    strategy: parallel
+    immutable: true
+    reject_types: [text/html]
+  - <<: *npm
+    name: -api # who am I, tags, search, audit: answers for now, and for whoever asks
+    pattern: '/-/'
+    strategy: proxy
+    public: false
+    immutable: false
+    reject_types: []
+    cache: {ttl: 0s}
+  - <<: *npm
+    name: ""
+    pattern: "^/"
+    strategy: proxy
+    immutable: false
+    reject_types: []
+    content_rewrite: {} # dist.tarball leads to the mirror
+    cache: {ttl: 5m, stale_if_error: 7d}
+"""
+
+
+def _npm(url: str) -> Setting:
+    text = f"registry={url}/registry/npm/\n"
+    note = "npm and pnpm read it; yarn 1: yarn config set registry " + f"{url}/registry/npm/"
+    return Setting("~/.npmrc", text, lines(text, ("registry=", "registry =")), note)
+
+
+def _yarn(url: str) -> Setting:
+    text = f'registry "{url}/registry/npm/"\n'
+    return Setting("~/.yarnrc", text, lines(text, ("registry ",)))
+
+
+WORLD = World(
+    name="npm",
+    presets=_PRESETS,
+    clients={"npm": _npm, "pnpm": _npm, "yarn": _yarn},
+    knowledge=Files(places=_places, reading=Reading(digests), expected=_expected),
+    page_path=document_path,
+    row=Row(
+        clients="npm, pnpm, yarn 1",
+        at="`/registry/npm`",
+        checked=(
+            "sha512 (or sha1) of the package's document; `pacote-integrity` where no "
+            "document was asked for"
+        ),
+        changes="documents, 5 min or as the registry says",
+    ),
+)

@@ -1,22 +1,89 @@
-"""The one list of package worlds: the names that rules may use, and the class behind each."""
+"""The one list of package worlds: what rules and presets may name is made of it.
+
+A new world is its own file and a line here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from aimirror.ecosystems.distributions import Apt, Rpm
-from aimirror.ecosystems.huggingface.world import HuggingFace
-from aimirror.ecosystems.indexed import Cargo, Conda, Cran, Npm, RubyGems
-from aimirror.ecosystems.maven import Maven
+from aimirror.ecosystems import apk, apt, cargo, conda, github, go, homebrew, npm, rpm
+from aimirror.ecosystems.clients import Setting
+from aimirror.ecosystems.cran import world as cran
+from aimirror.ecosystems.distributions import Distribution
+from aimirror.ecosystems.huggingface import world as huggingface
+from aimirror.ecosystems.indexed import Indexed
+from aimirror.ecosystems.making import Coded, Edges
+from aimirror.ecosystems.maven import world as maven
+from aimirror.ecosystems.oci import world as oci
 from aimirror.ecosystems.oci.paths import Registries, Registry
-from aimirror.ecosystems.oci.world import Oci
-from aimirror.ecosystems.pypi.world import Pypi
+from aimirror.ecosystems.pypi import world as pypi
+from aimirror.ecosystems.rubygems import world as rubygems
+from aimirror.ecosystems.world import Repository, Row, World
 from aimirror.exchanges.tools import Tools
 from aimirror.mirror.ecosystem import Ecosystem
 
 if TYPE_CHECKING:
     from aimirror.server.request import MirrorRequest
+
+#: In the order of the documents' table.
+WORLDS: tuple[World, ...] = (
+    pypi.WORLD,
+    oci.WORLD,
+    huggingface.WORLD,
+    npm.WORLD,
+    conda.WORLD,
+    cran.WORLD,
+    maven.WORLD,
+    apt.WORLD,
+    go.WORLD,
+    cargo.WORLD,
+    rubygems.WORLD,
+    apk.WORLD,
+    rpm.WORLD,
+    homebrew.WORLD,
+    github.WORLD,
+)
+
+
+def _by_name(worlds: Iterable[World]) -> dict[str, World]:
+    """ValueError when two have one name: rules could not tell them apart."""
+    found: dict[str, World] = {}
+    for world in worlds:
+        if world.name in found:
+            raise ValueError(f"two package worlds are named {world.name!r}")
+        found[world.name] = world
+    return found
+
+
+def _clients(worlds: Iterable[World]) -> dict[str, Callable[[str], Setting]]:
+    """ValueError when two worlds tell one client something."""
+    found: dict[str, Callable[[str], Setting]] = {}
+    for world in worlds:
+        for client, setting in world.clients.items():
+            if client in found:
+                raise ValueError(f"two package worlds set up {client!r}")
+            found[client] = setting
+    return found
+
+
+def _knows(world: World) -> bool:
+    return isinstance(world, Coded) or world.knowledge is not None
+
+
+BY_NAME = _by_name(WORLDS)
+
+#: What rules may say as ``ecosystem``: each of these has a class.
+NAMES = tuple(world.name for world in WORLDS if _knows(world))
+
+#: What ``aimirror setup`` knows, by client.
+CLIENTS: Mapping[str, Callable[[str], Setting]] = _clients(WORLDS)
+
+
+def setting(client: str, url: str) -> Setting:
+    """The setting of a client (one of ``CLIENTS``); ``url`` is the mirror's, without slash."""
+    return CLIENTS[client](url)
 
 
 def ecosystems(
@@ -25,16 +92,27 @@ def ecosystems(
     mirror_url: Callable[[MirrorRequest], str],
 ) -> dict[str, Ecosystem]:
     """All that rules can name; ``mirror_url`` says by which base URL a client came here."""
-    return {
-        "npm": Npm(tools),
-        "conda": Conda(tools),
-        "cran": Cran(tools),
-        "maven": Maven(),
-        "apt": Apt(tools),
-        "rpm": Rpm(tools),
-        "cargo": Cargo(tools),
-        "rubygems": RubyGems(tools),
-        "pypi": Pypi(tools),
-        "huggingface": HuggingFace(tools, mirror_url),
-        "oci": Oci(tools, Registries(registries), mirror_url),
-    }
+    edges = Edges(tools=tools, registries=Registries(registries), mirror_url=mirror_url)
+    return {name: made(BY_NAME[name], edges) for name in NAMES}
+
+
+def made(world: World, edges: Edges) -> Ecosystem:
+    """The class that carries a world's knowledge out.  ValueError for a world without any."""
+    if isinstance(world, Coded):
+        return world.make(edges)
+    if isinstance(world.knowledge, Repository):
+        return Distribution(edges.tools, world.knowledge)
+    if world.knowledge is None:
+        raise ValueError(f"nothing is known of the package world {world.name!r}")
+    return Indexed(edges.tools, world.knowledge)
+
+
+def table() -> str:
+    """The table of docs/ecosystems/packages.md, in Markdown."""
+    rows = [Row(clients="clients", at="at", checked="checked by", changes="changes")]
+    lines = [_line(row) for row in (*rows, *(w.row for w in WORLDS if w.row is not None))]
+    return "\n".join([lines[0], "| --- | --- | --- | --- |", *lines[1:]]) + "\n"
+
+
+def _line(row: Row) -> str:
+    return f"| {row.clients} | {row.at} | {row.checked} | {row.changes} |"

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from html import unescape
 from urllib.parse import unquote
 
+from aimirror.ecosystems.clients import Setting, whole
+from aimirror.ecosystems.world import Reading, Repository, Row, World
 from aimirror.routing.digests import Digest, parse
 
 _REPODATA = re.compile(r"(.+)/(repodata/[^/]+)")
@@ -82,3 +84,65 @@ def _elements(index: bytes) -> Iterator[bytes]:
         if at < 0:
             return
         yield index[opened.start() : at]
+
+
+_PRESETS = r"""
+rpm: # baseurl=http://MIRROR/fedora/releases/$releasever/Everything/$basearch/os/
+  - &rpm
+    name: -repodata # named by their sha256; repomd.xml is not
+    path_prefix: /fedora
+    strip_prefix: true
+    upstream: "https://dl.fedoraproject.org/pub/fedora/linux"
+    ecosystem: rpm # metadata is of the generation that repomd.xml names; packages as it says
+    pattern: '/repodata/[0-9a-f]{64}-[^/]+$'
+    digest: {algorithm: sha256, from: path, pattern: '/repodata/([0-9a-f]{64})-'}
+    strategy: parallel
+    immutable: true
+    reject_types: [text/html]
+  - <<: *rpm
+    name: -files
+    pattern: '/[^/]+\.d?rpm$'
+    digest: []
+  - <<: *rpm
+    name: ""
+    pattern: "^/"
+    digest: []
+    strategy: proxy
+    immutable: false
+    reject_types: []
+    cache: {ttl: 1m, stale_if_error: 7d}
+"""
+
+
+def _dnf(url: str) -> Setting:
+    key = "gpgcheck=1\ngpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-fedora-$releasever-$basearch\n"
+    text = "".join(
+        f"[aimirror-{name}]\nname=aimirror {name}\nbaseurl={url}/fedora/{path}/\nenabled=1\n{key}"
+        for name, path in (
+            ("fedora", "releases/$releasever/Everything/$basearch/os"),
+            ("updates", "updates/$releasever/Everything/$basearch"),
+        )
+    )
+    note = "then: dnf config-manager --set-disabled fedora updates"
+    return Setting("/etc/yum.repos.d/aimirror.repo", text, whole(text), note)
+
+
+WORLD = World(
+    name="rpm",
+    presets=_PRESETS,
+    clients={"dnf": _dnf},
+    knowledge=Repository(
+        packages=package,
+        lists_packages=lists_packages,
+        releases=releases,
+        signed=signed,
+        index=Reading(digests, b"</package>"),
+        release=Reading(digests),
+    ),
+    row=Row(
+        clients="dnf, zypper",
+        at="`/fedora`",
+        checked=("repodata by repomd.xml or by its name; packages by the checksum in primary.xml"),
+        changes="repomd.xml, one generation with its signature",
+    ),
+)

@@ -47,22 +47,6 @@ class Credentials(enum.Enum):
     NONE = "none"
 
 
-#: Package worlds that a rule can name: what is known of them beyond HTTP applies to its paths.
-ECOSYSTEMS = (
-    "pypi",
-    "huggingface",
-    "oci",
-    "npm",
-    "conda",
-    "cran",
-    "maven",
-    "apt",
-    "rpm",
-    "cargo",
-    "rubygems",
-)
-
-
 @frozen
 class PathRewrite:
     """A literal replacement in the path, all occurrences."""

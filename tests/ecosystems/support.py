@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from aimirror.ecosystems.making import Edges
+from aimirror.ecosystems.oci.paths import Registries
+from aimirror.ecosystems.registry import BY_NAME, made
 from aimirror.http.egress import Outgoing
 from aimirror.mirror.ecosystem import Ecosystem
 from aimirror.mirror.mirror import Mirror
@@ -20,7 +23,9 @@ class WorldCase(MirrorCase):
     name = ""
 
     def world(self) -> Ecosystem:
-        raise NotImplementedError
+        """The class of the world of this name."""
+        edges = Edges(tools=self.tools, registries=Registries(()), mirror_url=base_url)
+        return made(BY_NAME[self.name], edges)
 
     def use(self, *more: Rule, **options: Any) -> None:
         """See MirrorCase."""

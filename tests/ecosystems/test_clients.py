@@ -8,7 +8,7 @@ from configparser import ConfigParser
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems.clients import CLIENTS, setting
+from aimirror.ecosystems.registry import CLIENTS, setting
 
 URL = "http://mirror:8081"
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-from aimirror.ecosystems.distributions import Apt
-from aimirror.ecosystems.indexed import Cran
-from aimirror.mirror.ecosystem import Ecosystem
 from tests.ecosystems.support import WorldCase
 from tests.mirror.support import Played
 
@@ -40,9 +37,6 @@ class GenerationCase(WorldCase):
 
 class CranTests(GenerationCase):
     name = "cran"
-
-    def world(self) -> Ecosystem:
-        return Cran(self.tools)
 
     def test_slow_disk(self) -> None:
         """Once a client has one new form, nobody gets an older one, stored or not by then."""
@@ -104,9 +98,6 @@ class CranTests(GenerationCase):
 
 class AptTests(GenerationCase):
     name = "apt"
-
-    def world(self) -> Ecosystem:
-        return Apt(self.tools)
 
     def test_signature(self) -> None:
         """Release and its signature are of one generation."""

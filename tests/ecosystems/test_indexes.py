@@ -9,8 +9,8 @@ import lzma
 import zstandard
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems import conda, debian, indexes, rpm
-from aimirror.ecosystems.indexes import Reading
+from aimirror.ecosystems import apt, conda, indexes, rpm
+from aimirror.ecosystems.world import Reading
 from aimirror.routing.digests import Digest
 
 PACKERS = {
@@ -42,7 +42,7 @@ def record(number: int) -> str:
 
 
 KINDS = (
-    (Reading(debian.digests, b"\n\n"), paragraph, "pool/p{}.deb"),
+    (Reading(apt.digests, b"\n\n"), paragraph, "pool/p{}.deb"),
     (Reading(rpm.digests, b"</package>"), package, "p{}.rpm"),
     (Reading(conda.digests, b"}"), record, "p-{}-0.conda"),
 )

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
+from aimirror.ecosystems.clients import exported
 from aimirror.ecosystems.huggingface import paths as huggingface
 from aimirror.ecosystems.huggingface.api import Api
 from aimirror.ecosystems.huggingface.metadata import Look, Looks
 from aimirror.ecosystems.huggingface.paths import Seen, Target
 from aimirror.ecosystems.huggingface.shelf import Shelf
+from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.reading import read
 from aimirror.exchanges.tools import Passing, Storing, Tools, Wanted
 from aimirror.http import urls
@@ -205,3 +207,10 @@ class HuggingFace(General):
         if look is not None and look.scope and look.seen.status == 200:
             return look
         return None if last is None else Look(last, "", self._looks.now())
+
+
+WORLD = Coded(
+    name="huggingface",
+    clients={"huggingface": lambda url: exported(HF_ENDPOINT=url)},
+    make=lambda edges: HuggingFace(edges.tools, edges.mirror_url),
+)

@@ -15,8 +15,10 @@ from urllib.parse import parse_qs
 
 from attrs import evolve
 
+from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.oci import auth as oci_auth
 from aimirror.ecosystems.oci.auth import Credential
+from aimirror.ecosystems.oci.clients import containerd, docker
 from aimirror.ecosystems.oci.errors import API_VERSION, error_body, error_code, error_fields
 from aimirror.ecosystems.oci.images import Images, Visit
 from aimirror.ecosystems.oci.paths import (
@@ -291,3 +293,10 @@ def _token(value: str, seconds: float) -> Answer:
 def _error(status: int, code: str, message: str, *more: tuple[str, str]) -> Answer:
     fields = Headers([*error_fields(), *more])
     return Answer(status=status, headers=fields, body=error_body(code, message))
+
+
+WORLD = Coded(
+    name="oci",
+    clients={"docker": docker, "containerd": containerd},
+    make=lambda edges: Oci(edges.tools, edges.registries, edges.mirror_url),
+)

@@ -12,7 +12,9 @@ from twisted.logger import Logger
 
 from aimirror.caching.entries import Entry
 from aimirror.ecosystems.indexes import is_stored
+from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.pypi import pages as pypi
+from aimirror.ecosystems.pypi.clients import CLIENTS, PRESETS
 from aimirror.ecosystems.pypi.pages import METADATA
 from aimirror.ecosystems.pypi.sidecars import Sidecars
 from aimirror.ecosystems.reading import read
@@ -291,3 +293,12 @@ def _bases(rules: tuple[Rule, ...]) -> Iterator[str]:
         if rule.ecosystem == "pypi":
             for upstream in rule.upstreams:
                 yield urls.join(upstream, rule.upstream_path(rule.path_prefix), "")
+
+
+WORLD = Coded(
+    name="pypi",
+    clients=CLIENTS,
+    presets=PRESETS,
+    page_path=pypi.page_path,
+    make=lambda edges: Pypi(edges.tools),
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems import debian
+from aimirror.ecosystems import apt
 from aimirror.routing.digests import Digest
 
 HEX = "0f" * 32
@@ -18,13 +18,13 @@ class DebianTests(SynchronousTestCase):
             f"SHA256: {n:064x}\n"
             for n in range(3000)
         ]
-        found = debian.digests("\n".join(paragraphs).encode())
+        found = apt.digests("\n".join(paragraphs).encode())
         self.assertEqual(len(found), 3000)
         self.assertEqual(found["pool/p2999.deb"], Digest("sha256", f"{2999:064x}"))
 
     def test_flat(self) -> None:
         """A paragraph without a digest does not get that of the next."""
-        found = debian.digests(f"Filename: a.deb\n\nFilename: ./b.deb\nSHA256: {HEX}\n".encode())
+        found = apt.digests(f"Filename: a.deb\n\nFilename: ./b.deb\nSHA256: {HEX}\n".encode())
         self.assertEqual(found, {"b.deb": Digest("sha256", HEX)})
 
     def test_release(self) -> None:
@@ -32,28 +32,28 @@ class DebianTests(SynchronousTestCase):
         text = f"Suite: s\nMD5Sum:\n {'0' * 32} 1 main/x\nSHA256:\n"
         text += f" {HEX}  12 main/binary-all/Packages\n"
         wanted = {"main/binary-all/Packages": Digest("sha256", HEX)}
-        self.assertEqual(debian.listed(text.encode()), wanted)
+        self.assertEqual(apt.listed(text.encode()), wanted)
 
     def test_releases(self) -> None:
         """The Release of an index, whose suite may hold slashes; by-hash paths need none."""
-        found = debian.releases("http://h/d/dists/s/updates/main/binary-all/Packages.xz")
+        found = apt.releases("http://h/d/dists/s/updates/main/binary-all/Packages.xz")
         self.assertIn(
             ("http://h/d/dists/s/InRelease", "updates/main/binary-all/Packages.xz"), found
         )
         self.assertIn(("http://h/d/dists/s/updates/Release", "main/binary-all/Packages.xz"), found)
         for other in ("http://h/d/dists/s/InRelease", f"http://h/dists/s/m/by-hash/SHA256/{HEX}"):
-            self.assertEqual(debian.releases(other), [])
+            self.assertEqual(apt.releases(other), [])
 
     def test_pool(self) -> None:
         """A file in the pool is told by its path below the base."""
-        found = debian.pool("http://h/d/pool/a/a.deb")
+        found = apt.pool("http://h/d/pool/a/a.deb")
         self.assertEqual(found, [("http://h/d/dists", "pool/a/a.deb")])
-        self.assertEqual(debian.pool("http://h/d/dists/s/InRelease"), [])
+        self.assertEqual(apt.pool("http://h/d/dists/s/InRelease"), [])
 
     def test_signed(self) -> None:
         """A release file and its signatures are renewed together, other indexes by themselves."""
         urls = ("http://h/dists/s/InRelease", "http://h/dists/s/Release")
         urls += ("http://h/dists/s/Release.gpg",)
         for url in urls:
-            self.assertEqual(debian.signed(url), urls)
-        self.assertEqual(debian.signed("http://h/dists/s/main/binary-all/Packages"), ())
+            self.assertEqual(apt.signed(url), urls)
+        self.assertEqual(apt.signed("http://h/dists/s/main/binary-all/Packages"), ())

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from aimirror.ecosystems import maven_checksums as maven
+from aimirror.ecosystems.clients import Setting, absent
 from aimirror.ecosystems.indexes import at_hand, is_stored, small
+from aimirror.ecosystems.making import Coded
+from aimirror.ecosystems.maven import checksums as maven
+from aimirror.ecosystems.world import Row
 from aimirror.http.headers import Headers
 from aimirror.mirror.ecosystem import UNTAKEN, General, Untaken
 from aimirror.routing.rules import Route, route
@@ -57,3 +60,48 @@ class Maven(General):
         digest = hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()
         headers = Headers([("Content-Type", "text/plain"), ("Cache-Control", "no-cache")])
         return Answer(status=200, headers=headers, body=digest.encode("ascii"))
+
+
+_PRESETS = r"""
+maven: # <mirror><mirrorOf>central</mirrorOf><url>http://MIRROR/maven2</url>
+  - &maven
+    name: -files
+    path_prefix: /maven2
+    strip_prefix: true
+    upstream: "https://repo.maven.apache.org/maven2"
+    ecosystem: maven # the sha1 beside each file is checked
+    pattern: '^(?!.*(-SNAPSHOT/|/maven-metadata\.xml)).*/[^/]+\.[a-z0-9]+$'
+    strategy: parallel
+    immutable: true # though Maven asks for no-cache each time
+    reject_types: [text/html]
+  - <<: *maven
+    name: ""
+    pattern: "^/"
+    strategy: proxy
+    immutable: false
+    reject_types: []
+    cache: {ttl: 1m, stale_if_error: 7d}
+"""
+
+
+def _maven(url: str) -> Setting:
+    text = (
+        "<settings>\n  <mirrors>\n    <mirror>\n      <id>aimirror</id>\n"
+        f"      <mirrorOf>central</mirrorOf>\n      <url>{url}/maven2</url>\n"
+        "    </mirror>\n  </mirrors>\n</settings>\n"
+    )
+    return Setting("~/.m2/settings.xml", text, absent(text))
+
+
+WORLD = Coded(
+    name="maven",
+    presets=_PRESETS,
+    clients={"maven": _maven},
+    make=lambda edges: Maven(),
+    row=Row(
+        clients="Maven, Gradle",
+        at="`/maven2`",
+        checked="the `.sha1` beside each file",
+        changes="metadata and snapshots",
+    ),
+)

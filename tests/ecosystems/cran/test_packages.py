@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems import cran
+from aimirror.ecosystems.cran import packages as cran
 from aimirror.routing.digests import Digest
 
 MD5 = "0f" * 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems import rubygems
+from aimirror.ecosystems.rubygems import index as rubygems
 from aimirror.routing.digests import Digest
 
 HEX, OTHER = "0f" * 32, "1e" * 32

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from aimirror.ecosystems.clients import Setting, whole
+from aimirror.ecosystems.world import Reading, Repository, Row, World
 from aimirror.routing.digests import Digest, parse
 
 _FIELDS = re.compile(rb"^(?:Filename: (?:\./)?(\S+)|SHA256: ([0-9a-f]{64}))\s*$", re.MULTILINE)
@@ -68,3 +70,61 @@ def listed(release: bytes) -> dict[str, Digest]:
         for sha256, name in _LISTED.findall(section)
         if (digest := parse("sha256", sha256)) is not None
     }
+
+
+_PRESETS = r"""
+apt: # deb http://MIRROR/debian stable main
+  - &apt
+    name: -by-hash
+    path_prefix: /debian
+    strip_prefix: true
+    upstream: "https://deb.debian.org/debian"
+    ecosystem: apt # indexes are of the generation that InRelease names; packages as they say
+    pattern: '/by-hash/SHA256/[0-9a-f]{64}$'
+    digest: {algorithm: sha256, from: path, pattern: '/by-hash/SHA256/([0-9a-f]{64})$'}
+    strategy: parallel
+    immutable: true
+    reject_types: [text/html]
+  - <<: *apt
+    name: -files
+    pattern: '/pool/.+\.(deb|udeb|ddeb|dsc|tar\.\w+|diff\.gz)$'
+    digest: []
+  - <<: *apt
+    name: ""
+    pattern: "^/"
+    digest: []
+    strategy: proxy
+    immutable: false
+    reject_types: []
+    cache: {ttl: 1m, stale_if_error: 7d}
+"""
+
+
+def _apt(url: str) -> Setting:
+    text = (
+        f"deb {url}/debian stable main\ndeb {url}/debian stable-updates main\n"
+        f"deb {url}/debian-security stable-security main\n"
+    )
+    note = "put your release's name for stable; Ubuntu: /ubuntu; take the old lines out"
+    return Setting("/etc/apt/sources.list.d/aimirror.list", text, whole(text), note)
+
+
+WORLD = World(
+    name="apt",
+    presets=_PRESETS,
+    clients={"apt": _apt},
+    knowledge=Repository(
+        packages=pool,
+        lists_packages=lists_packages,
+        releases=releases,
+        signed=signed,
+        index=Reading(digests, b"\n\n"),
+        release=Reading(listed),
+    ),
+    row=Row(
+        clients="apt",
+        at="`/debian`, `/debian-security`, `/ubuntu`",
+        checked="sha256 of Packages; indexes by InRelease; by-hash paths",
+        changes=("dists, revalidated at each update; Release and its signature are one generation"),
+    ),
+)

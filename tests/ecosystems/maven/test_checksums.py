@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems import maven_checksums as maven
+from aimirror.ecosystems.maven import checksums as maven
 from aimirror.routing.digests import Digest
 
 HEX = "0f" * 20

@@ -1,0 +1,1 @@
+"""CRAN-like repositories of R packages."""

@@ -1,0 +1,103 @@
+"""CRAN: packages by PACKAGES, whose forms are of one generation, and the Archive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from aimirror.ecosystems.clients import Setting, lines
+from aimirror.ecosystems.cran import packages as cran
+from aimirror.ecosystems.generations import changed_at
+from aimirror.ecosystems.indexed import Indexed
+from aimirror.ecosystems.making import Coded
+from aimirror.ecosystems.world import Files, Places, Reading, Row
+from aimirror.mirror.ecosystem import UNTAKEN, Asked, Declined, Untaken
+from aimirror.routing.rules import Route, route
+from aimirror.server.answers import Answer
+
+if TYPE_CHECKING:
+    from aimirror.exchanges.tools import Tools
+    from aimirror.mirror.mirror import Mirror
+    from aimirror.server.request import MirrorRequest
+
+
+def _places(url: str) -> Places:
+    name = cran.package(url)
+    return ((index, name) for index in cran.indexes(url)) if name else ()
+
+
+_FILES = Files(places=_places, reading=Reading(cran.digests))
+
+
+class Cran(Indexed):
+    """CRAN: MD5 of PACKAGES, one generation of its forms, and the Archive for older versions."""
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(tools, _FILES)
+
+    async def take(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        """See Ecosystem."""
+        if request.head.method not in ("GET", "HEAD"):
+            return UNTAKEN
+        if _is_form(found):
+            since = changed_at(mirror, found, cran.indexes(found.urls[0]))
+            return await mirror.answer(request, found, not_before=since)
+        if not cran.package(found.urls[0]):
+            return UNTAKEN
+        digest = await self.digest(request, found, mirror)
+        first = found if digest is None else evolve(found, digest=digest)
+        elsewhere = route(mirror.rules, cran.archived(found.path), "")
+        if "/Archive/" in found.path or not isinstance(elsewhere, Route):
+            return await mirror.answer(request, first)
+        try:
+            return await mirror.answer(request, first, declines=frozenset({404, 410}))
+        except Declined:
+            return await mirror.answer(request, elsewhere)
+
+    def finish(self, asked: Asked, answer: Answer) -> Answer:
+        """Each request for a form looks at the other ones first."""
+        return evolve(answer, memo_until=0.0) if _is_form(asked.route) else answer
+
+
+def _is_form(found: Route) -> bool:
+    """Whether it is PACKAGES in one of its forms."""
+    return found.urls[0] in cran.indexes(found.urls[0])
+
+
+_PRESETS = r"""
+cran: # options(repos = "http://MIRROR")
+  - &cran
+    name: -index
+    pattern: '^/(src|bin/[a-z]+)/(.+/)?(PACKAGES|Meta/)'
+    upstream: "https://cran.r-project.org"
+    ecosystem: cran # one generation of PACKAGES*; Archive
+    cache: {ttl: 10m, stale_if_error: 7d}
+  - <<: *cran
+    name: -package
+    pattern: '^/(src/contrib|bin/(windows|macosx))/.+'
+    strategy: parallel
+    immutable: '/[A-Za-z][A-Za-z0-9.]*_[0-9][^/]*\.(tar\.gz|zip|tgz)$'
+    reject_types: [text/html]
+"""
+
+
+def _r(url: str) -> Setting:
+    text = f'options(repos = c(CRAN = "{url}"))\n'
+    return Setting("~/.Rprofile", text, lines(text, ("options(repos",)))
+
+
+WORLD = Coded(
+    name="cran",
+    presets=_PRESETS,
+    clients={"r": _r},
+    make=lambda edges: Cran(edges.tools),
+    row=Row(
+        clients="R",
+        at="`/src/contrib`, `/bin/windows`, `/bin/macosx`",
+        checked="MD5 of PACKAGES, which names it for source packages",
+        changes="PACKAGES, one generation of its forms",
+    ),
+)

@@ -1,0 +1,42 @@
+"""Go modules: what go is told, and the rules that serve it."""
+
+from __future__ import annotations
+
+from aimirror.ecosystems.clients import exported
+from aimirror.ecosystems.world import Row, World
+
+_PRESETS = r"""
+go: # GOPROXY=http://MIRROR/goproxy
+  - &go
+    name: -files
+    path_prefix: /goproxy
+    strip_prefix: true
+    upstream: "https://proxy.golang.org"
+    pattern: '/@v/v[0-9]+\.[0-9]+\.[0-9]+[^/]*\.(info|mod|zip)$'
+    strategy: parallel
+    immutable: true
+    reject_types: [text/html]
+  - <<: *go
+    name: ""
+    pattern: "^/"
+    strategy: proxy
+    immutable: false
+    reject_types: []
+    cache: {ttl: 1m, stale_if_error: 7d}
+"""
+
+
+WORLD = World(
+    name="go",
+    presets=_PRESETS,
+    clients={"go": lambda url: exported(GOPROXY=f"{url}/goproxy")},
+    row=Row(
+        clients="go",
+        at="`/goproxy`",
+        checked=(
+            "go itself: go.sum and the checksum database, which passes through, speak of "
+            "what is inside the zip"
+        ),
+        changes="`list`, `latest`, branches",
+    ),
+)

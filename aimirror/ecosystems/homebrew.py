@@ -1,0 +1,41 @@
+"""Homebrew: what brew is told, and the rules that serve it."""
+
+from __future__ import annotations
+
+from aimirror.ecosystems.clients import Setting, exported
+from aimirror.ecosystems.world import Row, World
+
+_PRESETS = r"""
+homebrew: # HOMEBREW_ARTIFACT_DOMAIN=http://MIRROR/homebrew HOMEBREW_API_DOMAIN=http://MIRROR/homebrew-api
+  - &homebrew
+    name: -bottles # the path holds the sha256
+    path_prefix: /homebrew
+    strip_prefix: true
+    upstream: "https://ghcr.io"
+    strategy: parallel
+    cache: &homebrew-cache {ttl: 5m, stale_if_error: 7d}
+  - name: -api
+    path_prefix: /homebrew-api
+    strip_prefix: true
+    upstream: "https://formulae.brew.sh/api"
+    cache: *homebrew-cache
+"""
+
+
+def _brew(url: str) -> Setting:
+    return exported(
+        HOMEBREW_ARTIFACT_DOMAIN=f"{url}/homebrew", HOMEBREW_API_DOMAIN=f"{url}/homebrew-api"
+    )
+
+
+WORLD = World(
+    name="homebrew",
+    presets=_PRESETS,
+    clients={"homebrew": _brew},
+    row=Row(
+        clients="Homebrew",
+        at="`/homebrew`, `/homebrew-api`",
+        checked="bottles by their path",
+        changes="the API",
+    ),
+)

@@ -1,0 +1,121 @@
+"""RubyGems: gems by the compact index, for which the mirror asks where the client does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aimirror.ecosystems.clients import Setting, absent
+from aimirror.ecosystems.indexed import Indexed
+from aimirror.ecosystems.indexes import is_stored, small
+from aimirror.ecosystems.making import Coded
+from aimirror.ecosystems.rubygems import index as rubygems
+from aimirror.ecosystems.world import Files, Reading, Row
+from aimirror.http.headers import Headers
+from aimirror.http.urls import canonical
+from aimirror.interfaces import UpstreamError
+from aimirror.mirror.ecosystem import Untaken
+from aimirror.routing.digests import Digest
+from aimirror.routing.rules import Route, route
+from aimirror.server.answers import Answer
+
+if TYPE_CHECKING:
+    from aimirror.exchanges.tools import Tools
+    from aimirror.mirror.mirror import Mirror
+    from aimirror.server.request import MirrorRequest
+
+#: Bytes of a gem's file of the compact index: a line for each version.
+MOST_INFO = 2 << 20
+
+_FILES = Files(places=rubygems.gem, reading=Reading(rubygems.digests, b"\n"))
+
+
+class RubyGems(Indexed):
+    """RubyGems: the checksum in the gem's file of the compact index, which gem does not look at."""
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(tools, _FILES)
+
+    async def take(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        """See Ecosystem.
+
+        gem looks for the repository's front page to decide which index to use.  Nobody stores
+        that page, so while the upstream is down, a stored index of the new form speaks for it.
+        """
+        if request.head.method != "HEAD" or not found.urls[0].endswith("/"):
+            return await super().take(request, found, mirror)
+        try:
+            return await mirror.answer(request, found)
+        except UpstreamError:
+            if any(True for _ in self.tools.store.find(canonical(found.urls[0] + "info/"))):
+                return Answer(
+                    status=200, headers=Headers([("Cache-Control", "no-store")]), body=b""
+                )
+            raise
+
+    async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
+        """See Proven."""
+        if is_stored(self.tools, found):
+            return None
+        known = await super().digest(request, found, mirror)
+        return known or await self._ask(request, found, mirror)
+
+    async def _ask(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
+        """What an index says that this client did not ask for: there are older ones."""
+        for path, version in rubygems.gem(found.path):
+            index = route(mirror.rules, path, "")
+            if not isinstance(index, Route):
+                continue
+            told = await small(mirror, request, index, MOST_INFO)
+            digest = rubygems.digests(told).get(version) if told is not None else None
+            if digest is not None:
+                return digest
+        return None
+
+
+_PRESETS = r"""
+rubygems: # gem sources --add http://MIRROR/rubygems/
+  - &rubygems
+    name: -files
+    path_prefix: /rubygems
+    strip_prefix: true
+    upstream: "https://rubygems.org"
+    ecosystem: rubygems # sha256 of the compact index, where it was asked for
+    pattern: '/(gems/[^/]+\.gem|quick/Marshal\.4\.8/[^/]+\.rz)$'
+    strategy: parallel
+    immutable: true
+    reject_types: [text/html]
+  - <<: *rubygems
+    name: ""
+    pattern: "^/"
+    strategy: proxy
+    immutable: false
+    reject_types: []
+    cache: {ttl: 1m, stale_if_error: 7d}
+"""
+
+
+def _rubygems(url: str) -> Setting:
+    text = f":sources:\n- {url}/rubygems/\n"
+    return Setting("~/.gemrc", text, absent(text), "for Bundler: aimirror setup bundler")
+
+
+def _bundler(url: str) -> Setting:
+    key = "BUNDLE_MIRROR__HTTPS://RUBYGEMS__ORG/"
+    text = f'---\n{key}: "{url}/rubygems"\n'
+    return Setting("~/.bundle/config", text, absent(text), "Gemfiles stay as they are")
+
+
+WORLD = Coded(
+    name="rubygems",
+    presets=_PRESETS,
+    clients={"rubygems": _rubygems, "bundler": _bundler},
+    make=lambda edges: RubyGems(edges.tools),
+    row=Row(
+        clients="gem, Bundler",
+        at="`/rubygems`",
+        checked=("sha256 of the compact index, for which the mirror asks if the client did not"),
+        changes="versions, info, the old indexes",
+    ),
+)

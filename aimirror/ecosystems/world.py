@@ -1,0 +1,87 @@
+"""What a package world is, as a value: its name, presets, clients, and what its indexes say.
+
+Most worlds are no more than this, so that their files do no I/O: the classes that read indexes
+(``indexed``, ``distributions``) are made of it.  A world that does more is a ``making.Coded``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from attrs import frozen
+
+from aimirror.ecosystems.clients import Setting
+from aimirror.http.headers import Headers
+from aimirror.routing.digests import Digest
+
+#: Where a digest is written: the URL of an index, and the file's name in it.
+Places = Iterable[tuple[str, str]]
+
+
+@frozen
+class Reading:
+    """How an index is read: ``read`` gives the digests by name that it, or a piece of it, says.
+
+    A piece ends behind a ``boundary``; b"" where the index can be read as a whole alone.
+    """
+
+    read: Callable[[bytes], Mapping[str, Digest]]
+    boundary: bytes = b""
+
+
+def _nothing(headers: Headers) -> Digest | None:
+    return None
+
+
+@frozen(kw_only=True)
+class Files:
+    """A world whose indexes say what each file hashes to."""
+
+    #: For a file's URL, the likeliest index first; none for what no index names.  An index may be
+    #: a path, too: it is then looked for below each upstream of the world's rules.
+    places: Callable[[str], Places]
+    reading: Reading
+    #: What the client says that it expects.
+    expected: Callable[[Headers], Digest | None] = _nothing
+
+
+@frozen(kw_only=True)
+class Repository:
+    """A world whose signed release names the indexes, and those the packages; all by URLs."""
+
+    #: For a package: (URL of the folder of indexes that may name it, its name there).
+    packages: Callable[[str], Places]
+    lists_packages: Callable[[str], bool]
+    #: For an index: (URL of the release file that may name it, its name there).
+    releases: Callable[[str], Places]
+    #: What is renewed together with a release file, itself included.
+    signed: Callable[[str], tuple[str, ...]]
+    index: Reading
+    release: Reading
+
+
+@frozen(kw_only=True)
+class Row:
+    """A world's row of the table in docs/ecosystems/packages.md."""
+
+    clients: str
+    at: str
+    checked: str
+    changes: str
+
+
+@frozen(kw_only=True)
+class World:
+    """One package world."""
+
+    #: What rules say as ``ecosystem``, where there is any ``knowledge``.
+    name: str
+    #: Presets by name, as YAML: the rules that each stands for, their names being suffixes.
+    presets: str = ""
+    #: By client: what it must be told to use a mirror at a URL.
+    clients: Mapping[str, Callable[[str], Setting]] = {}
+    knowledge: Files | Repository | None = None
+    #: The path of a package's page for a path below a prefix, which people write in several ways;
+    #: "" for others.
+    page_path: Callable[[str, str], str] | None = None
+    row: Row | None = None

@@ -72,6 +72,7 @@ PURE_MODULES = frozenset(
         "aimirror.ecosystems.pypi.clients",
         "aimirror.ecosystems.pypi.pages",
         "aimirror.ecosystems.pypi.wheels",
+        "aimirror.ecosystems.recognition",
         "aimirror.ecosystems.rpm",
         "aimirror.ecosystems.rubygems.index",
         "aimirror.ecosystems.world",

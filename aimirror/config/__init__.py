@@ -17,7 +17,7 @@ from typing import Any
 
 from attrs import evolve
 
-from aimirror.config import presets, scalars, tables
+from aimirror.config import conclusions, scalars, tables
 from aimirror.config.document import MAX_BYTES, dump, parse
 from aimirror.config.errors import ConfigError
 from aimirror.config.model import (
@@ -34,7 +34,6 @@ from aimirror.config.model import (
 )
 from aimirror.config.schema import At
 from aimirror.http.targets import BadTarget
-from aimirror.routing.rules import Rule
 from aimirror.upstream.proxies import ENVIRONMENT, Proxies, from_environment, is_own
 
 __all__ = [
@@ -85,8 +84,24 @@ def expanded(path: Path | None) -> str:
     value = parse(_read(path, file), file)
     assert isinstance(value, dict)
     at = At(file=file, folder=config.folder, cache_home=config.folder)
-    rules = [rule for item in value["rules"] for rule in presets.expanded(item, at)]
-    return dump(_masked({**value, "rules": rules}))
+    written = conclusions.concluded(value["rules"], at.key("rules"), conclusions.built_in())
+    shown = _masked({**value, "rules": [each.rule for each in written]})
+    notes = [each.because for each in written]
+    return _noted(dump(shown), notes)
+
+
+def _noted(text: str, notes: list[str]) -> str:
+    """The text of a configuration with a remark over each rule of which something was concluded."""
+    pending = iter(notes)
+    lines = []
+    inside = False
+    for line in text.splitlines(keepends=True):
+        inside = line.startswith("rules:") or (inside and line[0] in " -")
+        note = next(pending, "") if inside and line.startswith("- ") else ""
+        if note:
+            lines.append(f"# concluded: {note}\n")
+        lines.append(line)
+    return "".join(lines)
 
 
 def plain(config: Config) -> dict[str, Any]:
@@ -135,7 +150,6 @@ def _inherited(config: Config) -> Config:
         evolve(
             rule,
             content_rewrite=rule.content_rewrite or config.content_rewrite,
-            ecosystem=rule.ecosystem or _ecosystem(rule),
         )
         for rule in config.rules
     )
@@ -195,13 +209,6 @@ def _ca_home(environ: Mapping[str, str]) -> Path:
     xdg = environ.get("XDG_CONFIG_HOME", "")
     base = Path(xdg) if os.path.isabs(xdg) else Path(environ.get("HOME", "/")) / ".config"  # noqa: PTH117
     return base / "aimirror" / "ca"
-
-
-def _ecosystem(rule: Rule) -> str:
-    """The package world of a rule that names none: whatever takes /v2/ serves registries."""
-    pattern = rule.pattern.pattern.removeprefix("^") if rule.pattern is not None else ""
-    below = pattern.startswith("/v2/") or f"{rule.path_prefix}/".startswith("/v2/")
-    return "oci" if below or rule.handler == "handlers.docker" else ""
 
 
 def _cache_home(environ: Mapping[str, str]) -> Path:

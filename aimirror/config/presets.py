@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from attrs import frozen
-
 from aimirror.config.document import parse
-from aimirror.config.schema import At, Many, shown
+from aimirror.config.schema import At, shown
 from aimirror.ecosystems.registry import WORLDS
-from aimirror.routing.rules import Rule
 
 
 @cache
@@ -52,20 +48,3 @@ def expanded(rule: object, at: At) -> list[object]:
     return [
         {**each, **own, "name": name + each["name"] if suffixed else name} for each in known[preset]
     ]
-
-
-@frozen
-class Rules(Many[Rule]):
-    """The list of rules, presets expanded; mistakes name the item that the user wrote."""
-
-    def read(self, value: object, at: At) -> tuple[Rule, ...]:
-        """See Reader."""
-        if not isinstance(value, list) or len(value) < self.least:
-            return super().read(value, at)
-        return tuple(self._each(value, at))
-
-    def _each(self, items: list[object], at: At) -> Iterator[Rule]:
-        for index, item in enumerate(items):
-            place = at.item(index)
-            for rule in expanded(item, place):
-                yield self.each.read(rule, place)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from aimirror.config import scalars
+from aimirror.config.conclusions import Rules
 from aimirror.config.model import (
     Abandoned,
     AccessFormat,
@@ -20,10 +21,10 @@ from aimirror.config.model import (
     Server,
     Tls,
 )
-from aimirror.config.presets import Rules
 from aimirror.config.scalars import duration, integer, number, one_of
 from aimirror.config.schema import Conflict, Either, Key, Made, Many, Named, Record
 from aimirror.ecosystems.oci.paths import Registry, merged
+from aimirror.ecosystems.recognition import NONE
 from aimirror.ecosystems.registry import NAMES as ECOSYSTEMS
 from aimirror.http.egress import Network, Reach, Timeouts
 from aimirror.routing.digests import ALGORITHMS, DigestSource, Source
@@ -192,6 +193,10 @@ _CACHE_POLICY = Record(
 )
 
 
+def _named(ecosystem: str) -> str:
+    return "" if ecosystem == NONE else ecosystem
+
+
 def _check_digest(source: DigestSource) -> None:
     in_path = source.source is Source.PATH
     if in_path and source.pattern is None:
@@ -247,7 +252,7 @@ _RULE = Record(
         Key("path_rewrite", Many(_PATH_REWRITE)),
         Key("content_rewrite", _CONTENT_REWRITE),
         Key("handler", scalars.module_name),
-        Key("ecosystem", scalars.member("", *ECOSYSTEMS)),
+        Key("ecosystem", Made(scalars.member("", NONE, *ECOSYSTEMS), _named)),
         Key("head_meta_headers", Many(scalars.header_name)),
         Key("immutable", _FLAG_OR_PATTERN),
         Key("digest", Many(_DIGEST, or_one=True), "digests"),

@@ -75,7 +75,7 @@ conda: # channels: [http://MIRROR/conda-forge]
     strip_prefix: true
     upstream: "https://conda.anaconda.org/conda-forge"
     ecosystem: conda
-    pattern: '/[^/]+\.(conda|tar\.bz2)$'
+    pattern: '^(?!.*/(blob|resolve)/[^/]+/).*/[^/]+\.(conda|tar\.bz2)$'
     strategy: parallel
     immutable: true
     reject_types: [text/html]
@@ -85,12 +85,12 @@ conda: # channels: [http://MIRROR/conda-forge]
     digest: {algorithm: sha256, from: path, pattern: '/([0-9a-f]{64})\.msgpack'}
   - <<: *conda
     name: -index # compressed by name, so nothing is gained by a coding
-    pattern: '\.(zst|bz2|jlap)$'
+    pattern: '^(?!.*/(blob|resolve)/[^/]+/).*\.(zst|bz2|jlap)$'
     immutable: false
     cache: &conda-cache {ttl: 1m, negative_ttl: 1h, stale_if_error: 7d}
   - <<: *conda
     name: ""
-    pattern: "^/"
+    pattern: '^/(?!.*/(blob|resolve)/[^/]+/)'
     strategy: proxy
     immutable: false
     reject_types: []

@@ -12,17 +12,17 @@ python: # pip install --extra-index-url http://MIRROR/nvidia
     strip_prefix: true
     upstream: "https://pypi.nvidia.com"
     ecosystem: pypi # the digests that pages tell
-    pattern: '\.(whl|egg|zip|tgz|tar\.gz|tar\.bz2|tar\.xz)$'
+    pattern: '^(?!.*/(blob|resolve)/[^/]+/).*\.(whl|egg|zip|tgz|tar\.gz|tar\.bz2|tar\.xz)$'
     strategy: parallel
     immutable: true
     reject_types: [text/html]
   - <<: *python
     name: -metadata
-    pattern: '\.(metadata|asc)$'
+    pattern: '^(?!.*/(blob|resolve)/[^/]+/).*\.(metadata|asc)$'
     strategy: proxy
   - <<: *python
     name: ""
-    pattern: "^/"
+    pattern: '^/(?!.*/(blob|resolve)/[^/]+/)' # not the hub's files of an owner called so
     strategy: proxy
     immutable: false
     reject_types: []

@@ -1,0 +1,166 @@
+"""What a list of rules stands for: presets written out, worlds recognised, old files completed.
+
+A file of the first versions (0.3) knows rules of twelve keys and ends in one that sends whatever is
+left to PyPI.  It promises npm, conda and more at paths which that last rule would send astray, so
+the built-in rules stand before it.  ``ecosystem: none`` in a rule, or any key that 0.3 did not
+know, leaves a file as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from attrs import evolve, frozen
+
+from aimirror.config import presets
+from aimirror.config.document import parse
+from aimirror.config.schema import At, Many
+from aimirror.ecosystems.recognition import recognised, takes_everything
+from aimirror.routing.rules import Rule
+
+#: The keys of a rule in version 0.3.
+_OLD_KEYS = frozenset(
+    {
+        *("name", "pattern", "upstream", "strategy", "min_size", "max_size", "concurrency"),
+        *("chunk_size", "cache_key_source", "path_rewrite", "content_rewrite", "handler"),
+        "head_meta_headers",
+    }
+)
+#: Built-in rules whose paths an old file's own rules for PyPI serve.
+_OF_PYPI = ("pip-", "default")
+_INDEX = r"^/simple(/|$)"
+_METADATA = r"^/packages/.+\.(metadata|asc)$"
+_PAGES = {"ttl": "10m", "stale_if_error": "7d", "obey_clients": False}
+
+
+@frozen
+class Concluded:
+    """One rule as it will be read."""
+
+    #: The mapping; whatever else stands in the list, for the schema to refuse.
+    rule: Any
+    #: Which item of the file's list it comes from.
+    at: At
+    #: What was concluded, in words; "" for a rule as it stands.
+    because: str = ""
+
+
+def concluded(items: Iterable[object], at: At, built_in: list[Any]) -> list[Concluded]:
+    """The rules that a list stands for; raises ConfigError for a preset that there is not.
+
+    ``built_in`` is the list of the built-in configuration.
+    """
+    items = list(items)
+    written = [
+        Concluded(rule, at.item(index))
+        for index, item in enumerate(items)
+        for rule in presets.expanded(item, at.item(index))
+    ]
+    known = [_known(each) for each in written]
+    if not _is_old(items):
+        return known
+    return _completed(known, built_in)
+
+
+def _known(each: Concluded) -> Concluded:
+    """With the knowledge of the world that the rule is for."""
+    if not isinstance(each.rule, dict):
+        return each
+    found = recognised(each.rule)
+    if found is None:
+        return each
+    return evolve(each, rule={**each.rule, **found.adds}, because=found.because)
+
+
+def _is_old(items: list[object]) -> bool:
+    """Whether a list is as 0.3 had it, with a last rule that sends what is left to PyPI."""
+    rules = [item for item in items if isinstance(item, dict)]
+    if len(rules) != len(items) or len(rules) < 2:
+        return False
+    return all(rule.keys() <= _OLD_KEYS for rule in rules) and _left_to_pypi(rules[-1])
+
+
+def _left_to_pypi(rule: Mapping[str, Any]) -> bool:
+    """Whether a rule sends every path to a Python index, as what it rewrites or asks tells."""
+    rewrite = rule.get("content_rewrite")
+    told = f"{rule.get('upstream')} {rewrite}"
+    return takes_everything(rule) and ("pypi" in told or "pythonhosted" in told)
+
+
+def _completed(rules: list[Concluded], built_in: list[Any]) -> list[Concluded]:
+    """With what a file of 0.3 leaves out, before its last rule."""
+    *own, last = rules
+    names = {str(each.rule.get("name")) for each in rules}
+    served = {_paths(each.rule) for each in own}
+    more = [
+        _known(Concluded(_renamed(rule, names), last.at, "built in: files of 0.3 promise it"))
+        for item in built_in
+        for rule in presets.expanded(item, last.at)
+        if isinstance(rule, dict)
+        and _paths(rule) not in served
+        and not rule["name"].startswith(_OF_PYPI)
+    ]
+    python = [
+        _metadata(each)
+        for each in own
+        if each.rule.get("ecosystem") == "pypi" and "/packages/" in str(each.rule.get("pattern"))
+    ]
+    return [*own, *python, _index(last), *more, last]
+
+
+def _paths(rule: Mapping[str, Any]) -> tuple[str, str]:
+    return str(rule.get("path_prefix", "")), str(rule.get("pattern", ""))
+
+
+def _renamed(rule: dict[str, Any], taken: set[str]) -> dict[str, Any]:
+    return {**rule, "name": f"built-in-{rule['name']}"} if rule["name"] in taken else rule
+
+
+def _metadata(files: Concluded) -> Concluded:
+    """The rule for what lies beside files: PEP 658's metadata, signatures."""
+    rule = {
+        "name": f"{files.rule['name']}-metadata",
+        "pattern": _METADATA,
+        "upstream": files.rule["upstream"],
+        "strategy": "proxy",
+        "ecosystem": "pypi",
+        "immutable": files.rule["immutable"],
+    }
+    return Concluded(rule, files.at, "metadata lies beside the files")
+
+
+def _index(last: Concluded) -> Concluded:
+    """The rule for pages of the index to which the last rule leads."""
+    rule = {
+        **last.rule,
+        "name": f"{last.rule['name']}-index",
+        "pattern": _INDEX,
+        "ecosystem": "pypi",
+        "cache": dict(_PAGES),
+    }
+    return Concluded(rule, last.at, "its upstream is a Python index")
+
+
+@cache
+def built_in() -> list[Any]:
+    """The rules of the built-in configuration, presets unexpanded."""
+    file = resources.files("aimirror") / "default.yaml"
+    value: Any = parse(file.read_bytes(), "default.yaml")
+    rules: list[Any] = value["rules"]
+    return rules
+
+
+@frozen
+class Rules(Many[Rule]):
+    """The list of rules with all that it stands for; mistakes name the item that the user wrote."""
+
+    def read(self, value: object, at: At) -> tuple[Rule, ...]:
+        """See Reader."""
+        if not isinstance(value, list) or len(value) < self.least:
+            return super().read(value, at)
+        return tuple(
+            self.each.read(each.rule, each.at) for each in concluded(value, at, built_in())
+        )

@@ -16,6 +16,7 @@ PACKAGE = "aimirror"
 #: Room by room, the lowest first: an import only points to an earlier line (or into its own room).
 #: Imports for the type checker count like all others.
 ROOMS: tuple[str, ...] = (
+    "bounded",
     "http",
     "monotonic",
     "routing",
@@ -46,7 +47,7 @@ RANK = {room: rank for rank, room in enumerate(ROOMS)}
 TESTING = "testing"
 
 #: Rooms, and modules of other rooms, that decide without I/O and take time as an argument.
-PURE_ROOMS = frozenset({"http", "routing", "caching", "download"})
+PURE_ROOMS = frozenset({"bounded", "http", "routing", "caching", "download"})
 PURE_MODULES = frozenset(
     {
         "aimirror.admin.prefetch_lists",

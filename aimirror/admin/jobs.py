@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +87,7 @@ class Jobs:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._ids = itertools.count(1)
-        self._known: OrderedDict[int, Job] = OrderedDict()
+        self._known: dict[int, Job] = {}
 
     def start(self, kind: str, what: str, run: Callable[[Job], Awaitable[None]]) -> Job:
         """Begin; raises TooManyJobs.  ``run`` keeps the job's numbers."""

@@ -6,13 +6,13 @@ import bz2
 import gzip
 import lzma
 import zlib
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
 import zstandard
 
+from aimirror.bounded import LRU
 from aimirror.caching.entries import Entry
 from aimirror.ecosystems.digest_table import DigestTable
 from aimirror.ecosystems.reading import read
@@ -69,8 +69,7 @@ class Indexes:
     def __init__(self, tools: Tools, reading: Reading) -> None:
         self._tools = tools
         self._reading = reading
-        self._known: OrderedDict[str, DigestTable] = OrderedDict()
-        self._count = 0
+        self._known: LRU[str, DigestTable] = LRU(MOST_INDEXES, weigh=len, heaviest=MOST_DIGESTS)
 
     async def find(self, mirror: Mirror, name: str, urls: Iterable[str]) -> Digest | None:
         """What an index at one of ``urls`` says of a file; it is stored, or just being stored."""
@@ -118,21 +117,15 @@ class Indexes:
         return found
 
     async def _of(self, entry: Entry) -> DigestTable:
-        if entry.blob in self._known:
-            self._known.move_to_end(entry.blob)
-            return self._known[entry.blob]
+        kept = self._known.get(entry.blob)
+        if kept is not None:
+            return kept
         try:
             data = await stored_bytes(self._tools, entry)
             known: DigestTable = await self._tools.to_thread(_digests, self._reading, data)
         except (BodyFailed, OSError):
             return DigestTable(())
-        if entry.blob not in self._known:
-            self._known[entry.blob] = known
-            self._count += len(known)
-        while len(self._known) > 1 and (
-            len(self._known) > MOST_INDEXES or self._count > MOST_DIGESTS
-        ):
-            self._count -= len(self._known.popitem(last=False)[1])
+        self._known.put(entry.blob, known)
         return known
 
 

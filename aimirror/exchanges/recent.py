@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from attrs import Factory, define
+
+from aimirror.bounded import LRU
 
 
 @define
@@ -16,25 +16,22 @@ class Recent:
 
     most: int
     seconds: float
-    _known: OrderedDict[str, tuple[int, float]] = Factory(OrderedDict)
+    _known: LRU[str, tuple[int, float]] = Factory(lambda self: LRU(self.most), takes_self=True)
 
     def note(self, name: str, now: float) -> int:
         """It happened: how often by now."""
         count = self.count(name, now) + 1
-        self._known[name] = (count, now)
-        self._known.move_to_end(name)
-        if len(self._known) > self.most:
-            self._known.popitem(last=False)
+        self._known.put(name, (count, now))
         return count
 
     def count(self, name: str, now: float) -> int:
         """How often it happened lately."""
-        count, at = self._known.get(name, (0, 0.0))
+        count, at = self._known.peek(name) or (0, 0.0)
         if count and now - at >= self.seconds:
-            del self._known[name]
+            self._known.pop(name)
             return 0
         return count
 
     def forget(self, name: str) -> None:
         """It is over."""
-        self._known.pop(name, None)
+        self._known.pop(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 from attrs import evolve
@@ -10,6 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from aimirror.bounded import LRU
 from aimirror.caching.caching import matches, variant
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
@@ -63,7 +63,7 @@ class Downloads:
         )
         self.health = Health()
         self._running: dict[_Name, Running] = {}
-        self._expected: OrderedDict[str, Digest] = OrderedDict()
+        self._expected: LRU[str, Digest] = LRU(MOST_EXPECTED)
         self._troubles = Troubles()
         self._unshared = Unshared()
         self._idle: list[Deferred[None]] = []
@@ -81,10 +81,7 @@ class Downloads:
 
     def expect(self, key: str, digest: Digest) -> None:
         """An index says what the file of ``key`` hashes to; checked before its last bytes go."""
-        self._expected[key] = digest
-        self._expected.move_to_end(key)
-        if len(self._expected) > MOST_EXPECTED:
-            self._expected.popitem(last=False)
+        self._expected.put(key, digest)
         for (name, _, _), running in list(self._running.items()):
             if name == key and isinstance(running.fill, RangedFill):
                 running.fill.expect(digest.algorithm, digest.hex)

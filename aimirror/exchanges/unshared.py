@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from aimirror.bounded import LRU
 
 #: Seconds for which that is believed: a page may become one for all.
 BELIEVED_FOR = 60.0
@@ -18,19 +18,16 @@ class Unshared:
     """
 
     def __init__(self) -> None:
-        self._until: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._until: LRU[tuple[str, str], float] = LRU(MOST_KEYS)
 
     def note(self, key: str, scope: str, now: float) -> None:
         """An answer was for one client alone; ``now`` is in seconds."""
-        self._until[key, scope] = now + BELIEVED_FOR
-        self._until.move_to_end((key, scope))
-        if len(self._until) > MOST_KEYS:
-            self._until.popitem(last=False)
+        self._until.put((key, scope), now + BELIEVED_FOR)
 
     def forget(self, key: str, scope: str) -> None:
         """An answer may be shared."""
-        self._until.pop((key, scope), None)
+        self._until.pop((key, scope))
 
     def expected(self, key: str, scope: str, now: float) -> bool:
         """Whether the next answer is likely to be for one client alone."""
-        return self._until.get((key, scope), now) > now
+        return (self._until.peek((key, scope)) or now) > now

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
+from aimirror.bounded import LRU
 from aimirror.forward.authority import LEAF_DAYS, Authority
 
 #: What is offered by ALPN.
@@ -141,7 +141,7 @@ class LeafContexts:
         self._authority = authority
         self._now = now
         self._root = crypto.X509.from_cryptography(authority.certificate)
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept: LRU[str, _Kept] = LRU(MAX_LEAVES)
 
     def covers(self, host: str) -> bool:
         """Whether the authority may vouch for a host now."""
@@ -152,10 +152,8 @@ class LeafContexts:
         now = self._now()
         kept = self._kept.get(host)
         if kept is None or kept.until <= now:
-            kept = self._kept[host] = self._made(host, now)
-        self._kept.move_to_end(host)
-        if len(self._kept) > MAX_LEAVES:
-            self._kept.popitem(last=False)
+            kept = self._made(host, now)
+            self._kept.put(host, kept)
         return _Fixed(kept.context)
 
     def _made(self, host: str, now: datetime) -> _Kept:

@@ -8,13 +8,13 @@ here, makes the connection one to the host's origin: its requests then go the sa
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
 
+from aimirror.bounded import LRU
 from aimirror.download.tasks import Reason
 from aimirror.forward.policy import Denied, ForwardPolicy
 from aimirror.forward.routes import place
@@ -53,7 +53,7 @@ class Seen:
     """The hosts to which upstreams of rules have redirected, the last ones."""
 
     def __init__(self) -> None:
-        self._hosts: OrderedDict[str, None] = OrderedDict()
+        self._hosts: LRU[str, str] = LRU(MAX_SEEN)
 
     def note(self, url: str) -> None:
         """An upstream has redirected to ``url``."""
@@ -61,10 +61,7 @@ class Seen:
             host = urls.host(url)
         except ValueError:
             return
-        self._hosts[host] = None
-        self._hosts.move_to_end(host)
-        if len(self._hosts) > MAX_SEEN:
-            self._hosts.popitem(last=False)
+        self._hosts.put(host, host)
 
     @property
     def hosts(self) -> frozenset[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -12,6 +11,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
+from aimirror.bounded import LRU
 from aimirror.http.conditions import Condition, evaluate
 from aimirror.http.forwarding import accepts_gzip
 from aimirror.http.headers import Headers
@@ -47,11 +47,10 @@ class Transforms:
     def __init__(self, mounts: Sequence[Mount], to_thread: ToThread) -> None:
         self._mounts = tuple(mounts)
         self._to_thread = to_thread
-        self._kept: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
-        self._held = 0
+        self._kept: LRU[tuple[object, ...], bytes] = LRU(weigh=len, heaviest=KEPT_BYTES)
         #: Those who wait for a body that is being changed.
         self._making: dict[tuple[object, ...], list[Deferred[bytes]]] = {}
-        self._links: dict[str, tuple[Link, ...]] = {}
+        self._links: LRU[str, tuple[Link, ...]] = LRU(MOST_MIRRORS)
 
     def change(self, found: Route, answer: Answer, request: Headers, mirror: str) -> Change | None:
         """What to do to an answer for this client, None for nothing.
@@ -102,7 +101,6 @@ class Transforms:
         """A whole body, changed once for all who want it so."""
         data = self._kept.get(name)
         if data is not None:
-            self._kept.move_to_end(name)
             return succeed(data)
         waiting = self._making.get(name)
         first = waiting is None
@@ -124,21 +122,15 @@ class Transforms:
             each.callback(result)
 
     def _keep(self, name: tuple[object, ...], data: bytes) -> None:
-        if len(data) > KEPT_BYTES // 4:
-            return
-        self._kept[name] = data
-        self._held += len(data)
-        while self._held > KEPT_BYTES:
-            self._held -= len(self._kept.popitem(last=False)[1])
+        if len(data) <= KEPT_BYTES // 4:
+            self._kept.put(name, data)
 
     def links_to(self, mirror: str) -> tuple[Link, ...]:
         """The links of all mounts, for clients that came by ``mirror``."""
         found = self._links.get(mirror)
         if found is None:
-            if len(self._links) >= MOST_MIRRORS:
-                self._links.clear()
             found = tuple(Link(m.base, mirror + m.prefix) for m in self._mounts)
-            self._links[mirror] = found
+            self._links.put(mirror, found)
         return found
 
     def located(self, found: Route, headers: Headers, mirror: str) -> Headers:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from attrs import Factory, define, frozen
 
+from aimirror.bounded import LRU
 from aimirror.http.egress import Network
 
 #: Clients whose rates are remembered; of more, those who asked longest ago start anew.
@@ -124,17 +124,14 @@ class Rates:
 
     rate: float
     #: By client: requests left, and when that was so.
-    _left: OrderedDict[str, tuple[float, float]] = Factory(OrderedDict)
+    _left: LRU[str, tuple[float, float]] = Factory(lambda: LRU(MOST_CLIENTS))
 
     def wait(self, peer: str, now: float) -> float:
         """Count a request; 0, or the seconds after which it would be welcome."""
         name = client(peer)
         most = max(1.0, self.rate * BURST_SECONDS)
-        left, at = self._left.get(name, (most, now))
+        left, at = self._left.get(name) or (most, now)
         left = min(most, left + (now - at) * self.rate)
         wait = 0.0 if left >= 1 else (1 - left) / self.rate
-        self._left[name] = (left if wait else left - 1, now)
-        self._left.move_to_end(name)
-        if len(self._left) > MOST_CLIENTS:
-            self._left.popitem(last=False)
+        self._left.put(name, (left if wait else left - 1, now))
         return wait

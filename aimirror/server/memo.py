@@ -10,10 +10,10 @@ and forgotten as soon as what it was made of changes.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 
 from attrs import define
 
+from aimirror.bounded import LRU
 from aimirror.http.dates import format_date
 from aimirror.http.headers import CREDENTIALS
 from aimirror.server.access_log import AccessRecord
@@ -145,9 +145,9 @@ class Memo:
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
         self._held = 0
-        self._answers: OrderedDict[str, Remembered] = OrderedDict()
+        self._answers: LRU[str, Remembered] = LRU()
         #: By the bytes of a head, its origin before them.
-        self._repeats: OrderedDict[bytes, Repeat] = OrderedDict()
+        self._repeats: LRU[bytes, Repeat] = LRU()
         #: The likenesses whose answers were made of an entry, by its key.
         self._made_of: dict[str, set[str]] = {}
         #: Changes with every invalidation: an answer begun before one must not be kept.
@@ -162,7 +162,6 @@ class Memo:
         if found is None:
             self._forget(raw)
             return None
-        self._repeats.move_to_end(raw)
         return found, known.record
 
     def get(self, like: str, now: float) -> Remembered | None:
@@ -173,7 +172,6 @@ class Memo:
         if now >= found.until:
             self._drop(like)
             return None
-        self._answers.move_to_end(like)
         return found
 
     def put(self, like: str, answer: Remembered, epoch: int) -> None:
@@ -181,7 +179,7 @@ class Memo:
         if epoch != self.epoch or len(answer.body) > MAX_BODY:
             return
         self._drop(like)
-        self._answers[like] = answer
+        self._answers.put(like, answer)
         self._made_of.setdefault(answer.made_of, set()).add(like)
         self._held += len(like) + answer.cost()
         self._shrink()
@@ -191,7 +189,7 @@ class Memo:
         if len(raw) > MAX_KEY or like not in self._answers:
             return
         self._forget(raw)
-        self._repeats[raw] = Repeat(like, record)
+        self._repeats.put(raw, Repeat(like, record))
         self._held += len(raw) + _REPEAT_OVERHEAD
         self._shrink()
 
@@ -211,18 +209,18 @@ class Memo:
         """Heads go first where they hold more than a quarter: an answer is worth many of them."""
         while self._held > self._max_bytes:
             if self._repeats and len(self._repeats) * _REPEAT_OVERHEAD * 8 > self._max_bytes:
-                self._forget(next(iter(self._repeats)))
+                self._forget(self._repeats.oldest())
             elif self._answers:
-                self._drop(next(iter(self._answers)))
+                self._drop(self._answers.oldest())
             else:
-                self._forget(next(iter(self._repeats)))
+                self._forget(self._repeats.oldest())
 
     def _forget(self, raw: bytes) -> None:
-        if self._repeats.pop(raw, None) is not None:
+        if self._repeats.pop(raw) is not None:
             self._held -= len(raw) + _REPEAT_OVERHEAD
 
     def _drop(self, like: str) -> None:
-        dropped = self._answers.pop(like, None)
+        dropped = self._answers.pop(like)
         if dropped is None:
             return
         self._held -= len(like) + dropped.cost()

@@ -7,7 +7,6 @@ import binascii
 import hashlib
 import hmac
 import os
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import bcrypt
 from twisted.internet.defer import DeferredSemaphore
 from twisted.logger import Logger
+
+from aimirror.bounded import LRU
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -81,7 +82,7 @@ class Users:
         self._looked = seconds()
         self._version = self._stamp()
         self._users = read_users(path)
-        self._known: OrderedDict[bytes, float] = OrderedDict()
+        self._known: LRU[bytes, float] = LRU(MAX_KNOWN)
         #: Our memory holds no passwords, and digests that are of no use elsewhere.
         self._secret = os.urandom(32)
         self._hashing = DeferredSemaphore(AT_ONCE)
@@ -99,7 +100,7 @@ class Users:
         login_now = b"\0".join((name, hashed or b"", password))
         mark = hmac.digest(self._secret, login_now, hashlib.sha256)
         now = self._seconds()
-        if self._known.get(mark, 0.0) > now:
+        if (self._known.get(mark) or 0.0) > now:
             return True
         if len(self._hashing.waiting) >= MAX_WAITING:
             raise TooBusy
@@ -108,9 +109,7 @@ class Users:
         )
         if not right or hashed is None:
             return False
-        self._known[mark] = now + KNOWN_SECONDS
-        if len(self._known) > MAX_KNOWN:
-            self._known.popitem(last=False)
+        self._known.put(mark, now + KNOWN_SECONDS)
         return True
 
     def _look(self) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
+from aimirror.bounded import LRU
 from aimirror.interfaces import BodyFailed, IBody, IBodyReader
 from aimirror.store.index import Blob
 
@@ -165,8 +166,7 @@ class Bodies:
 
     def __init__(self, released: Callable[[str], None], most_idle: int = MOST_IDLE) -> None:
         self._released = released
-        self._most_idle = most_idle
-        self._kept: OrderedDict[str, StoredBody] = OrderedDict()
+        self._kept: LRU[str, StoredBody] = LRU(most_idle, dropped=StoredBody.let_go)
         #: How many readers each blob has.
         self.readers: Counter[str] = Counter()
 
@@ -178,7 +178,6 @@ class Bodies:
         if not body.unchanged():
             self.forget(sha256)
             return None
-        self._kept.move_to_end(sha256)
         return body
 
     def open(self, path: Path, blob: Blob) -> StoredBody:
@@ -186,14 +185,12 @@ class Bodies:
         body = StoredBody(path, blob, self)
         body.keep()
         self.forget(blob.sha256)
-        self._kept[blob.sha256] = body
-        if len(self._kept) > self._most_idle:
-            self.forget(next(iter(self._kept)))
+        self._kept.put(blob.sha256, body)
         return body
 
     def forget(self, sha256: str) -> None:
         """Close a blob's descriptor as soon as nobody reads it."""
-        body = self._kept.pop(sha256, None)
+        body = self._kept.pop(sha256)
         if body is not None:
             body.let_go()
 
@@ -206,5 +203,5 @@ class Bodies:
 
     def close(self) -> None:
         """Keep nothing open that nobody reads."""
-        while self._kept:
-            self.forget(next(iter(self._kept)))
+        for sha256 in self._kept:
+            self.forget(sha256)

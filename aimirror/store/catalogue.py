@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import attrs
 
+from aimirror.bounded import LRU
 from aimirror.caching.entries import Entry
 from aimirror.store import records
 from aimirror.store.errors import disk_errors
@@ -47,19 +47,16 @@ class Catalogue:
         self._clock = clock
         self._most = most
         self._changed = changed
-        self._remembered: OrderedDict[str, tuple[Entry, ...]] = OrderedDict()
+        self._remembered: LRU[str, tuple[Entry, ...]] = LRU(MOST_REMEMBERED)
         self._touched: dict[tuple[str, str, str], tuple[Entry, float]] = {}
 
     def of_key(self, key: str) -> tuple[Entry, ...]:
         """All entries of a key: scopes and variants."""
         found = self._remembered.get(key)
         if found is not None:
-            self._remembered.move_to_end(key)
             return found
         found = self._index.of_key(key)
-        self._remembered[key] = found
-        if len(self._remembered) > MOST_REMEMBERED:
-            self._remembered.popitem(last=False)
+        self._remembered.put(key, found)
         return found
 
     def put(self, entry: Entry) -> set[str]:
@@ -96,7 +93,7 @@ class Catalogue:
 
     def _forget(self, key: str) -> None:
         """What is held in memory of a key, here or elsewhere, is not true any more."""
-        self._remembered.pop(key, None)
+        self._remembered.pop(key)
         self._changed(key)
 
     def invalidate(self, key: str) -> int:

@@ -6,12 +6,12 @@ token first.  What it shows to a token alone is believed for a minute, for that 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 
 from attrs import frozen
 from twisted.logger import Logger
 
+from aimirror.bounded import LRU
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.huggingface.paths import Seen, Target, seen
 from aimirror.ecosystems.oci.tokens import SingleFlight, drain
@@ -53,9 +53,9 @@ class Looks:
         self._tools = tools
         self._flights = SingleFlight()
         self._health = Health()
-        self._looks: OrderedDict[tuple[str, str], Look] = OrderedDict()
+        self._looks: LRU[tuple[str, str], Look] = LRU(MOST_LOOKS)
         #: Repositories that the hub hides from everybody, and until when that is believed.
-        self._hidden: OrderedDict[str, float] = OrderedDict()
+        self._hidden: LRU[str, float] = LRU(MOST_LOOKS)
 
     def now(self) -> float:
         """Epoch seconds."""
@@ -78,7 +78,7 @@ class Looks:
             if found.seen.status >= 500:
                 raise UpstreamError(Reason.STATUS, f"the hub answers {found.seen.status}")
             if found.seen.status != 429:
-                self._remember(self._looks, name, found)
+                self._looks.put(name, found)
             return found
 
         found: Look = await self._flights.do(name, ask)
@@ -88,12 +88,12 @@ class Looks:
         public, repo = headers.without(*CREDENTIALS), targets[0].repo
         if not who:
             return Look(await self._first(rule, targets, public), "", self.now())
-        if self._hidden.get(repo, 0.0) < self.now():
+        if (self._hidden.get(repo) or 0.0) < self.now():
             found = await self._first(rule, targets, public)
             if not found.hidden:
                 return Look(found, "", self.now())
             if found.status != 429:
-                self._remember(self._hidden, repo, self.now() + GRANTED_FOR)
+                self._hidden.put(repo, self.now() + GRANTED_FOR)
         return Look(await self._head(rule, targets[0], headers), PRIVATE, self.now())
 
     async def _first(self, rule: Rule, targets: Sequence[Target], headers: Headers) -> Seen:
@@ -129,9 +129,3 @@ class Looks:
                 return seen(response.status, answers)
             url = onward
         raise UpstreamError(Reason.PROTOCOL, "too many redirects")
-
-    def _remember(self, memory: OrderedDict, name: object, value: object) -> None:  # type: ignore[type-arg]
-        memory[name] = value
-        memory.move_to_end(name)
-        if len(memory) > MOST_LOOKS:
-            memory.popitem(last=False)

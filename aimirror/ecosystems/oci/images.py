@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
+from aimirror.bounded import LRU
 from aimirror.caching.caching import prepare
 from aimirror.caching.entries import Entry
 from aimirror.ecosystems.oci.auth import Credential
@@ -83,7 +83,7 @@ class Images:
     def __init__(self, tools: Tools, tokens: Tokens) -> None:
         self._tools = tools
         self._tokens = tokens
-        self._grants: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self._grants: LRU[tuple[str, str, str], float] = LRU(MOST_GRANTS)
 
     def now(self) -> float:
         """Epoch seconds."""
@@ -236,14 +236,11 @@ class Images:
 
     def grant(self, visit: Visit) -> None:
         """Note that the registry lets this client read this repository now."""
-        self._grants[visit.reader] = self.now() + GRANTED_FOR
-        self._grants.move_to_end(visit.reader)
-        if len(self._grants) > MOST_GRANTS:
-            self._grants.popitem(last=False)
+        self._grants.put(visit.reader, self.now() + GRANTED_FOR)
 
     def _granted(self, visit: Visit) -> bool:
         """Whether the registry has let this client read this repository just now."""
-        return self._grants.get(visit.reader, 0.0) > self.now()
+        return (self._grants.get(visit.reader) or 0.0) > self.now()
 
     def _stored(self, key: str) -> tuple[Entry, ...]:
         return self._tools.store.entries(key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from aimirror.bounded import LRU
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.oci import auth as oci_auth
 from aimirror.ecosystems.oci.auth import Challenge, Credential, Token
@@ -95,7 +95,7 @@ class Tokens:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._known: dict[str, _Known] = {}
-        self._tokens: OrderedDict[tuple[str, str, tuple[str, ...], str], Token] = OrderedDict()
+        self._tokens: LRU[tuple[str, str, tuple[str, ...], str], Token] = LRU(MOST_TOKENS)
         self._flights = SingleFlight()
 
     async def authorization(
@@ -156,14 +156,11 @@ class Tokens:
         name = (rule.upstreams[0], registry.name, tuple(sorted(scopes)), who.hash)
         found = self._tokens.get(name)
         if found is not None and found.use_until > self._now() and not _is(found, stale):
-            self._tokens.move_to_end(name)
             return found
         token: Token = await self._flights.do(
             name, lambda: self._new_token(rule, challenge, scopes, who)
         )
-        self._tokens[name] = token
-        if len(self._tokens) > MOST_TOKENS:
-            self._tokens.popitem(last=False)
+        self._tokens.put(name, token)
         return token
 
     async def welcome(self, rule: Rule, who: Credential) -> bool:

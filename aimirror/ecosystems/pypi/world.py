@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 from twisted.logger import Logger
 
+from aimirror.bounded import LRU
 from aimirror.caching.entries import Entry
 from aimirror.ecosystems.indexes import is_stored
 from aimirror.ecosystems.making import Coded
@@ -53,8 +53,9 @@ class Pypi(General):
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._sidecars = Sidecars(tools)
-        self._known: OrderedDict[tuple[str, str], Mapping[str, Digest]] = OrderedDict()
-        self._count = 0
+        self._known: LRU[tuple[str, str], Mapping[str, Digest]] = LRU(
+            MOST_PAGES, weigh=len, heaviest=MOST_DIGESTS
+        )
 
     async def take(
         self, request: MirrorRequest, found: Route, mirror: Mirror
@@ -255,18 +256,12 @@ class Pypi(General):
 
     async def _digests_of(self, entry: Entry) -> Mapping[str, Digest]:
         name = (entry.key, entry.blob)
-        if name in self._known:
-            self._known.move_to_end(name)
-            return self._known[name]
+        kept = self._known.get(name)
+        if kept is not None:
+            return kept
         body = self._tools.store.body(entry)
         known = {} if body is None else await self._digests_in(body, entry.key)
-        if name not in self._known:
-            self._known[name] = known
-            self._count += len(known)
-        while len(self._known) > 1 and (
-            len(self._known) > MOST_PAGES or self._count > MOST_DIGESTS
-        ):
-            self._count -= len(self._known.popitem(last=False)[1])
+        self._known.put(name, known)
         return known
 
     async def _digests_in(self, body: IBody, url: str) -> Mapping[str, Digest]:

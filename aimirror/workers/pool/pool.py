@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from twisted.protocols.amp import RemoteAmpError
 from zope.interface import implementer
 
 import aimirror
+from aimirror.bounded import LRU
 from aimirror.download.tasks import FetchTask, HashTask, Reason
 from aimirror.interfaces import IPool
 from aimirror.workers.pool.fetch import PoolFetch
@@ -77,7 +78,7 @@ class Pool:
         self._running = False
         self._serial = 0
         self._waiting: deque[PoolFetch] = deque()
-        self._hashers: OrderedDict[str, Slot] = OrderedDict()
+        self._hashers: LRU[str, Slot] = LRU(MOST_KEYS)
         self._awaiting: deque[Deferred[None]] = deque()
 
     def start(self) -> None:
@@ -114,7 +115,7 @@ class Pool:
 
     def forget(self, key: str) -> None:
         """Drop the hashing state of a key."""
-        slot = self._hashers.pop(key, None)
+        slot = self._hashers.pop(key)
         if slot is not None:
             slot.forget(key)
 
@@ -144,7 +145,7 @@ class Pool:
     def down(self, slot: Slot) -> None:
         """A slot takes no more tasks."""
         for key in [key for key, hasher in self._hashers.items() if hasher is slot]:
-            del self._hashers[key]
+            self._hashers.pop(key)
         if all(_hopeless(slot) for slot in self._slots):
             self._refuse_all("no worker process stays alive")
 
@@ -193,10 +194,7 @@ class Pool:
             self._awaiting.append(ready)
             await ready
             slot = self._idlest()
-        self._hashers[key] = slot
-        self._hashers.move_to_end(key)
-        if len(self._hashers) > MOST_KEYS:
-            self._hashers.popitem(last=False)
+        self._hashers.put(key, slot)
         return slot
 
 

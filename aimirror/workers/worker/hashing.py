@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 from twisted.internet.defer import DeferredLock, DeferredSemaphore
 from twisted.internet.threads import deferToThreadPool
 
+from aimirror.bounded import LRU
 from aimirror.download.tasks import HashTask
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Hasher:
         self._threads = threads
         self._slots = DeferredSemaphore(HASH_THREADS)
         self._buffers = [bytearray(BUFFER) for _ in range(HASH_THREADS)]
-        self._running: OrderedDict[str, _Running] = OrderedDict()
+        self._running: LRU[str, _Running] = LRU(MOST_STATES)
         self._closing = False
 
     async def digests(self, task: HashTask) -> dict[str, str]:
@@ -74,17 +74,17 @@ class Hasher:
 
     def forget(self, key: str) -> None:
         """Drop the state of a key."""
-        self._running.pop(key, None)
+        self._running.pop(key)
 
     def close(self) -> None:
         """Make running threads stop early, with an OSError (ECANCELED)."""
         self._closing = True
 
     def _state(self, key: str) -> _Running:
-        running = self._running.setdefault(key, _Running(()))
-        self._running.move_to_end(key)
-        if len(self._running) > MOST_STATES:
-            self._running.popitem(last=False)
+        running = self._running.get(key)
+        if running is None:
+            running = _Running(())
+            self._running.put(key, running)
         return running
 
     def _advance(self, running: _Running, task: HashTask, buffer: bytearray) -> dict[str, str]:

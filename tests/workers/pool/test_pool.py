@@ -249,6 +249,7 @@ class PoolTests(SynchronousTestCase):
     def test_bounded_keys(self):
         """Of too many keys the one used least recently is forgotten."""
         self.patch(module, "MOST_KEYS", 2)
+        self.setUp()
         self.up()
         for key in ("a", "b", "c"):
             self.hash(key)

@@ -106,6 +106,7 @@ class HasherTests(SynchronousTestCase):
     def test_bounded_states(self):
         """Of too many states the one used least recently goes."""
         self.patch(hashing, "MOST_STATES", 2)
+        self.hasher = Hasher(self.threads, self.threads)
         for key in ("a", "b", "a", "c"):
             self.digests(1000, key=key)
         self.bytes_read = 0

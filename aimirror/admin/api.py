@@ -15,7 +15,7 @@ from aimirror.admin.gate import Gate
 from aimirror.admin.inputs import Words, body_of, query_of
 from aimirror.admin.jobs import Job, Jobs, TooManyJobs
 from aimirror.admin.prefetch import Prefetcher
-from aimirror.admin.prefetch_lists import MOST_ITEMS, BadList, Items, Target
+from aimirror.admin.prefetch_lists import MOST_ITEMS, BadList, Interpreter, Items
 from aimirror.http.headers import Headers
 from aimirror.routing.rules import Refused, Rule, route
 from aimirror.server.answers import Answer
@@ -56,7 +56,7 @@ class Steering:
     prefetcher: Callable[[str], Prefetcher]
 
 
-class Admin:
+class Api:
     """Answers the API for those whom ``gate`` lets pass.
 
     ``overview`` tells everything at a glance, ``events`` streams it.
@@ -270,24 +270,24 @@ def _as_path(given: str, rules: tuple[Rule, ...]) -> str:
 
 def _order(words: Words) -> tuple[admin_prefetch.Order, str]:
     """What to fetch ahead, and its short description."""
-    target = Target(words.text("python"), words.text("platform"))
-    plain = admin_prefetch.Order(target=target, index=words.text("index") or "/simple")
+    interpreter = Interpreter(words.text("python"), words.text("platform"))
+    plain = admin_prefetch.Order(interpreter=interpreter, index=words.text("index") or "/simple")
     if text := words.text("huggingface"):
         repository = prefetch.repository(text)
         include, exclude = words.texts("include"), words.texts("exclude")
         return evolve(plain, repository=repository, include=include, exclude=exclude), text
     if text := words.text("image"):
         return evolve(plain, image=prefetch.image(text)), text
-    items, what = _items(words, target)
+    items, what = _items(words, interpreter)
     return evolve(plain, items=items), what
 
 
-def _items(words: Words, target: Target) -> tuple[Items, str]:
+def _items(words: Words, interpreter: Interpreter) -> tuple[Items, str]:
     if text := words.text("requirements"):
         items = prefetch.requirements(text)
         return items, f"{len(items.projects)} requirements"
     if text := words.text("uv_lock"):
-        items = prefetch.uv_lock(text, target)
+        items = prefetch.uv_lock(text, interpreter)
         return items, f"{len(items.urls)} files of a uv.lock"
     if text := words.text("package_lock"):
         items = prefetch.package_lock(text)

@@ -9,7 +9,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
-from aimirror.admin.api import BASE, Admin, Steering
+from aimirror.admin.api import BASE, Api, Steering
 from aimirror.admin.dashboard import STEPS, Events, Overview, Pages
 from aimirror.admin.entries import Entries
 from aimirror.admin.gate import Gate
@@ -62,7 +62,7 @@ class Operations:
             tally, store, downloads, pool, self._jobs, clock, steering.rules, clients
         )
         self._events = Events(self._overview, clock)
-        self._admin = Admin(
+        self._admin = Api(
             store,
             parts.memo,
             Entries(store, clock, steering.rules),

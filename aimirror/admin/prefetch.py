@@ -19,8 +19,8 @@ from packaging.version import InvalidVersion, Version
 from twisted.internet.defer import Deferred, gatherResults
 
 from aimirror.admin import prefetch_lists as prefetch
-from aimirror.admin.inside import Inside, NotFetched
-from aimirror.admin.prefetch_lists import BadList, Image, Items, Project, Repository, Target
+from aimirror.admin.internal_client import InternalClient, NotFetched
+from aimirror.admin.prefetch_lists import BadList, Image, Interpreter, Items, Project, Repository
 from aimirror.http.headers import Headers
 from aimirror.http.json_text import parse_json
 from aimirror.routing.rules import Mount
@@ -61,7 +61,7 @@ class Order:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     image: Image | None = None
-    target: Target = Target()
+    interpreter: Interpreter = Interpreter()
     #: The path of the Python index.
     index: str = "/simple"
 
@@ -74,7 +74,9 @@ class Prefetcher:
     that came by it.
     """
 
-    def __init__(self, inside: Inside, mounts: tuple[Mount, ...], own: frozenset[str]) -> None:
+    def __init__(
+        self, inside: InternalClient, mounts: tuple[Mount, ...], own: frozenset[str]
+    ) -> None:
         self._inside = inside
         self._mounts = mounts
         self._own = own
@@ -89,7 +91,7 @@ class Prefetcher:
         if order.repository is not None:
             paths += await self._repository(order.repository, order)
         if order.image is not None:
-            paths += await self._image(order.image, order.target, order.image.reference)
+            paths += await self._image(order.image, order.interpreter, order.image.reference)
         unique = list(dict.fromkeys(paths))
         job.total = len(unique) + job.failed
         job.done = job.failed
@@ -137,7 +139,7 @@ class Prefetcher:
         page = f"{order.index.rstrip('/')}/{project.name}/"
         try:
             files = _files(await self._text(page, _SIMPLE))
-            chosen = _chosen(project, files, order.target)
+            chosen = _chosen(project, files, order.interpreter)
         except (NotFetched, BadList) as error:
             job.fail(project.name, str(error))
             return []
@@ -166,7 +168,7 @@ class Prefetcher:
         return repository.files(listing, order.include, order.exclude)
 
     async def _image(
-        self, image: Image, target: Target, reference: str, depth: int = 0
+        self, image: Image, interpreter: Interpreter, reference: str, depth: int = 0
     ) -> list[str]:
         path = image.manifest(reference)
         try:
@@ -175,8 +177,8 @@ class Prefetcher:
             raise BadList(f"{path}: {error}") from None
         paths = [path, *(image.blob(digest) for digest, _ in found.blobs)]
         for digest, platform in found.manifests if depth < MAX_DEPTH else ():
-            if not target.platform or platform.startswith(target.platform):
-                paths += await self._image(image, target, digest, depth + 1)
+            if not interpreter.platform or platform.startswith(interpreter.platform):
+                paths += await self._image(image, interpreter, digest, depth + 1)
         return paths
 
 
@@ -226,10 +228,10 @@ def _files(page: str) -> list[_File]:
     return found
 
 
-def _chosen(project: Project, files: list[_File], target: Target) -> list[_File]:
+def _chosen(project: Project, files: list[_File], interpreter: Interpreter) -> list[_File]:
     """The files with the hashes asked for, else those of the newest version that fits."""
     if project.hashes:
-        return [f for f in files if f.hashes & project.hashes and target.takes(f.name)]
+        return [f for f in files if f.hashes & project.hashes and interpreter.takes(f.name)]
     try:
         specifiers = SpecifierSet(project.specifier)
     except InvalidSpecifier:
@@ -241,9 +243,9 @@ def _chosen(project: Project, files: list[_File], target: Target) -> list[_File]
     if not fitting:
         return []
     newest = max(fitting)
-    of_newest = [f for f in files if versions[f.name] == newest and target.takes(f.name)]
+    of_newest = [f for f in files if versions[f.name] == newest and interpreter.takes(f.name)]
     wheels = [f for f in of_newest if f.name.endswith(".whl")]
-    return wheels if wheels and target != Target() else of_newest
+    return wheels if wheels and interpreter != Interpreter() else of_newest
 
 
 def _resolved(page: str, link: str) -> str:

@@ -58,7 +58,7 @@ class Items:
 
 
 @frozen
-class Target:
+class Interpreter:
     """The machine that files are for; "" takes all."""
 
     #: Such as ``3.11``.
@@ -119,8 +119,8 @@ def requirements(text: str) -> Items:
     return _bounded(Items(tuple(projects), tuple(links), tuple(skipped)))
 
 
-def uv_lock(text: str, target: Target) -> Items:
-    """``uv.lock``: the files of registries that suit the target, sources where no wheel does."""
+def uv_lock(text: str, interpreter: Interpreter) -> Items:
+    """``uv.lock``: its files that suit the interpreter, sources where no wheel does."""
     try:
         packages = tomllib.loads(text).get("package", [])
     except tomllib.TOMLDecodeError as error:
@@ -131,7 +131,7 @@ def uv_lock(text: str, target: Target) -> Items:
         if isinstance(origin := package.get("source"), dict) and _OWN_SOURCES & origin.keys():
             continue
         wheels = [w["url"] for w in _mappings(package.get("wheels")) if "url" in w]
-        fitting = [url for url in wheels if target.takes(_filename(url))]
+        fitting = [url for url in wheels if interpreter.takes(_filename(url))]
         source = package.get("sdist")
         if not fitting and isinstance(source, dict) and "url" in source:
             fitting = [source["url"]]

@@ -16,7 +16,7 @@ from aimirror.http.headers import Headers
 from aimirror.interfaces import BodyFailed, IBody
 from aimirror.mirror.ecosystem import Asked
 from aimirror.mirror.transforms import Transforms
-from aimirror.routing.policies import CachePolicy
+from aimirror.routing.policies import STALE_IF_ERROR, CachePolicy
 from aimirror.routing.rules import Rule, Strategy
 from aimirror.server.answers import Answer
 from aimirror.server.memo import NEUTRAL
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 IN_MEMORY = 256 << 10
 #: Seconds for which a repeat of a request is answered without a look at the store.
 MEMO_SECONDS = 30.0
-#: Seconds past its life that an entry stands in for an upstream that is down, where neither the
-#: rule nor the origin says how long: a week, so that a weekend's outage stops no installation.
-STALE_IF_ERROR = 7 * 24 * 3600.0
 #: Request fields that ask for something else than the whole stored answer.
 _PARTIAL = frozenset({"range", "if-range"})
 _WISHES = frozenset({"cache-control", "pragma"})

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from attrs import frozen
 
+#: Seconds past its life that an answer stands in for an upstream that is down, where neither the
+#: rule nor the origin says how long: a week, so that a weekend's outage stops no installation.
+STALE_IF_ERROR = 7 * 24 * 3600.0
+
 
 @frozen(kw_only=True)
 class CachePolicy:

@@ -42,7 +42,7 @@ class Histogram:
 
 
 @define
-class Answers:
+class AnswerCount:
     """Answers of one rule, X-Cache word and status."""
 
     count: int = 0
@@ -51,7 +51,7 @@ class Answers:
 
 
 @define
-class Upstream:
+class UpstreamCount:
     """Requests to one host, those of the workers left out."""
 
     answered: int = 0
@@ -82,14 +82,16 @@ class Rows(Generic[N, R]):
 class Tally:
     """All counts of one service since it was started."""
 
-    answers: Rows[tuple[str, str, int], Answers] = Factory(lambda: Rows((OTHER, OTHER, 0), Answers))
+    answers: Rows[tuple[str, str, int], AnswerCount] = Factory(
+        lambda: Rows((OTHER, OTHER, 0), AnswerCount)
+    )
     #: Seconds from a request's head to the answer's, by whether the cache had it.
     first_byte: dict[bool, Histogram] = Factory(
         lambda: {True: Histogram(FIRST_BYTE), False: Histogram(FIRST_BYTE)}
     )
-    upstreams: Rows[str, Upstream] = Factory(lambda: Rows(OTHER, Upstream))
+    upstreams: Rows[str, UpstreamCount] = Factory(lambda: Rows(OTHER, UpstreamCount))
     #: Downloads that have ended, by rule and reason, and their seconds.
-    ended: Rows[tuple[str, str], Answers] = Factory(lambda: Rows((OTHER, OTHER), Answers))
+    ended: Rows[tuple[str, str], AnswerCount] = Factory(lambda: Rows((OTHER, OTHER), AnswerCount))
     durations: Histogram = Factory(lambda: Histogram(DURATION))
     #: Files that were whole and did not hash to what they should.
     mismatches: int = 0

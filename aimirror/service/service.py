@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from aimirror.admin.api import Rejected, Steering
 from aimirror.admin.gate import Gate
-from aimirror.admin.inside import Inside
+from aimirror.admin.internal_client import InternalClient
 from aimirror.admin.metrics import CountedUpstream, counted, ended
 from aimirror.admin.operations import Operations, Parts
 from aimirror.admin.prefetch import Prefetcher
@@ -111,7 +111,7 @@ class MirrorService(Service):
             defer_to_thread=to_thread,
         )
         self.pool = Pool(reactor, config.server.worker_count())
-        self.tools = Tools(
+        tools = Tools(
             store=self.store,
             pool=self.pool,
             upstream=CountedUpstream(
@@ -123,10 +123,8 @@ class MirrorService(Service):
             to_thread=to_thread,
             jitter=random.random,
             egress=egress_of(config),
-            timeouts=config.server.timeouts,
-            rate_limit=config.rate_limit,
-            finish_abandoned=config.cache.keep_abandoned is Abandoned.FINISH,
         )
+        self.tools = _configured(tools, config)
         self.downloads = Downloads(
             self.tools,
             most=config.server.max_concurrent_downloads,
@@ -262,7 +260,7 @@ class MirrorService(Service):
         site = MirrorSite(self._front.inside, self._reactor, memo=Memo(0), access=self._access)
         own = own_names(self._config.server.host, self.port, self._config.server.public_host)
         mounts = bases(self._config.rules)
-        return Prefetcher(Inside(site, self._reactor), mounts, own | {asked.lower()})
+        return Prefetcher(InternalClient(site, self._reactor), mounts, own | {asked.lower()})
 
     # -- reload ----------------------------------------------------------------------------
 
@@ -285,13 +283,7 @@ class MirrorService(Service):
         one can't be used.
         """
         config, old, tools = self._read_again(), self._config, self.tools
-        self.tools = evolve(
-            tools,
-            egress=egress_of(config),
-            timeouts=config.server.timeouts,
-            rate_limit=config.rate_limit,
-            finish_abandoned=config.cache.keep_abandoned is Abandoned.FINISH,
-        )
+        self.tools = _configured(tools, config)
         try:
             front = self._made(config)
         except (*_UNUSABLE, OSError, ValueError) as error:
@@ -356,3 +348,14 @@ class MirrorService(Service):
         return waiting.addTimeout(GRACE, self._reactor).addErrback(
             lambda f: self.log.warn("stopped without waiting: {problem}", problem=f.value)
         )
+
+
+def _configured(tools: Tools, config: Config) -> Tools:
+    """The edges of downloads as a configuration has them."""
+    return evolve(
+        tools,
+        egress=egress_of(config),
+        timeouts=config.server.timeouts,
+        rate_limit=config.rate_limit,
+        finish_abandoned=config.cache.keep_abandoned is Abandoned.FINISH,
+    )

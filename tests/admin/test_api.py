@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.admin.gate import Gate
 from aimirror.admin.inputs import body_of, query_of
-from aimirror.admin.inside import TURN, Inside, NotFetched
+from aimirror.admin.internal_client import TURN, InternalClient, NotFetched
 from aimirror.admin.jobs import MOST_FAILURES, MOST_KNOWN, MOST_RUNNING, Job, Jobs, TooManyJobs
 from aimirror.http.headers import Headers
 from aimirror.server.answers import Answer
@@ -197,9 +197,9 @@ class InsideTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = clock_at_now()
 
-    def inside(self, handler: Handler) -> Inside:
+    def inside(self, handler: Handler) -> InternalClient:
         site = MirrorSite(handler, self.clock)
-        return Inside(site, self.clock)
+        return InternalClient(site, self.clock)
 
     def settle(self) -> None:
         for _ in range(50):

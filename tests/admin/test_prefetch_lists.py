@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.admin import prefetch_lists as prefetch
-from aimirror.admin.prefetch_lists import BadList, Image, Items, Project, Repository, Target
+from aimirror.admin.prefetch_lists import BadList, Image, Interpreter, Items, Project, Repository
 from aimirror.routing.rules import Mount
 
 H = "a" * 64
@@ -42,7 +42,7 @@ class PythonTests(SynchronousTestCase):
         prefetch.requirements(text)
 
     def test_uv_lock(self) -> None:
-        """The wheels that suit the target, and the source where none does."""
+        """The wheels that suit the interpreter, and the source where none does."""
         lock = """
 [[package]]
 name = "a"
@@ -55,20 +55,20 @@ sdist = { url = "https://f/b-1.tar.gz" }
 [[package]]
 name = "local"
 """
-        items = prefetch.uv_lock(lock, Target("3.11", "linux_x86_64"))
+        items = prefetch.uv_lock(lock, Interpreter("3.11", "linux_x86_64"))
         wanted = ("https://f/a-1-cp311-cp311-manylinux_2_17_x86_64.whl", "https://f/b-1.tar.gz")
         self.assertEqual((items.urls, items.skipped), (wanted, ("local",)))
-        self.assertRaises(BadList, prefetch.uv_lock, "a = [", Target())
+        self.assertRaises(BadList, prefetch.uv_lock, "a = [", Interpreter())
 
     def test_own_project(self) -> None:
         """The project that uv.lock belongs to is no file that a mirror could lack."""
         for source in ('virtual = "."', 'editable = "."', 'directory = "lib"'):
             lock = f'[[package]]\nname = "mine"\nsource = {{ {source} }}\n'
-            self.assertEqual(prefetch.uv_lock(lock, Target()), Items())
+            self.assertEqual(prefetch.uv_lock(lock, Interpreter()), Items())
 
     def test_target(self) -> None:
         """By a file's name: its Python, ABI and platform (PEP 425)."""
-        linux = Target("3.11", "linux_x86_64")
+        linux = Interpreter("3.11", "linux_x86_64")
         for name, fits in (
             ("x-1-py3-none-any.whl", True),
             ("x-1-py2.py3-none-any.whl", True),
@@ -82,7 +82,7 @@ name = "local"
             ("x-1.tar.gz", True),
         ):
             self.assertIs(linux.takes(name), fits, name)
-            self.assertTrue(Target().takes(name))
+            self.assertTrue(Interpreter().takes(name))
 
 
 class OtherWorldsTests(SynchronousTestCase):

@@ -19,8 +19,10 @@ from aimirror.exchanges.tools import Passing, Storing, Tools, Wanted
 from aimirror.http import urls
 from aimirror.http.forwarding import asked_for_storing, scope_of
 from aimirror.http.headers import CREDENTIALS, Headers
+from aimirror.http.statuses import NO_HEAD
 from aimirror.interfaces import UpstreamError
 from aimirror.mirror.ecosystem import UNTAKEN, Asked, General, Untaken
+from aimirror.routing.policies import STALE_IF_ERROR
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
 
@@ -30,11 +32,6 @@ if TYPE_CHECKING:
 
 #: Bytes of a small file whose length the hub does not tell before it is there.
 MOST_SMALL = 64 << 20
-#: Seconds for which what the hub has said of a branch stands in for it while it is down, where the
-#: rule does not say.
-STALE_IF_ERROR = 7 * 24 * 3600.0
-#: What a hub answers that does not know HEAD.
-_NO_HEAD = frozenset({405, 501})
 
 
 @frozen(kw_only=True)
@@ -126,7 +123,7 @@ class HuggingFace(General):
 
     async def _seen(self, visit: Visit, look: Look, last: Seen | None) -> Answer | Untaken | None:
         seen = look.seen
-        if seen.status in _NO_HEAD or (seen.status == 200 and not seen.commit):
+        if seen.status in NO_HEAD or (seen.status == 200 and not seen.commit):
             return UNTAKEN
         if seen.status != 200:
             headers, body = huggingface.refusal(seen)

@@ -19,6 +19,7 @@ from aimirror.http.egress import Outgoing
 from aimirror.http.forwarding import asked_for_storing
 from aimirror.http.headers import Headers
 from aimirror.http.ranges import format_range
+from aimirror.http.statuses import NO_HEAD
 from aimirror.interfaces import IUpstreamResponse
 from aimirror.mirror.cached import GRANTED_FOR
 from aimirror.routing.rules import Route, Rule
@@ -35,8 +36,6 @@ MOST_GRANTS = 10_000
 #: What goes upstream of a client's request.
 _ASKED = ("accept", "accept-encoding", "user-agent")
 _OCTETS = "application/octet-stream"
-#: What servers answer that don't know HEAD.
-NO_HEAD = frozenset({405, 501})
 #: What says that something is there: 416 is about a blob without bytes.
 _THERE = frozenset({200, 206, 416})
 

@@ -7,11 +7,12 @@ from attrs import evolve
 from aimirror.caching.caching import prepare, variant
 from aimirror.caching.entries import Entry
 from aimirror.ecosystems.oci.errors import API_VERSION
-from aimirror.ecosystems.oci.images import NO_HEAD, Images, Visit
+from aimirror.ecosystems.oci.images import Images, Visit
 from aimirror.ecosystems.oci.paths import parse_digest
 from aimirror.ecosystems.oci.tokens import Refused, SingleFlight, drain
 from aimirror.exchanges.tools import Tools
 from aimirror.http.headers import Headers
+from aimirror.http.statuses import NO_HEAD
 from aimirror.mirror.ecosystem import UNTAKEN, Untaken
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route

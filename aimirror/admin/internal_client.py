@@ -45,7 +45,7 @@ class Fetched:
     cached: bool
 
 
-class Inside:
+class InternalClient:
     """Asks a site's handlers; ``host`` is the Host that they see."""
 
     def __init__(self, site: MirrorSite, clock: IReactorTime, host: str = "localhost") -> None:

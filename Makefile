@@ -1,10 +1,14 @@
-# Needs Python 3.11 or newer; everything else is installed into .venv by the first target.
-#   make run      the service in the foreground, http://127.0.0.1:8081/ (CONFIG=FILE for your own)
-#   make test     format, lint, types, then all tests
-#   make check    format, lint, types
-#   make unit     the tests without real services (seconds)
-#   make clients  the tests with real clients; make services: all the others
-#   make bench    the benchmark table (ROWS="throttled hit" for some of it)
+# Needs make and Python 3.11 or newer; all the rest is installed by the target that needs it.
+#   make run         the service in the foreground, http://127.0.0.1:8081/ (CONFIG=FILE for your own)
+#   make test        everything; sets up what it needs, and ends with "N passed, M failed, K skipped"
+#   make test-quick  the tests without real services and clients, on all cores (seconds)
+#   make check       format, lint, types
+#   make unit        as test-quick, one after another; TESTS="tests.http" for some of them
+#   make services    unit, and the real service; make clients: real clients of all package worlds
+#   make no-clients  the tests of clients where there is none: all that needs one is skipped
+#   make set-up      installs the real clients (PACKAGES=no: but no Debian packages)
+#   make bench       the benchmark table (ROWS="throttled hit" for some of it)
+#   make clean       removes all that was made here
 
 PYTHON ?= python3
 VENV := .venv
@@ -16,27 +20,45 @@ ROWS ?=
 REAL := clients e2e
 UNIT := $(subst /,.,$(basename $(wildcard tests/test_*.py))) $(subst /,.,$(patsubst %/__init__.py,%,\
 	$(filter-out $(REAL:%=tests/%/__init__.py),$(wildcard tests/*/__init__.py))))
-# Each half's lines together; makes before 4.0, such as that of macOS, mix them.
-APART := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+# How many processes test-quick has.
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 TRIAL = $(BIN)/trial --temp-directory=_trial_temp_$@
 
-.PHONY: run test clients services check unit bench clean
+.PHONY: help run test test-quick set-up clients no-clients services check unit bench clean
+
+help:
+	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
 
 run: $(READY)
 	$(BIN)/aimirror $(if $(CONFIG),--config $(CONFIG))
 
-# The clients wait for each other and for time to pass more than they work: both halves at once.
-test: check
-	$(MAKE) --no-print-directory --keep-going --jobs=2 $(APART) clients services
+# Each target in a process of its own, those of one list one after another.
+test: set-up
+	$(BIN)/python tests/run.py check clients,no-clients services
 
+test-quick: TESTS = $(UNIT)
+test-quick: $(READY)
+	$(TRIAL) --jobs=$(CORES) $(TESTS)
+
+set-up: $(READY)
+	$(BIN)/python tests/clients/install.py
+
+clients: TESTS = tests.clients
 clients: $(READY)
-	$(TRIAL) tests.clients
+	$(TRIAL) $(TESTS)
 
+# A client that is missing makes a test skip, never fail: no clients' environments, and no programs.
+no-clients: TESTS = tests.clients
+no-clients: $(READY)
+	env AIMIRROR_TEST_CLIENTS=$(VENV)/no-clients PATH=$(VENV)/no-programs $(TRIAL) $(TESTS)
+
+services: TESTS = $(UNIT) tests.e2e
 services: $(READY)
-	$(TRIAL) $(UNIT) tests.e2e
+	$(TRIAL) $(TESTS)
 
+unit: TESTS = $(UNIT)
 unit: $(READY)
-	$(TRIAL) $(UNIT)
+	$(TRIAL) $(TESTS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -54,5 +76,5 @@ $(READY): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist _trial_temp* .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-clients build dist _trial_temp* test-*.log .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find aimirror tests twisted benchmarks \( -name __pycache__ -o -name dropin.cache \) -prune -exec rm -rf {} +

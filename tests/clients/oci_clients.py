@@ -6,8 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from tests.clients.oci_support import Daemon, OciTests, find, run
-from tests.clients.worlds import find_python
+from tests.clients.oci_support import Daemon, OciTests, run
+from tests.clients.worlds import find_client, find_python
 
 #: Where nothing listens: what does not come from the mirror comes from nowhere.
 NOWHERE = "127.0.0.1:1"
@@ -77,7 +77,7 @@ class Skopeo(Client):
     def pull(self, step: str, *, ok: bool = True, arch: str = "", name: str = "app") -> str:
         folder = self.folder / step
         run(
-            find("skopeo"), "--insecure-policy", f"--registries-conf={self.conf}",
+            find_client("skopeo"), "--insecure-policy", f"--registries-conf={self.conf}",
             *((f"--override-arch={arch}",) if arch else ()), "copy",
             f"docker://docker.io/library/{name}:latest", f"oci:{folder}:it", ok=ok,
         )  # fmt: skip
@@ -98,8 +98,8 @@ class Podman(Client):
     def pull(self, step: str, *, ok: bool = True, arch: str = "", name: str = "app") -> str:
         root = self.folder / step
         base = (
-            find("podman"), f"--root={root}", f"--runroot={root}.run", "--storage-driver=vfs",
-            "--cgroup-manager=cgroupfs", "--events-backend=file",
+            find_client("podman"), f"--root={root}", f"--runroot={root}.run",
+            "--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=file",
         )  # fmt: skip
         told = {"CONTAINERS_REGISTRIES_CONF": str(self.conf), "HOME": str(self.folder)}
         chosen = (f"--arch={arch}",) if arch else ()
@@ -127,7 +127,7 @@ class Ctr(Client):
             f'[grpc]\naddress = "{self.folder}/c.sock"\n[ttrpc]\naddress = "{self.folder}/t.sock"\n'
             + self.plugins()
         )
-        command = [find("containerd"), "--config", str(config)]
+        command = [find_client("containerd"), "--config", str(config)]
         daemon = Daemon(command, self.folder / "containerd.log")
         self.tests.addCleanup(daemon.kill)
         daemon.until((self.folder / "c.sock").exists)
@@ -137,7 +137,7 @@ class Ctr(Client):
 
     @property
     def ctr(self) -> tuple[str, ...]:
-        return (find("ctr"), "-a", str(self.folder / "c.sock"))
+        return (find_client("ctr"), "-a", str(self.folder / "c.sock"))
 
     def pull(self, step: str, *, ok: bool = True, arch: str = "", name: str = "app") -> str:
         chosen = ("--platform", f"linux/{arch}") if arch else ()
@@ -190,14 +190,14 @@ class Docker(Client):
         told = json.loads(settings) if settings else mirror
         (folder / "daemon.json").write_text(json.dumps({**told, "max-download-attempts": 1}))
         command = [
-            find("dockerd"), f"--data-root={folder}/data", f"--exec-root={folder}/exec",
+            find_client("dockerd"), f"--data-root={folder}/data", f"--exec-root={folder}/exec",
             f"--pidfile={folder}/pid", f"--host=unix://{folder}/d.sock", "--storage-driver=vfs",
             "--iptables=false", "--ip6tables=false", "--bridge=none",
             f"--config-file={folder}/daemon.json",
         ]  # fmt: skip
         daemon = Daemon(command, folder / "dockerd.log")
         self.tests.addCleanup(daemon.kill)
-        self.docker = (find("docker"), "-H", f"unix://{folder}/d.sock")
+        self.docker = (find_client("docker"), "-H", f"unix://{folder}/d.sock")
 
         def answers() -> bool:
             return (folder / "d.sock").exists() and "Server:" in run(*self.docker, "version")

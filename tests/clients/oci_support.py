@@ -29,6 +29,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from aimirror.testing import client
 from aimirror.testing.behaviour import pattern
 from aimirror.testing.processes import ServiceProgram, own_environment
+from tests.clients.worlds import find_client
 
 #: Seconds for one test and for one command, whatever hangs.
 LIMIT = 100
@@ -60,14 +61,6 @@ RULES = (
 
 def rules(upstream: str) -> list[dict[str, Any]]:
     return [{**rule, "upstream": upstream} for rule in RULES]
-
-
-def find(name: str) -> str:
-    """The program, where Debian has it; else the test is skipped."""
-    path = shutil.which(name, path="/usr/bin:/usr/sbin:/bin:/sbin:/usr/local/bin:/usr/local/sbin")
-    if path is None:
-        raise SkipTest(f"{name} is not installed")
-    return path
 
 
 def run(*command: str, ok: bool = True, **environment: str) -> str:
@@ -153,7 +146,7 @@ class Image:
     def push(self, port: int, name: str, *credentials: str) -> None:
         """Put it into a registry."""
         run(
-            find("skopeo"), "--insecure-policy", "copy", "--all", "--preserve-digests",
+            find_client("skopeo"), "--insecure-policy", "copy", "--all", "--preserve-digests",
             "--dest-tls-verify=false", *(f"--dest-creds={c}" for c in credentials),
             f"oci:{self.folder}:it", f"docker://127.0.0.1:{port}/{name}",
         )  # fmt: skip
@@ -214,7 +207,7 @@ class DockerRegistry:
             "version: 0.1\nlog: {level: warn}\nstorage:\n  filesystem:\n"
             f"    rootdirectory: {folder}/data\nhttp:\n  addr: 127.0.0.1:{self.port}\n{auth}"
         )
-        self._command = [find("docker-registry"), "serve", str(config)]
+        self._command = [find_client("docker-registry"), "serve", str(config)]
         self._log = folder / "registry.log"
         self.start()
 

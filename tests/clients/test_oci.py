@@ -28,10 +28,9 @@ from tests.clients.oci_support import (
     Image,
     OciTests,
     TokenServer,
-    find,
     run,
 )
-from tests.clients.worlds import ROOT
+from tests.clients.worlds import ROOT, find_client
 from tests.e2e.support import InBackground
 
 NAME = "library/app"
@@ -114,7 +113,7 @@ class PullTests(OciTests):
         conf.write_text(registries_conf(self.service.port, "quay.io", "/quay.io"))
         copy = ("--insecure-policy", f"--registries-conf={conf}", "copy")
         to = f"oci:{self.folder}/copied:it"
-        run(find("skopeo"), *copy, "docker://quay.io/owner/app:latest", to)
+        run(find_client("skopeo"), *copy, "docker://quay.io/owner/app:latest", to)
 
 
 class EachClientTests(OciTests):
@@ -278,7 +277,7 @@ class SharingTests(OciTests):
 
     def copy(self, service: ServiceProgram, name: str, folder: str, *more: str) -> str:
         return run(
-            find("skopeo"), "--insecure-policy", "copy", "--src-tls-verify=false", *more,
+            find_client("skopeo"), "--insecure-policy", "copy", "--src-tls-verify=false", *more,
             f"docker://127.0.0.1:{service.port}/{name}", f"oci:{self.folder / folder}:it",
         )  # fmt: skip
 
@@ -297,7 +296,7 @@ class SharingTests(OciTests):
         self.assertEqual(service.get(tag, ("Accept", MANIFEST)).status, 404)
         for number, name in enumerate(("amd64", "arm64")):
             run(
-                find("skopeo"), "--insecure-policy", f"--override-arch={name}", "copy",
+                find_client("skopeo"), "--insecure-policy", f"--override-arch={name}", "copy",
                 "--src-tls-verify=false", f"docker://127.0.0.1:{service.port}/{NAME}:latest",
                 f"oci:{self.folder / name}:it",
             )  # fmt: skip
@@ -352,7 +351,7 @@ class TokenTests(OciTests):
 
     def copy(self, name: str, folder: str, *more: str, ok: bool = True) -> str:
         return run(
-            find("skopeo"), "--insecure-policy", "copy", "--src-tls-verify=false", *more,
+            find_client("skopeo"), "--insecure-policy", "copy", "--src-tls-verify=false", *more,
             f"docker://127.0.0.1:{self.service.port}/{name}:latest",
             f"oci:{self.folder / folder}:it", ok=ok,
         )  # fmt: skip
@@ -443,7 +442,16 @@ class TokenTests(OciTests):
         """``skopeo login`` at the mirror, whose file podman reads, too."""
         auth = f"--authfile={self.folder / 'auth.json'}"
         mirror = f"127.0.0.1:{self.service.port}"
-        login = (find("skopeo"), "login", "--tls-verify=false", auth, "-u", "alice", mirror, "-p")
+        login = (
+            find_client("skopeo"),
+            "login",
+            "--tls-verify=false",
+            auth,
+            "-u",
+            "alice",
+            mirror,
+            "-p",
+        )
         run(*login, "wrong", ok=False)
         run(*login, "secret")
         self.copy("team/app", "with", f"--src-authfile={self.folder / 'auth.json'}")

@@ -99,6 +99,7 @@ class ProxyTests(ProxiedTests):
                 return
 
     def squid(self) -> None:
+        squid = find_client("squid")
         helpers = (
             Path("/usr/lib/squid/basic_ncsa_auth"),
             Path("/usr/libexec/squid/basic_ncsa_auth"),
@@ -107,13 +108,16 @@ class ProxyTests(ProxiedTests):
         if helper is None:
             raise SkipTest("squid has no basic_ncsa_auth")
         hashed = subprocess.run(
-            ["openssl", "passwd", "-apr1", "geheim"], capture_output=True, text=True, check=True
+            [find_client("openssl"), "passwd", "-apr1", "geheim"],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         (self.shared / "users").write_text(f"user:{hashed.stdout}")
         shutil.copy(self.folder / "site.pem", self.shared / "site.pem")
         for name in ("users", "site.pem"):
             (self.shared / name).chmod(0o644)
-        command = [find_daemon("squid"), "-N", "-f", str(self.shared / "config")]
+        command = [squid, "-N", "-f", str(self.shared / "config")]
         self.run_proxy(command, SQUID, ncsa=helper)
 
     def cross(self, proxy: str, sites: Sequence[Site] = ()) -> None:
@@ -224,14 +228,14 @@ class ProxyTests(ProxiedTests):
 
     def test_tinyproxy(self) -> None:
         """tinyproxy with a login."""
-        command = [find_daemon("tinyproxy"), "-d", "-c", str(self.shared / "config")]
+        command = [find_client("tinyproxy"), "-d", "-c", str(self.shared / "config")]
         self.run_proxy(command, TINYPROXY)
         self.cross(f"http://user:geheim@127.0.0.1:{self.port}")
         self.assertCrossed(f"CONNECT localhost:{self.secured.port}", "GET http://localhost:")
 
     def test_dante(self) -> None:
         """Dante without a login: SOCKS5, by address and by name."""
-        self.run_proxy([find_daemon("danted"), "-f", str(self.shared / "config")], DANTE)
+        self.run_proxy([find_client("danted"), "-f", str(self.shared / "config")], DANTE)
         self.cross(f"socks5://127.0.0.1:{self.port}")
         self.cross(f"socks5h://127.0.0.1:{self.port}", [self.secured])
         for site in (self.upstream, self.secured):
@@ -240,18 +244,10 @@ class ProxyTests(ProxiedTests):
     def test_microsocks(self) -> None:
         """microsocks with a login; a wrong one is told."""
         login = ["-u", "user", "-P", "geheim"]
-        command = [find_daemon("microsocks"), "-i", "127.0.0.1", "-p", str(self.port), *login]
+        command = [find_client("microsocks"), "-i", "127.0.0.1", "-p", str(self.port), *login]
         self.run_proxy(command)
         self.cross(f"socks5h://user:geheim@127.0.0.1:{self.port}")
         proxy = f"socks5://user:falsch@127.0.0.1:{self.port}"
         self.serve([{"name": "f", "upstream": self.secured.url, "upstream_proxy": proxy}])
         reply = self.service.get("/f/file.bin")
         self.assertEqual((reply.status, b"refused user or password" in reply.body), (502, True))
-
-
-def find_daemon(name: str) -> str:
-    """A daemon, which may be where only root looks; SkipTest when there is none."""
-    for folder in ("/usr/sbin", "/usr/local/sbin"):
-        if (Path(folder) / name).exists():
-            return f"{folder}/{name}"
-    return find_client(name)

@@ -24,23 +24,32 @@ LIMIT = 100
 COMMAND_LIMIT = 60
 
 
+#: Where the clients' own environments are; tests/clients/install.py fills it.
+CLIENTS = Path(os.environ.get("AIMIRROR_TEST_CLIENTS") or ROOT / ".venv-clients")
+
+
 def find_client(name: str, venv: str = "") -> str:
-    """A program of a folder that .ci/run fills, or on PATH; SkipTest when there is none."""
-    own = ROOT / ".venv-clients" / venv
-    folders = [str(own / "bin"), str(own / "node_modules" / ".bin")] if venv else []
-    path = os.pathsep.join([*folders, os.environ.get("PATH", "")])
-    found = shutil.which(name, path=path)
-    if found is None:
-        raise SkipTest(f"{name} is not installed (see tests/clients/README.md)")
-    return found
+    """A client program on PATH, or one of a client environment; SkipTest when there is none.
+
+    A client of an environment is never another one of the same name on PATH: that has another
+    version, or is Python without the library that is tested.
+    """
+    if venv:
+        path = [CLIENTS / venv / "bin", CLIENTS / venv / "node_modules" / ".bin"]
+    else:
+        path = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+        # Debian has servers in sbin, which is not on every user's PATH.
+        path += [folder.with_name("sbin") for folder in path if folder.name == "bin"]
+    program = shutil.which(name, path=os.pathsep.join(map(str, path)) or "/nowhere")
+    if program is None:
+        where = f" in {CLIENTS.name}/{venv}" if venv else ""
+        raise SkipTest(f"{name} is not installed{where} (see tests/clients/README.md)")
+    return program
 
 
 def find_python(venv: str) -> str:
-    """The Python of a client venv; SkipTest when there is none."""
-    python = ROOT / ".venv-clients" / venv / "bin" / "python"
-    if not python.exists():
-        raise SkipTest(f"there is no .venv-clients/{venv} (see tests/clients/README.md)")
-    return str(python)
+    """The Python of a client environment; SkipTest when there is none."""
+    return find_client("python", venv)
 
 
 class WorldTests(SynchronousTestCase):
@@ -77,10 +86,14 @@ class WorldTests(SynchronousTestCase):
     def run_client(
         self, command: Sequence[str], cwd: Path | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, output captured; no proxy of this machine is used."""
+        """Run a command to its end, output captured; no proxy of this machine is used.
+
+        A program that is missing skips the test.
+        """
+        program = command[0] if "/" in command[0] else find_client(command[0])
         kept = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
         return subprocess.run(
-            command,
+            [program, *command[1:]],
             cwd=cwd or self.folder,
             env={**kept, "HOME": str(self.folder), **environment},
             stdin=subprocess.DEVNULL,

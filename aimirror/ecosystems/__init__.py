@@ -9,6 +9,7 @@ Most worlds are a value alone (``world.World``), without I/O: ``indexed`` carrie
 indexes say of files, ``distributions`` what signed releases say.  A world that does more has a
 class of its own (``making.Coded``), by the protocol ``mirror.ecosystem.Ecosystem``.
 
-Shared: ``indexes`` remembers the digests of stored indexes (``digest_table``), ``generations``
+Shared: ``proving`` checks files, stored ones too, by what ``indexes`` knows of stored indexes
+(``digest_table``), ``generations``
 keeps files that change together of one age, ``reading`` reads bodies, ``clients`` writes settings.
 """

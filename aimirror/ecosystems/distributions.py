@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
 from aimirror.ecosystems.generations import changed_at
-from aimirror.ecosystems.indexed import Proven
-from aimirror.ecosystems.indexes import Indexes, is_stored
+from aimirror.ecosystems.indexes import Indexes, Naming
+from aimirror.ecosystems.proving import Proving
 from aimirror.ecosystems.world import Repository
 from aimirror.http.urls import canonical
 from aimirror.mirror.ecosystem import Asked, Untaken
-from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from aimirror.server.request import MirrorRequest
 
 
-class Distribution(Proven):
+class Distribution(Proving):
     """Packages are as the indexes say, and those as the release at hand says."""
 
     def __init__(self, tools: Tools, repository: Repository) -> None:
-        self.tools = tools
-        self.indexes = Indexes(tools, repository.index)
+        super().__init__(tools)
         self._repository = repository
+        self._indexes = Indexes(tools, repository.index)
         self._releases = Indexes(tools, repository.release)
 
     async def take(
@@ -41,31 +41,21 @@ class Distribution(Proven):
         return await mirror.answer(request, found, not_before=changed_at(mirror, found, kin))
 
     def finish(self, asked: Asked, answer: Answer) -> Answer:
-        """Each request for what changes looks at the release first."""
-        return answer if asked.route.immutable else evolve(answer, memo_until=0.0)
+        """Each request for what changes looks at the release first, too."""
+        if not asked.route.immutable:
+            return evolve(answer, memo_until=0.0)
+        return super().finish(asked, answer)
 
-    async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
-        """See Proven."""
+    def is_named(self, found: Route) -> bool:
+        """See Proving."""
+        return any(True for _ in self._repository.packages(found.urls[0]))
+
+    def named_by(self, found: Route, mirror: Mirror) -> Iterator[tuple[Indexes, Naming]]:
+        """See Proving.  An index must be of the generation of the release that clients get."""
         places = tuple(self._repository.packages(found.urls[0]))
-        if not places:
-            return await self._index(found, mirror)
-        if is_stored(self.tools, found):
-            return None
         for folder, name in places:
             prefix, wanted = canonical(folder + "/"), self._repository.lists_packages
-            digest = await self.indexes.find_below(mirror, name, prefix, wanted)
-            if digest is not None:
-                return digest
-        return None
-
-    async def _index(self, found: Route, mirror: Mirror) -> Digest | None:
-        """An index must be of the generation of the release that clients get with it."""
-        for release, name in self._repository.releases(found.urls[0]):
-            digest = await self._releases.find(mirror, name, [release])
-            if digest is None:
-                continue
-            stored = [e for e in self.tools.store.entries(found.key) if e.status == 200]
-            if digest.algorithm == "sha256" and all(e.blob != digest.hex for e in stored):
-                self.tools.store.drop_key(found.key)
-            return digest
-        return None
+            yield self._indexes, self._indexes.below(mirror, name, prefix, wanted)
+        if not places:
+            for release, name in self._repository.releases(found.urls[0]):
+                yield self._releases, self._releases.at(mirror, name, [release])

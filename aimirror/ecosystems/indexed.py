@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
-from aimirror.ecosystems.indexes import Indexes, is_stored
+from aimirror.ecosystems.indexes import Indexes, Naming
+from aimirror.ecosystems.proving import Proving
 from aimirror.ecosystems.world import Files
 from aimirror.http.urls import join
-from aimirror.mirror.ecosystem import UNTAKEN, General, Untaken
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
-from aimirror.server.answers import Answer
 
 if TYPE_CHECKING:
     from aimirror.exchanges.tools import Tools
@@ -21,69 +18,47 @@ if TYPE_CHECKING:
     from aimirror.server.request import MirrorRequest
 
 
-class Proven(General):
-    """Checks a file that is fetched by what is known of it."""
-
-    async def take(
-        self, request: MirrorRequest, found: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
-        """See Ecosystem."""
-        if request.head.method != "GET" or found.digest is not None:
-            return UNTAKEN
-        digest = await self.digest(request, found, mirror)
-        if digest is None:
-            return UNTAKEN
-        return await mirror.answer(request, evolve(found, digest=digest))
-
-    async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
-        """What a file that is about to be fetched must hash to."""
-        raise NotImplementedError
-
-
-class Indexed(Proven):
-    """Files are as the index that is at hand says, or as the client expects.
-
-    A stored file that is not what the client expects is asked for again: one of the two, or the
-    client's index, is out of date.
-    """
+class Indexed(Proving):
+    """Files are as the index that is at hand says, or as the client expects."""
 
     def __init__(self, tools: Tools, files: Files) -> None:
-        self.tools = tools
+        super().__init__(tools)
         self._files = files
         self._indexes = Indexes(tools, files.reading)
 
-    async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
-        """See Proven."""
-        places = tuple(self._files.places(found.urls[0]))
-        if not places:
-            return None
-        expected = self._files.expected(request.headers)
-        if is_stored(self.tools, found):
-            self._replace(found, expected)
-            return None
-        return await self._named(found, mirror, places) or expected
+    def is_named(self, found: Route) -> bool:
+        """See Proving."""
+        return any(True for _ in self._files.places(found.urls[0]))
 
-    async def _named(
-        self, found: Route, mirror: Mirror, places: tuple[tuple[str, str], ...]
-    ) -> Digest | None:
+    def named_by(self, found: Route, mirror: Mirror) -> Iterator[tuple[Indexes, Naming]]:
+        """See Proving."""
+        places = tuple(self._files.places(found.urls[0]))
         for name in dict.fromkeys(name for _, name in places):
-            indexes = [
+            urls = [
                 url
                 for index, named in places
                 if named == name
                 for url in _urls(index, found.rule.ecosystem, mirror)
             ]
-            digest = await self._indexes.find(mirror, name, indexes)
-            if digest is not None:
-                return digest
-        return None
+            yield self._indexes, self._indexes.at(mirror, name, urls)
 
-    def _replace(self, found: Route, expected: Digest | None) -> None:
-        if expected is None or expected.algorithm != "sha256":
-            return
-        stored = self.tools.store.entries(found.key)
-        if all(e.blob != expected.hex for e in stored if e.status == 200):
-            self.tools.store.invalidate(found.key)
+    async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
+        """See Proving.
+
+        A stored file that is not what the client expects is asked for again: one of the two, or
+        the client's index, is out of date.
+        """
+        digest = await super().digest(request, found, mirror)
+        if digest is not None or not self.is_named(found):
+            return digest
+        expected = self._files.expected(request.headers)
+        if expected is None or not self.copies(found):
+            return expected
+        for copy in self.copies(found):
+            if not await self.hashes.differs(copy, expected):
+                return None
+        self.tools.store.invalidate(found.key)
+        return None
 
 
 def _urls(index: str, world: str, mirror: Mirror) -> Iterator[str]:

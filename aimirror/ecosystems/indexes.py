@@ -11,6 +11,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
 import zstandard
+from attrs import frozen
 
 from aimirror.bounded import LRU
 from aimirror.caching.entries import Entry
@@ -40,6 +41,10 @@ MOST_WINDOW = 128 << 20
 #: Indexes whose digests are kept in mind, and digests in all of them together.
 MOST_INDEXES = 64
 MOST_DIGESTS = 1_000_000
+#: Indexes that are looked at for one file: beside the newest, stores keep generations of them.
+MOST_NAMING = 64
+#: Folders whose indexes are kept in mind.
+MOST_PREFIXES = 64
 #: Bytes of a small file that is read on the way.
 MOST_SMALL = 64 << 10
 
@@ -63,6 +68,44 @@ class SupportsRead(Protocol):
         """The next bytes, b"" at the end."""
 
 
+@frozen
+class Naming:
+    """A file's name in indexes, and those that may name it, the newest first."""
+
+    name: str
+    stored: tuple[Entry, ...] = ()
+    #: Received to their end, and about to be stored.
+    whole: tuple[Storing, ...] = ()
+    arriving: tuple[Storing, ...] = ()
+
+    def since(self, arrived_at: float) -> Naming:
+        """Those that came no earlier, in epoch seconds, and whose end is there."""
+        return Naming(
+            self.name,
+            tuple(e for e in self.stored if e.arrived_at >= arrived_at),
+            tuple(each for each in self.whole if each.entry.arrived_at >= arrived_at),
+        )
+
+    def seen(self) -> tuple[object, ...]:
+        """What tells it from the same question at another time."""
+        return self.name, *(e.blob for e in self.stored), *map(id, self.whole)
+
+    def __bool__(self) -> bool:
+        return bool(self.stored or self.whole or self.arriving)
+
+
+def _naming(name: str, stored: Iterable[Entry], running: Iterable[Storing]) -> Naming:
+    good = [e for e in stored if e.status == 200 and e.blob and e.size <= MOST_STORED]
+    newest = sorted(good, key=lambda e: -e.received_at)[:MOST_NAMING]
+    running = [each for each in running if each.entry.status == 200]
+    return Naming(
+        name,
+        tuple(newest),
+        tuple(each for each in running if each.body.whole),
+        tuple(each for each in running if not each.body.whole),
+    )
+
+
 class Indexes:
     """Remembers what stored index files say."""
 
@@ -70,41 +113,43 @@ class Indexes:
         self._tools = tools
         self._reading = reading
         self._known: LRU[str, DigestTable] = LRU(MOST_INDEXES, weigh=len, heaviest=MOST_DIGESTS)
+        #: By prefix: the stored indexes below it, and at which of the store's changes.
+        self._below: LRU[str, tuple[int, tuple[Entry, ...]]] = LRU(MOST_PREFIXES)
 
-    async def find(self, mirror: Mirror, name: str, urls: Iterable[str]) -> Digest | None:
-        """What an index at one of ``urls`` says of a file; it is stored, or just being stored."""
+    def at(self, mirror: Mirror, name: str, urls: Iterable[str]) -> Naming:
+        """The indexes at ``urls`` that may name a file: stored, or just being stored."""
         keys = [canonical(url) for url in urls]
         running = [r for k in keys if (r := mirror.downloads.running(k, "")) is not None]
-        arriving = [each for each in running if not each.body.whole]
-        return (
-            await self._find_in_bodies(name, (each for each in running if each.body.whole))
-            or await self._find_in(name, (e for k in keys for e in self._tools.store.entries(k)))
-            or await self._find_in_bodies(name, arriving)
-        )
+        stored = (e for k in keys for e in self._tools.store.entries(k))
+        return _naming(name, stored, running)
 
-    async def find_below(
+    def below(
         self, mirror: Mirror, name: str, prefix: str, wanted: Callable[[str], bool]
-    ) -> Digest | None:
+    ) -> Naming:
         """The same for the indexes whose keys begin so and are ``wanted``."""
-        entries = (e for e in self._tools.store.find(prefix) if wanted(e.key))
+        changes = self._tools.store.changes
+        kept = self._below.get(prefix)
+        if kept is None or kept[0] != changes:
+            kept = changes, tuple(e for e in self._tools.store.find(prefix) if wanted(e.key))
+            self._below.put(prefix, kept)
         running = mirror.downloads.running_below(prefix)
-        unsynced = (each for each in running if wanted(each.entry.key) and each.body.whole)
-        return await self._find_in(name, entries) or await self._find_in_bodies(name, unsynced)
+        unsynced = [each for each in running if wanted(each.entry.key) and each.body.whole]
+        return _naming(name, kept[1], unsynced)
 
-    async def _find_in(self, name: str, entries: Iterable[Entry]) -> Digest | None:
-        for entry in sorted(entries, key=lambda e: -e.received_at):
-            if entry.status == 200 and entry.blob and entry.size <= MOST_STORED:
-                digest = (await self._of(entry)).get(name)
-                if digest is not None:
-                    return digest
-        return None
-
-    async def _find_in_bodies(self, name: str, running: Iterable[Storing]) -> Digest | None:
-        for each in running:
-            if each.entry.status == 200:
-                digest = (await self._of_body(each.body)).get(name)
-                if digest is not None:
-                    return digest
+    async def digest(self, naming: Naming) -> Digest | None:
+        """What the first of them that names the file says of it."""
+        for each in naming.whole:
+            digest = (await self._of_body(each.body)).get(naming.name)
+            if digest is not None:
+                return digest
+        for entry in naming.stored:
+            digest = (await self._of(entry)).get(naming.name)
+            if digest is not None:
+                return digest
+        for each in naming.arriving:
+            digest = (await self._of_body(each.body)).get(naming.name)
+            if digest is not None:
+                return digest
         return None
 
     async def _of_body(self, body: IBody) -> DigestTable:

@@ -96,6 +96,8 @@ class Store:
         self._verifier: Verifier
         #: Told the key of each entry that is put, dropped (evicted ones included) or invalidated.
         self.changed: Callable[[str], object] = lambda key: None
+        #: How often that was: what was found out about many entries holds as long as it stays.
+        self.changes = 0
         #: Folders with names that a power loss would take.
         self._unsynced: set[Path] = set()
         self._lock = -1
@@ -144,9 +146,7 @@ class Store:
 
     def _assemble(self) -> None:
         layout, index = self._layout, self._index
-        self._catalogue = Catalogue(
-            layout, index, self._clock, changed=lambda key: self.changed(key)
-        )
+        self._catalogue = Catalogue(layout, index, self._clock, changed=self._note_change)
         self._shelf = Shelf(layout, index, self._catalogue, self._trash)
         self._verifier = Verifier(layout, index, self._shelf, self._defer_to_thread)
         self._room = Room(
@@ -159,6 +159,10 @@ class Store:
             parts=self._parts,
             trash=self._trash,
         )
+
+    def _note_change(self, key: str) -> None:
+        self.changes += 1
+        self.changed(key)
 
     def close(self) -> Deferred[None]:
         """Write what is noted in memory and release the folder; parts must be closed before."""

@@ -59,7 +59,9 @@ class Cran(Indexed):
 
     def finish(self, asked: Asked, answer: Answer) -> Answer:
         """Each request for a form looks at the other ones first."""
-        return evolve(answer, memo_until=0.0) if _is_form(asked.route) else answer
+        if _is_form(asked.route):
+            return evolve(answer, memo_until=0.0)
+        return super().finish(asked, answer)
 
 
 def _is_form(found: Route) -> bool:

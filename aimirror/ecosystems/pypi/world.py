@@ -13,6 +13,7 @@ from aimirror.bounded import LRU
 from aimirror.caching.entries import Entry
 from aimirror.ecosystems.indexes import is_stored
 from aimirror.ecosystems.making import Coded
+from aimirror.ecosystems.proving import Hashes
 from aimirror.ecosystems.pypi import pages as pypi
 from aimirror.ecosystems.pypi.clients import CLIENTS, PRESETS
 from aimirror.ecosystems.pypi.pages import METADATA
@@ -53,6 +54,7 @@ class Pypi(General):
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._sidecars = Sidecars(tools)
+        self._hashes = Hashes(tools)
         self._known: LRU[tuple[str, str], Mapping[str, Digest]] = LRU(
             MOST_PAGES, weigh=len, heaviest=MOST_DIGESTS
         )
@@ -227,9 +229,12 @@ class Pypi(General):
         if expected((), found.path.removesuffix(METADATA), "") is not None:
             return False
         digest = await self._digest(found, mirror)
-        blobs = {e.blob for e in self._tools.store.entries(found.key) if e.status == 200}
-        if digest is None or digest.algorithm != "sha256" or digest.hex in blobs:
+        stored = [e for e in self._tools.store.entries(found.key) if e.status == 200]
+        if digest is None:
             return False
+        for entry in stored:
+            if not await self._hashes.differs(entry, digest):
+                return False
         self.log.info("{path} has been replaced, its page says", path=found.path)
         self._tools.store.invalidate(found.key)
         return True

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aimirror.ecosystems.clients import Setting, absent
 from aimirror.ecosystems.indexed import Indexed
-from aimirror.ecosystems.indexes import is_stored, small
+from aimirror.ecosystems.indexes import small
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.rubygems import index as rubygems
 from aimirror.ecosystems.world import Files, Reading, Row
@@ -55,11 +55,11 @@ class RubyGems(Indexed):
             raise
 
     async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
-        """See Proven."""
-        if is_stored(self.tools, found):
-            return None
-        known = await super().digest(request, found, mirror)
-        return known or await self._ask(request, found, mirror)
+        """See Proving."""
+        digest = await super().digest(request, found, mirror)
+        if digest is None and not self.copies(found):
+            return await self._ask(request, found, mirror)
+        return digest
 
     async def _ask(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
         """What an index says that this client did not ask for: there are older ones."""

@@ -1,0 +1,168 @@
+"""Files are as the index at hand says: before their last bytes are sent, and once they are stored.
+
+A file that was rebuilt under its old name is another file: an index that came after the stored copy
+and names another digest beats it.  The copy is dropped then and the file is asked for again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+from twisted.logger import Logger
+
+from aimirror.bounded import LRU
+from aimirror.caching.entries import Entry
+from aimirror.ecosystems.indexes import Indexes, Naming
+from aimirror.exchanges.tools import new_hash
+from aimirror.interfaces import BodyFailed
+from aimirror.mirror.ecosystem import UNTAKEN, Asked, General, Untaken
+from aimirror.routing.digests import Digest
+from aimirror.routing.rules import Route
+from aimirror.server.answers import Answer
+
+if TYPE_CHECKING:
+    from aimirror.exchanges.tools import Tools
+    from aimirror.mirror.mirror import Mirror
+    from aimirror.server.request import MirrorRequest
+
+#: Stored files whose digests by other algorithms than sha256 are kept in mind.
+MOST_HASHES = 100_000
+#: Stored files for which it is kept in mind that the indexes at hand don't name another one.
+MOST_RIGHT = 100_000
+#: Bytes of a stored file that are hashed at a time.
+STEP = 1 << 20
+
+
+class Hashes:
+    """What stored files hash to; each is read once for an algorithm other than sha256."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._known: LRU[tuple[str, str], str] = LRU(MOST_HASHES)
+
+    async def differs(self, entry: Entry, digest: Digest) -> bool:
+        """Whether a stored file is another one than a digest names; no where it can't be read."""
+        if digest.algorithm == "sha256":
+            return entry.blob != digest.hex
+        known = self._known.get((entry.blob, digest.algorithm))
+        if known is None:
+            try:
+                known = await self._read(entry, digest.algorithm)
+            except (BodyFailed, OSError):
+                return False
+            self._known.put((entry.blob, digest.algorithm), known)
+        return known != digest.hex
+
+    async def _read(self, entry: Entry, algorithm: str) -> str:
+        body = self._tools.store.body(entry)
+        if body is None:
+            raise BodyFailed("the stored body is gone")
+        reader = body.reader(0, None)
+        try:
+            hashed: str = await self._tools.to_thread(_hashed, reader.fd, body.size, algorithm)
+        finally:
+            reader.close()
+        return hashed
+
+
+def _hashed(fd: int, size: int, algorithm: str) -> str:
+    running, at = new_hash(algorithm), 0
+    while at < size:
+        piece = os.pread(fd, min(STEP, size - at), at)
+        if not piece:
+            raise BodyFailed("the stored file is too short")
+        running.update(piece)
+        at += len(piece)
+    hashed: str = running.hexdigest()
+    return hashed
+
+
+class Proving(General):
+    """A world whose files are named, with their digests, by indexes."""
+
+    log = Logger()
+
+    def __init__(self, tools: Tools) -> None:
+        self.tools = tools
+        self.hashes = Hashes(tools)
+        #: By key: the copies and the indexes that were found to agree, as a hash.
+        self._right: LRU[str, int] = LRU(MOST_RIGHT)
+
+    def named_by(self, found: Route, mirror: Mirror) -> Iterable[tuple[Indexes, Naming]]:
+        """The indexes that may name a file, the likeliest first; none for other paths."""
+        raise NotImplementedError
+
+    async def take(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        """See Ecosystem."""
+        if request.head.method not in ("GET", "HEAD") or found.digest is not None:
+            return UNTAKEN
+        digest = await self.digest(request, found, mirror)
+        if digest is None or request.head.method == "HEAD":
+            return UNTAKEN
+        return await mirror.answer(request, evolve(found, digest=digest))
+
+    def is_named(self, found: Route) -> bool:
+        """Whether indexes may name a path."""
+        raise NotImplementedError
+
+    def finish(self, asked: Asked, answer: Answer) -> Answer:
+        """Each request for a file that indexes name looks at them first."""
+        return evolve(answer, memo_until=0.0) if self.is_named(asked.route) else answer
+
+    async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
+        """What a file that is about to be fetched must hash to; None where nothing is known.
+
+        A stored copy that is another file, by an index that is newer, is dropped.
+        """
+        copies = self.copies(found)
+        if copies and not await self._dropped(found, mirror, copies) and found.immutable:
+            return None
+        return await self.named(found, mirror)
+
+    async def named(self, found: Route, mirror: Mirror) -> Digest | None:
+        """What the indexes at hand say of a file."""
+        return await _said(self.named_by(found, mirror))
+
+    async def _dropped(self, found: Route, mirror: Mirror, copies: tuple[Entry, ...]) -> bool:
+        """Drop the copies that are not the file that a newer index names; whether any was.
+
+        What came after an index was checked by it, so that a hit usually reads none.
+        """
+        since = min(copy.arrived_at for copy in copies)
+        namings = [(indexes, n.since(since)) for indexes, n in self.named_by(found, mirror)]
+        seen = hash((*(copy.blob for copy in copies), *(n.seen() for _, n in namings)))
+        if not any(naming for _, naming in namings) or self._right.get(found.key) == seen:
+            return False
+        digest = await _said(namings)
+        wrong = (
+            () if digest is None else [c for c in copies if await self.hashes.differs(c, digest)]
+        )
+        for copy in wrong:
+            self.log.info("{path} is another file by now, its index says", path=found.path)
+            self.tools.store.drop(copy)
+        if not wrong:
+            self._right.put(found.key, seen)
+        return bool(wrong)
+
+    def copies(self, found: Route) -> tuple[Entry, ...]:
+        """What is stored of a file, whoever may have it."""
+        try:
+            stored = self.tools.store.entries(found.key)
+        except OSError:
+            return ()
+        return tuple(
+            e for e in stored if e.status == 200 and e.blob and "content-encoding" not in e.headers
+        )
+
+
+async def _said(namings: Iterable[tuple[Indexes, Naming]]) -> Digest | None:
+    for indexes, naming in namings:
+        digest = await indexes.digest(naming)
+        if digest is not None:
+            return digest
+    return None

@@ -13,7 +13,8 @@ from aimirror.exchanges.asking import Asking
 from aimirror.exchanges.tools import Refresh, Wanted
 from aimirror.http.forwarding import asked_for_storing, scope_of
 from aimirror.http.headers import CREDENTIALS, Headers
-from aimirror.http.urls import canonical, origin
+from aimirror.http.tokens import misled
+from aimirror.http.urls import canonical, host, origin
 from aimirror.interfaces import UpstreamError
 from aimirror.mirror.cached import Cached
 from aimirror.mirror.ecosystem import GENERAL, Asked, Declined, Ecosystem, Untaken
@@ -93,7 +94,8 @@ class Mirror:
         Raises BodyFailed before anything was sent; then it may be asked once more.
         """
         request.rule = found.rule.name
-        if found.rule.credentials is Credentials.NONE:
+        strays = misled(request.headers, host(found.urls[0]))
+        if strays or found.rule.credentials is Credentials.NONE:
             request.headers = request.headers.without(*CREDENTIALS)
         try:
             taken = await self._ecosystem(found.rule).take(request, found, self)

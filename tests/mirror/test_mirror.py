@@ -44,6 +44,15 @@ class RoutingTests(MirrorCase):
         for asked in self.upstream.sent:
             self.assertFalse({"authorization", "cookie"} & {n.lower() for n, _ in asked.headers})
 
+    def test_stray_token(self) -> None:
+        """A token that is known to be one service's does not reach another well-known one."""
+        self.use(upstreams=("https://pypi.nvidia.com",), credentials=Credentials.ALL)
+        self.plays(200, *FRESH)
+        self.get("/x", "Authorization: Bearer hf_secret")
+        self.assertNotIn("authorization", self.last().headers)
+        self.get("/y", "Authorization: Bearer nvapi-secret")
+        self.assertIn("authorization", self.last().headers)
+
     def test_other_target(self) -> None:
         """What is stored for all was not asked for with a path or method of a client's wish."""
         self.plays(200, *FRESH)

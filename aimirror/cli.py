@@ -7,12 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aimirror import __version__
-from aimirror.commands import balance, ca, check, clean_old, prefetch, serve, setup, stored, watch
+from aimirror.commands import (
+    balance,
+    ca,
+    check,
+    clean_old,
+    prefetch,
+    serve,
+    setup,
+    stored,
+    tier,
+    watch,
+)
 from aimirror.commands.common import Complaint, complain
 from aimirror.config import ConfigError
 
 #: Each with ``add(commands)``, in the order of the help text.
-COMMANDS = (check, setup, watch, stored, prefetch, ca, balance, clean_old)
+COMMANDS = (check, setup, watch, stored, prefetch, ca, balance, tier, clean_old)
 
 
 def main(arguments: Sequence[str] | None = None, config: Path | None = None) -> int:

@@ -159,6 +159,39 @@ class Logging:
 
 
 @frozen(kw_only=True)
+class Cluster:
+    """What the nodes of one mirror have in common."""
+
+    #: One or two secrets, a line each: what nodes write for each other is signed with the first.
+    key_file: Path | None = None
+
+
+@frozen(kw_only=True)
+class Tier:
+    """A store behind the caches of all nodes."""
+
+    #: ``s3://bucket/prefix``
+    url: str
+    #: The URL of a server that speaks S3; "" is Amazon's.
+    endpoint: str = ""
+    region: str = "us-east-1"
+
+    @property
+    def base(self) -> str:
+        """The URL of the bucket."""
+        bucket = self.url.removeprefix("s3://").partition("/")[0]
+        if self.endpoint:
+            return f"{self.endpoint}/{bucket}"
+        return f"https://{bucket}.s3.{self.region}.amazonaws.com"
+
+    @property
+    def prefix(self) -> str:
+        """How the names of our objects begin: "" or text that ends in a slash."""
+        prefix = self.url.removeprefix("s3://").partition("/")[2].strip("/")
+        return f"{prefix}/" if prefix else ""
+
+
+@frozen(kw_only=True)
 class Config:
     """A whole configuration; rules have inherited what the top level gives them."""
 
@@ -168,6 +201,9 @@ class Config:
     forward: Forward = Forward()
     admin: Admin = Admin()
     logging: Logging = Logging()
+    cluster: Cluster = Cluster()
+    #: None keeps all on this node.
+    tier: Tier | None = None
     #: The proxies that the environment names, where the file wants them.
     environment: Proxies = Proxies()
     #: What rules without one of their own were given.

@@ -188,6 +188,13 @@ def _url(value: object, at: At) -> str:
 url = Scalar('an http:// or https:// URL without query, such as "https://pypi.org"', _url)
 
 
+url_or_none = Scalar(f'{url.allowed}; or ""', lambda v, at: "" if v == "" else _url(v, at))
+s3_url = matching(
+    r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*/?", "s3://BUCKET/PREFIX", str
+)
+region = matching(r"[a-z0-9-]+", 'a region such as "eu-central-1"', str)
+
+
 upstream = Scalar(
     f'{url.allowed}; or "*" with allow', lambda v, at: "" if v == "*" else _url(v, at)
 )

@@ -14,11 +14,13 @@ from aimirror.config.model import (
     AccessFormat,
     Admin,
     Cache,
+    Cluster,
     Config,
     Forward,
     Level,
     Logging,
     Server,
+    Tier,
     Tls,
 )
 from aimirror.config.scalars import duration, integer, number, one_of
@@ -162,6 +164,18 @@ _ADMIN = Record(
     ),
 )
 
+_CLUSTER = Record("a mapping", Cluster, (Key("key_file", scalars.no_file),))
+
+_TIER = Record(
+    "a mapping",
+    Tier,
+    (
+        Key("url", scalars.s3_url, required=True),
+        Key("endpoint", scalars.url_or_none),
+        Key("region", scalars.region),
+    ),
+)
+
 _PATH_REWRITE = Record(
     "a mapping",
     PathRewrite,
@@ -301,6 +315,10 @@ def _check_proxy(key: str, url: str | None, server: Server) -> None:
 
 
 def _check_config(config: Config) -> None:
+    if config.tier is not None and config.cluster.key_file is None:
+        raise Conflict(
+            "cluster.key_file", "missing", "the file whose key signs what is in the tier"
+        )
     _check_registries(config.registries)
     _check_proxy("server.upstream_proxy", config.server.upstream_proxy, config.server)
     for index, rule in enumerate(config.rules):
@@ -327,6 +345,8 @@ def document(source: str, folder: Path) -> Record[Config]:
             Key("forward", _FORWARD),
             Key("admin", _ADMIN),
             Key("logging", _LOGGING),
+            Key("cluster", _CLUSTER),
+            Key("tier", _TIER),
             Key("content_rewrite", _CONTENT_REWRITE),
             Key("rate_limit", scalars.rate),
             Key("registries", Made(Named(scalars.registry_host, _REGISTRY), merged), default={}),

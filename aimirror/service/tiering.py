@@ -1,0 +1,70 @@
+"""The second tier as the configuration describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from aimirror.config import Config, ConfigError
+from aimirror.config.applying import egress_by
+from aimirror.http.egress import ANYWHERE, Timeouts
+from aimirror.interfaces import IUpstream
+from aimirror.tier.keys import BadKeys, Keys
+from aimirror.tier.probe import Probe
+from aimirror.tier.s3 import Bucket, Place
+from aimirror.tier.sigv4 import Signer
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IReactorTime
+
+#: Seconds: the store is near, and there is another way to each file.
+TIMEOUTS = Timeouts(connect=0.3, header=0.7, silence=10.0)
+#: The same for commands, which have time.
+PATIENT = Timeouts()
+
+
+@frozen
+class Behind:
+    """The store behind this node, and a look at it."""
+
+    bucket: Bucket
+    probe: Probe
+    keys: Keys
+
+
+def behind(
+    config: Config,
+    upstream: IUpstream,
+    clock: IReactorTime,
+    to_thread: Callable[..., Deferred[Any]],
+    timeouts: Timeouts = TIMEOUTS,
+) -> Behind | None:
+    """What is behind, None where the configuration has no tier; raises ConfigError."""
+    tier = config.tier
+    if tier is None:
+        return None
+    place = Place(
+        base=tier.base,
+        prefix=tier.prefix,
+        egress=egress_by(config, config.server.upstream_proxy, ANYWHERE),
+        timeouts=timeouts,
+    )
+    bucket = Bucket(place, upstream, Signer(tier.region, clock.seconds, to_thread))
+    return Behind(bucket, Probe(bucket, upstream, tier.region), keys(config))
+
+
+def keys(config: Config) -> Keys:
+    """The cluster's keys; raises ConfigError."""
+    path = config.cluster.key_file
+    where = f"{config.source}: cluster.key_file"
+    if path is None:
+        raise ConfigError(f"{where}: missing; allowed: a file with one or two secrets")
+    try:
+        return Keys.read(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{where}: {path}: {error.strerror}") from None
+    except (BadKeys, ValueError) as error:
+        raise ConfigError(f"{where}: {path}: {error}") from None

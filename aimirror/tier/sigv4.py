@@ -1,0 +1,131 @@
+"""Signatures and credentials for S3, by botocore: it knows where each cloud keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+
+from aimirror.http.headers import Headers
+
+#: Seconds for which credentials are used before botocore is asked again whether they hold.
+REFRESH = 60.0
+#: Seconds for which a URL that was signed can be used.
+URL_SECONDS = 3600
+#: In place of a digest that is not signed.
+UNSIGNED = "UNSIGNED-PAYLOAD"
+
+
+class NoCredentials(Exception):
+    """There is nothing to sign with; the text says what is missing."""
+
+
+@frozen
+class Secret:
+    """Access key, secret key and session token."""
+
+    access: str
+    secret: str
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Secret({self.access!r}, '***')"
+
+
+def find() -> Callable[[], Secret]:
+    """Look for credentials (environment, files, roles); what gives them when asked.
+
+    Blocks, and so does the result.  Raises NoCredentials.
+    """
+    try:
+        from botocore.session import Session
+    except ImportError:
+        raise NoCredentials("the tier needs botocore: pip install 'aimirror[s3]'") from None
+    found: Any = Session().get_credentials()
+    if found is None:
+        raise NoCredentials(
+            "no credentials for the tier: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
+            " ~/.aws/credentials, or a role"
+        )
+
+    def current() -> Secret:
+        frozen_ = found.get_frozen_credentials()
+        return Secret(frozen_.access_key, frozen_.secret_key, frozen_.token)
+
+    return current
+
+
+class Signer:
+    """Signs requests for one region.
+
+    ``lookup`` is ``find`` or its like; it, and what it gives, are called by ``to_thread``.
+    """
+
+    def __init__(
+        self,
+        region: str,
+        seconds: Callable[[], float],
+        to_thread: Callable[..., Deferred[Any]],
+        lookup: Callable[[], Callable[[], Secret]] = find,
+    ) -> None:
+        self._region = region
+        self._seconds = seconds
+        self._to_thread = to_thread
+        self._lookup = lookup
+        self._source: Callable[[], Secret] | None = None
+        self._secret: Secret | None = None
+        self._until = 0.0
+
+    async def secret(self) -> Secret:
+        """The credentials that hold now; raises NoCredentials."""
+        if self._secret is None or self._seconds() >= self._until:
+            if self._source is None:
+                self._source = await self._to_thread(self._lookup)
+            self._secret = await self._to_thread(self._source)
+            self._until = self._seconds() + REFRESH
+        assert self._secret is not None
+        return self._secret
+
+    async def headers(self, method: str, url: str, fields: Headers, sha256: str) -> Headers:
+        """The fields of a request with its signature; ``sha256`` is that of its body (hex)."""
+        return signed(await self.secret(), self._region, method, url, fields, sha256)
+
+    async def presigned(self, url: str) -> str:
+        """A URL with which anybody can GET an object for a while."""
+        return presigned(await self.secret(), self._region, url)
+
+
+def signed(
+    secret: Secret, region: str, method: str, url: str, fields: Headers, sha256: str
+) -> Headers:
+    """The fields of a request with its signature."""
+    from botocore.auth import S3SigV4Auth
+    from botocore.awsrequest import AWSRequest
+
+    class Auth(S3SigV4Auth):  # type: ignore[misc]
+        """With a digest that is known already."""
+
+        def payload(self, request: object) -> str:
+            return sha256
+
+    request = AWSRequest(method, url, dict(fields))
+    Auth(_credentials(secret), "s3", region).add_auth(request)
+    return Headers((str(name), str(value)) for name, value in request.headers.items())
+
+
+def presigned(secret: Secret, region: str, url: str) -> str:
+    """A URL with which anybody can GET an object for ``URL_SECONDS``."""
+    from botocore.auth import S3SigV4QueryAuth
+    from botocore.awsrequest import AWSRequest
+
+    request = AWSRequest("GET", url)
+    S3SigV4QueryAuth(_credentials(secret), "s3", region, URL_SECONDS).add_auth(request)
+    return str(request.url)
+
+
+def _credentials(secret: Secret) -> Any:
+    from botocore.credentials import Credentials
+
+    return Credentials(secret.access, secret.secret, secret.token)

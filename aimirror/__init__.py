@@ -10,10 +10,8 @@ then split into *pieces* which worker processes fetch and ``pwrite`` into the *p
 are *readable* once written and checked, *durable* once synced and journalled.  Clients read a
 *body*: a file with readable spans, old or still growing alike.
 
-Layers, an import only points upwards in this list (tests/test_layers.py):
-``core`` (decisions, no I/O) < ``config``, ``interfaces`` < ``cache`` (disk), ``certificates``,
-``wire`` (AMP), ``upstream`` (HTTP outward) < ``worker`` (child process), ``pool`` (the parent's
-half) < ``downloads`` (one interpreter per key) < ``web`` < ``service``, ``tap``, ``cli``.
+One folder is one subject; docs/architecture.md names them, their words, and the file for each
+change.  An import points only to an earlier room of tests/test_layers.py.
 """
 
 __version__ = "0.4.0"

@@ -85,6 +85,11 @@ def remaining(entry: Entry, policy: CachePolicy, now: float) -> float:
     return lifetime(entry.status, entry.headers, policy) - age(entry, now)
 
 
+def holds(entry: Entry, policy: CachePolicy, now: float) -> bool:
+    """Whether an entry answers without the upstream, unless a client wishes for another one."""
+    return remaining(entry, policy, now) > 0 and not must_validate(entry, policy)
+
+
 def must_validate(entry: Entry, policy: CachePolicy) -> bool:
     """Whether even a fresh response may not be reused without asking the origin."""
     if entry.invalidated:

@@ -57,6 +57,7 @@ def storable(
     policy: CachePolicy,
     *,
     immutable: bool = False,
+    personal: bool = False,
 ) -> Storing:
     """Whether a complete response may be stored, and for whom (RFC 9111 sections 3 and 3.5).
 
@@ -66,6 +67,7 @@ def storable(
 
     ``response`` is as received (before ``prepare``).  ``immutable`` is the rule's word that the
     URL names its bytes: such a response needs no freshness, and ``private`` makes it scoped.
+    ``personal`` says that the request carries a credential, whatever its field.
     """
     directives = response_directives(response)
     reason = _refusal(method, request, status, response, directives, policy)
@@ -75,7 +77,7 @@ def storable(
         )
     if reason:
         return Storing(Audience.NOBODY, reason)
-    credential = any(name in request for name in CREDENTIALS)
+    credential = personal or any(name in request for name in CREDENTIALS)
     if directives.whole("private"):
         if credential:
             return Storing(Audience.SCOPED, "Cache-Control: private")

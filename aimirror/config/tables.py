@@ -272,6 +272,8 @@ _RULE = Record(
         Key("digest", Many(_DIGEST, or_one=True), "digests"),
         Key("public", scalars.flag),
         Key("credentials", one_of(Credentials)),
+        Key("request_headers", Many(scalars.header_name)),
+        Key("credential_headers", Many(scalars.header_name)),
         Key("reject_types", Many(scalars.text)),
         Key("rate_limit", scalars.rate),
         Key("cache", _CACHE_POLICY),

@@ -20,7 +20,6 @@ from aimirror.ecosystems.reading import read
 from aimirror.ecosystems.world import Reading
 from aimirror.exchanges.tools import Passing, Storing, Wanted
 from aimirror.http.forwarding import asked_for_storing, scope_of
-from aimirror.http.headers import CREDENTIALS
 from aimirror.http.urls import canonical
 from aimirror.interfaces import BodyFailed, IBody, UpstreamError
 from aimirror.routing.digests import Digest
@@ -211,10 +210,10 @@ async def small(
 
     None when there is none, or none for this client, or it can't be had.
     """
-    headers = asked_for_storing(request.headers, compressed=False)
-    scope = scope_of(request.headers)
+    headers = asked_for_storing(request.headers, compressed=False, more=route.request_headers)
+    scope = scope_of(request.headers, route.rule.credential_headers)
     if route.rule.public:
-        headers, scope = headers.without(*CREDENTIALS), ""
+        headers, scope = headers.without(*route.rule.secrets), ""
     try:
         for entry in mirror.tools.store.entries(route.key):
             if entry.scope in ("", scope) and entry.status == 200 and entry.immutable:

@@ -14,7 +14,8 @@ from aimirror.exchanges.answering import WITHHELD, Kind, meaning, validator
 from aimirror.exchanges.tools import Place, Tools, Wanted
 from aimirror.http import urls
 from aimirror.http.egress import Outgoing
-from aimirror.http.headers import CREDENTIALS, Headers
+from aimirror.http.forwarding import ELSEWHERE
+from aimirror.http.headers import Headers
 from aimirror.http.ranges import format_range
 from aimirror.http.validator import Validator
 from aimirror.interfaces import IUpstreamResponse, UpstreamError
@@ -24,7 +25,6 @@ from aimirror.upstream.health import Health
 #: Answers that say that this upstream can't, so that another one is asked.
 UNABLE = frozenset({429, 500, 502, 503, 504})
 
-_SECRET = frozenset(CREDENTIALS)
 _NEEDS_LOGIN = "the first upstream can't answer, and only it may know the login"
 _OTHER_VERSION = FetchResult(Reason.CHANGED, 0, detail="the upstream has another version now")
 
@@ -151,18 +151,20 @@ class Asking:
     def _withholds(self, source: int) -> bool:
         """Whether an upstream is not shown the client's credentials."""
         route = self._wanted.route
-        if route.rule.credentials is Credentials.ALL or not self._headers.has_any(_SECRET):
+        secrets = frozenset(route.rule.secrets)
+        if route.rule.credentials is Credentials.ALL or not self._headers.has_any(secrets):
             return False
         return urls.origin(route.urls[source]) != urls.origin(route.urls[0])
 
     def _headers_for(self, source: int) -> Headers:
-        return self._headers.without(*CREDENTIALS) if self._withholds(source) else self._headers
+        secrets = self._wanted.route.rule.secrets
+        return self._headers.without(*secrets) if self._withholds(source) else self._headers
 
     def place(self, source: int, response: IUpstreamResponse) -> Place:
-        """Where workers ask: the URL that answered, without credentials if it is elsewhere."""
+        """Where workers ask: the URL that answered, with ``ELSEWHERE`` alone at another origin."""
         headers = self._headers_for(source).without("accept-encoding")
         if urls.origin(response.url) != urls.origin(self._wanted.route.urls[source]):
-            headers = headers.without(*CREDENTIALS)
+            headers = headers.only(*ELSEWHERE)
         egress = evolve(self._tools.egress(self._wanted.route.rule), reach=response.reach)
         return Place(response.url, headers, egress, validator(response.headers))
 

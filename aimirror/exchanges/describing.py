@@ -30,6 +30,7 @@ class Describing:
             headers,
             self._rule.cache,
             immutable=self._wanted.route.immutable and 200 <= status < 300,  # not its refusals
+            personal=bool(self._wanted.scope),
         )
 
     def too_large(self, size: int | None) -> bool:

@@ -14,6 +14,7 @@ from zope.interface import implementer
 from aimirror.caching.caching import Storing as Verdict
 from aimirror.caching.caching import confirms, freshen
 from aimirror.caching.entries import Entry
+from aimirror.caching.freshness import holds
 from aimirror.caching.redirected import restrained
 from aimirror.download.assignment import Assignment
 from aimirror.download.connections import Allowance
@@ -161,15 +162,13 @@ class Exchange:
         response = self._continued(response)
         headers = self._restrained(response, response.headers)
         verdict = self._describing.verdict(response.status, headers)
-        previous = self._wanted.previous
-        spared = previous is not None and previous.status not in UNABLE
         if (
-            (spared and response.status in UNABLE)
+            self._spared(response.status)
             or not verdict.store
             or self._describing.too_large(response.length)
             or not self._storing()
         ):
-            return self._passing(response)  # a failure never takes the place of what may stand in
+            return self._passing(response)
         entry = self._entry(response, headers, verdict)
         part: Part | None = None
         try:
@@ -189,6 +188,20 @@ class Exchange:
         self._begun(fill)
         fill.begin()
         return Storing(entry, fill.body)
+
+    def _spared(self, status: int) -> bool:
+        """Whether what is stored is better than an answer of this status, and stays.
+
+        A failure never takes the place of what may stand in for it; nor does a refusal that was
+        asked for by a client's wish alone, while what is stored still holds for all others.
+        """
+        previous = self._wanted.previous
+        if previous is None:
+            return False
+        if previous.status not in UNABLE and status in UNABLE:
+            return True
+        worse = previous.status < 300 <= status
+        return worse and holds(previous, self._rule.cache, self._now())
 
     def _continued(self, response: IUpstreamResponse) -> IUpstreamResponse:
         """A response that goes on when it breaks off, where its version is certain."""

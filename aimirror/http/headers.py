@@ -20,18 +20,51 @@ HOP_BY_HOP = frozenset(
     }
 )
 
-#: Request fields that carry a user's right to read something (lower case).
+#: Request fields that carry a user's right to read something (lower case); rules may name more.
 CREDENTIALS = (
     "authorization",
     "cookie",
-    # Servers' own fields for tokens: GitLab's, Artifactory's, NuGet's, and usual ones of others.
+    # Servers' own fields for tokens and keys: GitLab's, Artifactory's, NuGet's, Vault's, those of
+    # clouds and of what stands before a company's servers, and usual names of others.
     "private-token",
     "job-token",
     "deploy-token",
     "x-jfrog-art-api",
     "x-nuget-apikey",
     "x-api-key",
+    "x-apikey",
+    "api-key",
+    "apikey",
+    "x-auth",
+    "x-auth-key",
     "x-auth-token",
+    "x-access-token",
+    "x-authorization",
+    "x-client-secret",
+    "x-github-token",
+    "x-gitlab-token",
+    "x-session-id",
+    "x-session-token",
+    "x-token",
+    "x-vault-token",
+    "x-consul-token",
+    "x-goog-api-key",
+    "x-goog-iam-authorization-token",
+    "x-goog-iap-jwt-assertion",
+    "x-serverless-authorization",
+    "x-amz-security-token",
+    "x-amzn-oidc-data",
+    "x-functions-key",
+    "x-ms-token-aad-access-token",
+    "ocp-apim-subscription-key",
+    "cf-access-client-id",
+    "cf-access-client-secret",
+    "cf-access-jwt-assertion",
+    "cf-access-token",
+    "access-token",
+    "auth-token",
+    "token",
+    "dpop",
 )
 
 

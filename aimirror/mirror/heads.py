@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from aimirror.caching import caching
 from aimirror.caching.caching import Forward, Handling
 from aimirror.caching.entries import Entry
-from aimirror.caching.freshness import NEGATIVE
+from aimirror.caching.freshness import NEGATIVE, holds
 from aimirror.caching.redirected import restrained
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.answering import Kind, as_whole, meaning
@@ -77,16 +77,18 @@ class Heads:
                     return await self._serving.hit(asked, renewed, "REVALIDATED", handling)
                 except Damaged:
                     return await self.answer(asked, Forward.URI_MISS, None, Headers())
-        return await self._fresh(asked, forward, self._found(asked, response, began))
+        found = self._found(asked, response, began)
+        spared = stale is not None and holds(stale, asked.rule.cache, self._serving.now())
+        if found.entry.status in NEGATIVE and found.store and not spared:
+            # What HEAD found missing is missing for GET, too.
+            kept = found.entry.headers.without("content-length", "content-type")
+            self._tools.store.put(evolve(found.entry, headers=kept))
+        return await self._fresh(asked, forward, found)
 
     async def _fresh(self, asked: Asked, forward: Forward, found: _Found) -> Answer | None:
         entry = found.entry
         if asked.rule.rejects(entry.headers.get("content-type", "") or "") and entry.status == 200:
             raise UpstreamError(Reason.STATUS, "a page where a file should be")
-        if entry.status in NEGATIVE and found.store:
-            # What HEAD found missing is missing for GET, too.
-            kept = entry.headers.without("content-length", "content-type")
-            self._tools.store.put(evolve(entry, headers=kept))
         asked.decline(entry.status)
         handling = Handling(forward=forward)
         if not found.store:
@@ -143,9 +145,15 @@ class Heads:
         return _Found(entry, verdict.store, headers)
 
     def _verdict(self, asked: Asked, status: int, headers: Headers) -> caching.Storing:
-        immutable = asked.route.immutable
-        policy = asked.rule.cache
-        return caching.storable("GET", asked.headers, status, headers, policy, immutable=immutable)
+        return caching.storable(
+            "GET",
+            asked.headers,
+            status,
+            headers,
+            asked.rule.cache,
+            immutable=asked.route.immutable,
+            personal=bool(asked.scope),
+        )
 
     def _whole(self, asked: Asked, response: IUpstreamResponse) -> tuple[Headers, int]:
         """The fields and the status that GET would have had."""

@@ -12,7 +12,7 @@ from aimirror.exchanges.answering import WITHHELD
 from aimirror.exchanges.asking import Asking
 from aimirror.exchanges.tools import Refresh, Wanted
 from aimirror.http.forwarding import asked_for_storing, scope_of
-from aimirror.http.headers import CREDENTIALS, Headers
+from aimirror.http.headers import Headers
 from aimirror.http.tokens import misled
 from aimirror.http.urls import canonical, host, origin
 from aimirror.interfaces import UpstreamError
@@ -51,6 +51,10 @@ def _routed(rules: tuple[Rule, ...], path: str, query: str | None) -> Route | Re
         asked = tuple(f"{url}?" for url in found.urls)
         return evolve(found, urls=asked, key=f"{found.key}?")
     return found
+
+
+def _scope(request: MirrorRequest, found: Route) -> str:
+    return scope_of(request.headers, found.rule.credential_headers)
 
 
 class Mirror:
@@ -96,7 +100,7 @@ class Mirror:
         request.rule = found.rule.name
         strays = misled(request.headers, host(found.urls[0]))
         if strays or found.rule.credentials is Credentials.NONE:
-            request.headers = request.headers.without(*CREDENTIALS)
+            request.headers = request.headers.without(*found.rule.secrets)
         try:
             taken = await self._ecosystem(found.rule).take(request, found, self)
             if not isinstance(taken, Untaken):
@@ -131,12 +135,14 @@ class Mirror:
             found = await self._final(request, found)
         compressed = found.rule.strategy is Strategy.PROXY
         if headers is None:
-            headers = asked_for_storing(request.headers, compressed=compressed)
+            headers = asked_for_storing(
+                request.headers, compressed=compressed, more=found.request_headers
+            )
         asked = Asked(
             request=request,
             route=found,
             headers=headers,
-            scope=scope_of(request.headers) if scope is None else scope,
+            scope=_scope(request, found) if scope is None else scope,
             now=self.tools.clock.seconds(),
             ecosystem=self._ecosystem(found.rule),
             refresh=refresh,
@@ -153,7 +159,7 @@ class Mirror:
         A credential proves nothing about what is public: only an answer given without it does.
         """
         if asked.rule.public and asked.scope:
-            stripped = asked.headers.without(*CREDENTIALS)
+            stripped = asked.headers.without(*asked.rule.secrets)
             declines = asked.declines | WITHHELD
             # Nor may a renewal bring the credential back: what it opens would pass for public.
             shared = evolve(asked, headers=stripped, scope="", declines=declines, refresh=None)
@@ -191,8 +197,10 @@ class Mirror:
         """
         wanted = Wanted(
             route=found,
-            headers=asked_for_storing(request.headers, compressed=False),
-            scope=scope_of(request.headers),
+            headers=asked_for_storing(
+                request.headers, compressed=False, more=found.request_headers
+            ),
+            scope=_scope(request, found),
         )
         response = await Asking(self.tools, self.downloads.health, wanted).first((0, 1))
         response.abort()

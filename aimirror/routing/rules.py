@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from attrs import evolve, field, frozen
 
 from aimirror.http import urls
+from aimirror.http.forwarding import GIT
+from aimirror.http.headers import CREDENTIALS
 from aimirror.routing import digests
 from aimirror.routing.digests import Digest, DigestSource
 from aimirror.routing.policies import CachePolicy
@@ -75,6 +77,8 @@ class ContentRewrite:
         return any(wanted.lower() in lowered for wanted in self.content_types)
 
 
+#: Where git asks for a repository's references, by the version of its protocol.
+_REFERENCES = "/info/refs"
 #: A URL as a path; some clients and proxies merge its slashes.
 _ABSOLUTE = re.compile(r"/(https?):/{1,2}([A-Za-z0-9.-]+(?::\d{1,5})?)(/.*|)", re.I | re.DOTALL)
 
@@ -95,6 +99,10 @@ def _named(upstreams: tuple[str, ...]) -> tuple[str, ...]:
 
 def _unslashed(prefix: str) -> str:
     return prefix.rstrip("/")
+
+
+def _lowered(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name.lower() for name in names)
 
 
 @frozen(kw_only=True)
@@ -136,6 +144,10 @@ class Rule:
     #: What the upstream serves without credentials is asked for without them, and shared.
     public: bool = False
     credentials: Credentials = Credentials.FIRST
+    #: Request fields (lower case) that go upstream beside the usual ones and choose among answers.
+    request_headers: tuple[str, ...] = field(default=(), converter=_lowered)
+    #: Request fields (lower case) that are credentials beside the usual ones.
+    credential_headers: tuple[str, ...] = field(default=(), converter=_lowered)
     #: Substrings of Content-Types that are never right here: such answers count as failures.
     reject_types: tuple[str, ...] = ()
     rate_limit: int = 0
@@ -153,6 +165,11 @@ class Rule:
         if prefix and path != prefix and not path.startswith(prefix + "/"):
             return False
         return self.pattern is None or self.pattern.search(path) is not None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All request fields that are credentials here."""
+        return (*CREDENTIALS, *self.credential_headers)
 
     def upstream_path(self, path: str) -> str:
         """The path under the upstream's base: "" or beginning with a slash."""
@@ -203,6 +220,11 @@ class Route:
     #: Request fields (lower case) that choose among answers, whether or not Vary names them.
     vary: tuple[str, ...] = ()
 
+    @property
+    def request_headers(self) -> tuple[str, ...]:
+        """Request fields (lower case) that go upstream beside the usual ones."""
+        return (*self.vary, *self.rule.credential_headers)
+
 
 @frozen
 class Refused:
@@ -244,6 +266,7 @@ def routed(rule: Rule, raw_path: str, query: str) -> Route | Refused:
         key=urls.canonical(targets[0]),
         immutable=digest is not None or rule.never_changes(raw_path),
         digest=digest,
+        vary=(*rule.request_headers, *((GIT,) if path.endswith(_REFERENCES) else ())),
     )
 
 

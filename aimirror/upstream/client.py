@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import cast
 
 from attrs import evolve
@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from aimirror.download.tasks import Reason
 from aimirror.http.egress import Outgoing, Reach
-from aimirror.http.headers import CREDENTIALS, Headers
+from aimirror.http.headers import Headers
 from aimirror.interfaces import Hop, IReceiver, IUpstream, IUpstreamResponse, UpstreamError
 from aimirror.upstream.agent import Agents
 from aimirror.upstream.countdown import Countdown
@@ -35,7 +35,6 @@ DRAIN_SECONDS = 1.0
 class Upstream:
     """Speaks HTTP outward: no cookie jar, no decoding, fields as given.
 
-    ``secrets`` names the request fields that a redirect to another origin must not get;
     ``redirected`` is told the URL of each redirect that is followed.  ``name`` is added to
     CDN-Loop (RFC 8586), by which a request that comes back is known; "" adds nothing.
     """
@@ -43,12 +42,10 @@ class Upstream:
     def __init__(
         self,
         agents: Agents,
-        secrets: Collection[str] = CREDENTIALS,
         redirected: Callable[[str], None] = lambda url: None,
         name: str = "",
     ) -> None:
         self._agents = agents
-        self._secrets = secrets
         self._redirected = redirected
         self._name = name
 
@@ -77,7 +74,7 @@ class Upstream:
             try:
                 onward = None
                 if following:
-                    onward = trail.next_hop(reply.code, headers, reply.zone, self._secrets)
+                    onward = trail.next_hop(reply.code, headers, reply.zone)
             except BadRedirect as error:
                 reply.abortConnection()
                 raise UpstreamError(Reason.REDIRECTS, str(error)) from None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 
 from attrs import evolve, frozen
 
 from aimirror.http.egress import Outgoing, Reach, Zone
-from aimirror.http.headers import CREDENTIALS, Headers
+from aimirror.http.forwarding import ELSEWHERE
+from aimirror.http.headers import Headers
 from aimirror.http.targets import BadTarget, parse_target
 
 #: Followed for GET and HEAD alone, whose method never changes (RFC 9110 section 15.4).
@@ -35,18 +35,12 @@ class Trail:
     #: URLs already asked; there is no cookie jar, so that each would answer the same again.
     visited: frozenset[str] = frozenset()
 
-    def next_hop(
-        self,
-        status: int,
-        headers: Headers,
-        zone: Zone,
-        secrets: Collection[str] = CREDENTIALS,
-    ) -> Trail | None:
+    def next_hop(self, status: int, headers: Headers, zone: Zone) -> Trail | None:
         """The trail after an answer, or None when that answer is the final one.
 
-        ``zone`` is the kind of network that the answer came from.  ``secrets`` names the fields
-        that stay behind when scheme, host or port change; as each hop starts from the fields of
-        the last one they never come back.  From https to http is followed, too, as all clients
+        ``zone`` is the kind of network that the answer came from.  Where scheme, host or port
+        change, only the fields of ``ELSEWHERE`` go on; as each hop starts from the fields of the
+        last one the others never come back.  From https to http is followed, too, as all clients
         do: it carries no credentials, and whoever can forge the answer is caught by the digest
         where one is known.  Raises BadRedirect.
         """
@@ -59,15 +53,15 @@ class Trail:
         visited = self.visited | {self.outgoing.url}
         if url in visited:
             raise BadRedirect("a redirect leads back to where it came from")
-        return Trail(self._onward(url, zone, secrets), self.budget - 1, visited)
+        return Trail(self._onward(url, zone), self.budget - 1, visited)
 
-    def _onward(self, url: str, zone: Zone, secrets: Collection[str]) -> Outgoing:
+    def _onward(self, url: str, zone: Zone) -> Outgoing:
         here = self.outgoing
         try:
             same = same_origin(url, here.url)
         except BadTarget as error:
             raise BadRedirect(f"a redirect leads nowhere: {error}") from None
-        headers = here.headers if same else here.headers.without(*secrets)
+        headers = here.headers if same else here.headers.only(*ELSEWHERE)
         egress = here.egress
         if not self.visited:  # the rule's own upstream answered: what is it allowed to point at?
             egress = evolve(egress, reach=redirected_reach(egress.reach, zone))

@@ -295,6 +295,25 @@ class PrivateTests(MirrorCase):
             for asked in ((f"{name}: bob",), ()):
                 self.assertEqual(self.get(f"/{name}", *asked)[0], 401, (name, asked))
 
+    def test_wish_of_one(self) -> None:
+        """What one client's no-cache brings replaces nothing better that still holds for others."""
+        for method in ("GET", "HEAD"):
+            for worse in (404, 410, 403, 301, 500):
+                path = f"/{method}{worse}"
+                self.plays(200, *FRESH, body=b"good")
+                self.get(path)
+                self.plays(worse, "Cache-Control: max-age=900", "Location: https://evil.test/")
+                self.ask(path, "Cache-Control: no-cache", method=method)
+                status, headers, body = self.get(path)
+                told = (status, headers.get("x-cache"), body)
+                self.assertEqual(told, (200, "HIT", b"good"), path)
+        self.plays(200, *FRESH, body=b"good")
+        self.get("/gone")
+        self.clock.advance(101)
+        self.plays(404, "Cache-Control: max-age=900")
+        self.get("/gone")
+        self.assertEqual(self.get("/gone")[0], 404)
+
     def test_granted_to_another(self) -> None:
         """A 304 to another credential's conditional request is its right to the stored bytes."""
         self.stored()

@@ -86,6 +86,47 @@ class RoutingTests(MirrorCase):
         )
         self.assertEqual(sent.get("accept-encoding"), "gzip")
 
+    def test_field_of_a_rule(self) -> None:
+        """A field that a rule names goes upstream, and each value of it has its own copy."""
+        self.use(request_headers=("X-Api-Version",))
+        self.upstream.handler = lambda outgoing: Played(
+            200, *FRESH, body=(outgoing.headers.get("x-api-version") or "none").encode()
+        )
+        for _ in range(2):
+            for fields, body in (((), b"none"), (("X-Api-Version: 2",), b"2")):
+                self.assertEqual(self.get("/x", *fields)[2], body)
+        self.assertEqual(self.asked, 2)
+        self.assertIn("x-api-version", self.get("/x")[1].get("vary") or "")
+
+    def test_protocol_of_git(self) -> None:
+        """git's protocol goes upstream where it matters, and never chooses for others."""
+        self.upstream.handler = lambda outgoing: Played(
+            200, *FRESH, body=(outgoing.headers.get("git-protocol") or "0").encode()
+        )
+        for path, bodies in (("/o/r/info/refs", (b"0", b"version=2")), ("/o/r", (b"0", b"0"))):
+            self.assertEqual(self.get(path)[2], bodies[0])
+            self.assertEqual(self.get(path, "Git-Protocol: version=2")[2], bodies[1])
+
+    def test_credential_of_a_rule(self) -> None:
+        """A field that a rule calls a credential opens for its owner alone, at one host."""
+        others = ("https://second.test",)
+        self.use(credential_headers=("X-Odd",), upstreams=(UPSTREAM, *others))
+        self.upstream.handler = lambda outgoing: (
+            Played(200, *FRESH, body=b"private") if "x-odd" in outgoing.headers else Played(401)
+        )
+        self.assertEqual(self.get("/x", "X-Odd: alice")[2], b"private")
+        self.assertEqual(self.get("/x")[0], 401)
+        self.upstream.handler = lambda outgoing: (
+            refused() if outgoing.url.startswith(UPSTREAM) else Played(200, *FRESH)
+        )
+        self.get("/y", "X-Odd: alice")
+        self.assertTrue(self.last().outgoing.url.startswith(others))
+        self.assertNotIn("x-odd", self.last().headers)
+        self.use(credential_headers=("X-Odd",), public=True)
+        self.plays(200, *FRESH)
+        self.get("/z", "X-Odd: alice")
+        self.assertNotIn("x-odd", self.last().headers)
+
     def test_public_first(self) -> None:
         """A public rule asks without the credential, and with it only for what is refused."""
         self.use(public=True)

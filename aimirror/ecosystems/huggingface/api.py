@@ -55,7 +55,7 @@ class Api:
         rule = evolve(found.rule, public=True) if call.of_repo else found.rule
         known = evolve(found, rule=rule, immutable=found.immutable or call.pinned)
         if call.is_file:
-            plain = asked_for_storing(request.headers, compressed=False)
+            plain = asked_for_storing(request.headers, compressed=False, more=found.request_headers)
             return await mirror.answer(request, evolve(known, exact=True), headers=plain)
         if call.is_tree and rule.xet is Xet.STRIP:
             return await self._tree(request, known, mirror)

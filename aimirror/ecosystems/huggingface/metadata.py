@@ -19,7 +19,7 @@ from aimirror.exchanges.asking import UNABLE
 from aimirror.exchanges.tools import Tools
 from aimirror.http import urls
 from aimirror.http.egress import Outgoing
-from aimirror.http.headers import CREDENTIALS, Headers
+from aimirror.http.headers import Headers
 from aimirror.interfaces import UpstreamError
 from aimirror.mirror.cached import GRANTED_FOR
 from aimirror.routing.rules import Rule
@@ -85,7 +85,7 @@ class Looks:
         return found
 
     async def _ask(self, rule: Rule, targets: Sequence[Target], headers: Headers, who: str) -> Look:
-        public, repo = headers.without(*CREDENTIALS), targets[0].repo
+        public, repo = headers.without(*rule.secrets), targets[0].repo
         if not who:
             return Look(await self._first(rule, targets, public), "", self.now())
         if (self._hidden.get(repo) or 0.0) < self.now():

@@ -18,7 +18,7 @@ from aimirror.ecosystems.reading import read
 from aimirror.exchanges.tools import Passing, Storing, Tools, Wanted
 from aimirror.http import urls
 from aimirror.http.forwarding import asked_for_storing, scope_of
-from aimirror.http.headers import CREDENTIALS, Headers
+from aimirror.http.headers import Headers
 from aimirror.http.statuses import NO_HEAD
 from aimirror.interfaces import UpstreamError
 from aimirror.mirror.ecosystem import UNTAKEN, Asked, General, Untaken
@@ -84,8 +84,10 @@ class HuggingFace(General):
             mirror=mirror,
             found=found,
             target=target,
-            headers=asked_for_storing(request.headers, compressed=False),
-            who=scope_of(request.headers),
+            headers=asked_for_storing(
+                request.headers, compressed=False, more=found.request_headers
+            ),
+            who=scope_of(request.headers, found.rule.credential_headers),
         )
         return await self._file(visit)
 
@@ -156,7 +158,7 @@ class HuggingFace(General):
         return evolve(answer, headers=answer.headers.with_("X-Repo-Commit", target.revision))
 
     def _fields(self, visit: Visit, scope: str) -> Headers:
-        return visit.headers if scope else visit.headers.without(*CREDENTIALS)
+        return visit.headers if scope else visit.headers.without(*visit.found.rule.secrets)
 
     def _route(self, visit: Visit, target: Target, scope: str, seen: Seen | None = None) -> Route:
         """A token goes to the first upstream alone."""
@@ -169,6 +171,7 @@ class HuggingFace(General):
             immutable=target.pinned,
             digest=None if seen is None else seen.sha256,
             exact=True,
+            vary=visit.found.vary,
         )
 
     async def _bring(self, visit: Visit, target: Target, look: Look) -> None:

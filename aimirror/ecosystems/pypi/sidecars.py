@@ -19,7 +19,7 @@ from aimirror.ecosystems.reading import read
 from aimirror.exchanges.tools import Passing, Storing, Tools, Wanted, new_hash
 from aimirror.http.egress import Outgoing
 from aimirror.http.forwarding import asked_for_storing, scope_of
-from aimirror.http.headers import CREDENTIALS, Headers
+from aimirror.http.headers import Headers
 from aimirror.http.ranges import ContentRange, format_range, parse_content_range
 from aimirror.interfaces import BodyFailed, IBody, UpstreamError
 from aimirror.routing.rules import Route, route
@@ -110,10 +110,10 @@ class Sidecars:
         wheel = route(mirror.rules, found.path.removesuffix(METADATA), request.raw_query or "")
         if not isinstance(wheel, Route) or not wheel.path.endswith(".whl"):
             return False
-        headers = asked_for_storing(request.headers, compressed=False)
-        scope = scope_of(request.headers)
+        headers = asked_for_storing(request.headers, compressed=False, more=found.request_headers)
+        scope = scope_of(request.headers, found.rule.credential_headers)
         if found.rule.public:
-            headers, scope = headers.without(*CREDENTIALS), ""
+            headers, scope = headers.without(*found.rule.secrets), ""
         made = await self._flights.do(
             (found.key, scope), lambda: self._make(mirror, wheel, found, headers, scope)
         )

@@ -76,7 +76,7 @@ class Pypi(General):
             query = f"?{request.raw_query}" if request.raw_query else ""
             moved = Headers([("Location", page + query), ("Cache-Control", "max-age=3600")])
             return Answer(status=301, headers=moved, body=b"")
-        return await self._page(request, evolve(found, vary=("accept",)), mirror)
+        return await self._page(request, evolve(found, vary=(*found.vary, "accept")), mirror)
 
     def refused(self, asked: Asked, response: IUpstreamResponse) -> Answer | None:
         """A page that may not be stored can't be read for what is too young.
@@ -84,9 +84,10 @@ class Pypi(General):
         Object stores say 403 of a page that there is not; clients would think that they have to
         log in, and not look for the project elsewhere.
         """
-        if response.status == 403 and asked.route.vary and not asked.scope:
+        page = "accept" in asked.route.vary
+        if response.status == 403 and page and not asked.scope:
             return error_answer(404, "no project", "the index has none of that name (403)")
-        if asked.rule.cooldown and asked.route.vary and response.status == 200:
+        if asked.rule.cooldown and page and response.status == 200:
             return error_answer(502, "cooldown", "the index does not allow its page to be stored")
         return None
 
@@ -94,7 +95,7 @@ class Pypi(General):
 
     async def _page(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Answer | None:
         accept = pypi.asked(request.headers.joined("accept") or "")
-        headers = asked_for_storing(request.headers, compressed=True)
+        headers = asked_for_storing(request.headers, compressed=True, more=found.request_headers)
         if found.rule.cooldown:
             return await self._cooled(request, found, mirror, headers, accept)
         others = self._other_forms(found.key, accept)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
 from zope.interface import Attribute, Interface
 
+from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
 from aimirror.http.egress import Reach, Zone
 from aimirror.http.headers import Headers
+from aimirror.routing.rules import Route, Rule
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from aimirror.download.tasks import FetchResult, FetchTask, HashTask
     from aimirror.http.egress import Outgoing
+
+_T = TypeVar("_T")
 
 
 class UpstreamError(Exception):
@@ -154,3 +158,209 @@ class IBody(Interface):
 
     def reader(start: int, stop: int | None) -> IBodyReader:
         """A reader of ``[start, stop)``; ``stop=None`` reads to the end."""
+
+
+class IStoredBody(IBody):
+    """A body that is there."""
+
+    size: int = Attribute("total bytes")
+
+    def data() -> bytes:
+        """All of it, for small ones; raises OSError and BodyFailed."""
+
+
+class IArrivingBody(IBody):
+    """A body that is being stored."""
+
+    whole: bool = Attribute("whether every byte can be read, though a sync is still under way")
+    sound: bool = Attribute("whether it is whole, and no reader of it will be cut off")
+    failed: tuple[str, Reason] | None = Attribute("why it can't be completed, once that is known")
+
+
+#: Makes the fields of a request anew, with a credential that holds now; None when it can't.
+Refresh = Callable[[], Awaitable[Headers | None]]
+
+
+@frozen(kw_only=True)
+class Wanted:
+    """What a client needs that is not stored, or has to be confirmed."""
+
+    route: Route
+    #: What goes upstream, credentials included, conditions and Range left out.
+    headers: Headers = field(repr=False)
+    #: The client's credential as a hash, "" without one.
+    scope: str = ""
+    #: A stale entry and the fields that ask whether it still holds.
+    previous: Entry | None = None
+    conditional: Headers = Headers()
+    #: Makes new ``headers`` when the upstream answers 401 to these: a token has a short life.
+    refresh: Refresh | None = field(default=None, repr=False)
+
+    @property
+    def key(self) -> str:
+        """The name of the entry."""
+        return self.route.key
+
+
+@frozen
+class Validated:
+    """The upstream said, by 304 or to HEAD, that the stored entry holds; it is stored anew."""
+
+    entry: Entry
+    status: int = 304
+
+
+@frozen
+class Arriving:
+    """The answer is being stored, anyone in ``scope`` may read it while it arrives."""
+
+    entry: Entry
+    body: IArrivingBody
+    scope: str = ""
+
+
+@frozen
+class Passing:
+    """The answer may not be stored: it belongs to the one who asked."""
+
+    response: IUpstreamResponse
+
+
+@frozen
+class Described:
+    """What HEAD has learned: the entry that GET would store, or what it would pass on."""
+
+    entry: Entry
+    stored: bool
+
+
+Outcome = Validated | Arriving | Passing
+
+
+@frozen
+class Held:
+    """What there is for one key now, as somebody with a scope may read it."""
+
+    #: What is stored, of every scope and variant.
+    entries: tuple[Entry, ...] = ()
+    #: Downloads whose header is there: those of the scope, then those for anybody.
+    arriving: tuple[Arriving, ...] = ()
+    #: Whether a fetch with the scope would join another one now.
+    under_way: bool = False
+
+    @property
+    def arrived(self) -> Arriving | None:
+        """What only waits for the disk's sync: it is as good as stored, and some have it by now."""
+        return next((each for each in self.arriving if each.body.sound), None)
+
+    @property
+    def known(self) -> tuple[Entry, ...]:
+        """The entries of both."""
+        return (*self.entries, *(each.entry for each in self.arriving))
+
+    def public(self, status: int = 200) -> bool:
+        """Whether an answer of a status is stored for anybody."""
+        return any(e.status == status and not e.scope for e in self.entries)
+
+
+@frozen(kw_only=True)
+class Inquiry:
+    """A small request of the mirror's own, or one that is passed through."""
+
+    rule: Rule
+    url: str
+    headers: Headers = field(repr=False)
+    method: str = "GET"
+    #: An IBodyProducer.
+    body: object | None = None
+    #: Redirects to follow; None is as many as for files.
+    redirects: int | None = 0
+    #: The kind of network that named the URL, where that was an upstream's answer.
+    named_by: Zone | None = None
+
+
+class ILibrary(Interface):
+    """What there is for each key, stored or arriving, and the one way to more of it.
+
+    Disk, downloads, workers and upstreams are behind it, perhaps another library, too.
+    """
+
+    changes: int = Attribute("grows with each change of what is stored")
+
+    def at(key: str, scope: str = "") -> Held:
+        """What there is for a key, stored or arriving; nothing when the disk can't be read."""
+
+    def stored_below(prefix: str) -> Iterator[Entry]:
+        """Stored entries by the start of their keys."""
+
+    def arriving_below(prefix: str) -> Iterator[Arriving]:
+        """Downloads for anybody that are under way, by the start of their keys."""
+
+    def body(entry: Entry) -> IStoredBody | None:
+        """The body of a stored entry, None when it has none or it is gone.
+
+        Make a reader at once: only then it stays.
+        """
+
+    def read(body: IBody, most: int, start: int = 0, stop: int | None = None) -> Deferred[bytes]:
+        """Bytes ``[start, stop)`` of a body that is there or arriving, to its end with None.
+
+        Fails with BodyFailed, also when that is more than ``most`` bytes, and with OSError.
+        """
+
+    def fetch(wanted: Wanted) -> Deferred[Outcome]:
+        """Ask the upstream, or join those who are asking it already.
+
+        Fires with the outcome when the upstream's header is there.  Fails with UpstreamError.
+        Cancelling leaves; the exchange goes on for the others and for the cache.
+        """
+
+    def head(wanted: Wanted) -> Deferred[Validated | Arriving | Described]:
+        """What ``fetch`` would bring, for no more than a header.  Fails with UpstreamError."""
+
+    def ask(inquiry: Inquiry) -> Deferred[IUpstreamResponse]:
+        """Ask one URL; nothing is stored.  Fails with UpstreamError; cancelling closes."""
+
+    def first(
+        urls: Sequence[str], attempt: Callable[[int], Awaitable[_T]], able: Callable[[_T], bool]
+    ) -> Deferred[_T]:
+        """What an attempt brings at the first of several URLs (given by index) that is able.
+
+        They are asked in order of health; the last one's failure or answer is the whole's.
+        """
+
+    def final(wanted: Wanted) -> Deferred[str | None]:
+        """The URL that redirects of a file lead to; None without any, or where there is no file."""
+
+    def put(entry: Entry) -> None:
+        """Store or replace an entry, whose blob, if it has one, is stored."""
+
+    def keep(entry: Entry, content: bytes) -> Deferred[None]:
+        """Store an entry with a small body that was made here; fails with OSError."""
+
+    def blob_size(sha256: str) -> int | None:
+        """Bytes of a stored blob, None when it is not stored."""
+
+    def used(entry: Entry) -> None:
+        """An entry is served."""
+
+    def drop(entry: Entry) -> None:
+        """Forget an entry."""
+
+    def drop_key(key: str) -> None:
+        """Forget all entries of a key."""
+
+    def recheck(key: str) -> None:
+        """What is stored for a key must be confirmed before its next use."""
+
+    def invalidate(key: str) -> None:
+        """The same for what is on its way, too: a client has changed it at the upstream."""
+
+    def settled(arriving: Arriving) -> Deferred[None]:
+        """Fires when something that has arrived is stored, or could not be."""
+
+    def now() -> float:
+        """Epoch seconds."""
+
+    def aside(function: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        """Work that would hold up the reactor, done in a thread."""

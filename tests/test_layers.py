@@ -143,6 +143,20 @@ PURE = frozenset(
 #: Members of pure packages that do I/O after all.
 IMPURE = frozenset({"urllib.request", "urllib.robotparser", "urllib.error"})
 
+#: Who knows of stored and arriving files by ``ILibrary`` alone, and what is behind that.
+BEFORE_THE_DOOR = frozenset({"mirror", "ecosystems"})
+BEHIND_THE_DOOR = frozenset({"store", "upstream", "workers", "exchanges"})
+#: Decisions about an upstream's answer, once it has come through the door.
+AT_THE_DOOR = frozenset(
+    {
+        "aimirror.exchanges.answering",
+        "aimirror.exchanges.decoding",
+        "aimirror.exchanges.responses",
+        "aimirror.upstream.health",
+        "aimirror.upstream.redirects",
+    }
+)
+
 #: Where the one real reactor may be named: where programs start.
 REACTOR = frozenset({"service", "tap", "commands", "cli", "__main__"})
 REACTOR_MODULES = frozenset({"aimirror.workers.worker.__main__"})
@@ -335,6 +349,18 @@ class LayersTests(SynchronousTestCase):
                 f"{i}: only config reads YAML"
                 for i in IMPORTS
                 if i.target.split(".")[0] == "yaml" and member(i.by) != "config"
+            ]
+        )
+
+    def test_one_door(self) -> None:
+        """The mirror and the package worlds know disk, downloads and upstreams by the library."""
+        self.fail_with(
+            [
+                f"{i}: ask the library"
+                for i in INTERNAL
+                if member(i.by) in BEFORE_THE_DOOR
+                and member(i.target) in BEHIND_THE_DOOR
+                and i.target not in AT_THE_DOOR
             ]
         )
 

@@ -27,8 +27,8 @@ from aimirror.server.tally import Histogram, Tally
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
+    from aimirror.exchanges.environment import Finished, Progress
     from aimirror.exchanges.running import Downloads
-    from aimirror.exchanges.tools import Finished, Progress
     from aimirror.http.egress import Outgoing
     from aimirror.server.request import MirrorRequest
     from aimirror.store.store import Store

@@ -10,6 +10,6 @@ indexes say of files, ``distributions`` what signed releases say.  A world that 
 class of its own (``making.Coded``), by the protocol ``mirror.ecosystem.Ecosystem``.
 
 Shared: ``proving`` checks files, stored ones too, by what ``indexes`` knows of stored indexes
-(``digest_table``), ``generations``
-keeps files that change together of one age, ``reading`` reads bodies, ``clients`` writes settings.
+(``digest_table``), ``generations`` keeps files that change together of one age, ``clients`` writes
+settings.
 """

@@ -12,12 +12,12 @@ from aimirror.ecosystems.indexes import Indexes, Naming
 from aimirror.ecosystems.proving import Proving
 from aimirror.ecosystems.world import Repository
 from aimirror.http.urls import canonical
+from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import Asked, Untaken
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
 
 if TYPE_CHECKING:
-    from aimirror.exchanges.tools import Tools
     from aimirror.mirror.mirror import Mirror
     from aimirror.server.request import MirrorRequest
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 class Distribution(Proving):
     """Packages are as the indexes say, and those as the release at hand says."""
 
-    def __init__(self, tools: Tools, repository: Repository) -> None:
-        super().__init__(tools)
+    def __init__(self, library: ILibrary, repository: Repository) -> None:
+        super().__init__(library)
         self._repository = repository
-        self._indexes = Indexes(tools, repository.index)
-        self._releases = Indexes(tools, repository.release)
+        self._indexes = Indexes(library, repository.index)
+        self._releases = Indexes(library, repository.release)
 
     async def take(
         self, request: MirrorRequest, found: Route, mirror: Mirror
@@ -55,7 +55,7 @@ class Distribution(Proving):
         places = tuple(self._repository.packages(found.urls[0]))
         for folder, name in places:
             prefix, wanted = canonical(folder + "/"), self._repository.lists_packages
-            yield self._indexes, self._indexes.below(mirror, name, prefix, wanted)
+            yield self._indexes, self._indexes.below(name, prefix, wanted)
         if not places:
             for release, name in self._repository.releases(found.urls[0]):
-                yield self._releases, self._releases.at(mirror, name, [release])
+                yield self._releases, self._releases.at(name, [release])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from aimirror.http.urls import canonical
@@ -20,13 +20,6 @@ def changed_at(mirror: Mirror, found: Route, kin: Iterable[str]) -> float:
     are not for the memo.
     """
     keys = {canonical(url) for url in kin} - {found.key}
-    return max(_arrivals(mirror, keys), default=0.0)
-
-
-def _arrivals(mirror: Mirror, keys: Iterable[str]) -> Iterator[float]:
-    for key in keys:
-        running = mirror.downloads.running(key, "")
-        if running is not None:
-            yield running.entry.arrived_at
-        for entry in mirror.tools.store.entries(key):
-            yield entry.arrived_at
+    held = [mirror.library.at(key) for key in keys]
+    arrivals = (entry.arrived_at for each in held for entry in each.known)
+    return max(arrivals, default=0.0)

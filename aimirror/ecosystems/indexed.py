@@ -9,11 +9,11 @@ from aimirror.ecosystems.indexes import Indexes, Naming
 from aimirror.ecosystems.proving import Proving
 from aimirror.ecosystems.world import Files
 from aimirror.http.urls import join
+from aimirror.interfaces import ILibrary
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
 
 if TYPE_CHECKING:
-    from aimirror.exchanges.tools import Tools
     from aimirror.mirror.mirror import Mirror
     from aimirror.server.request import MirrorRequest
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class Indexed(Proving):
     """Files are as the index that is at hand says, or as the client expects."""
 
-    def __init__(self, tools: Tools, files: Files) -> None:
-        super().__init__(tools)
+    def __init__(self, library: ILibrary, files: Files) -> None:
+        super().__init__(library)
         self._files = files
-        self._indexes = Indexes(tools, files.reading)
+        self._indexes = Indexes(library, files.reading)
 
     def is_named(self, found: Route) -> bool:
         """See Proving."""
@@ -40,7 +40,7 @@ class Indexed(Proving):
                 if named == name
                 for url in _urls(index, found.rule.ecosystem, mirror)
             ]
-            yield self._indexes, self._indexes.at(mirror, name, urls)
+            yield self._indexes, self._indexes.at(name, urls)
 
     async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
         """See Proving.
@@ -57,7 +57,7 @@ class Indexed(Proving):
         for copy in self.copies(found):
             if not await self.hashes.differs(copy, expected):
                 return None
-        self.tools.store.invalidate(found.key)
+        self.library.recheck(found.key)
         return None
 
 

@@ -16,17 +16,22 @@ from attrs import frozen
 from aimirror.bounded import LRU
 from aimirror.caching.entries import Entry
 from aimirror.ecosystems.digest_table import DigestTable
-from aimirror.ecosystems.reading import read
 from aimirror.ecosystems.world import Reading
-from aimirror.exchanges.tools import Passing, Storing, Wanted
 from aimirror.http.forwarding import asked_for_storing, scope_of
 from aimirror.http.urls import canonical
-from aimirror.interfaces import BodyFailed, IBody, UpstreamError
+from aimirror.interfaces import (
+    Arriving,
+    BodyFailed,
+    IBody,
+    ILibrary,
+    Passing,
+    UpstreamError,
+    Wanted,
+)
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
 
 if TYPE_CHECKING:
-    from aimirror.exchanges.tools import Tools
     from aimirror.mirror.mirror import Mirror
     from aimirror.server.request import MirrorRequest
 
@@ -74,8 +79,8 @@ class Naming:
     name: str
     stored: tuple[Entry, ...] = ()
     #: Received to their end, and about to be stored.
-    whole: tuple[Storing, ...] = ()
-    arriving: tuple[Storing, ...] = ()
+    whole: tuple[Arriving, ...] = ()
+    arriving: tuple[Arriving, ...] = ()
 
     def since(self, arrived_at: float) -> Naming:
         """Those that came no earlier, in epoch seconds, and whose end is there."""
@@ -93,45 +98,45 @@ class Naming:
         return bool(self.stored or self.whole or self.arriving)
 
 
-def _naming(name: str, stored: Iterable[Entry], running: Iterable[Storing]) -> Naming:
-    good = [e for e in stored if e.status == 200 and e.blob and e.size <= MOST_STORED]
-    newest = sorted(good, key=lambda e: -e.received_at)[:MOST_NAMING]
-    running = [each for each in running if each.entry.status == 200]
+def _naming(name: str, stored: Iterable[Entry], arriving: Iterable[Arriving]) -> Naming:
+    entries = [e for e in stored if e.status == 200 and e.blob and e.size <= MOST_STORED]
+    newest = sorted(entries, key=lambda e: -e.received_at)[:MOST_NAMING]
+    bodies = [each for each in arriving if each.entry.status == 200]
     return Naming(
         name,
         tuple(newest),
-        tuple(each for each in running if each.body.whole),
-        tuple(each for each in running if not each.body.whole),
+        tuple(each for each in bodies if each.body.whole),
+        tuple(each for each in bodies if not each.body.whole),
     )
 
 
 class Indexes:
     """Remembers what stored index files say."""
 
-    def __init__(self, tools: Tools, reading: Reading) -> None:
-        self._tools = tools
+    def __init__(self, library: ILibrary, reading: Reading) -> None:
+        self._library = library
         self._reading = reading
         self._known: LRU[str, DigestTable] = LRU(MOST_INDEXES, weigh=len, heaviest=MOST_DIGESTS)
         #: By prefix: the stored indexes below it, and at which of the store's changes.
         self._below: LRU[str, tuple[int, tuple[Entry, ...]]] = LRU(MOST_PREFIXES)
 
-    def at(self, mirror: Mirror, name: str, urls: Iterable[str]) -> Naming:
+    def at(self, name: str, urls: Iterable[str]) -> Naming:
         """The indexes at ``urls`` that may name a file: stored, or just being stored."""
-        keys = [canonical(url) for url in urls]
-        running = [r for k in keys if (r := mirror.downloads.running(k, "")) is not None]
-        stored = (e for k in keys for e in self._tools.store.entries(k))
-        return _naming(name, stored, running)
+        held = [self._library.at(canonical(url)) for url in urls]
+        return _naming(
+            name,
+            (entry for each in held for entry in each.entries),
+            (arriving for each in held for arriving in each.arriving),
+        )
 
-    def below(
-        self, mirror: Mirror, name: str, prefix: str, wanted: Callable[[str], bool]
-    ) -> Naming:
+    def below(self, name: str, prefix: str, wanted: Callable[[str], bool]) -> Naming:
         """The same for the indexes whose keys begin so and are ``wanted``."""
-        changes = self._tools.store.changes
+        changes = self._library.changes
         kept = self._below.get(prefix)
         if kept is None or kept[0] != changes:
-            kept = changes, tuple(e for e in self._tools.store.find(prefix) if wanted(e.key))
+            kept = changes, tuple(e for e in self._library.stored_below(prefix) if wanted(e.key))
             self._below.put(prefix, kept)
-        running = mirror.downloads.running_below(prefix)
+        running = self._library.arriving_below(prefix)
         unsynced = [each for each in running if wanted(each.entry.key) and each.body.whole]
         return _naming(name, kept[1], unsynced)
 
@@ -154,8 +159,8 @@ class Indexes:
     async def _of_body(self, body: IBody) -> DigestTable:
         """What an index that still arrives says: clients ask for its files at once."""
         try:
-            data = await read(self._tools, body, MOST_STORED)
-            found: DigestTable = await self._tools.to_thread(_digests, self._reading, data)
+            data = await self._library.read(body, MOST_STORED)
+            found: DigestTable = await self._library.aside(_digests, self._reading, data)
         except (BodyFailed, OSError):
             return DigestTable(())
         return found
@@ -165,39 +170,35 @@ class Indexes:
         if kept is not None:
             return kept
         try:
-            data = await stored_bytes(self._tools, entry)
-            known: DigestTable = await self._tools.to_thread(_digests, self._reading, data)
+            data = await stored_bytes(self._library, entry)
+            known: DigestTable = await self._library.aside(_digests, self._reading, data)
         except (BodyFailed, OSError):
             return DigestTable(())
         self._known.put(entry.blob, known)
         return known
 
 
-def is_stored(tools: Tools, route: Route) -> bool:
+def is_stored(library: ILibrary, route: Route) -> bool:
     """Whether a file for anybody is stored for a route."""
-    try:
-        return any(e.status == 200 and not e.scope for e in tools.store.entries(route.key))
-    except OSError:
-        return False
+    return library.at(route.key).public()
 
 
-async def stored_bytes(tools: Tools, entry: Entry) -> bytes:
+async def stored_bytes(library: ILibrary, entry: Entry) -> bytes:
     """The whole body of a stored entry; BodyFailed or OSError when it is not there."""
-    body = tools.store.body(entry)
-    return b"" if body is None else await read(tools, body, MOST_STORED)
+    body = library.body(entry)
+    return b"" if body is None else await library.read(body, MOST_STORED)
 
 
-async def at_hand(mirror: Mirror, route: Route) -> bytes | None:
+async def at_hand(library: ILibrary, route: Route) -> bytes | None:
     """What is given to everybody for a route now: stored, or arriving; None when there is none."""
+    held = library.at(route.key)
+    arriving = next((each for each in held.arriving if each.entry.status == 200), None)
+    stored = [e for e in held.entries if not e.scope]
     try:
-        running = mirror.downloads.running(route.key, "")
-        if running is not None and running.entry.status != 200:
-            running = None
-        stored = [e for e in mirror.tools.store.entries(route.key) if not e.scope]
-        if running is not None and (running.body.whole or not stored):
-            return await read(mirror.tools, running.body, MOST_STORED)
+        if arriving is not None and (arriving.body.whole or not stored):
+            return await library.read(arriving.body, MOST_STORED)
         if len(stored) == 1 and stored[0].status == 200:
-            return await stored_bytes(mirror.tools, stored[0])
+            return await stored_bytes(library, stored[0])
     except (BodyFailed, OSError):
         pass
     return None
@@ -215,19 +216,19 @@ async def small(
     if route.rule.public:
         headers, scope = headers.without(*route.rule.secrets), ""
     try:
-        for entry in mirror.tools.store.entries(route.key):
+        for entry in mirror.library.at(route.key).entries:
             if entry.scope in ("", scope) and entry.status == 200 and entry.immutable:
-                return await stored_bytes(mirror.tools, entry)
+                return await stored_bytes(mirror.library, entry)
         wanted = Wanted(route=route, headers=headers, scope=scope)
-        outcome = await mirror.downloads.fetch(wanted)
+        outcome = await mirror.library.fetch(wanted)
         if isinstance(outcome, Passing):
             outcome.response.abort()
             return None
         if outcome.entry.status != 200:
             return None
-        if isinstance(outcome, Storing):
-            return await read(mirror.tools, outcome.body, most)
-        return await stored_bytes(mirror.tools, outcome.entry)
+        if isinstance(outcome, Arriving):
+            return await mirror.library.read(outcome.body, most)
+        return await stored_bytes(mirror.library, outcome.entry)
     except (UpstreamError, BodyFailed, OSError):
         return None
 

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from aimirror.ecosystems.oci.paths import Registries
 from aimirror.ecosystems.world import World
-from aimirror.exchanges.tools import Tools
+from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import Ecosystem
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Edges:
     """What a world's class is made of."""
 
-    tools: Tools
+    library: ILibrary
     #: The table of the configuration.
     registries: Registries
     #: By which base URL a client came here.

@@ -16,15 +16,13 @@ from twisted.logger import Logger
 from aimirror.bounded import LRU
 from aimirror.caching.entries import Entry
 from aimirror.ecosystems.indexes import Indexes, Naming
-from aimirror.exchanges.tools import new_hash
-from aimirror.interfaces import BodyFailed
+from aimirror.interfaces import BodyFailed, ILibrary
 from aimirror.mirror.ecosystem import UNTAKEN, Asked, General, Untaken
-from aimirror.routing.digests import Digest
+from aimirror.routing.digests import Digest, new_hash
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
 
 if TYPE_CHECKING:
-    from aimirror.exchanges.tools import Tools
     from aimirror.mirror.mirror import Mirror
     from aimirror.server.request import MirrorRequest
 
@@ -39,8 +37,8 @@ STEP = 1 << 20
 class Hashes:
     """What stored files hash to; each is read once for an algorithm other than sha256."""
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
+    def __init__(self, library: ILibrary) -> None:
+        self._library = library
         self._known: LRU[tuple[str, str], str] = LRU(MOST_HASHES)
 
     async def differs(self, entry: Entry, digest: Digest) -> bool:
@@ -57,12 +55,12 @@ class Hashes:
         return known != digest.hex
 
     async def _read(self, entry: Entry, algorithm: str) -> str:
-        body = self._tools.store.body(entry)
+        body = self._library.body(entry)
         if body is None:
             raise BodyFailed("the stored body is gone")
         reader = body.reader(0, None)
         try:
-            hashed: str = await self._tools.to_thread(_hashed, reader.fd, body.size, algorithm)
+            hashed: str = await self._library.aside(_hashed, reader.fd, body.size, algorithm)
         finally:
             reader.close()
         return hashed
@@ -85,9 +83,9 @@ class Proving(General):
 
     log = Logger()
 
-    def __init__(self, tools: Tools) -> None:
-        self.tools = tools
-        self.hashes = Hashes(tools)
+    def __init__(self, library: ILibrary) -> None:
+        self.library = library
+        self.hashes = Hashes(library)
         #: By key: the copies and the indexes that were found to agree, as a hash.
         self._right: LRU[str, int] = LRU(MOST_RIGHT)
 
@@ -144,19 +142,17 @@ class Proving(General):
         )
         for copy in wrong:
             self.log.info("{path} is another file by now, its index says", path=found.path)
-            self.tools.store.drop(copy)
+            self.library.drop(copy)
         if not wrong:
             self._right.put(found.key, seen)
         return bool(wrong)
 
     def copies(self, found: Route) -> tuple[Entry, ...]:
         """What is stored of a file, whoever may have it."""
-        try:
-            stored = self.tools.store.entries(found.key)
-        except OSError:
-            return ()
         return tuple(
-            e for e in stored if e.status == 200 and e.blob and "content-encoding" not in e.headers
+            e
+            for e in self.library.at(found.key).entries
+            if e.status == 200 and e.blob and "content-encoding" not in e.headers
         )
 
 

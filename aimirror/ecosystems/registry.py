@@ -21,7 +21,7 @@ from aimirror.ecosystems.oci.paths import Registries, Registry
 from aimirror.ecosystems.pypi import world as pypi
 from aimirror.ecosystems.rubygems import world as rubygems
 from aimirror.ecosystems.world import Repository, Row, World
-from aimirror.exchanges.tools import Tools
+from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import Ecosystem
 
 if TYPE_CHECKING:
@@ -87,12 +87,12 @@ def setting(client: str, url: str) -> Setting:
 
 
 def ecosystems(
-    tools: Tools,
+    library: ILibrary,
     registries: Iterable[Registry],
     mirror_url: Callable[[MirrorRequest], str],
 ) -> dict[str, Ecosystem]:
     """All that rules can name; ``mirror_url`` says by which base URL a client came here."""
-    edges = Edges(tools=tools, registries=Registries(registries), mirror_url=mirror_url)
+    edges = Edges(library=library, registries=Registries(registries), mirror_url=mirror_url)
     return {name: made(BY_NAME[name], edges) for name in NAMES}
 
 
@@ -101,10 +101,10 @@ def made(world: World, edges: Edges) -> Ecosystem:
     if isinstance(world, Coded):
         return world.make(edges)
     if isinstance(world.knowledge, Repository):
-        return Distribution(edges.tools, world.knowledge)
+        return Distribution(edges.library, world.knowledge)
     if world.knowledge is None:
         raise ValueError(f"nothing is known of the package world {world.name!r}")
-    return Indexed(edges.tools, world.knowledge)
+    return Indexed(edges.library, world.knowledge)
 
 
 def table() -> str:

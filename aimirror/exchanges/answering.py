@@ -12,6 +12,8 @@ from aimirror.http.validator import Validator
 
 #: Bytes: larger totals are taken for nonsense.
 LARGEST_FILE = 1 << 50
+#: Answers that say that this upstream can't, so that another one is asked.
+UNABLE = frozenset({429, 500, 502, 503, 504})
 #: How upstreams answer where a credential is missing; some hide what is private behind a 404.
 WITHHELD = frozenset({401, 403, 404, 410})
 
@@ -69,3 +71,13 @@ def as_whole(headers: Headers, total: int) -> Headers:
     """The header that a 200 would have had, from that of a 206."""
     whole = headers.without("content-range").with_("Content-Length", str(total))
     return whole.with_("Accept-Ranges", "bytes")
+
+
+def whole(status: int, headers: Headers, asked: tuple[int, int] | None) -> tuple[int, Headers]:
+    """The status and the fields that a request without Range would have got."""
+    judged = meaning(status, headers, asked, False)
+    if judged.kind is Kind.RANGED:
+        return 200, as_whole(headers, judged.total)
+    if status == 416 and headers.get("content-range") == "bytes */0":
+        return 200, headers.without("content-range").with_("Content-Length", "0")
+    return status, headers

@@ -10,20 +10,18 @@ from twisted.internet.defer import Deferred
 from aimirror.download.backoff import MAY_PASS, MOST_REPEATS, wait_before
 from aimirror.download.piece import retry_after
 from aimirror.download.tasks import FetchResult, Reason
-from aimirror.exchanges.answering import WITHHELD, Kind, meaning, validator
-from aimirror.exchanges.tools import Place, Tools, Wanted
+from aimirror.exchanges.answering import UNABLE, WITHHELD, Kind, meaning, validator
+from aimirror.exchanges.environment import Environment, Place
+from aimirror.exchanges.turns import PassedOver, first_able
 from aimirror.http import urls
 from aimirror.http.egress import Outgoing
 from aimirror.http.forwarding import ELSEWHERE
 from aimirror.http.headers import Headers
 from aimirror.http.ranges import format_range
 from aimirror.http.validator import Validator
-from aimirror.interfaces import IUpstreamResponse, UpstreamError
+from aimirror.interfaces import IUpstreamResponse, UpstreamError, Wanted
 from aimirror.routing.rules import Credentials, Rule
 from aimirror.upstream.health import Health
-
-#: Answers that say that this upstream can't, so that another one is asked.
-UNABLE = frozenset({429, 500, 502, 503, 504})
 
 _NEEDS_LOGIN = "the first upstream can't answer, and only it may know the login"
 _OTHER_VERSION = FetchResult(Reason.CHANGED, 0, detail="the upstream has another version now")
@@ -47,8 +45,10 @@ class Asking:
     that was answered last by ``first``.
     """
 
-    def __init__(self, tools: Tools, health: Health, wanted: Wanted, method: str = "GET") -> None:
-        self._tools = tools
+    def __init__(
+        self, env: Environment, health: Health, wanted: Wanted, method: str = "GET"
+    ) -> None:
+        self._env = env
         self._health = health
         self._wanted = wanted
         self._method = method
@@ -73,43 +73,34 @@ class Asking:
                 attempt += 1
                 if attempt > repeats or error.reason not in MAY_PASS:
                     raise
-            await self.wait(wait_before(attempt, self._tools.jitter()))
+            await self.wait(wait_before(attempt, self._env.jitter()))
 
     async def _of_any(
         self, span: tuple[int, int] | None, conditional: bool, if_range: str
     ) -> IUpstreamResponse:
         """The upstreams are asked in order of health until one can answer."""
-        targets = [urls.origin(url) for url in self._wanted.route.urls]
-        order = self._health.order(targets, self._now())
-        trouble = UpstreamError(Reason.STATUS, _NEEDS_LOGIN)
-        for source in order:
-            target = targets[source]
+
+        async def attempt(source: int) -> IUpstreamResponse:
             self.asked_at = self._now()
-            try:
-                response = await self.request(source, span, conditional, if_range)
-            except UpstreamError as error:
-                if error.reason is Reason.CANCELLED:
-                    raise
-                self._health.failed(target, self._now())
-                trouble = error
-                continue
+            self.source = source
+            response = await self.request(source, span, conditional, if_range)
             if _rejected(self._wanted.route.rule, response):
                 response.abort()
-                trouble = UpstreamError(Reason.STATUS, "a page where a file should be")
-                continue
+                raise PassedOver(UpstreamError(Reason.STATUS, "a page where a file should be"))
             if response.status in WITHHELD and self._withholds(source):
                 response.abort()  # of no account: what failed before it is the trouble
-                continue
-            if response.status in UNABLE:
-                self._health.failed(target, self._now())
-                if source != order[-1]:
-                    response.abort()
-                    continue
-            else:
-                self._health.succeeded(target)
-            self.source = source
+                raise PassedOver
             return response
-        raise trouble
+
+        return await first_able(
+            self._health,
+            self._now,
+            self._wanted.route.urls,
+            attempt,
+            able=lambda response: response.status not in UNABLE,
+            drop=lambda response: response.abort(),
+            trouble=UpstreamError(Reason.STATUS, _NEEDS_LOGIN),
+        )
 
     async def request(
         self,
@@ -144,9 +135,9 @@ class Asking:
         if conditional:
             headers = Headers([*headers, *self._wanted.conditional])
         route = self._wanted.route
-        egress = self._tools.egress(route.rule)
-        outgoing = Outgoing(self._method, route.urls[source], headers, egress, self._tools.timeouts)
-        return self._tools.upstream.request(outgoing, None, self._tools.redirects)
+        egress = self._env.egress(route.rule)
+        outgoing = Outgoing(self._method, route.urls[source], headers, egress, self._env.timeouts)
+        return self._env.upstream.request(outgoing, None, self._env.redirects)
 
     def _withholds(self, source: int) -> bool:
         """Whether an upstream is not shown the client's credentials."""
@@ -165,7 +156,7 @@ class Asking:
         headers = self._headers_for(source).without("accept-encoding")
         if urls.origin(response.url) != urls.origin(self._wanted.route.urls[source]):
             headers = headers.only(*ELSEWHERE)
-        egress = evolve(self._tools.egress(self._wanted.route.rule), reach=response.reach)
+        egress = evolve(self._env.egress(self._wanted.route.rule), reach=response.reach)
         return Place(response.url, headers, egress, validator(response.headers))
 
     async def locate(self, source: int, total: int) -> Place | FetchResult:
@@ -220,11 +211,11 @@ class Asking:
     def wait(self, seconds: float) -> Deferred[None]:
         """Fires after some seconds; can be cancelled."""
         done: Deferred[None] = Deferred(lambda _: later.cancel())
-        later = self._tools.clock.callLater(seconds, done.callback, None)
+        later = self._env.clock.callLater(seconds, done.callback, None)
         return done
 
     def _now(self) -> float:
-        return self._tools.clock.seconds()
+        return self._env.clock.seconds()
 
 
 def _rejected(rule: Rule, response: IUpstreamResponse) -> bool:

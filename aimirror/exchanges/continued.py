@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from aimirror.download.backoff import wait_before
 from aimirror.download.tasks import Reason
-from aimirror.exchanges.asking import UNABLE
+from aimirror.exchanges.answering import UNABLE
 from aimirror.exchanges.versions import BROKEN, MOST_IDLE, MOST_REQUESTS, Version, skipped
 from aimirror.http.egress import Reach, Zone
 from aimirror.http.headers import Headers

@@ -9,8 +9,8 @@ from twisted.logger import Logger
 
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
+from aimirror.exchanges.environment import Environment, Finished
 from aimirror.exchanges.growing import GrowingBody
-from aimirror.exchanges.tools import Finished, Tools
 from aimirror.store.errors import is_full
 
 if TYPE_CHECKING:
@@ -20,18 +20,18 @@ _log = Logger()
 
 
 async def store(
-    tools: Tools, part: Part, body: GrowingBody, entry: Entry, blob: str, size: int
+    env: Environment, part: Part, body: GrowingBody, entry: Entry, blob: str, size: int
 ) -> Finished:
     """Make a part, whole and proven, a blob.
 
     Its readers get its end before it is synced, and all the same when the disk refuses.
     """
     body.proven(size)
-    tools.store.changed(entry.key)
+    env.store.changed(entry.key)
     try:
-        path = await tools.store.commit(part, blob, size)
+        path = await env.store.commit(part, blob, size)
     except Exception as error:
-        body.finish_unstored(size, tools.clock)
+        body.finish_unstored(size, env.clock)
         part.discard()
         if not isinstance(error, OSError):
             raise
@@ -40,10 +40,10 @@ async def store(
     return Finished(evolve(entry, blob=blob, size=size))
 
 
-def set_apart(tools: Tools, part: Part, why: str) -> Finished:
+def set_apart(env: Environment, part: Part, why: str) -> Finished:
     """Keep bytes that are not what they should be for inspection."""
     try:
-        tools.store.quarantine(part, why)
+        env.store.quarantine(part, why)
     except OSError as error:
         _log.error("not kept for inspection: {error}", error=str(error))
     return Finished(reason=Reason.CHANGED, detail=why, mismatch=True)

@@ -6,41 +6,34 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from zope.interface import implementer
 
-from aimirror.caching.caching import Storing as Verdict
-from aimirror.caching.caching import confirms, freshen
 from aimirror.caching.entries import Entry
-from aimirror.caching.freshness import holds
-from aimirror.caching.redirected import restrained
 from aimirror.download.assignment import Assignment
 from aimirror.download.connections import Allowance
 from aimirror.download.download import Download
 from aimirror.download.plan import first_piece
 from aimirror.download.tasks import FetchResult
 from aimirror.exchanges.answering import Kind, Meaning, as_whole, meaning, validator
-from aimirror.exchanges.asking import UNABLE, Asking
+from aimirror.exchanges.asking import Asking
 from aimirror.exchanges.continued import ContinuedResponse
 from aimirror.exchanges.decoding import DecodedResponse, decodable
-from aimirror.exchanges.describing import Describing, part_meta
+from aimirror.exchanges.environment import Environment, Finished, Place
+from aimirror.exchanges.judging import Judge, Judged, part_meta
 from aimirror.exchanges.plain import PlainFill
 from aimirror.exchanges.ranged import RangedFill
-from aimirror.exchanges.tools import (
-    Finished,
+from aimirror.exchanges.responses import drain
+from aimirror.exchanges.versions import version
+from aimirror.http.headers import Headers
+from aimirror.interfaces import (
+    Arriving,
+    IUpstreamResponse,
     Outcome,
     Passing,
-    Place,
-    Storing,
-    Tools,
     Validated,
     Wanted,
 )
-from aimirror.exchanges.versions import version
-from aimirror.http.headers import Headers
-from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Strategy
 from aimirror.upstream.health import Health
@@ -65,25 +58,23 @@ class Exchange:
 
     def __init__(
         self,
-        tools: Tools,
+        env: Environment,
         health: Health,
         wanted: Wanted,
         *,
         storing: Callable[[], bool],
         draws: bool,
-        expected: Callable[[], Digest | None],
         begun: Callable[[Fill], int],
         rate_limit: Callable[[], int],
         over: Callable[[Finished], None],
     ) -> None:
-        self._tools = tools
-        self._asking = Asking(tools, health, wanted)
+        self._env = env
+        self._asking = Asking(env, health, wanted)
         self._wanted = wanted
-        self._describing = Describing(wanted)
+        self._judge = Judge(wanted)
         self._rule = wanted.route.rule
         self._storing = storing
         self._draws = draws
-        self._expected = expected
         self._begun = begun
         self._rate_limit = rate_limit
         self._over = over
@@ -104,8 +95,11 @@ class Exchange:
         found = meaning(response.status, response.headers, span, conditional)
         previous = self._wanted.previous
         if found.kind is Kind.NOT_MODIFIED and previous is not None:
-            if confirms(previous, response.headers):
-                return self._validated(previous, response)
+            renewed = self._judge.renewed(
+                previous, response, 304, response.headers, self._asking.asked_at, self._now()
+            )
+            if renewed is not None:
+                return self._validated(previous, renewed, response)
             found = Meaning(Kind.ASK_PLAINLY)
         if found.kind is Kind.RANGED:
             outcome = await self._or_abort(response, self._ranged(response, found, None))
@@ -131,54 +125,43 @@ class Exchange:
 
     # -- outcomes --------------------------------------------------------------------------
 
-    def _validated(self, previous: Entry, response: IUpstreamResponse) -> Outcome:
-        response.deliver(_Nobody())
-        told = self._restrained(response, response.headers)
-        entry = freshen(previous, told, self._asking.asked_at, self._now())
-        if previous.scope not in ("", self._wanted.scope):
-            entry = evolve(entry, scope=self._wanted.scope)
+    def _validated(self, previous: Entry, renewed: Judged, response: IUpstreamResponse) -> Outcome:
+        drain(response)
         try:
-            if self._describing.verdict(entry.status, entry.headers).store:
-                self._tools.store.put(entry)
+            if renewed.store:
+                self._env.store.put(renewed.entry)
             else:
-                self._tools.store.drop(previous)
+                self._env.store.drop(previous)
         except OSError as error:
             self.log.error("an entry could not be renewed: {error}", error=str(error))
         self._over(Finished())
-        return Validated(entry)
+        return Validated(renewed.entry)
 
-    def _restrained(self, response: IUpstreamResponse, headers: Headers) -> Headers:
-        """An answer's fields, held to what the redirects on the way to it allow."""
-        hops = ((hop.status, hop.headers) for hop in response.hops)
-        return restrained(headers, hops, self._rule.cache, self._now())
-
-    def _entry(self, response: IUpstreamResponse, headers: Headers, verdict: Verdict) -> Entry:
-        asked_at = self._asking.asked_at
-        return self._describing.entry(response, headers, verdict, asked_at, self._now())
+    def _judged(self, response: IUpstreamResponse, status: int, headers: Headers) -> Judged:
+        return self._judge.answer(response, status, headers, self._asking.asked_at, self._now())
 
     async def _plain(self, response: IUpstreamResponse) -> Outcome:
         """One stream: stored if it may be, else passed on to the one who asked."""
         response = DecodedResponse(response) if decodable(response.headers) else response
         response = self._continued(response)
-        headers = self._restrained(response, response.headers)
-        verdict = self._describing.verdict(response.status, headers)
+        judged = self._judged(response, response.status, response.headers)
+        entry = judged.entry
         if (
-            self._spared(response.status)
-            or not verdict.store
-            or self._describing.too_large(response.length)
+            self._judge.spares(response.status, self._now())
+            or not judged.store
+            or self._judge.too_large(response.length)
             or not self._storing()
         ):
             return self._passing(response)
-        entry = self._entry(response, headers, verdict)
         part: Part | None = None
         try:
             part = await self._new_part(response, entry, response.length)
             fill = PlainFill(
-                self._tools,
+                self._env,
                 part,
                 response,
                 entry,
-                self._describing.digest(response, self._expected()),
+                self._judge.digest(response),
                 self._rate_limit,
                 self._over,
             )
@@ -187,21 +170,7 @@ class Exchange:
             return self._passing(response)
         self._begun(fill)
         fill.begin()
-        return Storing(entry, fill.body)
-
-    def _spared(self, status: int) -> bool:
-        """Whether what is stored is better than an answer of this status, and stays.
-
-        A failure never takes the place of what may stand in for it; nor does a refusal that was
-        asked for by a client's wish alone, while what is stored still holds for all others.
-        """
-        previous = self._wanted.previous
-        if previous is None:
-            return False
-        if previous.status not in UNABLE and status in UNABLE:
-            return True
-        worse = previous.status < 300 <= status
-        return worse and holds(previous, self._rule.cache, self._now())
+        return Arriving(entry, fill.body, self._wanted.scope)
 
     def _continued(self, response: IUpstreamResponse) -> IUpstreamResponse:
         """A response that goes on when it breaks off, where its version is certain."""
@@ -213,7 +182,7 @@ class Exchange:
             known,
             ask=partial(self._asking.rest, known.validator.if_range()),
             wait=self._asking.wait,
-            jitter=self._tools.jitter,
+            jitter=self._env.jitter,
         )
 
     def _passing(self, response: IUpstreamResponse) -> Outcome:
@@ -227,7 +196,7 @@ class Exchange:
             part.close()
 
     async def _new_part(self, response: IUpstreamResponse, entry: Entry, total: int | None) -> Part:
-        store = self._tools.store
+        store = self._env.store
         if total is None and not await store.make_spare_room():
             raise OSError("there is no room")
         if total and not await store.make_room(total):
@@ -251,11 +220,10 @@ class Exchange:
 
         None, the part given up, when this file can't or may not be stored.
         """
-        headers = self._restrained(response, as_whole(response.headers, found.total))
-        verdict = self._describing.verdict(200, headers)
-        entry = self._entry(response, headers, verdict)
-        digest = self._describing.digest(response, self._expected())
-        if not verdict.store or self._describing.too_large(found.total) or not self._storing():
+        judged = self._judged(response, 200, as_whole(response.headers, found.total))
+        entry = judged.entry
+        digest = self._judge.digest(response)
+        if not judged.store or self._judge.too_large(found.total) or not self._storing():
             if part is not None:
                 self._give_up(part)
             return None
@@ -267,7 +235,7 @@ class Exchange:
             return None
         fill.begin(response, found.start, found.stop, self._begun(fill))
         self._draw_from_others(fill, digest)
-        return Storing(entry, fill.body)
+        return Arriving(entry, fill.body, self._wanted.scope)
 
     def _fill(
         self,
@@ -282,7 +250,7 @@ class Exchange:
             allowance=Allowance(0),
             primary=self._asking.source,
             chunk_size=self._rule.chunk_size,
-            jitter=self._tools.jitter,
+            jitter=self._env.jitter,
             written=part.written,
             latency=max(0.0, self._now() - self._asking.asked_at) / (1 + len(response.hops)),
         )
@@ -296,7 +264,7 @@ class Exchange:
             return Deferred.fromCoroutine(self._asking.whole(source, fill))
 
         fill = RangedFill(
-            self._tools,
+            self._env,
             part,
             machine,
             entry,
@@ -331,7 +299,7 @@ class Exchange:
     def _resumable(self) -> Part | None:
         if self._rule.strategy is not Strategy.PARALLEL or len(self._wanted.conditional):
             return None
-        return self._tools.store.resumable(self._wanted.key, self._wanted.scope)
+        return self._env.store.resumable(self._wanted.key, self._wanted.scope)
 
     async def _resume(self, part: Part) -> Outcome | None:
         """Go on with what a crash or a lost upstream left, if the file is still the same.
@@ -375,15 +343,4 @@ class Exchange:
         part.close()
 
     def _now(self) -> float:
-        return self._tools.clock.seconds()
-
-
-@implementer(IReceiver)
-class _Nobody:
-    """Takes a body that nobody wants, so that its connection can be used again."""
-
-    def data(self, chunk: bytes) -> None:
-        """Drop it."""
-
-    def finished(self, error: UpstreamError | None) -> None:
-        """It is over."""
+        return self._env.clock.seconds()

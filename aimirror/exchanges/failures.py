@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from aimirror.download.tasks import Reason
+from aimirror.exchanges.environment import Finished
 from aimirror.exchanges.recent import Recent
-from aimirror.exchanges.tools import Finished
 
 #: Files remembered for each kind of trouble.
 MOST_TROUBLES = 1000

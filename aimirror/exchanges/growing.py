@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from aimirror.download.tasks import Reason
-from aimirror.interfaces import BodyFailed, IBody, IBodyReader
+from aimirror.interfaces import BodyFailed, IArrivingBody, IBodyReader
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -113,7 +113,7 @@ class GrowingReader:
             self._body.closed(self._number)
 
 
-@implementer(IBody)
+@implementer(IArrivingBody)
 class GrowingBody:
     """A part file with readable spans.
 

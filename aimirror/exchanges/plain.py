@@ -13,11 +13,11 @@ from aimirror.caching.entries import Entry
 from aimirror.download.proof import HOLDBACK
 from aimirror.download.tasks import FetchResult, Reason
 from aimirror.exchanges.ending import set_apart, store
+from aimirror.exchanges.environment import Environment, Finished, Progress, algorithms
 from aimirror.exchanges.growing import GrowingBody
 from aimirror.exchanges.stream import FileSink, StreamWriter
-from aimirror.exchanges.tools import Finished, Progress, Tools, algorithms, new_hash
 from aimirror.interfaces import IUpstreamResponse
-from aimirror.routing.digests import Digest
+from aimirror.routing.digests import Digest, new_hash
 
 if TYPE_CHECKING:
     from aimirror.store.parts import Part
@@ -34,7 +34,7 @@ class PlainFill:
 
     def __init__(
         self,
-        tools: Tools,
+        env: Environment,
         part: Part,
         response: IUpstreamResponse,
         entry: Entry,
@@ -42,7 +42,7 @@ class PlainFill:
         rate_limit: Callable[[], int],
         over: Callable[[Finished], None],
     ) -> None:
-        self._tools = tools
+        self._env = env
         self._part = part
         self._entry = entry
         self._expected = expected
@@ -57,12 +57,12 @@ class PlainFill:
                 response.length,
                 self._readable,
                 left=self._left,
-                clock=tools.clock,
+                clock=env.clock,
             )
         except OSError:
             sink.close()
             raise
-        now = tools.clock.seconds()
+        now = env.clock.seconds()
         self.progress = Progress(entry.key, entry.rule, now, response.length)
         self._writer = StreamWriter(
             response,
@@ -71,8 +71,8 @@ class PlainFill:
             None,
             wrote=self._wrote,
             ended=self._ended,
-            to_thread=tools.to_thread,
-            clock=tools.clock,
+            to_thread=env.to_thread,
+            clock=env.clock,
             rate_limit=rate_limit,
         )
 
@@ -103,7 +103,7 @@ class PlainFill:
     def _left(self, reader: int) -> None:
         """The last reader may have left because it has all that there is."""
         going_on = self.body.size is None or self._written < self.body.size
-        if going_on and not self.body.readers and not self._tools.finish_abandoned:
+        if going_on and not self.body.readers and not self._env.finish_abandoned:
             self.cancel()
 
     def _ended(self, result: FetchResult) -> None:
@@ -134,9 +134,9 @@ class PlainFill:
         expected = self._expected
         if expected is not None and digests[expected.algorithm] != expected.hex:
             why = f"{expected.algorithm} is {digests[expected.algorithm]}, not {expected.hex}"
-            return set_apart(self._tools, self._part, why)
+            return set_apart(self._env, self._part, why)
         if not self._framed:
-            self.body.finish_unstored(self._written, self._tools.clock)
+            self.body.finish_unstored(self._written, self._env.clock)
             return Finished(detail="the upstream did not say where the body ends")
         blob = digests["sha256"]
-        return await store(self._tools, self._part, self.body, self._entry, blob, self._written)
+        return await store(self._env, self._part, self.body, self._entry, blob, self._written)

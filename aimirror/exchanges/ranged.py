@@ -18,13 +18,14 @@ from aimirror.download.download import Download
 from aimirror.download.life import Phase
 from aimirror.download.tasks import FetchResult, FetchTask, HashTask, Reason
 from aimirror.exchanges.ending import disk_reason, set_apart, store
+from aimirror.exchanges.environment import Environment, Finished, Place, Progress, shared
 from aimirror.exchanges.growing import GrowingBody
 from aimirror.exchanges.keeping import Keeping
 from aimirror.exchanges.stream import FileSink, StreamWriter
-from aimirror.exchanges.tools import Finished, Place, Progress, Tools, new_hash, shared
 from aimirror.http import urls
 from aimirror.http.validator import Validator
 from aimirror.interfaces import IFetch, IUpstreamResponse
+from aimirror.routing.digests import new_hash
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
@@ -48,7 +49,7 @@ class RangedFill:
 
     def __init__(
         self,
-        tools: Tools,
+        env: Environment,
         part: Part,
         machine: Download,
         entry: Entry,
@@ -59,7 +60,7 @@ class RangedFill:
         rate_limit: Callable[[], int],
         over: Callable[[Finished], None],
     ) -> None:
-        self._tools = tools
+        self._env = env
         self._part = part
         self.machine = machine
         self._entry = entry
@@ -74,7 +75,7 @@ class RangedFill:
         self._carrying_out = False
         self._concluding = False
         self._wake: IDelayedCall | None = None
-        now = tools.clock.seconds()
+        now = env.clock.seconds()
         self._keeping = Keeping(part, machine.total, now)
         self.progress = Progress(entry.key, entry.rule, now, machine.total)
         self.body = GrowingBody(
@@ -84,7 +85,7 @@ class RangedFill:
             joined=self._joined,
             advanced=machine.advanced,
             left=self._left,
-            clock=tools.clock,
+            clock=env.clock,
         )
 
     @property
@@ -122,10 +123,6 @@ class RangedFill:
             self._places[source] = place
             self._do(self.machine.add_source(source, self._now()))
 
-    def expect(self, algorithm: str, digest: str) -> None:
-        """The right digest became known."""
-        self._do(self.machine.expect(algorithm, digest, self._now()))
-
     def same_version(self, source: int, found: Validator, strongly: bool = False) -> bool:
         """Whether a validator is of the version that is being fetched.
 
@@ -147,7 +144,7 @@ class RangedFill:
         return self.machine.written.pairs
 
     def _now(self) -> float:
-        return self._tools.clock.seconds()
+        return self._env.clock.seconds()
 
     def _joined(self, reader: int, position: int, stop: int | None) -> None:
         end = self.machine.total if stop is None else stop
@@ -156,7 +153,7 @@ class RangedFill:
     def _left(self, reader: int) -> None:
         self.machine.left(reader)
         filling = self.machine.phase is Phase.FILLING
-        if filling and not self.body.readers and not self._tools.finish_abandoned:
+        if filling and not self.body.readers and not self._env.finish_abandoned:
             self._do(self.machine.failed(Reason.CANCELLED, "nobody reads it any more"))
 
     def _wrote(self, flight: int, start: int, stop: int) -> None:
@@ -243,11 +240,11 @@ class RangedFill:
             path=str(self._part.path),
             validator=place.validator,
             egress=place.egress,
-            timeouts=self._tools.timeouts,
+            timeouts=self._env.timeouts,
             rate_limit=self._rate(),
         )
         flight = command.id
-        fetch = self._tools.pool.fetch(task, lambda a, b: self._wrote(flight, a, b))
+        fetch = self._env.pool.fetch(task, lambda a, b: self._wrote(flight, a, b))
         self._flights[flight] = fetch
         fetch.result.addCallback(lambda result: self._ended(flight, result))
         fetch.result.addErrback(lambda f: self.log.failure("a piece ended badly", f))
@@ -272,8 +269,8 @@ class RangedFill:
             stop,
             wrote=lambda a, b: self._wrote(flight, a, b),
             ended=lambda result: self._ended(flight, result),
-            to_thread=self._tools.to_thread,
-            clock=self._tools.clock,
+            to_thread=self._env.to_thread,
+            clock=self._env.clock,
             rate_limit=self._rate,
         )
         return stream
@@ -306,7 +303,7 @@ class RangedFill:
             self._hashed(stop, digests)
             return
         task = HashTask(key=self._part.id, path=str(self._part.path), algorithms=names, stop=stop)
-        hashing = self._tools.pool.hash(task)
+        hashing = self._env.pool.hash(task)
         hashing.addCallbacks(lambda digests: self._hashed(stop, digests), self._not_hashed)
         hashing.addErrback(lambda f: self.log.failure("hashing failed", f))
 
@@ -323,7 +320,7 @@ class RangedFill:
                 return
             self._wake.cancel()
         if not self._concluding:
-            self._wake = self._tools.clock.callLater(max(0.0, at - self._now()), self._tick)
+            self._wake = self._env.clock.callLater(max(0.0, at - self._now()), self._tick)
 
     def _tick(self) -> None:
         self._do(self.machine.tick(self._now()))
@@ -347,7 +344,7 @@ class RangedFill:
             finished = Finished(reason=Reason.DISK, detail=type(error).__name__)
             self._part.discard()
             self.body.fail("the file could not be stored", Reason.DISK)
-        self._tools.pool.forget(self._part.id)
+        self._env.pool.forget(self._part.id)
         closing = self._part.close()
         if finished.entry is None:
             await closing  # who comes next finds the part, to go on with it
@@ -360,7 +357,7 @@ class RangedFill:
             case c.Restart(reason=reason, detail=detail, quarantine=quarantine):
                 self.body.fail(detail or reason.value, reason)
                 if quarantine:
-                    return set_apart(self._tools, self._part, detail)
+                    return set_apart(self._env, self._part, detail)
                 self._part.discard()
                 return Finished(reason=reason, detail=detail)
             case c.Fail(reason=reason, detail=detail):
@@ -374,9 +371,7 @@ class RangedFill:
         self.body.wake()
         # Losers of a race may still write; what is committed must not be touched any more.
         await self._landed()
-        return await store(
-            self._tools, self._part, self.body, self._entry, blob, self.machine.total
-        )
+        return await store(self._env, self._part, self.body, self._entry, blob, self.machine.total)
 
     async def _landed(self) -> None:
         """Wait until no flight writes any more."""

@@ -9,35 +9,22 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from aimirror.bounded import LRU
 from aimirror.caching.caching import matches, variant
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
+from aimirror.exchanges.environment import Environment, Finished, Progress
 from aimirror.exchanges.exchange import Exchange, Fill
 from aimirror.exchanges.failures import Troubles
 from aimirror.exchanges.growing import GrowingBody
 from aimirror.exchanges.ranged import RangedFill
 from aimirror.exchanges.sharing import Sharing
-from aimirror.exchanges.tools import (
-    Finished,
-    Outcome,
-    Passing,
-    Progress,
-    Storing,
-    Tools,
-    Validated,
-    Wanted,
-)
 from aimirror.exchanges.unshared import Unshared
 from aimirror.exchanges.waiters import Running
-from aimirror.interfaces import UpstreamError
-from aimirror.routing.digests import Digest
+from aimirror.interfaces import Arriving, Outcome, Passing, UpstreamError, Validated, Wanted
 from aimirror.upstream.health import Health
 
-#: Digests learned from indexes that are kept in mind.
-MOST_EXPECTED = 100_000
-
-_Name = tuple[str, str, str]
+#: Whose an exchange is (scope), and what tells it from others of its key and scope.
+_Name = tuple[str, str]
 
 
 class Downloads:
@@ -50,26 +37,23 @@ class Downloads:
 
     def __init__(
         self,
-        tools: Tools,
+        env: Environment,
         *,
         most: int,
         per_host: int,
         ended: Callable[[Progress, Finished], None] = lambda progress, finished: None,
     ) -> None:
-        self._tools = tools
+        self._env = env
         self._ended = ended
-        self._sharing = Sharing(
-            tools.clock, most=most, per_host=per_host, rate_limit=tools.rate_limit
-        )
+        self._sharing = Sharing(env.clock, most=most, per_host=per_host, rate_limit=env.rate_limit)
         self.health = Health()
-        self._running: dict[_Name, Running] = {}
-        self._expected: LRU[str, Digest] = LRU(MOST_EXPECTED)
+        self._running: dict[str, dict[_Name, Running]] = {}
         self._troubles = Troubles()
         self._unshared = Unshared()
         self._idle: list[Deferred[None]] = []
         self._stopping = False
 
-    # -- asked by the web ------------------------------------------------------------------
+    # -- what others ask ------------------------------------------------------------------
 
     def fetch(self, wanted: Wanted) -> Deferred[Outcome]:
         """Ask the upstream, or join those who are asking it already.
@@ -79,78 +63,68 @@ class Downloads:
         """
         return Deferred.fromCoroutine(self._fetch(wanted, ""))
 
-    def expect(self, key: str, digest: Digest) -> None:
-        """An index says what the file of ``key`` hashes to; checked before its last bytes go."""
-        self._expected.put(key, digest)
-        for (name, _, _), running in list(self._running.items()):
-            if name == key and isinstance(running.fill, RangedFill):
-                running.fill.expect(digest.algorithm, digest.hex)
-
     def invalidate(self, key: str) -> None:
         """What is stored for a key, and what is on its way, must not be used unasked any more.
 
         A client who has changed it must not be given what was asked for before.
         """
-        self._tools.store.invalidate(key)
-        for name, running in list(self._running.items()):
-            if name[0] == key and not running.outdated:
+        self._env.store.invalidate(key)
+        of_key = self._running.get(key, {})
+        for (scope, refined), running in list(of_key.items()):
+            if not running.outdated:
                 running.outdated = True
-                self._running[(*name[:2], f"outdated {id(running)}")] = self._running.pop(name)
+                del of_key[scope, refined]
+                of_key[scope, f"outdated {id(running)}"] = running
 
     def under_way(self, key: str, scope: str) -> bool:
         """Whether a request for this key would be joined to another one."""
-        return (key, scope, "") in self._running
+        return (scope, "") in self._running.get(key, ())
 
-    def running(self, key: str, scope: str) -> Storing | None:
-        """A download under way that may be read with this scope."""
-        for (name, owner, _), running in self._running.items():
-            wanted = name == key and owner == scope and not running.outdated
-            if wanted and isinstance(running.outcome, Storing):
-                return running.outcome
-        return None
+    def arriving(self, key: str, scope: str) -> tuple[Arriving, ...]:
+        """Downloads of a key that may be read with a scope: its own, then those for anybody."""
+        of_key = self._running.get(key)
+        if of_key is None:
+            return ()
+        outcomes = [r.outcome for r in of_key.values() if not r.outdated]
+        readable = [o for o in outcomes if isinstance(o, Arriving) and o.scope in ("", scope)]
+        return tuple(sorted(readable, key=lambda outcome: outcome.scope != scope))
 
-    def arrived(self, key: str, scope: str) -> Storing | None:
-        """What has been received to its end, and is about to be stored."""
-        running = self._running.get((key, scope, ""))
-        outcome = running.outcome if running is not None else None
-        return outcome if isinstance(outcome, Storing) and outcome.body.sound else None
-
-    async def settled(self, key: str, arrived: Storing) -> None:
+    async def settled(self, arriving: Arriving) -> None:
         """Wait until something that has arrived is stored, or could not be."""
-        for (name, _, _), running in tuple(self._running.items()):
-            if name == key and running.outcome is arrived:
+        for running in tuple(self._running.get(arriving.entry.key, {}).values()):
+            if running.outcome is arriving:
                 await running.end()
 
-    def running_below(self, prefix: str) -> Iterator[Storing]:
+    def arriving_below(self, prefix: str) -> Iterator[Arriving]:
         """Downloads for anybody that are under way, by the start of their keys."""
-        for (name, owner, _), running in tuple(self._running.items()):
-            if not owner and name.startswith(prefix) and isinstance(running.outcome, Storing):
-                yield running.outcome
+        for key in tuple(self._running):
+            if key.startswith(prefix):
+                yield from self.arriving(key, "")
 
     def fills(self) -> Iterator[tuple[Progress, GrowingBody, tuple[tuple[int, int], ...]]]:
         """What is being stored at the moment, for status pages."""
-        for running in self._running.values():
+        for running in self._all():
             if running.fill is not None:
                 yield running.fill.progress, running.fill.body, running.fill.spans()
 
     def connections(self) -> dict[str, int]:
         """Connections of ranged downloads by upstream host, for status pages."""
         found: dict[str, int] = {}
-        for running in self._running.values():
+        for running in self._all():
             if isinstance(running.fill, RangedFill):
                 host = running.fill.host
                 found[host] = found.get(host, 0) + running.fill.connections
         return found
 
-    def reconfigure(self, tools: Tools, *, most: int, per_host: int) -> None:
+    def reconfigure(self, env: Environment, *, most: int, per_host: int) -> None:
         """Later exchanges use these; running ones go on with what they have."""
-        self._tools = tools
-        self._sharing.reconfigure(most=most, per_host=per_host, rate_limit=tools.rate_limit)
+        self._env = env
+        self._sharing.reconfigure(most=most, per_host=per_host, rate_limit=env.rate_limit)
 
     def stop(self) -> Deferred[None]:
         """End everything; ranged parts stay for the next start.  Fires when all has ended."""
         self._stopping = True
-        for running in list(self._running.values()):
+        for running in self._all():
             if running.fill is not None:
                 running.fill.cancel()
             elif running.heading is not None:
@@ -160,16 +134,19 @@ class Downloads:
         self._tell_idle()
         return ended
 
+    def _all(self) -> list[Running]:
+        return [running for of_key in self._running.values() for running in of_key.values()]
+
     # -- joining ---------------------------------------------------------------------------
 
     async def _fetch(self, wanted: Wanted, refined: str, again: bool = False) -> Outcome:
-        name = (wanted.key, wanted.scope, refined)
-        running = self._running.get(name)
+        name = (wanted.scope, refined)
+        running = self._named(wanted.key, name)
         while running is not None and running.failed:
             await running.end()
-            running = self._running.get(name)
+            running = self._named(wanted.key, name)
         self._refuse(wanted.key)
-        if self._unshared.expected(wanted.key, wanted.scope, self._tools.clock.seconds()):
+        if self._unshared.expected(wanted.key, wanted.scope, self._env.clock.seconds()):
             return await self._lead(_alone(wanted), wanted)
         if running is None:
             return await self._lead(name, wanted)
@@ -177,7 +154,7 @@ class Downloads:
         match outcome:
             case Passing():
                 return outcome  # its leader has left, and this request is the same
-            case Validated(entry) | Storing(entry):
+            case Validated(entry) | Arriving(entry):
                 if matches(entry, wanted.headers):
                     return outcome
                 other = variant(entry.headers.get_all("Vary"), wanted.headers)
@@ -188,8 +165,12 @@ class Downloads:
         # What may not be shared is asked for again, by each for himself.
         return await self._lead(_alone(wanted), wanted)
 
+    def _named(self, key: str, name: _Name) -> Running | None:
+        of_key = self._running.get(key)
+        return None if of_key is None else of_key.get(name)
+
     async def _lead(self, name: _Name, wanted: Wanted) -> Outcome:
-        running = self._running[name] = Running(wanted)
+        running = self._running.setdefault(wanted.key, {})[name] = Running(wanted)
         header = Deferred.fromCoroutine(running.header(wanted))
         running.heading = Deferred.fromCoroutine(self._exchange(name, running).run())
         running.heading.addCallbacks(
@@ -205,17 +186,16 @@ class Downloads:
         if not isinstance(outcome, Passing):
             self._unshared.forget(wanted.key, wanted.scope)
         elif outcome.response.status < 400:  # a failure is likely to pass, and to be one for all
-            self._unshared.note(wanted.key, wanted.scope, self._tools.clock.seconds())
+            self._unshared.note(wanted.key, wanted.scope, self._env.clock.seconds())
 
     def _exchange(self, name: _Name, running: Running) -> Exchange:
-        wanted, key, now = running.wanted, running.wanted.key, self._tools.clock.seconds
+        wanted, key, now = running.wanted, running.wanted.key, self._env.clock.seconds
         return Exchange(
-            self._tools,
+            self._env,
             self.health,
             wanted,
             storing=lambda: self._troubles.storable(key, now()),
             draws=not self._troubles.suspicious(key, now()),
-            expected=lambda: self._expected.get(key),
             begun=lambda fill: self._begun(running, fill),
             rate_limit=lambda: self._sharing.rate(wanted.route.rule),
             over=lambda finished: self._over(name, running, finished),
@@ -238,7 +218,7 @@ class Downloads:
         if isinstance(fill, RangedFill):
             fill.machine.assignment.awaited = running.awaited
         if self._stopping:
-            self._tools.clock.callLater(0, fill.cancel)
+            self._env.clock.callLater(0, fill.cancel)
         return slots
 
     def _over(self, name: _Name, running: Running, finished: Finished) -> None:
@@ -255,16 +235,20 @@ class Downloads:
         self._tell_idle()
 
     def _forget(self, name: _Name, running: Running) -> None:
-        for each in (name, (*name[:2], f"outdated {id(running)}")):
-            if self._running.get(each) is running:
-                del self._running[each]
+        key = running.wanted.key
+        of_key = self._running.get(key, {})
+        for each in (name, (name[0], f"outdated {id(running)}")):
+            if of_key.get(each) is running:
+                del of_key[each]
+        if not of_key:
+            self._running.pop(key, None)
 
     def _keep(self, entry: Entry, outdated: bool) -> None:
         key = entry.key
         self._troubles.stored(key)
         try:
-            entry = _like_before(entry, self._tools.store.entries(key))
-            self._tools.store.put(evolve(entry, invalidated=outdated))
+            entry = _like_before(entry, self._env.store.entries(key))
+            self._env.store.put(evolve(entry, invalidated=outdated))
         except OSError as error:
             self.log.error("{key} is not kept: {error}", key=_shown(key), error=str(error))
 
@@ -281,8 +265,8 @@ class Downloads:
             )
 
     def _trouble(self, wanted: Wanted, finished: Finished) -> None:
-        again = self._troubles.note(wanted.key, finished, self._tools.clock.seconds())
-        if again and (finished.mismatch or self._tools.finish_abandoned):
+        again = self._troubles.note(wanted.key, finished, self._env.clock.seconds())
+        if again and (finished.mismatch or self._env.finish_abandoned):
             self._again(wanted)
 
     def _again(self, wanted: Wanted) -> None:
@@ -293,7 +277,7 @@ class Downloads:
     def _refuse(self, key: str) -> None:
         if self._stopping:
             raise UpstreamError(Reason.CANCELLED, "the service stops")
-        if self._troubles.refused(key, self._tools.clock.seconds()):
+        if self._troubles.refused(key, self._env.clock.seconds()):
             raise UpstreamError(Reason.CHANGED, "the file does not match its digest")
 
     def _tell_idle(self) -> None:
@@ -305,7 +289,7 @@ class Downloads:
 
 def _alone(wanted: Wanted) -> _Name:
     """The name of an exchange that nobody joins."""
-    return (wanted.key, wanted.scope, f"alone {id(wanted)}")
+    return (wanted.scope, f"alone {id(wanted)}")
 
 
 def _like_before(entry: Entry, stored: tuple[Entry, ...]) -> Entry:

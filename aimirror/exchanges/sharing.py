@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
+from aimirror.exchanges.environment import shared
 from aimirror.exchanges.plain import PlainFill
 from aimirror.exchanges.ranged import RangedFill
-from aimirror.exchanges.tools import shared
 from aimirror.routing.rules import Rule
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from attrs import Factory, define
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from aimirror.exchanges.asking import UNABLE
+from aimirror.exchanges.answering import UNABLE
 from aimirror.exchanges.exchange import Fill
-from aimirror.exchanges.tools import Outcome, Passing, Storing, Wanted
+from aimirror.interfaces import Arriving, Outcome, Passing, Wanted
 
 
 @define(eq=False)
@@ -38,7 +38,7 @@ class Running:
     @property
     def failed(self) -> bool:
         """Whether its body can't be completed, and it is about to be over."""
-        return isinstance(self.outcome, Storing) and self.outcome.body.failed is not None
+        return isinstance(self.outcome, Arriving) and self.outcome.body.failed is not None
 
     @property
     def unable(self) -> bool:

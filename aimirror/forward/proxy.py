@@ -24,7 +24,7 @@ from aimirror.http.egress import Egress, Outgoing, Reach, Timeouts
 from aimirror.http.forwarding import passed_on
 from aimirror.http.headers import Headers
 from aimirror.http.targets import BadTarget, Target, parse_target
-from aimirror.interfaces import UpstreamError
+from aimirror.interfaces import IUpstream, UpstreamError
 from aimirror.mirror.passing import failed
 from aimirror.routing.rules import Refused
 from aimirror.server.answers import Answer
@@ -74,6 +74,8 @@ class Forward:
     """Answers what the site hands to its forward hook."""
 
     mirror: Mirror
+    #: For what no rule serves.
+    upstream: IUpstream
     agents: Agents
     policy: ForwardPolicy
     #: How streams and requests leave, to addresses within a reach.
@@ -163,7 +165,7 @@ class Forward:
             request.head.method, target.url, headers, self.egress(reach), self.timeouts
         )
         try:
-            response = await self.mirror.tools.upstream.request(outgoing, request.body)
+            response = await self.upstream.request(outgoing, request.body)
         except UpstreamError as error:
             return _refused(request, error)
         await relay(request, response, Headers([*response.headers, _VIA, ("X-Cache", "PASS")]))

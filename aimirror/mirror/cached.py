@@ -12,11 +12,20 @@ from twisted.logger import Logger
 from aimirror.caching import caching
 from aimirror.caching.caching import Forward, Handling
 from aimirror.caching.entries import Entry
-from aimirror.exchanges.tools import Passing, Storing, Tools, Validated, Wanted
 from aimirror.http.headers import Headers
-from aimirror.interfaces import IUpstreamResponse, UpstreamError
+from aimirror.interfaces import (
+    Arriving,
+    Described,
+    Held,
+    ILibrary,
+    IUpstreamResponse,
+    Outcome,
+    Passing,
+    UpstreamError,
+    Validated,
+    Wanted,
+)
 from aimirror.mirror.ecosystem import Asked, Declined
-from aimirror.mirror.heads import Heads
 from aimirror.mirror.passing import Passer
 from aimirror.mirror.serving import Damaged, Serving, obeyed
 from aimirror.mirror.transforms import Transforms
@@ -24,7 +33,6 @@ from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
 
 if TYPE_CHECKING:
-    from aimirror.exchanges.running import Downloads
     from aimirror.server.request import MirrorRequest
 
 _T = TypeVar("_T")
@@ -40,25 +48,23 @@ class Cached:
 
     def __init__(
         self,
-        tools: Tools,
-        downloads: Downloads,
+        library: ILibrary,
         transforms: Transforms,
         passer: Passer,
         mirror_url: Callable[[MirrorRequest], str],
     ) -> None:
-        self._tools = tools
-        self._downloads = downloads
+        self._library = library
         self._passer = passer
-        self._serving = Serving(tools, transforms, mirror_url)
-        self._heads = Heads(tools, downloads, self._serving)
+        self._serving = Serving(library, transforms, mirror_url)
 
     async def answer(self, asked: Asked) -> Answer | None:
         """The answer by stored entries or by the upstream; None when it was streamed.
 
         Raises UpstreamError and BodyFailed before anything was sent.
         """
-        arrived = self._arrived(asked)
-        entries = self._entries(asked, arrived)
+        held = self._library.at(asked.route.key, asked.scope)
+        arrived = held.arrived
+        entries = self._entries(asked, held)
         decision = self._decide(asked, entries)
         if arrived is not None:
             match decision:
@@ -68,7 +74,7 @@ class Cached:
                     asked.decline(entry.status)
                     return await self._serving.made(asked, entry, arrived.body, "HIT", Handling())
                 case caching.Validate(entry) if entry is arrived.entry:
-                    await self._downloads.settled(asked.route.key, arrived)
+                    await self._library.settled(arrived)
                     return await self.answer(evolve(asked, now=self._serving.now()))
         try:
             return await self._carry_out(asked, decision, entries)
@@ -112,14 +118,11 @@ class Cached:
 
     # -- what is stored ------------------------------------------------------------------------
 
-    def _entries(self, asked: Asked, arrived: Storing | None) -> tuple[Entry, ...]:
-        try:
-            stored = self._tools.store.entries(asked.route.key)
-        except OSError as error:
-            self.log.error("the cache can't be read: {error}", error=str(error))
-            stored = ()
-        if arrived is not None:
-            new = arrived.entry
+    def _entries(self, asked: Asked, held: Held) -> tuple[Entry, ...]:
+        """What is stored, or as good as stored, of use to this client."""
+        stored = held.entries
+        if held.arrived is not None:
+            new = held.arrived.entry
             others = (e for e in stored if (e.scope, e.variant) != (new.scope, new.variant))
             stored = (*others, new)
         return tuple(self._granted(asked, entry) for entry in stored if self._tells(asked, entry))
@@ -137,14 +140,6 @@ class Cached:
         if entry.scope and not asked.granted and asked.now - entry.received_at > GRANTED_FOR:
             return evolve(entry, immutable=False, invalidated=True)
         return entry
-
-    def _arrived(self, asked: Asked) -> Storing | None:
-        """What only waits for the disk's sync: it is as good as stored, and some have it by now."""
-        for scope in {asked.scope, ""}:
-            found = self._downloads.arrived(asked.route.key, scope)
-            if found is not None:
-                return found
-        return None
 
     # -- from the upstream -----------------------------------------------------------------
 
@@ -167,21 +162,28 @@ class Cached:
         conditional: Headers | None = None,
     ) -> Answer | None:
         """Ask the upstream, or join who asks already; ``stale`` may stand in for a failure."""
-        if asked.head_only:
-            return await self._heads.answer(asked, forward, stale, conditional or Headers())
-        joined = self._downloads.under_way(asked.route.key, asked.scope)
+        joined = self._library.at(asked.route.key, asked.scope).under_way
         instead = stale if stale is not None and stale.scope in ("", asked.scope) else None
+        wanted = self._wanted(asked, stale, conditional)
+        outcome: Outcome | Described
         try:
-            outcome = await self._timed(
-                asked, self._downloads.fetch(self._wanted(asked, stale, conditional))
-            )
+            if asked.head_only:
+                outcome = await self._timed(asked, self._library.head(wanted))
+            else:
+                outcome = await self._timed(asked, self._library.fetch(wanted))
         except UpstreamError as error:
             if instead is not None and self._serving.may_be_stale(asked, instead, None):
                 return await self._serving.stale(asked, instead, forward, None, str(error))
             raise
-        if isinstance(outcome, Passing):
-            return await self._passed(asked, forward, instead, outcome.response)
-        return await self._told(asked, outcome, forward, joined)
+        match outcome:
+            case Passing(response):
+                return await self._passed(asked, forward, instead, response)
+            case Described():
+                return await self._described(asked, forward, instead, outcome)
+            case Validated():
+                return await self._validated(asked, outcome, forward, joined)
+            case Arriving():
+                return await self._arriving(asked, outcome, forward, joined)
 
     async def _passed(
         self, asked: Asked, forward: Forward, stale: Entry | None, response: IUpstreamResponse
@@ -199,15 +201,32 @@ class Cached:
             return refused
         return await self._passer.pass_on(asked.request, asked.route, response, forward)
 
-    async def _told(
-        self, asked: Asked, outcome: Validated | Storing, forward: Forward, joined: bool
+    async def _described(
+        self, asked: Asked, forward: Forward, stale: Entry | None, described: Described
+    ) -> Answer | None:
+        """What GET would say; HEAD has no body that could be stored."""
+        entry = described.entry
+        if stale is not None and self._serving.may_be_stale(asked, stale, entry.status):
+            return await self._serving.stale(asked, stale, forward, entry.status, "")
+        asked.decline(entry.status)
+        asked = evolve(asked, now=self._serving.now())
+        word = "MISS" if described.stored else "PASS"
+        return await self._serving.made(asked, entry, None, word, Handling(forward=forward))
+
+    async def _validated(
+        self, asked: Asked, outcome: Validated, forward: Forward, joined: bool
+    ) -> Answer | None:
+        asked = evolve(asked, now=self._serving.now())
+        ttl = self._serving.ttl(asked, outcome.entry)
+        status = outcome.status
+        handling = Handling(forward=forward, forward_status=status, collapsed=joined, ttl=ttl)
+        return await self._serving.hit(asked, outcome.entry, "REVALIDATED", handling)
+
+    async def _arriving(
+        self, asked: Asked, outcome: Arriving, forward: Forward, joined: bool
     ) -> Answer | None:
         entry = outcome.entry
         asked = evolve(asked, now=self._serving.now())
-        if isinstance(outcome, Validated):
-            ttl = self._serving.ttl(asked, entry)
-            handling = Handling(forward=forward, forward_status=304, collapsed=joined, ttl=ttl)
-            return await self._serving.hit(asked, entry, "REVALIDATED", handling)
         asked.decline(entry.status)
         if joined and outcome.body.whole:  # only its last sync is still under way
             return await self._serving.made(asked, entry, outcome.body, "HIT", Handling())
@@ -239,7 +258,7 @@ class Cached:
 
     def _revalidate(self, asked: Asked, entry: Entry, conditional: Headers) -> None:
         """One request for all, while its clients have their answers already."""
-        if self._downloads.under_way(asked.route.key, asked.scope):
+        if self._library.at(asked.route.key, asked.scope).under_way:
             return
         fetching: Deferred[object] = Deferred.fromCoroutine(
             self._refresh(asked, entry, conditional)
@@ -248,7 +267,7 @@ class Cached:
 
     async def _refresh(self, asked: Asked, entry: Entry, conditional: Headers) -> None:
         try:
-            outcome = await self._downloads.fetch(self._wanted(asked, entry, conditional))
+            outcome = await self._library.fetch(self._wanted(asked, entry, conditional))
         except UpstreamError as error:
             self.log.info("{key} stays stale: {error}", key=entry.key, error=str(error))
             return

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
-from aimirror.exchanges.tools import Refresh
 from aimirror.http.headers import Headers
-from aimirror.interfaces import IUpstreamResponse
+from aimirror.interfaces import IUpstreamResponse, Refresh
 from aimirror.routing.rules import Route, Rule
 
 if TYPE_CHECKING:

@@ -17,16 +17,14 @@ from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from aimirror.handlers import URL, Fetched, Fields, Request, Response
-from aimirror.http.egress import Outgoing
 from aimirror.http.headers import Headers
-from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
+from aimirror.interfaces import ILibrary, Inquiry, IReceiver, IUpstreamResponse, UpstreamError
 from aimirror.mirror.ecosystem import GENERAL, Asked, Ecosystem, Untaken
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
 
 if TYPE_CHECKING:
-    from aimirror.exchanges.tools import Tools
     from aimirror.mirror.mirror import Mirror
     from aimirror.server.request import MirrorRequest
 
@@ -52,7 +50,7 @@ def custom_handlers(
     source: str,
     folder: Path,
     document: Callable[[], Mapping[str, Any]],
-    tools: Tools,
+    library: ILibrary,
     worlds: Mapping[str, Ecosystem],
 ) -> dict[str, Ecosystem]:
     """The handlers that rules name, each in front of the rule's ecosystem; raises BadHandler.
@@ -67,7 +65,7 @@ def custom_handlers(
         exec_path = load_handler(rule, source, folder)
         if exec_path is not None:
             world = worlds.get(rule.ecosystem, GENERAL)
-            handlers[name] = Handled(rule.handler, exec_path, document(), tools, world)
+            handlers[name] = Handled(rule.handler, exec_path, document(), library, world)
     return handlers
 
 
@@ -105,20 +103,20 @@ class Handled:
         name: str,
         exec_path: ExecPath,
         document: Mapping[str, Any],
-        tools: Tools,
+        library: ILibrary,
         world: Ecosystem,
     ) -> None:
         self._name = name
         self._exec_path = exec_path
         self._document = document
-        self._tools = tools
+        self._library = library
         self._world = world
 
     async def take(
         self, request: MirrorRequest, route: Route, mirror: Mirror
     ) -> Answer | Untaken | None:
         """See Ecosystem."""
-        client = HttpClient(self._tools, route.rule)
+        client = HttpClient(self._library, route.rule)
         url = URL(mirror.mirror_url(request) + request.head.target)
         body = _Body(request)
         asked = Request(request.head.method, url, Fields(request.headers), body.read)
@@ -160,8 +158,8 @@ def _answer(response: Any) -> Answer:
 class HttpClient:
     """Asks upstreams as the rule's requests go, with its proxy; no cache is between."""
 
-    def __init__(self, tools: Tools, rule: Rule) -> None:
-        self._tools = tools
+    def __init__(self, library: ILibrary, rule: Rule) -> None:
+        self._library = library
         self._rule = rule
 
     async def request(
@@ -185,11 +183,15 @@ class HttpClient:
             fields = fields.with_("Content-Type", "application/json")
         if "accept-encoding" not in fields:
             fields = fields.with_("Accept-Encoding", "identity")
-        egress, timeouts = self._tools.egress(self._rule), self._tools.timeouts
-        outgoing = Outgoing(method.upper(), url, fields, egress, timeouts)
-        body = _Bytes(data) if data else None
-        redirects = self._tools.redirects if follow_redirects else 0
-        response = await self._tools.upstream.request(outgoing, body, redirects)
+        inquiry = Inquiry(
+            rule=self._rule,
+            url=url,
+            headers=fields,
+            method=method.upper(),
+            body=_Bytes(data) if data else None,
+            redirects=None if follow_redirects else 0,
+        )
+        response = await self._library.ask(inquiry)
         collected = _Collector(response)
         response.deliver(collected)
         received = await collected.done

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from aimirror.exchanges.answering import WITHHELD
-from aimirror.exchanges.asking import Asking
-from aimirror.exchanges.tools import Refresh, Wanted
 from aimirror.http.forwarding import asked_for_storing, scope_of
 from aimirror.http.headers import Headers
 from aimirror.http.tokens import misled
 from aimirror.http.urls import canonical, host, origin
-from aimirror.interfaces import UpstreamError
+from aimirror.interfaces import ILibrary, Refresh, UpstreamError, Wanted
 from aimirror.mirror.cached import Cached
 from aimirror.mirror.ecosystem import GENERAL, Asked, Declined, Ecosystem, Untaken
 from aimirror.mirror.handlers import handler_of
@@ -35,8 +33,6 @@ from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
 
 if TYPE_CHECKING:
-    from aimirror.exchanges.running import Downloads
-    from aimirror.exchanges.tools import Tools
     from aimirror.server.request import MirrorRequest
 
 #: Targets whose routes are kept, and characters of one: they depend on the rules alone, which
@@ -66,20 +62,18 @@ class Mirror:
     def __init__(
         self,
         rules: tuple[Rule, ...],
-        tools: Tools,
-        downloads: Downloads,
+        library: ILibrary,
         mirror_url: Callable[[MirrorRequest], str],
         ecosystems: Mapping[str, Ecosystem] | None = None,
     ) -> None:
         self.rules = rules
-        self.tools = tools
-        self.downloads = downloads
+        self.library = library
         self.mirror_url = mirror_url
         self._kept_route = lru_cache(MOST_ROUTES)(partial(_routed, rules))
         self._ecosystems = dict(ecosystems or {})
-        self._transforms = Transforms(mounts(rules), tools.to_thread)
-        self._passer = Passer(tools, self._transforms, mirror_url, downloads.invalidate)
-        self._cached = Cached(tools, downloads, self._transforms, self._passer, mirror_url)
+        self._transforms = Transforms(mounts(rules), library.aside)
+        self._passer = Passer(library, self._transforms, mirror_url)
+        self._cached = Cached(library, self._transforms, self._passer, mirror_url)
 
     async def handle(self, request: MirrorRequest) -> Answer | None:
         """Answer one request; None when the answer was streamed already."""
@@ -143,7 +137,7 @@ class Mirror:
             route=found,
             headers=headers,
             scope=_scope(request, found) if scope is None else scope,
-            now=self.tools.clock.seconds(),
+            now=self.library.now(),
             ecosystem=self._ecosystem(found.rule),
             refresh=refresh,
             granted=granted,
@@ -202,9 +196,8 @@ class Mirror:
             ),
             scope=_scope(request, found),
         )
-        response = await Asking(self.tools, self.downloads.health, wanted).first((0, 1))
-        response.abort()
-        if response.status not in (200, 206) or not response.hops:
+        url = await self.library.final(wanted)
+        if url is None:
             return found
-        key, owner = canonical(response.url), origin(found.key)
+        key, owner = canonical(url), origin(found.key)
         return evolve(found, key=key if origin(key) == owner else f"{key}#{owner}")

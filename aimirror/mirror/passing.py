@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 
 from aimirror.caching import caching
 from aimirror.caching.caching import Forward, Handling
-from aimirror.exchanges.tools import Tools
+from aimirror.exchanges.responses import let_go
 from aimirror.http.conditions import Condition, evaluate
-from aimirror.http.egress import Outgoing
 from aimirror.http.forwarding import passed_on
 from aimirror.http.headers import Headers
 from aimirror.http.urls import canonical
-from aimirror.interfaces import IUpstreamResponse, UpstreamError
+from aimirror.interfaces import ILibrary, Inquiry, IUpstreamResponse, UpstreamError
 from aimirror.mirror.rewriting import Rewriter
 from aimirror.mirror.transforms import Transforms
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
 from aimirror.server.errors import failure_answer
-from aimirror.server.relay import let_go, relay
+from aimirror.server.relay import relay
 
 if TYPE_CHECKING:
     from aimirror.server.request import MirrorRequest
@@ -42,13 +41,11 @@ class Passer:
 
     def __init__(
         self,
-        tools: Tools,
+        library: ILibrary,
         transforms: Transforms,
         mirror_url: Callable[[MirrorRequest], str],
-        invalidate: Callable[[str], None],
     ) -> None:
-        self._tools = tools
-        self._invalidate = invalidate
+        self._library = library
         self._transforms = transforms
         self._mirror_url = mirror_url
 
@@ -56,23 +53,23 @@ class Passer:
         self, request: MirrorRequest, found: Route, headers: Headers | None = None
     ) -> Answer | None:
         """Any other method: straight through, both bodies streamed."""
-        outgoing = Outgoing(
-            request.head.method,
-            found.urls[0],
-            passed_on(request.headers) if headers is None else headers,
-            self._tools.egress(found.rule),
-            self._tools.timeouts,
+        inquiry = Inquiry(
+            rule=found.rule,
+            url=found.urls[0],
+            headers=passed_on(request.headers) if headers is None else headers,
+            method=request.head.method,
+            body=request.body,
         )
-        asked_at = self._tools.clock.seconds()
+        asked_at = self._library.now()
         try:
-            response = await self._tools.upstream.request(outgoing, request.body)
+            response = await self._library.ask(inquiry)
         except UpstreamError as error:
             return failed(request, error)
         finally:
-            request.waited += self._tools.clock.seconds() - asked_at
+            request.waited += self._library.now() - asked_at
         method = request.head.method
         for url in caching.invalidated(method, response.status, found.urls[0], response.headers):
-            self._invalidate(canonical(url))
+            self._library.invalidate(canonical(url))
         return await self.pass_on(request, found, response, Forward.METHOD)
 
     async def pass_on(

@@ -11,9 +11,8 @@ from aimirror.caching import caching
 from aimirror.caching.caching import Forward, Handling
 from aimirror.caching.entries import Entry
 from aimirror.caching.freshness import must_validate
-from aimirror.exchanges.tools import Tools
 from aimirror.http.headers import Headers
-from aimirror.interfaces import BodyFailed, IBody
+from aimirror.interfaces import BodyFailed, IBody, ILibrary
 from aimirror.mirror.ecosystem import Asked
 from aimirror.mirror.transforms import Transforms
 from aimirror.routing.policies import STALE_IF_ERROR, CachePolicy
@@ -47,15 +46,15 @@ class Serving:
     """Makes answers of entries; ``mirror_url`` says by which base URL a client came here."""
 
     def __init__(
-        self, tools: Tools, transforms: Transforms, mirror_url: Callable[[MirrorRequest], str]
+        self, library: ILibrary, transforms: Transforms, mirror_url: Callable[[MirrorRequest], str]
     ) -> None:
-        self._tools = tools
+        self._library = library
         self._transforms = transforms
         self._mirror_url = mirror_url
 
     def now(self) -> float:
         """Epoch seconds."""
-        return self._tools.clock.seconds()
+        return self._library.now()
 
     async def hit(
         self, asked: Asked, entry: Entry, outcome: str, handling: Handling
@@ -67,16 +66,16 @@ class Serving:
         asked.decline(entry.status)
         try:
             body = self._body(entry)
-            self._tools.store.touch(entry)
+            self._library.used(entry)
             return await self.made(asked, entry, body, outcome, handling)
         except (BodyFailed, OSError) as error:
             if asked.request.startedWriting:
                 raise
-            self._tools.store.drop(entry)
+            self._library.drop(entry)
             raise Damaged from error
 
     def _body(self, entry: Entry) -> IBody | bytes:
-        stored = self._tools.store.body(entry)
+        stored = self._library.body(entry)
         if stored is None:
             if entry.blob:
                 raise BodyFailed("the stored body is gone")
@@ -128,7 +127,7 @@ class Serving:
         wishes = fields.has_any(_PARTIAL) or (obeyed(asked.rule) and fields.has_any(_WISHES))
         if entry.scope or wishes or must_validate(entry, asked.rule.cache):
             return 0.0
-        if any(_by_client(each) for each in self._tools.store.entries(entry.key)):
+        if any(_by_client(each) for each in self._library.at(entry.key).entries):
             return 0.0
         left = handling.ttl
         if left is None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import binascii
 import enum
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 from urllib.parse import parse_qsl
 
 from attrs import frozen
@@ -130,3 +132,10 @@ def _texts(source: DigestSource, path: str, query: str, headers: Headers | None)
         match = source.pattern.search(path)
         if match is not None:
             yield "".join(group or "" for group in match.groups()) or match[0]
+
+
+def new_hash(algorithm: str) -> Any:
+    """A running hash; ``blake2b-256`` is BLAKE2b with 32 bytes."""
+    if algorithm == "blake2b-256":
+        return hashlib.blake2b(digest_size=32)
+    return hashlib.new(algorithm, usedforsecurity=False)

@@ -12,9 +12,6 @@ from aimirror.http.headers import Headers
 from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
 from aimirror.server.request import MirrorRequest
 
-#: Bytes of a body that are read rather than closing their connection.
-TINY = 16 << 10
-
 
 @implementer(IReceiver, IPushProducer)
 class _Relay:
@@ -59,29 +56,6 @@ class _Relay:
 
     def stopProducing(self) -> None:
         self._response.abort()
-
-
-@implementer(IReceiver)
-class _Nobody:
-    """Takes a body that nobody wants."""
-
-    def data(self, chunk: bytes) -> None:
-        pass
-
-    def finished(self, error: UpstreamError | None) -> None:
-        pass
-
-
-def let_go(response: IUpstreamResponse, *, bodiless: bool) -> None:
-    """Be done with a response of which the header was all that counts.
-
-    Its connection is kept where no body, or next to none, has to be read for that.
-    """
-    tiny = response.length is not None and response.length <= TINY
-    if bodiless or response.status in (204, 304) or tiny:
-        response.deliver(_Nobody())
-    else:
-        response.abort()
 
 
 async def relay(

@@ -14,9 +14,10 @@ from aimirror.forward.policy import ForwardPolicy, origins, secure_origins
 from aimirror.forward.proxy import Forward, Seen
 from aimirror.http.egress import Egress, Reach
 from aimirror.http.targets import parse_target
-from aimirror.server.users import ToThread, Users
+from aimirror.server.users import Users
 
 if TYPE_CHECKING:
+    from aimirror.exchanges.environment import Environment
     from aimirror.mirror.mirror import Mirror
     from aimirror.upstream.agent import Agents
 
@@ -24,23 +25,24 @@ if TYPE_CHECKING:
 def forward_proxy(
     config: Config,
     mirror: Mirror,
+    env: Environment,
     agents: Agents,
     seen: Seen,
     egress: Callable[[Reach], Egress],
-    to_thread: ToThread,
 ) -> Forward:
     """What the configuration describes; raises AuthorityError and BadUsers."""
     told = config.forward
     users = interceptor = None
     listed = told.users or config.server.users  # a mirror with a login has no way round it
     if listed is not None:
-        users = Users(listed, to_thread, agents.clock.seconds)
+        users = Users(listed, env.to_thread, agents.clock.seconds)
     if told.intercept:
         assert told.ca_dir is not None  # set when the configuration was loaded
         contexts = LeafContexts(authority.load(told.ca_dir), authority.now)
         interceptor = Interceptor(contexts, secure_origins(config.rules), told.pinned)
     return Forward(
         mirror=mirror,
+        upstream=env.upstream,
         agents=agents,
         policy=ForwardPolicy(
             origins=origins(config.rules),

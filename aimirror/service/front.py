@@ -10,8 +10,9 @@ from attrs import frozen
 from aimirror.config import Config, plain
 from aimirror.config.applying import egress_by
 from aimirror.ecosystems.registry import ecosystems
+from aimirror.exchanges.environment import Environment
+from aimirror.exchanges.library import Library
 from aimirror.exchanges.running import Downloads
-from aimirror.exchanges.tools import Tools
 from aimirror.forward.proxy import Seen
 from aimirror.http.egress import Egress, Reach
 from aimirror.mirror.handlers import custom_handlers
@@ -45,7 +46,7 @@ class Front:
 class Edges:
     """What outlives a configuration."""
 
-    tools: Tools
+    env: Environment
     downloads: Downloads
     agents: Agents
     seen: Seen
@@ -57,7 +58,8 @@ def made(config: Config, edges: Edges) -> Front:
 
     Raises BadHandler, BadUsers and AuthorityError.
     """
-    tools, clock = edges.tools, edges.tools.clock
+    env, clock = edges.env, edges.env.clock
+    library = Library(env, edges.downloads)
     server = config.server
 
     def reached(request: MirrorRequest) -> str:
@@ -72,17 +74,17 @@ def made(config: Config, edges: Edges) -> Front:
     def egress(reach: Reach) -> Egress:
         return egress_by(config, server.upstream_proxy, reach)
 
-    worlds = ecosystems(tools, config.registries, reached)
+    worlds = ecosystems(library, config.registries, reached)
     handlers = custom_handlers(
-        config.rules, config.source, config.folder, lambda: plain(config), tools, worlds
+        config.rules, config.source, config.folder, lambda: plain(config), library, worlds
     )
-    mirror = Mirror(config.rules, tools, edges.downloads, mirror_url, {**worlds, **handlers})
+    mirror = Mirror(config.rules, library, mirror_url, {**worlds, **handlers})
     users = None
     if server.users is not None:
-        users = Users(server.users, tools.to_thread, clock.seconds)
+        users = Users(server.users, env.to_thread, clock.seconds)
     login = Login(users, edges.tally).guarding
     forward: Handler = refuse_forward
     if config.forward.enabled:
-        proxy = forward_proxy(config, mirror, edges.agents, edges.seen, egress, tools.to_thread)
+        proxy = forward_proxy(config, mirror, env, edges.agents, edges.seen, egress)
         forward = proxy.handle
     return Front(login(mirror.handle), mirror.handle, forward, login)

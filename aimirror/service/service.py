@@ -25,8 +25,8 @@ from aimirror.admin.prefetch_lists import bases
 from aimirror.config import Config, ConfigError
 from aimirror.config.applying import egress_of, needs_restart
 from aimirror.config.model import Abandoned
+from aimirror.exchanges.environment import Environment
 from aimirror.exchanges.running import Downloads
-from aimirror.exchanges.tools import Tools
 from aimirror.forward.authority import AuthorityError
 from aimirror.forward.contexts import BadCertificate, FileContexts
 from aimirror.forward.proxy import Seen
@@ -111,7 +111,7 @@ class MirrorService(Service):
             defer_to_thread=to_thread,
         )
         self.pool = Pool(reactor, config.server.worker_count())
-        tools = Tools(
+        env = Environment(
             store=self.store,
             pool=self.pool,
             upstream=CountedUpstream(
@@ -124,9 +124,9 @@ class MirrorService(Service):
             jitter=random.random,
             egress=egress_of(config),
         )
-        self.tools = _configured(tools, config)
+        self.env = _configured(env, config)
         self.downloads = Downloads(
-            self.tools,
+            self.env,
             most=config.server.max_concurrent_downloads,
             per_host=config.server.connections_per_host,
             ended=ended(self._tally, reactor.seconds),
@@ -233,7 +233,7 @@ class MirrorService(Service):
 
     def _made(self, config: Config) -> Front:
         """What answers by a configuration; raises what ``_not_started`` and ``reload`` explain."""
-        edges = Edges(self.tools, self.downloads, self._agents, self._seen, self._tally)
+        edges = Edges(self.env, self.downloads, self._agents, self._seen, self._tally)
         front = made(config, edges)
         if self._operations is not None:
             front = evolve(front, named=self._operations.named(front.login))
@@ -282,17 +282,17 @@ class MirrorService(Service):
         No connection and no download is lost.  Raises Rejected, and changes nothing, when the new
         one can't be used.
         """
-        config, old, tools = self._read_again(), self._config, self.tools
-        self.tools = _configured(tools, config)
+        config, old, env = self._read_again(), self._config, self.env
+        self.env = _configured(env, config)
         try:
             front = self._made(config)
         except (*_UNUSABLE, OSError, ValueError) as error:
-            self.tools = tools
+            self.env = env
             raise Rejected(str(error)) from None
         self._config, self._front = config, front
         server = config.server
         self.downloads.reconfigure(
-            self.tools, most=server.max_concurrent_downloads, per_host=server.connections_per_host
+            self.env, most=server.max_concurrent_downloads, per_host=server.connections_per_host
         )
         self.store.resize(config.cache.max_bytes, evict=config.cache.lru_enabled)
         if self._site is not None:
@@ -350,10 +350,10 @@ class MirrorService(Service):
         )
 
 
-def _configured(tools: Tools, config: Config) -> Tools:
+def _configured(env: Environment, config: Config) -> Environment:
     """The edges of downloads as a configuration has them."""
     return evolve(
-        tools,
+        env,
         egress=egress_of(config),
         timeouts=config.server.timeouts,
         rate_limit=config.rate_limit,

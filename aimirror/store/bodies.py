@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from aimirror.bounded import LRU
-from aimirror.interfaces import BodyFailed, IBody, IBodyReader
+from aimirror.interfaces import BodyFailed, IBodyReader, IStoredBody
 from aimirror.store.index import Blob
 
 #: Descriptors kept open for blobs that nobody reads at the moment.
@@ -22,7 +22,7 @@ SMALL = 256 << 10
 KEPT = 64 << 10
 
 
-@implementer(IBody)
+@implementer(IStoredBody)
 class StoredBody:
     """The body of a blob.
 

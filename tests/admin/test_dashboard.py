@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.admin.dashboard import EVENT_SECONDS, MOST_STREAMS, Events, Overview, Pages
 from aimirror.admin.jobs import Jobs
-from aimirror.exchanges.tools import Progress
+from aimirror.exchanges.environment import Progress
 from aimirror.server.answers import Answer
 from aimirror.server.request import MirrorRequest
 from aimirror.server.tally import Tally

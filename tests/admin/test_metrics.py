@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.admin.metrics import CountedUpstream, Metrics, counted, ended
 from aimirror.download.tasks import Reason
-from aimirror.exchanges.tools import Finished, Progress
+from aimirror.exchanges.environment import Finished, Progress
 from aimirror.http.egress import Egress, Outgoing, Timeouts
 from aimirror.http.headers import Headers
 from aimirror.interfaces import UpstreamError

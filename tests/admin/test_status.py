@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from aimirror.admin.status import Status
-from aimirror.exchanges.tools import Progress
+from aimirror.exchanges.environment import Progress
 from aimirror.upstream.health import Health
 from tests.server.support import GET, connect
 from tests.store.support import StoreCase

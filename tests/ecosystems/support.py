@@ -24,7 +24,7 @@ class WorldCase(MirrorCase):
 
     def world(self) -> Ecosystem:
         """The class of the world of this name."""
-        edges = Edges(tools=self.tools, registries=Registries(()), mirror_url=base_url)
+        edges = Edges(library=self.library, registries=Registries(()), mirror_url=base_url)
         return made(BY_NAME[self.name], edges)
 
     def use(self, *more: Rule, **options: Any) -> None:
@@ -34,7 +34,7 @@ class WorldCase(MirrorCase):
         self.store.changed = memo.invalidate
         worlds = {self.name: self.world()}
         rules = (*more, Rule(**fields))
-        self.mirror = Mirror(rules, self.tools, self.downloads, base_url, worlds)
+        self.mirror = Mirror(rules, self.library, base_url, worlds)
         self.site = MirrorSite(self.mirror.handle, self.clock, memo=memo)
         self.answers: dict[str, Any] = {}
         self.upstream.handler = self.answer

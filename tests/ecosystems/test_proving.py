@@ -11,8 +11,7 @@ from typing import Any
 from twisted.internet.defer import ensureDeferred
 
 from aimirror.ecosystems.proving import Hashes
-from aimirror.exchanges.tools import new_hash
-from aimirror.routing.digests import Digest
+from aimirror.routing.digests import Digest, new_hash
 from tests.ecosystems.support import WorldCase
 from tests.mirror.support import refused
 
@@ -195,7 +194,7 @@ class HashesTests(WorldCase):
         self.use()
         self.answers["/x"] = (200, ["Cache-Control: max-age=60"], OLD)
         self.get("/x")
-        hashes = Hashes(self.tools)
+        hashes = Hashes(self.library)
         (entry,) = self.entries("/x")
         for algorithm in ("sha256", "sha512", "sha1", "md5", "blake2b-256"):
             right = Digest(algorithm, new_hash(algorithm).hexdigest())

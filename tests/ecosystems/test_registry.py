@@ -21,12 +21,12 @@ PAGE = DOCS / "ecosystems/packages.md"
 
 class RegistryTests(MirrorCase):
     def made(self, name: str) -> Ecosystem:
-        edges = Edges(tools=self.tools, registries=Registries(()), mirror_url=base_url)
+        edges = Edges(library=self.library, registries=Registries(()), mirror_url=base_url)
         return registry.made(BY_NAME[name], edges)
 
     def test_each_name_has_a_class(self) -> None:
         """What rules may name is carried out; what is nothing but presets can't be named."""
-        made = registry.ecosystems(self.tools, (), base_url)
+        made = registry.ecosystems(self.library, (), base_url)
         self.assertEqual(set(made), set(NAMES))
         for world in made.values():
             for method in ("take", "finish", "refused"):

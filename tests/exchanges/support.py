@@ -12,11 +12,12 @@ from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from zope.interface import implementer
 
 from aimirror.download.tasks import FetchResult, FetchTask, HashTask, Reason
+from aimirror.exchanges.environment import Environment
 from aimirror.exchanges.running import Downloads
-from aimirror.exchanges.tools import Outcome, Passing, Storing, Tools, Wanted, new_hash
 from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Zone
 from aimirror.http.headers import Headers
 from aimirror.interfaces import (
+    Arriving,
     BodyFailed,
     Hop,
     IFetch,
@@ -24,9 +25,12 @@ from aimirror.interfaces import (
     IReceiver,
     IUpstream,
     IUpstreamResponse,
+    Outcome,
+    Passing,
     UpstreamError,
+    Wanted,
 )
-from aimirror.routing.digests import Digest
+from aimirror.routing.digests import Digest, new_hash
 from aimirror.routing.rules import Route, Rule, Strategy
 from aimirror.store.store import Store
 from aimirror.testing.behaviour import pattern
@@ -240,9 +244,9 @@ class DownloadCase(StoreCase):
         self.writes = Threads()
         self.downloads = Downloads(self.make_tools(), **self.limits)
 
-    def make_tools(self, store: Store | None = None) -> Tools:
+    def make_tools(self, store: Store | None = None) -> Environment:
         """The edges; ``settings`` are further fields."""
-        return Tools(
+        return Environment(
             **{
                 "store": store or self.store,
                 "pool": self.pool,
@@ -280,12 +284,12 @@ class DownloadCase(StoreCase):
         route = Route(rule, path, urls, url, False, digest)
         return Wanted(route=route, headers=Headers(fields), **rest)
 
-    def begin(self, response: FakeResponse, wanted: Wanted | None = None) -> Storing:
+    def begin(self, response: FakeResponse, wanted: Wanted | None = None) -> Arriving:
         """A download that has just got its header."""
         fetching = self.downloads.fetch(wanted or self.wanted())
         self.upstream.answer(response)
         outcome = self.successResultOf(fetching)
-        assert isinstance(outcome, Storing), outcome
+        assert isinstance(outcome, Arriving), outcome
         return outcome
 
     def probe(self, content: bytes, *fields: tuple[str, str], size: int = MB) -> FakeResponse:
@@ -340,7 +344,7 @@ class Reading:
     """A client that takes all it can get at once."""
 
     def __init__(self, outcome: Outcome, start: int = 0, stop: int | None = None) -> None:
-        assert isinstance(outcome, Storing)
+        assert isinstance(outcome, Arriving)
         self.reader = outcome.body.reader(start, stop)
         self.data = b""
         self.failed: BodyFailed | None = None

@@ -5,9 +5,8 @@ from typing import Any
 from attrs import evolve
 
 from aimirror.download.tasks import Reason
-from aimirror.exchanges.tools import Storing
 from aimirror.http.headers import Headers
-from aimirror.interfaces import UpstreamError
+from aimirror.interfaces import Arriving, UpstreamError
 from aimirror.routing.rules import Credentials, Strategy
 from tests.exchanges.support import (
     KB,
@@ -49,7 +48,7 @@ class RepeatingTests(DownloadCase):
         self.upstream.refuse(Reason.CONNECT)
         self.clock.advance(1)
         self.upstream.answer(self.probe(CONTENT))
-        self.assertIsInstance(self.successResultOf(fetching), Storing)
+        self.assertIsInstance(self.successResultOf(fetching), Arriving)
 
     def test_does_not_pass(self) -> None:
         """What will not pass, or has taken long enough, is told at once."""
@@ -124,7 +123,7 @@ class ShapeTests(DownloadCase):
             self.assertTrue(answer.aborted)
             self.assertNotIn("Range", self.upstream.requests[-1].headers)
             self.upstream.answer(whole(CONTENT))
-            self.assertIsInstance(self.successResultOf(fetching), Storing)
+            self.assertIsInstance(self.successResultOf(fetching), Arriving)
 
     def test_too_large(self) -> None:
         """A file over the rule's max_size is passed on in one stream."""
@@ -159,7 +158,7 @@ class ShapeTests(DownloadCase):
         self.assertEqual(renewed, ["new"])
         self.upstream.answer(self.probe(CONTENT))
         self.assertTrue(old.aborted)
-        self.assertIsInstance(self.successResultOf(fetching), Storing)
+        self.assertIsInstance(self.successResultOf(fetching), Arriving)
         self.assertEqual(self.pool.fetches[0].task.headers.get("Authorization"), "new")
 
         async def hopeless() -> None:
@@ -185,7 +184,7 @@ class UpstreamsTests(DownloadCase):
         fetching = self.downloads.fetch(self.wanted())
         self.upstream.refuse(Reason.CONNECT)
         self.upstream.answer(partial(0, MB, len(CONTENT), url="http://more.test/one.bin"))
-        self.assertIsInstance(self.successResultOf(fetching), Storing)
+        self.assertIsInstance(self.successResultOf(fetching), Arriving)
         self.downloads.fetch(self.wanted(url="http://files.test/two"))
         self.assertEqual(self.hosts()[0:2], ["files.test", "more.test"])
         self.assertEqual(self.hosts()[-1], "more.test")
@@ -197,7 +196,7 @@ class UpstreamsTests(DownloadCase):
         unable = self.upstream.answer(FakeResponse(503))
         self.upstream.answer(whole(CONTENT))
         self.assertTrue(unable.aborted)
-        self.assertIsInstance(self.successResultOf(fetching), Storing)
+        self.assertIsInstance(self.successResultOf(fetching), Arriving)
 
     def test_after_failover_its_own_address_is_resolved(self) -> None:
         """When the one that answered expires, it is asked again, not the one that is down."""
@@ -264,7 +263,7 @@ class UpstreamsTests(DownloadCase):
         fetching = self.downloads.fetch(self.login())
         self.upstream.answer(FakeResponse(503))
         self.upstream.answer(partial(0, MB, len(CONTENT), url="http://more.test/one.bin"))
-        self.assertIsInstance(self.successResultOf(fetching), Storing)
+        self.assertIsInstance(self.successResultOf(fetching), Arriving)
         self.assertEqual(self.sent()[:2], [("secret", "a=b"), (None, None)])
         self.assertNotIn("Authorization", self.pool.fetches[0].task.headers)
 
@@ -287,7 +286,7 @@ class UpstreamsTests(DownloadCase):
         self.clock.advance(1)
         self.upstream.answer(FakeResponse(401))
         self.upstream.answer(partial(0, MB, len(CONTENT)))
-        self.assertIsInstance(self.successResultOf(fetching), Storing)
+        self.assertIsInstance(self.successResultOf(fetching), Arriving)
         self.assertEqual(self.sent()[2:4], [(None, None), ("secret", "a=b")])
 
     def test_login_for_all(self) -> None:
@@ -304,4 +303,4 @@ class UpstreamsTests(DownloadCase):
         fetching = self.downloads.fetch(self.wanted(rule=rule))
         self.upstream.refuse(Reason.TLS)
         self.upstream.answer(whole(CONTENT))
-        self.assertIsInstance(self.successResultOf(fetching), Storing)
+        self.assertIsInstance(self.successResultOf(fetching), Arriving)

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 from aimirror.download.tasks import Reason
-from aimirror.exchanges.tools import Passing, Wanted
 from aimirror.exchanges.versions import MOST_IDLE
-from aimirror.interfaces import UpstreamError
+from aimirror.interfaces import Passing, UpstreamError, Wanted
 from aimirror.routing.rules import Strategy
 from tests.exchanges.support import KB, DownloadCase, FakeResponse, Reading, partial, pattern, whole
 

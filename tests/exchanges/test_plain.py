@@ -9,8 +9,7 @@ from aimirror.download.proof import HOLDBACK
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.growing import LINGER
 from aimirror.exchanges.stream import WRITTEN_AT_ONCE, FileSink
-from aimirror.exchanges.tools import Storing, Wanted
-from aimirror.interfaces import UpstreamError
+from aimirror.interfaces import Arriving, UpstreamError, Wanted
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Strategy
 from aimirror.store.errors import DiskError
@@ -36,7 +35,7 @@ class PlainCase(DownloadCase):
         rule = self.rule(strategy=Strategy.PROXY)
         return super().wanted(*fields, **{"rule": rule, **more})
 
-    def plain(self, digest: Digest | None = None, **response: Any) -> Storing:
+    def plain(self, digest: Digest | None = None, **response: Any) -> Arriving:
         self.response = whole(CONTENT, **response)
         return self.begin(self.response, self.wanted(digest=digest))
 

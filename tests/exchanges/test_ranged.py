@@ -8,7 +8,7 @@ from aimirror.download.proof import HOLDBACK
 from aimirror.download.tasks import Reason
 from aimirror.exchanges import ranged
 from aimirror.exchanges.stream import FileSink
-from aimirror.exchanges.tools import Storing
+from aimirror.interfaces import Arriving
 from aimirror.routing.rules import Rule
 from tests.exchanges.support import (
     KB,
@@ -31,7 +31,7 @@ CONTENT = pattern(6 * MB)
 class RangedCase(DownloadCase):
     """One big file."""
 
-    def start(self, rule: Rule | None = None, **wanted: Any) -> Storing:
+    def start(self, rule: Rule | None = None, **wanted: Any) -> Arriving:
         """Its first answer has come, no byte yet."""
         rule = rule or self.rule()
         self.first = self.probe(CONTENT, size=first_piece(rule.chunk_size))
@@ -314,7 +314,7 @@ class FaultTests(RangedCase):
         self.upstream.answer(self.probe(CONTENT))
         self.patch(ranged, "GrowingBody", opened)
         self.upstream.answer(whole(CONTENT))
-        self.assertIsInstance(self.successResultOf(fetching), Storing)
+        self.assertIsInstance(self.successResultOf(fetching), Arriving)
 
     def test_hashing_fails(self) -> None:
         """A file that can't be read again is not stored."""
@@ -377,14 +377,6 @@ class ProofTests(RangedCase):
         self.clock.advance(31)
         self.downloads.fetch(wanted)
         self.assertEqual(self.upstream.waiting, 1)
-
-    def test_learned_while_it_runs(self) -> None:
-        """A digest that an index tells meanwhile is checked, too."""
-        reading = Reading(self.start())
-        self.downloads.expect(self.wanted().key, sha256(b"other"))
-        self.play()
-        assert reading.failed is not None
-        self.assertEqual((self.stored(), self.quarantined()), ([], 1))
 
 
 class AbandonedTests(RangedCase):

@@ -9,10 +9,9 @@ from twisted.internet.defer import CancelledError
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.failures import REFUSED_FOR, UNSTORED_FOR
-from aimirror.exchanges.tools import Passing, Storing, Validated, Wanted
 from aimirror.exchanges.unshared import BELIEVED_FOR
 from aimirror.http.headers import Headers
-from aimirror.interfaces import UpstreamError
+from aimirror.interfaces import Arriving, Passing, UpstreamError, Validated, Wanted
 from aimirror.routing.rules import Strategy
 from tests.exchanges.support import (
     KB,
@@ -77,7 +76,7 @@ class JoiningTests(PageCase):
         json = [self.downloads.fetch(self.wanted(("Accept", "text/json"))) for _ in range(3)]
         self.upstream.answer(whole(b"html", ("Vary", "Accept")))
         for each in html:
-            self.assertIsInstance(self.successResultOf(each), Storing)
+            self.assertIsInstance(self.successResultOf(each), Arriving)
         self.assertEqual(
             [r.headers.get("Accept") for r in self.upstream.requests[1:]], ["text/json"]
         )
@@ -120,7 +119,7 @@ class JoiningTests(PageCase):
         leader, *others = (self.successResultOf(each) for each in crowd)
         self.assertIsInstance(leader, Passing)
         for each in others:
-            self.assertIsInstance(each, Storing)
+            self.assertIsInstance(each, Arriving)
         self.assertEqual(len(self.upstream.requests), 2)
 
     def test_nobody_waits_for_what_is_not_shared(self) -> None:
@@ -132,7 +131,7 @@ class JoiningTests(PageCase):
         for number in range(3):
             self.upstream.answer(whole(PAGE), number + 1)
         for each in crowd:
-            self.assertIsInstance(self.successResultOf(each), Storing)
+            self.assertIsInstance(self.successResultOf(each), Arriving)
         together = [self.downloads.fetch(self.wanted(("X", str(n)))) for n in range(3)]
         self.assertLessEqual(self.upstream.waiting, 1)
         self.downloads.stop()
@@ -169,7 +168,7 @@ class LeavingTests(PageCase):
         first, second = (self.downloads.fetch(self.wanted()) for _ in range(2))
         self.leave(first)
         response = self.upstream.answer(whole(PAGE))
-        self.assertIsInstance(self.successResultOf(second), Storing)
+        self.assertIsInstance(self.successResultOf(second), Arriving)
         response.flow(PAGE)
         response.end()
         self.assertEqual(self.stored(), [PAGE])
@@ -226,7 +225,7 @@ class EndingTests(DownloadCase):
             fetch.end(Reason.CANCELLED)
         self.assertEqual(len(self.upstream.requests), 2)
         self.upstream.answer(self.probe(CONTENT))
-        self.assertIsInstance(self.successResultOf(late), Storing)
+        self.assertIsInstance(self.successResultOf(late), Arriving)
 
     def test_entry_can_not_be_written(self) -> None:
         """When the entry can't be written, the download is over all the same."""
@@ -245,7 +244,7 @@ class EndingTests(DownloadCase):
         """After a full disk the file is passed through; later the cache is tried again."""
         self.begin(self.probe(CONTENT))
         self.pool.flying[0].end(Reason.DISK_FULL)
-        for wait, kind in ((0, Passing), (UNSTORED_FOR, Storing)):
+        for wait, kind in ((0, Passing), (UNSTORED_FOR, Arriving)):
             self.clock.advance(wait)
             fetching = self.downloads.fetch(self.wanted())
             self.upstream.answer(self.probe(CONTENT))
@@ -338,7 +337,7 @@ class ValidatingTests(PageCase):
         self.upstream.answer(FakeResponse(304, ("ETag", '"v2"')))
         self.assertNotIn("If-None-Match", self.upstream.requests[-1].headers)
         self.upstream.answer(whole(PAGE))
-        self.assertIsInstance(self.successResultOf(fetching), Storing)
+        self.assertIsInstance(self.successResultOf(fetching), Arriving)
 
     def test_no_repetition(self) -> None:
         """With a stored entry that may stand in, a failure is told at once."""

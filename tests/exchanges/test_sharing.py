@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 from aimirror.download.tasks import Reason
+from aimirror.exchanges.environment import shared
 from aimirror.exchanges.sharing import TURN
-from aimirror.exchanges.tools import shared
 from aimirror.routing.rules import Rule, Strategy
 from tests.exchanges.support import MB, DownloadCase, FakeResponse, pattern, whole
 

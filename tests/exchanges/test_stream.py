@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.download.tasks import FetchResult, Reason
 from aimirror.exchanges.stream import MOST_WAITING, WRITTEN_AT_ONCE, FileSink, StreamWriter
-from aimirror.exchanges.tools import new_hash
 from aimirror.interfaces import IReceiver, UpstreamError
+from aimirror.routing.digests import new_hash
 from aimirror.store.errors import DiskFull
 from tests.exchanges.support import KB, MB, FakeResponse, pattern
 from tests.store.support import Threads, descriptors

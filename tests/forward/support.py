@@ -140,11 +140,11 @@ class ProxyCase(TestCase):
         mirror = SimpleNamespace(
             rules=rules,
             handle_routed=handle_routed,
-            tools=SimpleNamespace(upstream=Upstream(self.agents)),
         )
         given = {"policy": policy, "timeouts": TIMEOUTS, **more}
         forward = Forward(
             mirror=mirror,  # type: ignore[arg-type]
+            upstream=Upstream(self.agents),
             agents=self.agents,
             egress=lambda reach: Egress("", reach),
             **given,

@@ -14,8 +14,9 @@ from zope.interface import implementer
 
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
+from aimirror.exchanges.environment import Environment
+from aimirror.exchanges.library import Library
 from aimirror.exchanges.running import Downloads
-from aimirror.exchanges.tools import Tools
 from aimirror.http.egress import Egress, Outgoing, Reach, Zone
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Hop, IReceiver, IUpstream, IUpstreamResponse, UpstreamError
@@ -140,7 +141,7 @@ class MirrorCase(SynchronousTestCase):
             defer_to_thread=self._to_disk,
         )
         self.successResultOf(self.store.open())
-        self.tools = Tools(
+        self.tools = Environment(
             store=self.store,
             pool=None,
             upstream=self.upstream,
@@ -150,6 +151,7 @@ class MirrorCase(SynchronousTestCase):
             egress=lambda rule: Egress(),
         )
         self.downloads = Downloads(self.tools, most=8, per_host=8)
+        self.library = Library(self.tools, self.downloads)
         self.addCleanup(self._close)
         self.use()
 
@@ -181,7 +183,7 @@ class MirrorCase(SynchronousTestCase):
         rule = Rule(**{"name": "all", "upstreams": (UPSTREAM,), **options})
         memo = Memo()
         self.store.changed = memo.invalidate
-        self.mirror = Mirror((*more, rule), self.tools, self.downloads, base_url)
+        self.mirror = Mirror((*more, rule), self.library, base_url)
         self.site = MirrorSite(self.mirror.handle, self.clock, memo=memo)
 
     def client(self, greedy: bool = True) -> Connection:

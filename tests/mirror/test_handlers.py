@@ -22,9 +22,9 @@ class HandledTests(MirrorCase):
             return False, None
 
         self.use(handler="handlers.mine")
-        world = Handled("handlers.mine", exec_path, {}, self.tools, GENERAL)
+        world = Handled("handlers.mine", exec_path, {}, self.library, GENERAL)
         worlds = {handler_of(self.mirror.rules[0]): world}
-        mirror = Mirror(self.mirror.rules, self.tools, self.downloads, base_url, worlds)
+        mirror = Mirror(self.mirror.rules, self.library, base_url, worlds)
         self.site = MirrorSite(mirror.handle, self.clock, memo=self.site.memo)
         self.plays(200, 'ETag: "v1"', "Cache-Control: max-age=100")
         for _ in range(3):

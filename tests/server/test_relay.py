@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.server.answers import Answer
-from aimirror.server.relay import TINY, let_go, relay
+from aimirror.server.relay import relay
 from aimirror.server.request import MirrorRequest
 from tests.mirror.support import Played
 from tests.server.support import GET, connect
@@ -41,16 +41,3 @@ class RelayTests(SynchronousTestCase):
         client = connect(handler)
         client.send(GET)
         self.assertTrue(played.aborted)
-
-
-class LetGoTests(SynchronousTestCase):
-    def test_what_is_read(self) -> None:
-        """A connection is kept if little or nothing has to be read for that."""
-        for size, bodiless, aborted in (
-            (TINY, False, False),
-            (TINY + 1, False, True),
-            (TINY + 1, True, False),
-        ):
-            played = Played(200, f"Content-Length: {size}", body=None)
-            let_go(played, bodiless=bodiless)
-            self.assertEqual(played.aborted, aborted)

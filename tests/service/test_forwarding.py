@@ -30,7 +30,8 @@ class ForwardProxyTests(SynchronousTestCase):
         file.write_text(json.dumps({"rules": rules, "forward": forward, "server": server}))
         agents: Any = SimpleNamespace(clock=Clock())
         anything: Any = None
-        return forward_proxy(load(file), anything, agents, Seen(), anything, anything)
+        env: Any = SimpleNamespace(upstream=None, to_thread=None)
+        return forward_proxy(load(file), anything, env, agents, Seen(), anything)
 
     def test_policy(self) -> None:
         """Rules' hosts, and what the file adds to and takes from them."""

@@ -12,12 +12,12 @@ from aimirror.ecosystems.generations import changed_at
 from aimirror.ecosystems.indexed import Indexed
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.world import Files, Places, Reading, Row
+from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import UNTAKEN, Asked, Declined, Untaken
 from aimirror.routing.rules import Route, route
 from aimirror.server.answers import Answer
 
 if TYPE_CHECKING:
-    from aimirror.exchanges.tools import Tools
     from aimirror.mirror.mirror import Mirror
     from aimirror.server.request import MirrorRequest
 
@@ -33,8 +33,8 @@ _FILES = Files(places=_places, reading=Reading(cran.digests))
 class Cran(Indexed):
     """CRAN: MD5 of PACKAGES, one generation of its forms, and the Archive for older versions."""
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, _FILES)
+    def __init__(self, library: ILibrary) -> None:
+        super().__init__(library, _FILES)
 
     async def take(
         self, request: MirrorRequest, found: Route, mirror: Mirror
@@ -95,7 +95,7 @@ WORLD = Coded(
     name="cran",
     presets=_PRESETS,
     clients={"r": _r},
-    make=lambda edges: Cran(edges.tools),
+    make=lambda edges: Cran(edges.library),
     row=Row(
         clients="R",
         at="`/src/contrib`, `/bin/windows`, `/bin/macosx`",

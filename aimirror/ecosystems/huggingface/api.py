@@ -9,16 +9,13 @@ from attrs import evolve
 
 from aimirror.ecosystems.huggingface import paths as huggingface
 from aimirror.ecosystems.indexes import stored_bytes
-from aimirror.ecosystems.oci.tokens import collect
-from aimirror.ecosystems.reading import read
-from aimirror.exchanges.asking import UNABLE
+from aimirror.exchanges.answering import UNABLE
 from aimirror.exchanges.decoding import DecodedResponse, decodable
-from aimirror.exchanges.tools import Tools
+from aimirror.exchanges.responses import collect
 from aimirror.http import urls
-from aimirror.http.egress import Outgoing
 from aimirror.http.forwarding import asked_for_storing, passed_on
 from aimirror.http.headers import Headers
-from aimirror.interfaces import BodyFailed, UpstreamError
+from aimirror.interfaces import BodyFailed, ILibrary, Inquiry, UpstreamError
 from aimirror.mirror.ecosystem import UNTAKEN, Declined, Untaken
 from aimirror.mirror.rewriting import Link, Rewriter
 from aimirror.routing.rules import Route, Rule, Xet
@@ -36,8 +33,8 @@ MOST_TREE = 16 << 20
 class Api:
     """Answers below ``/api/``; ``mirror_url`` says by which base URL a client came here."""
 
-    def __init__(self, tools: Tools, mirror_url: Callable[[MirrorRequest], str]) -> None:
-        self._tools = tools
+    def __init__(self, library: ILibrary, mirror_url: Callable[[MirrorRequest], str]) -> None:
+        self._library = library
         self._mirror_url = mirror_url
 
     async def answer(
@@ -59,7 +56,7 @@ class Api:
             return await mirror.answer(request, evolve(known, exact=True), headers=plain)
         if call.is_tree and rule.xet is Xet.STRIP:
             return await self._tree(request, known, mirror)
-        stored = self._tools.store.entries(known.key)
+        stored = self._library.at(known.key).entries
         other = None if stored else await self._same_commit(found)
         if other is None:
             return await mirror.answer(request, known)
@@ -76,12 +73,12 @@ class Api:
         repo, commit = huggingface.revision(urls.canonical(found.urls[0]))
         if not commit:
             return None
-        for entry in self._tools.store.find(repo):
+        for entry in self._library.stored_below(repo):
             named = entry.key == repo or entry.key.startswith(f"{repo}/revision/")
             if not named or "?" in entry.key or entry.scope or entry.status != 200:
                 continue
             try:
-                data = await stored_bytes(self._tools, entry)
+                data = await stored_bytes(self._library, entry)
             except (BodyFailed, OSError):
                 continue
             if huggingface.commit_of(data) == commit:
@@ -94,8 +91,8 @@ class Api:
             return answer
         data = answer.body
         if not isinstance(data, bytes):
-            data = await read(self._tools, data, MOST_TREE)
-        data = await self._tools.to_thread(huggingface.tree_without_xet, data)
+            data = await self._library.read(data, MOST_TREE)
+        data = await self._library.aside(huggingface.tree_without_xet, data)
         headers = answer.headers.without("content-length", "etag", "content-md5", "digest")
         changed = evolve(answer, headers=headers, body=data, memo_until=0.0)
         return await mirror.changed(request, found, changed)
@@ -122,18 +119,22 @@ class Api:
     ) -> Answer | None:
         """Pass a request on, and the answer with its body changed if it is a success."""
         headers = passed_on(request.headers).with_("Accept-Encoding", "identity")
-        tools = self._tools
-        outgoing = Outgoing(
-            request.head.method, found.urls[0], headers, tools.egress(found.rule), tools.timeouts
+        response = await self._library.ask(
+            Inquiry(
+                rule=found.rule,
+                url=found.urls[0],
+                headers=headers,
+                method=request.head.method,
+                body=request.body,
+            )
         )
-        response = await tools.upstream.request(outgoing, request.body)
         if decodable(response.headers):
             response = DecodedResponse(response)
         fields = self.led_here(request, found.rule, response.headers).with_("X-Cache", "PASS")
         if response.status not in (200, 201):
             await relay(request, response, fields)
             return None
-        data = await tools.to_thread(change, await collect(response, MOST_TREE))
+        data = await self._library.aside(change, await collect(response, MOST_TREE))
         fields = fields.without("content-length", "etag", "content-md5", "digest")
         return Answer(status=response.status, headers=fields, body=data)
 

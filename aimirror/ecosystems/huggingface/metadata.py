@@ -6,7 +6,7 @@ token first.  What it shows to a token alone is believed for a minute, for that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from attrs import frozen
 from twisted.logger import Logger
@@ -14,16 +14,13 @@ from twisted.logger import Logger
 from aimirror.bounded import LRU
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.huggingface.paths import Seen, Target, seen
-from aimirror.ecosystems.oci.tokens import SingleFlight, drain
-from aimirror.exchanges.asking import UNABLE
-from aimirror.exchanges.tools import Tools
-from aimirror.http import urls
-from aimirror.http.egress import Outgoing
+from aimirror.ecosystems.oci.tokens import SingleFlight
+from aimirror.exchanges.answering import UNABLE
+from aimirror.exchanges.responses import drain
 from aimirror.http.headers import Headers
-from aimirror.interfaces import UpstreamError
+from aimirror.interfaces import ILibrary, Inquiry, UpstreamError
 from aimirror.mirror.cached import GRANTED_FOR
 from aimirror.routing.rules import Rule
-from aimirror.upstream.health import Health
 from aimirror.upstream.redirects import FOLLOWED, resolve, same_origin
 
 #: The scope of what took a token: who shares it is decided here, by what the hub says to each.
@@ -49,17 +46,16 @@ class Looks:
 
     log = Logger()
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
+    def __init__(self, library: ILibrary) -> None:
+        self._library = library
         self._flights = SingleFlight()
-        self._health = Health()
         self._looks: LRU[tuple[str, str], Look] = LRU(MOST_LOOKS)
         #: Repositories that the hub hides from everybody, and until when that is believed.
         self._hidden: LRU[str, float] = LRU(MOST_LOOKS)
 
     def now(self) -> float:
         """Epoch seconds."""
-        return self._tools.clock.seconds()
+        return self._library.now()
 
     def recent(self, target: Target, who: str, within: float = GRANTED_FOR) -> Look | None:
         """The last answer for a client, if it is no older than so many seconds."""
@@ -98,27 +94,19 @@ class Looks:
 
     async def _first(self, rule: Rule, targets: Sequence[Target], headers: Headers) -> Seen:
         """What the first address says that can; no token is among the fields."""
-        hosts = [urls.origin(each.repo) for each in targets]
-        *order, last = self._health.order(hosts, self.now())
-        for index in order:
-            try:
-                found = await self._head(rule, targets[index], headers)
-            except UpstreamError:
-                found = None
-            if found is not None and found.status not in UNABLE:
-                self._health.succeeded(hosts[index])
-                return found
-            self._health.failed(hosts[index], self.now())
-        return await self._head(rule, targets[last], headers)
+
+        def attempt(index: int) -> Awaitable[Seen]:
+            return self._head(rule, targets[index], headers)
+
+        hubs = [each.repo for each in targets]
+        return await self._library.first(hubs, attempt, lambda seen: seen.status not in UNABLE)
 
     async def _head(self, rule: Rule, target: Target, headers: Headers) -> Seen:
         """HEAD, followed as long as the hub leads to itself: beyond, the bytes begin."""
         url, answers = target.url, []
         for _ in range(_MOST_HOPS):
-            outgoing = Outgoing(
-                "HEAD", url, headers, self._tools.egress(rule), self._tools.timeouts
-            )
-            response = await self._tools.upstream.request(outgoing)
+            inquiry = Inquiry(rule=rule, url=url, headers=headers, method="HEAD")
+            response = await self._library.ask(inquiry)
             drain(response)
             answers.append(response.headers)
             location = response.headers.get("location")

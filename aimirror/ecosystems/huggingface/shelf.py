@@ -11,9 +11,9 @@ from aimirror.caching.caching import prepare
 from aimirror.caching.entries import Entry
 from aimirror.ecosystems.huggingface import paths as huggingface
 from aimirror.ecosystems.huggingface.paths import Seen, Target, bare
-from aimirror.exchanges.tools import Tools
 from aimirror.http import urls
 from aimirror.http.headers import Headers
+from aimirror.interfaces import ILibrary
 
 #: The status of a branch's entry.
 _NOTED = 307
@@ -24,11 +24,11 @@ _OCTETS = "application/octet-stream"
 class Shelf:
     """Entries of the hub's files in the store; ``rule`` is the name of the rule that stores."""
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
+    def __init__(self, library: ILibrary) -> None:
+        self._library = library
 
     def _entries(self, target: Target) -> tuple[Entry, ...]:
-        return self._tools.store.entries(urls.canonical(target.url))
+        return self._library.at(urls.canonical(target.url)).entries
 
     def public(self, target: Target) -> bool:
         """Whether what everybody is given for a commit's file is stored: its bytes, or no file."""
@@ -43,7 +43,7 @@ class Shelf:
 
     def noted(self, target: Target, since: float) -> Seen | None:
         """What everybody was told of a file last, not before a time (epoch seconds)."""
-        for entry in self._tools.store.entries(_noted_as(target)):
+        for entry in self._library.at(_noted_as(target)).entries:
             told = entry.status in (_NOTED, _MISSING) and "x-repo-commit" in entry.headers
             if told and not entry.scope and entry.received_at >= since:
                 return Seen(200 if entry.status == _NOTED else _MISSING, entry.headers)
@@ -53,7 +53,7 @@ class Shelf:
         """Remember what everybody was told; what is hidden by now is forgotten."""
         if seen.hidden and seen.status != 429:
             for key in {urls.canonical(target.url), _noted_as(target)}:
-                self._tools.store.drop_key(key)
+                self._library.drop_key(key)
         elif seen.commit and seen.status == _MISSING:
             headers = huggingface.refusal(seen)[0].without("content-type")
             self._put(target, "", headers, rule, status=_MISSING)
@@ -83,7 +83,7 @@ class Shelf:
             return "", 0, _OCTETS
         if seen.sha256 is not None:
             blob = seen.sha256.hex
-            stored = self._tools.store.blob_size(blob) == seen.size
+            stored = self._library.blob_size(blob) == seen.size
             return (blob, seen.size or 0, _OCTETS) if stored else None
         before = () if last is None else self._entries(target.at(last.commit))
         for entry in (*self._entries(target), *before):
@@ -95,7 +95,7 @@ class Shelf:
         """What those without a right were told must not stand in for what there is."""
         for entry in self._entries(target):
             if not entry.scope and entry.status >= 400:
-                self._tools.store.drop(entry)
+                self._library.drop(entry)
 
     def _put(
         self,
@@ -109,7 +109,7 @@ class Shelf:
         size: int = 0,
         key: str = "",
     ) -> None:
-        now = self._tools.clock.seconds()
+        now = self._library.now()
         entry = Entry(
             key=key or urls.canonical(target.url),
             scope=scope,
@@ -122,7 +122,7 @@ class Shelf:
             rule=rule,
             immutable=target.pinned,
         )
-        self._tools.store.put(entry)
+        self._library.put(entry)
 
 
 def _noted_as(target: Target) -> str:

@@ -14,13 +14,11 @@ from aimirror.ecosystems.huggingface.metadata import Look, Looks
 from aimirror.ecosystems.huggingface.paths import Seen, Target
 from aimirror.ecosystems.huggingface.shelf import Shelf
 from aimirror.ecosystems.making import Coded
-from aimirror.ecosystems.reading import read
-from aimirror.exchanges.tools import Passing, Storing, Tools, Wanted
 from aimirror.http import urls
 from aimirror.http.forwarding import asked_for_storing, scope_of
 from aimirror.http.headers import Headers
 from aimirror.http.statuses import NO_HEAD
-from aimirror.interfaces import UpstreamError
+from aimirror.interfaces import Arriving, ILibrary, Passing, UpstreamError, Wanted
 from aimirror.mirror.ecosystem import UNTAKEN, Asked, General, Untaken
 from aimirror.routing.policies import STALE_IF_ERROR
 from aimirror.routing.rules import Route, Rule
@@ -64,11 +62,11 @@ class Visit:
 class HuggingFace(General):
     """Knowledge of the hub; ``mirror_url`` says by which base URL a client came here."""
 
-    def __init__(self, tools: Tools, mirror_url: Callable[[MirrorRequest], str]) -> None:
-        self._tools = tools
-        self._api = Api(tools, mirror_url)
-        self._looks = Looks(tools)
-        self._shelf = Shelf(tools)
+    def __init__(self, library: ILibrary, mirror_url: Callable[[MirrorRequest], str]) -> None:
+        self._library = library
+        self._api = Api(library, mirror_url)
+        self._looks = Looks(library)
+        self._shelf = Shelf(library)
 
     async def take(
         self, request: MirrorRequest, found: Route, mirror: Mirror
@@ -102,7 +100,7 @@ class HuggingFace(General):
 
     async def _file(self, visit: Visit) -> Answer | Untaken | None:
         target = visit.target
-        if target.pinned and self._public(visit, target):
+        if target.pinned and self._public(target):
             return await self._serve(visit, target, "")
         head_only = visit.request.head.method == "HEAD"
         look = self._looks.recent(target, visit.who) if target.pinned or not head_only else None
@@ -181,16 +179,16 @@ class HuggingFace(General):
             headers=self._fields(visit, look.scope),
             scope=look.scope,
         )
-        outcome = await visit.mirror.downloads.fetch(wanted)
+        outcome = await self._library.fetch(wanted)
         if isinstance(outcome, Passing):
             outcome.response.abort()
-        elif isinstance(outcome, Storing) and outcome.body.size is None:
-            await read(self._tools, outcome.body, MOST_SMALL)
+        elif isinstance(outcome, Arriving) and outcome.body.size is None:
+            await self._library.read(outcome.body, MOST_SMALL)
 
-    def _public(self, visit: Visit, target: Target) -> bool:
+    def _public(self, target: Target) -> bool:
         """Whether anybody may have it, from the cache or a download under way."""
-        running = visit.mirror.downloads.running(urls.canonical(target.url), "")
-        return running is not None or self._shelf.public(target)
+        arriving = self._library.at(urls.canonical(target.url)).arriving
+        return bool(arriving) or self._shelf.public(target)
 
     def _noted(self, visit: Visit) -> Seen | None:
         """What a branch stood for last, as long as the rule allows; what HEAD says of a commit."""
@@ -212,5 +210,5 @@ class HuggingFace(General):
 WORLD = Coded(
     name="huggingface",
     clients={"huggingface": lambda url: exported(HF_ENDPOINT=url)},
-    make=lambda edges: HuggingFace(edges.tools, edges.mirror_url),
+    make=lambda edges: HuggingFace(edges.library, edges.mirror_url),
 )

@@ -36,7 +36,7 @@ class Maven(General):
             return await self._checksum(mirror, described, algorithm)
         if maven.changes(found.path) or request.head.method == "HEAD":
             return UNTAKEN
-        if is_stored(mirror.tools, found):
+        if is_stored(mirror.library, found):
             return UNTAKEN
         beside = route(mirror.rules, found.path + ".sha1", request.raw_query or "")
         if not isinstance(beside, Route):
@@ -54,7 +54,7 @@ class Maven(General):
         found = route(mirror.rules, described, "")
         if not maven.changes(described) or not isinstance(found, Route):
             return UNTAKEN
-        data = await at_hand(mirror, found)
+        data = await at_hand(mirror.library, found)
         if data is None:
             return UNTAKEN
         digest = hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()

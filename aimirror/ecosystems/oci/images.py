@@ -12,15 +12,14 @@ from aimirror.caching.caching import prepare
 from aimirror.caching.entries import Entry
 from aimirror.ecosystems.oci.auth import Credential
 from aimirror.ecosystems.oci.paths import Kind, Target
-from aimirror.ecosystems.oci.tokens import Refused, Tokens, drain
-from aimirror.exchanges.tools import Tools
+from aimirror.ecosystems.oci.tokens import Refused, Tokens
+from aimirror.exchanges.responses import drain
 from aimirror.http import urls
-from aimirror.http.egress import Outgoing
 from aimirror.http.forwarding import asked_for_storing
 from aimirror.http.headers import Headers
 from aimirror.http.ranges import format_range
 from aimirror.http.statuses import NO_HEAD
-from aimirror.interfaces import IUpstreamResponse
+from aimirror.interfaces import ILibrary, Inquiry, IUpstreamResponse
 from aimirror.mirror.cached import GRANTED_FOR
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
@@ -79,14 +78,14 @@ class Visit:
 class Images:
     """Answers for manifests and blobs of any registry."""
 
-    def __init__(self, tools: Tools, tokens: Tokens) -> None:
-        self._tools = tools
+    def __init__(self, library: ILibrary, tokens: Tokens) -> None:
+        self._library = library
         self._tokens = tokens
         self._grants: LRU[tuple[str, str, str], float] = LRU(MOST_GRANTS)
 
     def now(self) -> float:
         """Epoch seconds."""
-        return self._tools.clock.seconds()
+        return self._library.now()
 
     # -- digests ---------------------------------------------------------------------------
 
@@ -98,11 +97,11 @@ class Images:
         Raises UpstreamError, BodyFailed and Refused.
         """
         route = visit.route(target)
-        if self.public(visit, route.key):
+        if self.public(route.key):
             return await self.serve(visit, target, "", "")
         authorization, scope = await self.right(visit)
         allowed = await self._adopted(visit, target, scope, told) or not scope
-        if not allowed and not self._granted(visit) and self._held(visit, route.key):
+        if not allowed and not self._granted(visit) and self._held(route.key):
             await self._has(visit, target)
         # Nothing is awaited between that look and the fetch that others would join.
         return await self.serve(visit, target, authorization, scope)
@@ -117,8 +116,8 @@ class Images:
         digest, key = target.digest, visit.route(target).key
         if digest is None or digest.algorithm != "sha256":
             return told is not None
-        size = self._tools.store.blob_size(digest.hex)
-        if size is None or any(e.scope == scope and e.blob for e in self._stored(key)):
+        size = self._library.blob_size(digest.hex)
+        if size is None or any(e.scope == scope and e.blob for e in self._library.at(key).entries):
             return told is not None
         told = told or await self._has(visit, target)
         now = self.now()
@@ -134,7 +133,7 @@ class Images:
             rule=visit.rule.name,
             immutable=True,
         )
-        self._tools.store.put(entry)
+        self._library.put(entry)
         return True
 
     async def _has(self, visit: Visit, target: Target) -> Headers:
@@ -218,15 +217,15 @@ class Images:
         redirects: int | None,
     ) -> Deferred[IUpstreamResponse]:
         headers = visit.headers(authorization)
-        outgoing = Outgoing(
-            method,
-            visit.route(target).urls[0],
-            headers.with_(*field) if field is not None else headers,
-            self._tools.egress(visit.rule),
-            self._tools.timeouts,
+        return self._library.ask(
+            Inquiry(
+                rule=visit.rule,
+                url=visit.route(target).urls[0],
+                headers=headers.with_(*field) if field is not None else headers,
+                method=method,
+                redirects=redirects,
+            )
         )
-        follow = self._tools.redirects if redirects is None else redirects
-        return self._tools.upstream.request(outgoing, None, follow)
 
     async def right(self, visit: Visit) -> tuple[str, str]:
         """Authorization for the client's repository, and whose what it brings is."""
@@ -241,16 +240,13 @@ class Images:
         """Whether the registry has let this client read this repository just now."""
         return (self._grants.get(visit.reader) or 0.0) > self.now()
 
-    def _stored(self, key: str) -> tuple[Entry, ...]:
-        return self._tools.store.entries(key)
-
-    def public(self, visit: Visit, key: str) -> bool:
+    def public(self, key: str) -> bool:
         """Whether anybody may have it, from the cache or a download under way."""
-        if any(e.blob and not e.scope and e.status == 200 for e in self._stored(key)):
-            return True
-        return visit.mirror.downloads.running(key, "") is not None
+        held = self._library.at(key)
+        stored = any(e.blob and not e.scope and e.status == 200 for e in held.entries)
+        return stored or bool(held.arriving)
 
-    def _held(self, visit: Visit, key: str) -> bool:
+    def _held(self, key: str) -> bool:
         """Whether somebody else's right has brought it, or is about to."""
-        stored = any(entry.scope == PRIVATE for entry in self._stored(key))
-        return stored or visit.mirror.downloads.under_way(key, PRIVATE)
+        held = self._library.at(key, PRIVATE)
+        return held.under_way or any(entry.scope == PRIVATE for entry in held.entries)

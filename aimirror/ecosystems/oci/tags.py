@@ -9,10 +9,11 @@ from aimirror.caching.entries import Entry
 from aimirror.ecosystems.oci.errors import API_VERSION
 from aimirror.ecosystems.oci.images import Images, Visit
 from aimirror.ecosystems.oci.paths import parse_digest
-from aimirror.ecosystems.oci.tokens import Refused, SingleFlight, drain
-from aimirror.exchanges.tools import Tools
+from aimirror.ecosystems.oci.tokens import Refused, SingleFlight
+from aimirror.exchanges.responses import drain
 from aimirror.http.headers import Headers
 from aimirror.http.statuses import NO_HEAD
+from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import UNTAKEN, Untaken
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
@@ -25,8 +26,8 @@ _TOLD = ("content-type", "content-length", "docker-content-digest")
 class Tags:
     """Answers for manifests by tag."""
 
-    def __init__(self, tools: Tools, images: Images) -> None:
-        self._tools = tools
+    def __init__(self, library: ILibrary, images: Images) -> None:
+        self._library = library
         self._images = images
         self._flights = SingleFlight()
 
@@ -60,7 +61,7 @@ class Tags:
         drain(response)
         if response.status >= 400 and response.status not in NO_HEAD:
             if response.status == 404:
-                self._tools.store.drop_key(visit.route(visit.target).key)
+                self._library.drop_key(visit.route(visit.target).key)
             raise Refused(response.status, "", response.headers)
         return response.status, response.headers
 
@@ -77,16 +78,16 @@ class Tags:
             received_at=now,
             rule=visit.rule.name,
         )
-        self._tools.store.put(entry)
+        self._library.put(entry)
 
     async def stale(self, visit: Visit) -> Answer | Untaken | None:
         """What everybody was given last under a tag, as long as the rule allows, for an outage."""
         tag = visit.route(visit.target)
-        if self._images.public(visit, tag.key):  # of a registry that names no digests
+        if self._images.public(tag.key):  # of a registry that names no digests
             return await self._images.serve(visit, visit.target, "", "")
         digest = self._last(visit, tag)
         target = visit.target.by_digest(digest) if digest is not None else None
-        if target is None or not self._images.public(visit, visit.route(target).key):
+        if target is None or not self._images.public(visit.route(target).key):
             return UNTAKEN
         answer = await self._images.by_digest(visit, target)
         if answer is None:
@@ -100,7 +101,7 @@ class Tags:
         accept = visit.headers("").joined("accept") or "*/*"
         noted = [
             entry
-            for entry in self._tools.store.entries(tag.key)
+            for entry in self._library.at(tag.key).entries
             if not entry.scope
             and entry.received_at >= since
             and ("*/*" in accept or (entry.headers.get("content-type") or "*") in accept)

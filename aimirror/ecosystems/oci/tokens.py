@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
 from aimirror.bounded import LRU
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.oci import auth as oci_auth
 from aimirror.ecosystems.oci.auth import Challenge, Credential, Token
 from aimirror.ecosystems.oci.paths import Registry, Target
+from aimirror.exchanges.responses import collect, drain
 from aimirror.http import urls
-from aimirror.http.egress import Outgoing, Zone
+from aimirror.http.egress import Zone
 from aimirror.http.headers import Headers
-from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
+from aimirror.interfaces import ILibrary, Inquiry, IUpstreamResponse, UpstreamError
 from aimirror.routing.rules import Rule
-from aimirror.upstream.redirects import redirected_reach
-
-if TYPE_CHECKING:
-    from aimirror.exchanges.tools import Tools
 
 #: Seconds for which the way in which a registry wants to be asked is believed.
 CHALLENGE_LIFE = 3600.0
@@ -92,8 +88,8 @@ class _Known:
 class Tokens:
     """The right to ask: per registry, scope and credential, renewed before it ends."""
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
+    def __init__(self, library: ILibrary) -> None:
+        self._library = library
         self._known: dict[str, _Known] = {}
         self._tokens: LRU[tuple[str, str, tuple[str, ...], str], Token] = LRU(MOST_TOKENS)
         self._flights = SingleFlight()
@@ -204,75 +200,14 @@ class Tokens:
         headers = Headers([("Accept", "application/json"), ("Accept-Encoding", "identity")])
         if authorization:
             headers = headers.with_("Authorization", authorization)
-        egress = self._tools.egress(rule)
-        if told_by is not None and urls.origin(url) != urls.origin(told_by.url):
-            egress = evolve(egress, reach=redirected_reach(egress.reach, told_by.zone))
-        outgoing = Outgoing("GET", url, headers, egress, self._tools.timeouts)
-        return await self._tools.upstream.request(outgoing, None, self._tools.redirects)
+        elsewhere = told_by is not None and urls.origin(url) != urls.origin(told_by.url)
+        zone = told_by.zone if told_by is not None and elsewhere else None
+        inquiry = Inquiry(rule=rule, url=url, headers=headers, redirects=None, named_by=zone)
+        return await self._library.ask(inquiry)
 
     def _now(self) -> float:
-        return self._tools.clock.seconds()
+        return self._library.now()
 
 
 def _is(token: Token, authorization: str) -> bool:
     return authorization == f"Bearer {token.value}"
-
-
-def collect(response: IUpstreamResponse, most: int) -> Deferred[bytes]:
-    """The body of a response; fails with UpstreamError, also when it is longer than ``most``."""
-    receiver = _Collecting(response, most)
-    response.deliver(receiver)
-    return receiver.done
-
-
-@implementer(IReceiver)
-class _Collecting:
-    """Gathers a short body."""
-
-    def __init__(self, response: IUpstreamResponse, most: int) -> None:
-        self._response = response
-        self._left = most
-        self._chunks: list[bytes] = []
-        self.done: Deferred[bytes] = Deferred(lambda _: response.abort())
-
-    def data(self, chunk: bytes) -> None:
-        """Keep it, within bounds."""
-        self._left -= len(chunk)
-        if self._left < 0:
-            self._response.abort()
-        else:
-            self._chunks.append(chunk)
-
-    def finished(self, error: UpstreamError | None) -> None:
-        """All is here, or it never will be."""
-        if self.done.called:
-            return
-        if self._left < 0:
-            error = UpstreamError(Reason.PROTOCOL, "the answer is too long")
-        if error is not None:
-            self.done.errback(error)
-        else:
-            self.done.callback(b"".join(self._chunks))
-
-
-def drain(response: IUpstreamResponse) -> None:
-    """Let a short body that nobody wants pass, so that its connection can be used again."""
-    response.deliver(_Dropping(response))
-
-
-@implementer(IReceiver)
-class _Dropping:
-    """Drops a body, and its connection when there is too much of it."""
-
-    def __init__(self, response: IUpstreamResponse) -> None:
-        self._response = response
-        self._left = MOST_BYTES
-
-    def data(self, chunk: bytes) -> None:
-        """Drop it."""
-        self._left -= len(chunk)
-        if self._left < 0:
-            self._response.abort()
-
-    def finished(self, error: UpstreamError | None) -> None:
-        """It is over."""

@@ -37,10 +37,9 @@ from aimirror.ecosystems.oci.paths import (
 from aimirror.ecosystems.oci.sources import Sources
 from aimirror.ecosystems.oci.tags import Tags
 from aimirror.ecosystems.oci.tokens import Refused, Tokens
-from aimirror.exchanges.asking import UNABLE
-from aimirror.exchanges.tools import Tools
+from aimirror.exchanges.answering import UNABLE
 from aimirror.http.headers import Headers
-from aimirror.interfaces import BodyFailed, IUpstreamResponse, UpstreamError
+from aimirror.interfaces import BodyFailed, ILibrary, IUpstreamResponse, UpstreamError
 from aimirror.mirror.ecosystem import UNTAKEN, Asked, Declined, Untaken
 from aimirror.mirror.passing import failure
 from aimirror.routing.rules import Route, Rule
@@ -63,16 +62,16 @@ class Oci:
 
     def __init__(
         self,
-        tools: Tools,
+        library: ILibrary,
         registries: Registries,
         mirror_url: Callable[[MirrorRequest], str],
     ) -> None:
         self._registries = registries
         self._mirror_url = mirror_url
-        self._tokens = Tokens(tools)
-        self._images = Images(tools, self._tokens)
-        self._tags = Tags(tools, self._images)
-        self._sources = Sources(tools.clock.seconds)
+        self._tokens = Tokens(library)
+        self._images = Images(library, self._tokens)
+        self._tags = Tags(library, self._images)
+        self._sources = Sources(library.now)
 
     async def take(
         self, request: MirrorRequest, route: Route, mirror: Mirror
@@ -138,7 +137,7 @@ class Oci:
     async def _first(self, visits: list[Visit]) -> Answer | None:
         """The answer of the first upstream that can give one; else what a tag stood for last."""
         if visits[0].target.digest is not None:
-            stored = (v for v in visits if self._images.public(v, v.route(v.target).key))
+            stored = (v for v in visits if self._images.public(v.route(v.target).key))
             visits = list(islice(stored, 1)) or visits
         for visit in visits[:-1]:
             try:
@@ -298,5 +297,5 @@ def _error(status: int, code: str, message: str, *more: tuple[str, str]) -> Answ
 WORLD = Coded(
     name="oci",
     clients={"docker": docker, "containerd": containerd},
-    make=lambda edges: Oci(edges.tools, edges.registries, edges.mirror_url),
+    make=lambda edges: Oci(edges.library, edges.registries, edges.mirror_url),
 )

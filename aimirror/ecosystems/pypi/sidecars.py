@@ -11,19 +11,26 @@ from twisted.logger import Logger
 from aimirror.caching.caching import prepare
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
-from aimirror.ecosystems.oci.tokens import SingleFlight, collect
+from aimirror.ecosystems.oci.tokens import SingleFlight
 from aimirror.ecosystems.pypi import wheels
 from aimirror.ecosystems.pypi.pages import METADATA
 from aimirror.ecosystems.pypi.wheels import MOST_DIRECTORY, TAIL, BadWheel, Member
-from aimirror.ecosystems.reading import read
-from aimirror.exchanges.tools import Passing, Storing, Tools, Wanted, new_hash
-from aimirror.http.egress import Outgoing
+from aimirror.exchanges.responses import collect
 from aimirror.http.forwarding import asked_for_storing, scope_of
 from aimirror.http.headers import Headers
 from aimirror.http.ranges import ContentRange, format_range, parse_content_range
-from aimirror.interfaces import BodyFailed, IBody, UpstreamError
+from aimirror.interfaces import (
+    Arriving,
+    BodyFailed,
+    IBody,
+    ILibrary,
+    Inquiry,
+    Passing,
+    UpstreamError,
+    Wanted,
+)
+from aimirror.routing.digests import new_hash
 from aimirror.routing.rules import Route, route
-from aimirror.store.journal import PartMeta
 
 if TYPE_CHECKING:
     from aimirror.mirror.mirror import Mirror
@@ -44,7 +51,7 @@ class _Source(Protocol):
 class _Held:
     """A wheel in the cache, or on its way there."""
 
-    tools: Tools
+    library: ILibrary
     body: IBody
     size: int
 
@@ -54,7 +61,7 @@ class _Held:
 
     async def span(self, start: int, stop: int) -> bytes:
         """See _Source."""
-        return await read(self.tools, self.body, MOST_DIRECTORY, start, min(stop, self.size))
+        return await self.library.read(self.body, MOST_DIRECTORY, start, min(stop, self.size))
 
 
 class _NoRanges(Exception):
@@ -65,7 +72,7 @@ class _NoRanges(Exception):
 class _Remote:
     """A wheel that nobody has asked for: a few ranges of it are enough."""
 
-    tools: Tools
+    library: ILibrary
     wheel: Route
     headers: Headers
 
@@ -83,10 +90,9 @@ class _Remote:
     async def _ask(self, wanted: str, most: int) -> tuple[bytes, ContentRange]:
         rule = self.wheel.rule
         headers = self.headers.with_("Range", wanted).with_("Accept-Encoding", "identity")
-        outgoing = Outgoing(
-            "GET", self.wheel.urls[0], headers, self.tools.egress(rule), self.tools.timeouts
-        )
-        response = await self.tools.upstream.request(outgoing, None, self.tools.redirects)
+        url = self.wheel.urls[0]
+        inquiry = Inquiry(rule=rule, url=url, headers=headers, redirects=None)
+        response = await self.library.ask(inquiry)
         told = parse_content_range(response.headers.get("content-range"))
         if response.status != 206 or not isinstance(told, ContentRange):
             response.abort()
@@ -101,8 +107,8 @@ class Sidecars:
 
     log = Logger()
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
+    def __init__(self, library: ILibrary) -> None:
+        self._library = library
         self._flights = SingleFlight()
 
     async def make(self, request: MirrorRequest, found: Route, mirror: Mirror) -> bool:
@@ -115,21 +121,19 @@ class Sidecars:
         if found.rule.public:
             headers, scope = headers.without(*found.rule.secrets), ""
         made = await self._flights.do(
-            (found.key, scope), lambda: self._make(mirror, wheel, found, headers, scope)
+            (found.key, scope), lambda: self._make(wheel, found, headers, scope)
         )
         return bool(made)
 
-    async def _make(
-        self, mirror: Mirror, wheel: Route, found: Route, headers: Headers, scope: str
-    ) -> bool:
+    async def _make(self, wheel: Route, found: Route, headers: Headers, scope: str) -> bool:
         try:
-            source = self._at_hand(mirror, wheel, scope)
+            source = self._at_hand(wheel, scope)
             if source is None:
-                source = _Remote(self._tools, wheel, headers)
+                source = _Remote(self._library, wheel, headers)
             try:
                 content = await self._metadata(source)
             except _NoRanges:
-                whole = await self._whole(mirror, wheel, headers, scope)
+                whole = await self._whole(wheel, headers, scope)
                 content = await self._metadata(whole)
             if not _is(found, content):
                 raise BadWheel("its METADATA is not what the index says")
@@ -146,46 +150,36 @@ class Sidecars:
         begin = total - len(tail)
         found = tail[start - begin : stop - begin] if start >= begin else None
         found = found if found is not None else await source.span(start, stop)
-        member: Member = await self._tools.to_thread(wheels.metadata, found)
+        member: Member = await self._library.aside(wheels.metadata, found)
         start, stop = member.span
         data = await source.span(start, min(stop, total))
-        content: bytes = await self._tools.to_thread(wheels.unpack, data, member)
+        content: bytes = await self._library.aside(wheels.unpack, data, member)
         return content
 
-    def _at_hand(self, mirror: Mirror, wheel: Route, scope: str) -> _Source | None:
-        for entry in self._tools.store.entries(wheel.key):
-            body = self._tools.store.body(entry) if entry.scope in ("", scope) else None
+    def _at_hand(self, wheel: Route, scope: str) -> _Source | None:
+        held = self._library.at(wheel.key, scope)
+        for entry in held.entries:
+            body = self._library.body(entry) if entry.scope in ("", scope) else None
             if body is not None and entry.status == 200:
-                return _Held(self._tools, body, entry.size)
-        for owner in {"", scope}:
-            running = mirror.downloads.running(wheel.key, owner)
-            if running is not None and running.body.size is not None:
-                return _Held(self._tools, running.body, running.body.size)
+                return _Held(self._library, body, entry.size)
+        for arriving in held.arriving:
+            if arriving.body.size is not None:
+                return _Held(self._library, arriving.body, arriving.body.size)
         return None
 
-    async def _whole(self, mirror: Mirror, wheel: Route, headers: Headers, scope: str) -> _Source:
+    async def _whole(self, wheel: Route, headers: Headers, scope: str) -> _Source:
         """The wheel on its way into the cache."""
-        outcome = await mirror.downloads.fetch(Wanted(route=wheel, headers=headers, scope=scope))
+        outcome = await self._library.fetch(Wanted(route=wheel, headers=headers, scope=scope))
         if isinstance(outcome, Passing):
             outcome.response.abort()
-        if not isinstance(outcome, Storing) or outcome.body.size is None:
+        if not isinstance(outcome, Arriving) or outcome.body.size is None:
             raise UpstreamError(Reason.STATUS, "the wheel can't be stored")
-        return _Held(self._tools, outcome.body, outcome.body.size)
+        return _Held(self._library, outcome.body, outcome.body.size)
 
     async def _keep(self, found: Route, content: bytes, scope: str) -> None:
-        store, now = self._tools.store, self._tools.clock.seconds()
+        now = self._library.now()
         digest = hashlib.sha256(content).hexdigest()
         headers = Headers([("Content-Type", "binary/octet-stream"), ("ETag", f'"{digest}"')])
-        meta = PartMeta(key=found.key, scope=scope, rule=found.rule.name)
-        if not await store.make_room(len(content)):
-            raise OSError("there is no room for it")
-        part = store.create_part(meta)
-        try:
-            part.write(0, content)
-            await store.commit(part, digest, len(content))
-        finally:
-            part.discard()
-            part.close()
         entry = Entry(
             key=found.key,
             scope=scope,
@@ -197,7 +191,7 @@ class Sidecars:
             rule=found.rule.name,
             immutable=True,
         )
-        store.put(entry)
+        await self._library.keep(entry, content)
 
 
 def _is(found: Route, content: bytes) -> bool:

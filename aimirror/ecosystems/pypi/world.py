@@ -18,12 +18,11 @@ from aimirror.ecosystems.pypi import pages as pypi
 from aimirror.ecosystems.pypi.clients import CLIENTS, PRESETS
 from aimirror.ecosystems.pypi.pages import METADATA
 from aimirror.ecosystems.pypi.sidecars import Sidecars
-from aimirror.ecosystems.reading import read
-from aimirror.exchanges.asking import UNABLE
+from aimirror.exchanges.answering import UNABLE
 from aimirror.http import urls
 from aimirror.http.forwarding import asked_for_storing
 from aimirror.http.headers import Headers
-from aimirror.interfaces import BodyFailed, IBody, IUpstreamResponse, UpstreamError
+from aimirror.interfaces import BodyFailed, IBody, ILibrary, IUpstreamResponse, UpstreamError
 from aimirror.mirror.ecosystem import UNTAKEN, Asked, Declined, General, Untaken
 from aimirror.routing.digests import Digest, expected
 from aimirror.routing.rules import Route, Rule
@@ -31,7 +30,6 @@ from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
 
 if TYPE_CHECKING:
-    from aimirror.exchanges.tools import Tools
     from aimirror.mirror.mirror import Mirror
     from aimirror.server.request import MirrorRequest
 
@@ -51,10 +49,10 @@ class Pypi(General):
 
     log = Logger()
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
-        self._sidecars = Sidecars(tools)
-        self._hashes = Hashes(tools)
+    def __init__(self, library: ILibrary) -> None:
+        self._library = library
+        self._sidecars = Sidecars(library)
+        self._hashes = Hashes(library)
         self._known: LRU[tuple[str, str], Mapping[str, Digest]] = LRU(
             MOST_PAGES, weigh=len, heaviest=MOST_DIGESTS
         )
@@ -115,7 +113,7 @@ class Pypi(General):
 
     def _other_forms(self, key: str, accept: str) -> list[str]:
         """What was asked for the other stored forms of a page, all that a dead index has left."""
-        entries = [e for e in self._tools.store.entries(key) if e.status == 200 and not e.scope]
+        entries = [e for e in self._library.at(key).entries if e.status == 200 and not e.scope]
         forms = [e.selecting.joined("accept") or "" for e in entries]
         return [] if accept in forms else [form for form in forms if form]
 
@@ -142,7 +140,7 @@ class Pypi(General):
             return answer
         if pypi.JSON in (answer.headers.get("content-type") or ""):
             try:
-                data = await self._tools.to_thread(pypi.as_html, await self._data(answer))
+                data = await self._library.aside(pypi.as_html, await self._data(answer))
             except ValueError:
                 return error_answer(502, "no page", "the index sent a page that can't be read")
             answer = _made(answer, data, pypi.asked(told).partition(",")[0])
@@ -152,7 +150,7 @@ class Pypi(General):
         """Whether what is stored of a page, asked for so, is HTML."""
         kinds = [
             entry.headers.get("content-type") or ""
-            for entry in self._tools.store.entries(key)
+            for entry in self._library.at(key).entries
             if entry.status == 200 and entry.selecting.joined("accept") == headers.get("accept")
         ]
         return bool(kinds) and all("html" in kind for kind in kinds)
@@ -169,10 +167,10 @@ class Pypi(General):
             return error_answer(403, "cooldown", "the index does not tell when files were uploaded")
         if answer.body is None:
             return evolve(answer, headers=answer.headers.without("content-length", "etag"))
-        before = self._tools.clock.seconds() - found.rule.cooldown
+        before = self._library.now() - found.rule.cooldown
         try:
             data = await self._data(answer)
-            page = await self._tools.to_thread(pypi.older, data, before)
+            page = await self._library.aside(pypi.older, data, before)
         except ValueError:
             return error_answer(502, "cooldown", "the index sent a page that can't be read")
         if page.hidden:
@@ -185,7 +183,7 @@ class Pypi(General):
             )
         kind, content = pypi.JSON, page.data
         if not accept.startswith(pypi.JSON):
-            content = await self._tools.to_thread(pypi.as_html, content)
+            content = await self._library.aside(pypi.as_html, content)
             kind = accept.partition(",")[0]
         return await mirror.changed(request, found, _made(answer, content, kind))
 
@@ -193,14 +191,14 @@ class Pypi(General):
         body = answer.body
         if body is None or isinstance(body, bytes):
             return body or b""
-        return await read(self._tools, body, MOST_PAGE)
+        return await self._library.read(body, MOST_PAGE)
 
     # -- files -----------------------------------------------------------------------------
 
     async def _file(
         self, request: MirrorRequest, found: Route, mirror: Mirror
     ) -> Answer | Untaken | None:
-        if is_stored(self._tools, found) and not await self._replaced(found, mirror):
+        if is_stored(self._library, found) and not await self._replaced(found, mirror):
             return UNTAKEN
         digest = await self._digest(found, mirror)
         if digest is None or request.head.method == "HEAD":
@@ -210,7 +208,7 @@ class Pypi(General):
     async def _sidecar(
         self, request: MirrorRequest, found: Route, mirror: Mirror
     ) -> Answer | Untaken | None:
-        if is_stored(self._tools, found) and not await self._replaced(found, mirror):
+        if is_stored(self._library, found) and not await self._replaced(found, mirror):
             return UNTAKEN
         digest = await self._digest(found, mirror)
         wanted = evolve(found, digest=digest, immutable=found.immutable or digest is not None)
@@ -230,14 +228,14 @@ class Pypi(General):
         if expected((), found.path.removesuffix(METADATA), "") is not None:
             return False
         digest = await self._digest(found, mirror)
-        stored = [e for e in self._tools.store.entries(found.key) if e.status == 200]
+        stored = [e for e in self._library.at(found.key).entries if e.status == 200]
         if digest is None:
             return False
         for entry in stored:
             if not await self._hashes.differs(entry, digest):
                 return False
         self.log.info("{path} has been replaced, its page says", path=found.path)
-        self._tools.store.invalidate(found.key)
+        self._library.recheck(found.key)
         return True
 
     async def _digest(self, found: Route, mirror: Mirror) -> Digest | None:
@@ -245,18 +243,19 @@ class Pypi(General):
         file = found.urls[0].removesuffix(METADATA)
         names = [pypi.name_of(url) for url in found.urls]
         for key in pypi.pages(file, _bases(mirror.rules)):
-            async for known in self._said(key, mirror):
+            async for known in self._said(key):
                 digest = next((known[name] for name in names if name in known), None)
                 if digest is not None:
                     return digest
         return None
 
-    async def _said(self, key: str, mirror: Mirror) -> AsyncIterator[Mapping[str, Digest]]:
+    async def _said(self, key: str) -> AsyncIterator[Mapping[str, Digest]]:
         """What the forms of one page say; clients ask for files while it still arrives."""
-        running = mirror.downloads.running(key, "")
-        if running is not None and running.entry.status == 200:
-            yield await self._digests_in(running.body, key)
-        for entry in sorted(self._tools.store.entries(key), key=lambda e: -e.received_at):
+        held = self._library.at(key)
+        for arriving in held.arriving:
+            if arriving.entry.status == 200:
+                yield await self._digests_in(arriving.body, key)
+        for entry in sorted(held.entries, key=lambda e: -e.received_at):
             if entry.status == 200 and entry.blob and entry.size <= MOST_PAGE:
                 yield await self._digests_of(entry)
 
@@ -265,7 +264,7 @@ class Pypi(General):
         kept = self._known.get(name)
         if kept is not None:
             return kept
-        body = self._tools.store.body(entry)
+        body = self._library.body(entry)
         known = {} if body is None else await self._digests_in(body, entry.key)
         self._known.put(name, known)
         return known
@@ -273,8 +272,8 @@ class Pypi(General):
     async def _digests_in(self, body: IBody, url: str) -> Mapping[str, Digest]:
         found: Mapping[str, Digest]
         try:
-            data = await read(self._tools, body, MOST_PAGE)
-            found = await self._tools.to_thread(pypi.digests, data, url)
+            data = await self._library.read(body, MOST_PAGE)
+            found = await self._library.aside(pypi.digests, data, url)
         except (BodyFailed, OSError, ValueError):
             return {}
         return found
@@ -301,5 +300,5 @@ WORLD = Coded(
     clients=CLIENTS,
     presets=PRESETS,
     page_path=pypi.page_path,
-    make=lambda edges: Pypi(edges.tools),
+    make=lambda edges: Pypi(edges.library),
 )

@@ -12,14 +12,13 @@ from aimirror.ecosystems.rubygems import index as rubygems
 from aimirror.ecosystems.world import Files, Reading, Row
 from aimirror.http.headers import Headers
 from aimirror.http.urls import canonical
-from aimirror.interfaces import UpstreamError
+from aimirror.interfaces import ILibrary, UpstreamError
 from aimirror.mirror.ecosystem import Untaken
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route, route
 from aimirror.server.answers import Answer
 
 if TYPE_CHECKING:
-    from aimirror.exchanges.tools import Tools
     from aimirror.mirror.mirror import Mirror
     from aimirror.server.request import MirrorRequest
 
@@ -32,8 +31,8 @@ _FILES = Files(places=rubygems.gem, reading=Reading(rubygems.digests, b"\n"))
 class RubyGems(Indexed):
     """RubyGems: the checksum in the gem's file of the compact index, which gem does not look at."""
 
-    def __init__(self, tools: Tools) -> None:
-        super().__init__(tools, _FILES)
+    def __init__(self, library: ILibrary) -> None:
+        super().__init__(library, _FILES)
 
     async def take(
         self, request: MirrorRequest, found: Route, mirror: Mirror
@@ -48,7 +47,7 @@ class RubyGems(Indexed):
         try:
             return await mirror.answer(request, found)
         except UpstreamError:
-            if any(True for _ in self.tools.store.find(canonical(found.urls[0] + "info/"))):
+            if any(True for _ in self.library.stored_below(canonical(found.urls[0] + "info/"))):
                 return Answer(
                     status=200, headers=Headers([("Cache-Control", "no-store")]), body=b""
                 )
@@ -111,7 +110,7 @@ WORLD = Coded(
     name="rubygems",
     presets=_PRESETS,
     clients={"rubygems": _rubygems, "bundler": _bundler},
-    make=lambda edges: RubyGems(edges.tools),
+    make=lambda edges: RubyGems(edges.library),
     row=Row(
         clients="gem, Bundler",
         at="`/rubygems`",

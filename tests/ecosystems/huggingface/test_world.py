@@ -29,7 +29,7 @@ class HubCase(WorldCase):
     name = "huggingface"
 
     def world(self) -> Ecosystem:
-        return HuggingFace(self.tools, base_url)
+        return HuggingFace(self.library, base_url)
 
     def use(self, *more: Any, **options: Any) -> None:
         super().use(*more, **options)

@@ -13,7 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.oci.auth import Credential, credential
 from aimirror.ecosystems.oci.paths import DEFAULTS, Registries, Target, parse
-from aimirror.ecosystems.oci.tokens import MOST_BYTES, Refused, SingleFlight, Tokens, collect
+from aimirror.ecosystems.oci.tokens import MOST_BYTES, Refused, SingleFlight, Tokens
+from aimirror.exchanges.library import Library
+from aimirror.exchanges.responses import collect
 from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Timeouts, Zone
 from aimirror.http.headers import Headers
 from aimirror.interfaces import UpstreamError
@@ -63,9 +65,10 @@ class Upstream:
 
 
 @define
-class Tools:
-    """The tools that tokens need."""
+class Surroundings:
+    """What tokens need of the library's environment."""
 
+    store = None
     upstream: Upstream = field(factory=Upstream)
     clock: Clock = field(factory=Clock)
     timeouts: Timeouts = Timeouts()
@@ -87,9 +90,9 @@ def token(value: str, life: int = 300) -> bytes:
 
 class TokensTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.tools = Tools()
+        self.tools = Surroundings()
         self.upstream = self.tools.upstream
-        self.tokens = Tokens(self.tools)
+        self.tokens = Tokens(Library(self.tools, None))
 
     def right(self, who: Credential = ANYBODY, name: str = "a/b", stale: str = "") -> Deferred:
         found = self.tokens.authorization(RULE, target(name), who, stale)

@@ -33,7 +33,7 @@ class PypiCase(WorldCase):
     name = "pypi"
 
     def world(self) -> Ecosystem:
-        return Pypi(self.tools)
+        return Pypi(self.library)
 
     def use(self, *more: Any, **options: Any) -> None:
         own = {"content_rewrite": ContentRewrite(targets=(UPSTREAM,)), "immutable": FILES}

@@ -1,10 +1,9 @@
-"""What every fill works with, and the words in which its end is told."""
+"""What every exchange works with, and the words in which its end is told."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
@@ -13,25 +12,20 @@ from aimirror.download.tasks import Reason
 from aimirror.http.egress import Egress, Timeouts
 from aimirror.http.headers import Headers
 from aimirror.http.validator import Validator
-from aimirror.interfaces import IPool, IUpstream, IUpstreamResponse
+from aimirror.interfaces import IPool, IUpstream
 from aimirror.routing.digests import Digest
-from aimirror.routing.rules import Route, Rule
+from aimirror.routing.rules import Rule
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
-    from aimirror.exchanges.growing import GrowingBody
     from aimirror.exchanges.stream import ToThread
     from aimirror.store.store import Store
 
 
-#: Makes the fields of a request anew, with a credential that holds now; None when it can't.
-Refresh = Callable[[], Awaitable[Headers | None]]
-
-
 @frozen(kw_only=True)
-class Tools:
-    """The edges that a download uses; ``clock.seconds()`` is epoch time."""
+class Environment:
+    """The disk, the workers, the network and the clock; ``clock.seconds()`` is epoch time."""
 
     store: Store
     pool: IPool
@@ -49,52 +43,6 @@ class Tools:
     redirects: int = 10
     #: Whether a download goes on when its last reader has left.
     finish_abandoned: bool = True
-
-
-@frozen(kw_only=True)
-class Wanted:
-    """What a client needs that the cache can't answer."""
-
-    route: Route
-    #: What goes upstream, credentials included, conditions and Range left out.
-    headers: Headers = field(repr=False)
-    #: The client's credential as a hash, "" without one.
-    scope: str = ""
-    #: A stale entry and the fields that ask whether it still holds.
-    previous: Entry | None = None
-    conditional: Headers = Headers()
-    #: Makes new ``headers`` when the upstream answers 401 to these: a token has a short life.
-    refresh: Refresh | None = field(default=None, repr=False)
-
-    @property
-    def key(self) -> str:
-        """The name of the entry."""
-        return self.route.key
-
-
-@frozen
-class Validated:
-    """The upstream said that the stored entry still holds; it is updated and stored."""
-
-    entry: Entry
-
-
-@frozen
-class Storing:
-    """The answer is being stored, anyone in its scope may read it while it arrives."""
-
-    entry: Entry
-    body: GrowingBody
-
-
-@frozen
-class Passing:
-    """The answer may not be stored: it belongs to the one who asked."""
-
-    response: IUpstreamResponse
-
-
-Outcome = Validated | Storing | Passing
 
 
 @define
@@ -132,13 +80,6 @@ class Place:
 def shared(limit: int, among: int) -> int:
     """One share of a rate limit in bytes per second; 0 is no limit, and no share is as little."""
     return max(1, limit // max(1, among)) if limit > 0 else 0
-
-
-def new_hash(algorithm: str) -> Any:
-    """A running hash; ``blake2b-256`` is BLAKE2b with 32 bytes."""
-    if algorithm == "blake2b-256":
-        return hashlib.blake2b(digest_size=32)
-    return hashlib.new(algorithm, usedforsecurity=False)
 
 
 def algorithms(expected: Digest | None) -> tuple[str, ...]:

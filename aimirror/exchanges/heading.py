@@ -1,0 +1,83 @@
+"""HEAD by the way of GET: what GET would bring, at the price of a header."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from aimirror.caching.entries import Entry
+from aimirror.caching.freshness import NEGATIVE
+from aimirror.exchanges.answering import whole
+from aimirror.exchanges.asking import Asking
+from aimirror.exchanges.decoding import DecodedResponse, decodable
+from aimirror.exchanges.environment import Environment
+from aimirror.exchanges.judging import Judge, Judged
+from aimirror.exchanges.responses import let_go
+from aimirror.http.headers import Headers
+from aimirror.interfaces import Described, IUpstreamResponse, Validated, Wanted
+from aimirror.routing.rules import Strategy
+from aimirror.upstream.health import Health
+
+
+class Heading:
+    """Asks the upstreams of ``wanted`` for a header; no body is ever fetched for it.
+
+    It asks by GET of one byte where ranges are usual: addresses signed for GET refuse HEAD.
+    """
+
+    def __init__(self, env: Environment, health: Health, wanted: Wanted) -> None:
+        self._env = env
+        self._wanted = wanted
+        self._ranged = wanted.route.rule.strategy is Strategy.PARALLEL
+        self._asking = Asking(env, health, wanted, "GET" if self._ranged else "HEAD")
+        self._judge = Judge(wanted)
+
+    async def run(self) -> Validated | Described:
+        """What the upstream says of the file; raises UpstreamError."""
+        response, status, headers = await self._header(conditional=True)
+        previous = self._wanted.previous
+        if previous is not None and (status == 304 or status == 200 == previous.status):
+            renewed = self._renewed(previous, response, status, headers)
+            if renewed is not None:
+                return Validated(renewed, response.status)
+            if status == 304:  # it is about another version than is stored
+                response, status, headers = await self._header(conditional=False)
+        return self._described(self._judge.answer(response, status, headers, *self._times()))
+
+    async def _header(self, *, conditional: bool) -> tuple[IUpstreamResponse, int, Headers]:
+        """An answer, and its status and fields as those of a whole one."""
+        span = (0, 1) if self._ranged else None
+        response = await self._asking.first(span, conditional=conditional)
+        let_go(response, bodiless=not self._ranged)
+        if decodable(response.headers):
+            response = DecodedResponse(response)
+        return response, *whole(response.status, response.headers, (0, 1))
+
+    def _renewed(
+        self, previous: Entry, response: IUpstreamResponse, status: int, headers: Headers
+    ) -> Entry | None:
+        """The stored entry as the answer updates it, None when it can't be served by it.
+
+        If it is outdated, the next GET asks for a new one.
+        """
+        renewed = self._judge.renewed(previous, response, status, headers, *self._times())
+        if renewed is None:
+            if status == 200:
+                self._env.store.put(evolve(previous, invalidated=True))
+            return None
+        if not renewed.store:
+            return None
+        self._env.store.put(renewed.entry)
+        return renewed.entry
+
+    def _described(self, judged: Judged) -> Described:
+        if not judged.store:
+            return Described(evolve(judged.entry, headers=judged.headers), stored=False)
+        status = judged.entry.status
+        if status in NEGATIVE and not self._judge.spares(status, self._env.clock.seconds()):
+            # What HEAD found missing is missing for GET, too.
+            kept = judged.entry.headers.without("content-length", "content-type")
+            self._env.store.put(evolve(judged.entry, headers=kept))
+        return Described(judged.entry, stored=True)
+
+    def _times(self) -> tuple[float, float]:
+        return self._asking.asked_at, self._env.clock.seconds()

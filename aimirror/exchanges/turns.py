@@ -1,0 +1,64 @@
+"""The first of several upstreams that can answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from aimirror.download.tasks import Reason
+from aimirror.http import urls
+from aimirror.interfaces import UpstreamError
+from aimirror.upstream.health import Health
+
+T = TypeVar("T")
+
+
+class PassedOver(Exception):
+    """An attempt that says nothing about its upstream's health.
+
+    ``trouble`` is why nobody could answer, if no later upstream can either; None keeps the last.
+    """
+
+    def __init__(self, trouble: UpstreamError | None = None) -> None:
+        super().__init__(str(trouble or ""))
+        self.trouble = trouble
+
+
+async def first_able(
+    health: Health,
+    now: Callable[[], float],
+    upstreams: Sequence[str],
+    attempt: Callable[[int], Awaitable[T]],
+    *,
+    able: Callable[[T], bool],
+    drop: Callable[[T], object] = lambda answer: None,
+    trouble: UpstreamError | None = None,
+) -> T:
+    """What ``attempt(index)`` brings at the first upstream that is ``able``, in order of health.
+
+    The last one's answer is the answer, able or not; ``drop`` is told of the others.  Raises what
+    the last attempt failed with, UpstreamErrors alone leading to the next one; ``trouble`` if none
+    of them failed.
+    """
+    origins = [urls.origin(url) for url in upstreams]
+    order = health.order(origins, now())
+    for index in order:
+        try:
+            answer = await attempt(index)
+        except PassedOver as passed:
+            trouble = passed.trouble or trouble
+            continue
+        except UpstreamError as error:
+            if error.reason is Reason.CANCELLED:
+                raise
+            health.failed(origins[index], now())
+            trouble = error
+            continue
+        if able(answer):
+            health.succeeded(origins[index])
+            return answer
+        health.failed(origins[index], now())
+        if index == order[-1]:
+            return answer
+        drop(answer)
+    raise trouble or UpstreamError(Reason.STATUS, "no upstream can answer")

@@ -1,0 +1,158 @@
+"""The door to what is known of a key."""
+
+from __future__ import annotations
+
+from aimirror.caching.entries import Entry
+from aimirror.download.tasks import Reason
+from aimirror.exchanges.library import Library
+from aimirror.http.headers import Headers
+from aimirror.interfaces import Arriving, Described, Validated
+from aimirror.routing.rules import Strategy
+from aimirror.testing.library import FakeLibrary
+from tests.exchanges.support import URL, DownloadCase, Reading, partial, sha256, whole
+
+CONTENT = b"content of a file"
+
+
+class LibraryCase(DownloadCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.library = Library(self.make_tools(), self.downloads)
+
+    def fetch(self) -> Arriving:
+        """A plain download whose header is there."""
+        wanted = self.wanted(rule=self.rule(strategy=Strategy.PROXY))
+        fetching = self.library.fetch(wanted)
+        self.response = self.upstream.answer(whole(CONTENT))
+        outcome = self.successResultOf(fetching)
+        assert isinstance(outcome, Arriving)
+        return outcome
+
+
+class AtTests(LibraryCase):
+    def test_nothing(self) -> None:
+        """Of an unknown key nothing is there."""
+        held = self.library.at(URL)
+        self.assertEqual((held.entries, held.arriving, held.under_way), ((), (), False))
+
+    def test_from_the_header_to_the_store(self) -> None:
+        """A file is under way, arriving, arrived, stored; at each moment by one question."""
+        wanted = self.wanted(rule=self.rule(strategy=Strategy.PROXY))
+        fetching = self.library.fetch(wanted)
+        held = self.library.at(URL)
+        self.assertEqual((held.under_way, held.known, held.arrived), (True, (), None))
+        response = self.upstream.answer(whole(CONTENT))
+        held = self.library.at(URL)
+        self.assertEqual(held.arriving, (self.successResultOf(fetching),))
+        self.assertEqual((held.arrived, held.public()), (None, False))
+        response.flow(CONTENT)
+        response.end()
+        held = self.library.at(URL)
+        self.assertEqual((held.under_way, held.arriving, held.public()), (False, (), True))
+        body = self.library.body(held.entries[0])
+        assert body is not None
+        self.assertEqual(body.data(), CONTENT)
+
+    def test_scopes(self) -> None:
+        """What arrives for one credential is not there for another, nor for nobody."""
+        rule = self.rule(strategy=Strategy.PROXY)
+        own = self.library.fetch(self.wanted(("Authorization", "a"), rule=rule, scope="a"))
+        self.upstream.answer(whole(CONTENT))
+        self.assertEqual(self.library.at(URL, "a").arriving, (self.successResultOf(own),))
+        self.assertEqual(self.library.at(URL, "b").arriving, ())
+        self.assertEqual(self.library.at(URL).arriving, ())
+        self.library.fetch(self.wanted(rule=rule))
+        self.upstream.answer(whole(CONTENT))
+        self.assertEqual([each.scope for each in self.library.at(URL, "a").arriving], ["a", ""])
+
+    def test_read(self) -> None:
+        """A body can be read as it arrives, up to a bound."""
+        arriving = self.fetch()
+        reading = self.library.read(arriving.body, 100, 3, 8)
+        self.assertNoResult(reading)
+        self.response.flow(CONTENT)
+        self.response.end()
+        self.assertEqual(self.successResultOf(reading), CONTENT[3:8])
+
+
+class HeadTests(LibraryCase):
+    def test_as_get_would(self) -> None:
+        """HEAD of a file asks for one byte and tells the whole file's fields."""
+        heading = self.library.head(self.wanted())
+        self.assertEqual(self.upstream.requests[-1].headers.get("range"), "bytes=0-0")
+        self.upstream.answer(partial(0, 1, 1000))
+        described = self.successResultOf(heading)
+        assert isinstance(described, Described)
+        self.assertEqual((described.entry.status, described.stored), (200, True))
+        self.assertEqual(described.entry.headers.get("content-length"), "1000")
+        self.assertEqual(self.library.at(URL).entries, ())
+
+    def test_joins(self) -> None:
+        """HEAD of what arrives costs no request."""
+        arriving = self.fetch()
+        heading = self.library.head(self.wanted())
+        self.assertIs(self.successResultOf(heading), arriving)
+
+    def test_another_version(self) -> None:
+        """A 304 about another version than the stored one is no answer: HEAD asks again."""
+        entry = Entry(key=URL, headers=Headers([("ETag", '"v0"')]))
+        wanted = self.wanted(previous=entry, conditional=Headers([("If-None-Match", '"v0"')]))
+        heading = self.library.head(wanted)
+        self.upstream.answer(whole(b"", ("ETag", '"v1"')))
+        self.assertIsInstance(self.successResultOf(heading), Described)
+        heading = self.library.head(wanted)
+        response = whole(b"")
+        response.status = 304
+        self.upstream.answer(response)
+        self.assertNotIn("if-none-match", self.upstream.requests[-1].headers)
+        self.upstream.answer(partial(0, 1, 1000))
+        self.assertIsInstance(self.successResultOf(heading), Described)
+
+    def test_confirmed(self) -> None:
+        """A 304 confirms the stored entry, for GET as well."""
+        stored = Entry(key=URL, headers=Headers([("ETag", '"v1"'), ("Date", "x")]))
+        self.store.put(stored)
+        conditional = Headers([("If-None-Match", '"v1"')])
+        heading = self.library.head(self.wanted(previous=stored, conditional=conditional))
+        response = whole(b"")
+        response.status = 304
+        self.upstream.answer(response)
+        validated = self.successResultOf(heading)
+        assert isinstance(validated, Validated)
+        self.assertEqual(self.library.at(URL).entries, (validated.entry,))
+
+
+class BehindTests(DownloadCase):
+    """A second library stands behind the first."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.behind = FakeLibrary(self.clock)
+        self.library = Library(self.make_tools(), self.downloads, self.behind)
+
+    def test_has_the_bytes(self) -> None:
+        """What only the library behind has is there, for those who look and those who fetch."""
+        entry = self.behind.store(Entry(key=URL), CONTENT)
+        self.assertEqual(self.library.at(URL).entries, (entry,))
+        body = self.library.body(entry)
+        assert body is not None
+        self.assertEqual(body.data(), CONTENT)
+        outcome = self.successResultOf(self.library.fetch(self.wanted()))
+        self.assertEqual((Reading(outcome).data, self.upstream.requests), (CONTENT, []))
+        self.assertEqual(self.successResultOf(self.library.head(self.wanted())).entry, entry)
+
+    def test_lacks_them(self) -> None:
+        """What the library behind has not is fetched as without it."""
+        fetching = self.library.fetch(self.wanted(rule=self.rule(strategy=Strategy.PROXY)))
+        response = self.upstream.answer(whole(CONTENT))
+        self.assertIsInstance(self.successResultOf(fetching), Arriving)
+        response.flow(CONTENT)
+        response.end()
+        self.assertEqual(self.library.at(URL).entries[0].blob, sha256(CONTENT).hex)
+
+    def test_away(self) -> None:
+        """A library behind that fails is left out."""
+        self.behind.trouble = Reason.CONNECT
+        fetching = self.library.fetch(self.wanted(rule=self.rule(strategy=Strategy.PROXY)))
+        self.upstream.answer(whole(CONTENT))
+        self.assertIsInstance(self.successResultOf(fetching), Arriving)

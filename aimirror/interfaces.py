@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import field, frozen
 from zope.interface import Attribute, Interface
 
+from aimirror.caching.directives import request_directives
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
 from aimirror.http.egress import Reach, Zone
@@ -195,6 +196,11 @@ class Wanted:
     conditional: Headers = Headers()
     #: Makes new ``headers`` when the upstream answers 401 to these: a token has a short life.
     refresh: Refresh | None = field(default=None, repr=False)
+
+    @property
+    def unstored(self) -> bool:
+        """Whether the client wants the answer kept by nobody, and is to be heeded."""
+        return self.route.obeys_clients and "no-store" in request_directives(self.headers)
 
     @property
     def key(self) -> str:

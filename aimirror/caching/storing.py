@@ -58,6 +58,7 @@ def storable(
     *,
     immutable: bool = False,
     personal: bool = False,
+    obey_client: bool = True,
 ) -> Storing:
     """Whether a complete response may be stored, and for whom (RFC 9111 sections 3 and 3.5).
 
@@ -66,11 +67,14 @@ def storable(
     may lift that duty (``ignore_upstream``, ``immutable``), and the sharing would stay.
 
     ``response`` is as received (before ``prepare``).  ``immutable`` is the rule's word that the
-    URL names its bytes: such a response needs no freshness, and ``private`` makes it scoped.
+    URL names its bytes: such a response needs no freshness, and ``private`` makes it scoped.  A
+    client's no-store is about its own cache then, and where ``obey_client`` is false.
     ``personal`` says that the request carries a credential, whatever its field.
     """
     directives = response_directives(response)
-    reason = _refusal(method, request, status, response, directives, policy)
+    reason = _refusal(method, status, response, directives, policy)
+    if obey_client and not immutable and "no-store" in request_directives(request):
+        reason = "no-store of the request"
     if not reason and not immutable:
         reason = _personal(response, directives, policy) or _useless(
             status, response, directives, policy
@@ -98,19 +102,12 @@ def prepare(response: Headers, received_at: float) -> Headers:
 
 
 def _refusal(
-    method: str,
-    request: Headers,
-    status: int,
-    response: Headers,
-    directives: Directives,
-    policy: CachePolicy,
+    method: str, status: int, response: Headers, directives: Directives, policy: CachePolicy
 ) -> str:
     if method != "GET":
         return "method"
     if not 200 <= status <= 599 or status in UNSTORABLE:
         return f"status {status}"
-    if "no-store" in request_directives(request):
-        return "no-store of the request"
     if "must-understand" in directives:
         # It replaces no-store for caches that know it (RFC 9111 section 5.2.2.3).
         if status not in UNDERSTOOD:

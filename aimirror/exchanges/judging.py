@@ -142,6 +142,7 @@ class Judge:
             self._rule.cache,
             immutable=self._wanted.route.immutable and 200 <= status < 300,  # not its refusals
             personal=bool(self._wanted.scope),
+            obey_client=self._wanted.route.obeys_clients,
         )
         return verdict.store, verdict.public
 

@@ -146,6 +146,8 @@ class Downloads:
             await running.end()
             running = self._named(wanted.key, name)
         self._refuse(wanted.key)
+        if wanted.unstored:  # it has nothing to give to others, who need not wait for it
+            return await self._lead(_alone(wanted), wanted)
         if self._unshared.expected(wanted.key, wanted.scope, self._env.clock.seconds()):
             return await self._lead(_alone(wanted), wanted)
         if running is None:
@@ -185,7 +187,8 @@ class Downloads:
     def _learn(self, wanted: Wanted, outcome: Outcome) -> None:
         if not isinstance(outcome, Passing):
             self._unshared.forget(wanted.key, wanted.scope)
-        elif outcome.response.status < 400:  # a failure is likely to pass, and to be one for all
+        elif outcome.response.status < 400 and not wanted.unstored:
+            # A failure is likely to pass, and to be one for all; a client's wish is its own.
             self._unshared.note(wanted.key, wanted.scope, self._env.clock.seconds())
 
     def _exchange(self, name: _Name, running: Running) -> Exchange:

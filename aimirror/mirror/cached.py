@@ -27,7 +27,7 @@ from aimirror.interfaces import (
 )
 from aimirror.mirror.ecosystem import Asked, Declined
 from aimirror.mirror.passing import Passer
-from aimirror.mirror.serving import Damaged, Serving, obeyed
+from aimirror.mirror.serving import Damaged, Serving
 from aimirror.mirror.transforms import Transforms
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
@@ -88,7 +88,7 @@ class Cached:
             entries,
             asked.rule.cache,
             asked.now,
-            obey_client=obeyed(asked.rule),
+            obey_client=asked.rule.obeys_clients,
             scope=asked.scope,
         )
         match decision:

@@ -16,7 +16,6 @@ from aimirror.interfaces import BodyFailed, IBody, ILibrary
 from aimirror.mirror.ecosystem import Asked
 from aimirror.mirror.transforms import Transforms
 from aimirror.routing.policies import STALE_IF_ERROR, CachePolicy
-from aimirror.routing.rules import Rule, Strategy
 from aimirror.server.answers import Answer
 from aimirror.server.memo import NEUTRAL
 
@@ -34,12 +33,6 @@ _WISHES = frozenset({"cache-control", "pragma"})
 
 class Damaged(Exception):
     """The stored body of an entry is not there or can't be read; the entry was dropped."""
-
-
-def obeyed(rule: Rule) -> bool:
-    """Whether clients' wishes for something fresher cost the upstream a request."""
-    obey = rule.cache.obey_clients
-    return rule.strategy is Strategy.PROXY if obey is None else obey
 
 
 class Serving:
@@ -124,7 +117,7 @@ class Serving:
 
     def _memo_until(self, asked: Asked, entry: Entry, handling: Handling) -> float:
         fields = asked.request.headers
-        wishes = fields.has_any(_PARTIAL) or (obeyed(asked.rule) and fields.has_any(_WISHES))
+        wishes = fields.has_any(_PARTIAL) or (asked.rule.obeys_clients and fields.has_any(_WISHES))
         if entry.scope or wishes or must_validate(entry, asked.rule.cache):
             return 0.0
         if any(_by_client(each) for each in self._library.at(entry.key).entries):

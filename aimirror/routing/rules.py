@@ -171,6 +171,15 @@ class Rule:
         """All request fields that are credentials here."""
         return (*CREDENTIALS, *self.credential_headers)
 
+    @property
+    def obeys_clients(self) -> bool:
+        """Whether clients' wishes (no-cache, no-store) cost the upstream a request.
+
+        Where they don't, such a wish is about the client's own cache alone.
+        """
+        obey = self.cache.obey_clients
+        return self.strategy is Strategy.PROXY if obey is None else obey
+
     def upstream_path(self, path: str) -> str:
         """The path under the upstream's base: "" or beginning with a slash."""
         if self.strip_prefix:
@@ -224,6 +233,11 @@ class Route:
     def request_headers(self) -> tuple[str, ...]:
         """Request fields (lower case) that go upstream beside the usual ones."""
         return (*self.vary, *self.rule.credential_headers)
+
+    @property
+    def obeys_clients(self) -> bool:
+        """Whether a client's no-store is about this cache, too, and not its own alone."""
+        return self.rule.obeys_clients and not self.immutable and self.digest is None
 
 
 @frozen

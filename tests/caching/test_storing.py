@@ -127,6 +127,7 @@ IMMUTABLE: tuple[tuple[Fields, Fields, Audience], ...] = (
     ({}, {"Cache-Control": "max-age=0"}, ANYONE),
     ({}, {"Cache-Control": "no-cache"}, ANYONE),
     ({}, {"Cache-Control": "no-store"}, NO),
+    ({"Cache-Control": "no-store"}, {}, ANYONE),
     ({}, {"Cache-Control": "private"}, NO),
     ({"Authorization": "x"}, {"Cache-Control": "private"}, SCOPED),
     ({"Authorization": "x"}, {}, SCOPED),
@@ -207,6 +208,15 @@ class StoringTests(SynchronousTestCase):
         """A URL that names its bytes needs no freshness, but no-store and private still hold."""
         for request, response, expected in IMMUTABLE:
             self.check(expected, request=request, response=response, immutable=True)
+
+    def test_disobeyed(self) -> None:
+        """Where clients are not obeyed, no-store in a request is about their own caches."""
+        request = Headers([("Cache-Control", "no-store")])
+        for obeyed in (True, False):
+            verdict = storable(
+                "GET", request, 200, Headers(LIVE.items()), PLAIN, obey_client=obeyed
+            )
+            self.assertIs(verdict.store, not obeyed)
 
     def test_negative_ttl(self) -> None:
         """With a negative_ttl of 0 no 404 is kept."""

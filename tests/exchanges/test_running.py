@@ -138,6 +138,35 @@ class JoiningTests(PageCase):
         for each in together:
             each.addErrback(lambda _: None)
 
+    def test_crowd_after_no_store(self) -> None:
+        """A client that wants nothing kept is alone with that: a crowd is one request still."""
+        wish = ("Cache-Control", "no-store")
+        obeying = self.rule(strategy=Strategy.PROXY)
+        first = self.downloads.fetch(self.wanted(wish, rule=obeying))
+        crowd = [self.downloads.fetch(self.wanted(rule=obeying)) for _ in range(5)]
+        self.assertEqual(self.upstream.waiting, 2)
+        self.upstream.answer(whole(PAGE), 0)
+        self.assertIsInstance(self.successResultOf(first), Passing)
+        self.upstream.answer(whole(PAGE), 1)
+        for each in crowd:
+            self.assertIsInstance(self.successResultOf(each), Arriving)
+
+    def test_no_store_where_clients_are_not_obeyed(self) -> None:
+        """On paths that name their bytes, or by rule, it is about the client's own cache."""
+        wish = ("Cache-Control", "no-store")
+        for url, rule, immutable in (
+            ("http://files.test/parallel", self.rule(strategy=Strategy.PARALLEL), False),
+            ("http://files.test/fixed", self.rule(strategy=Strategy.PROXY), True),
+        ):
+            wanted = self.wanted(wish, rule=rule, url=url)
+            wanted = evolve(wanted, route=evolve(wanted.route, immutable=immutable))
+            before = len(self.upstream.requests)
+            crowd = [self.downloads.fetch(wanted) for _ in range(3)]
+            self.assertEqual(len(self.upstream.requests), before + 1)
+            self.upstream.answer(whole(PAGE), before)
+            for each in crowd:
+                self.assertIsInstance(self.successResultOf(each), Arriving)
+
     def test_it_may_be_shared_later(self) -> None:
         """That is forgotten after a while, failures are never taken for it."""
         for status, joined in ((200, False), (503, True)):

@@ -16,6 +16,7 @@ from aimirror.admin.gate import Gate
 from aimirror.admin.jobs import Jobs
 from aimirror.admin.metrics import Metrics
 from aimirror.admin.status import Status
+from aimirror.server.admission import own_words
 from aimirror.server.answers import Answer
 from aimirror.server.tally import Tally
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from aimirror.server.request import Handler, MirrorRequest
     from aimirror.store.store import Store
     from aimirror.workers.pool.pool import Pool
+
+#: The first segments of paths that are the mirror's own.
+NAMED = ("health", "stats", "metrics", "aimirror")
 
 
 @frozen(kw_only=True)
@@ -82,12 +86,13 @@ class Operations:
 
         ``/health`` is for whoever watches over the process, ``/aimirror/`` has its own gate.
         """
-        return {
+        handlers = {
             "health": self._status.health,
             "stats": login(self._status.stats),
             "metrics": login(self._metrics.answer),
             "aimirror": self._answer,
         }
+        return {name: own_words(handler) for name, handler in handlers.items()}
 
     def start(self) -> None:
         """Sample from now on."""

@@ -24,6 +24,8 @@ def at_the_door(handler: Handler, name: str) -> Handler:
         head = request.head
         if LOOP in request.headers and name in passed_by(request.headers):
             return error_answer(508, "loop", "an upstream of this mirror leads back to it")
+        if "service-worker" in request.headers and not request.proxied:
+            return error_answer(403, "service worker", "no script here may answer for others")
         if head.method == "TRACE":
             return error_answer(405, "method", "TRACE is not served", headers=_METHODS)
         if head.form is Form.ASTERISK:
@@ -31,6 +33,16 @@ def at_the_door(handler: Handler, name: str) -> Handler:
         return await handler(request)
 
     return handle
+
+
+def own_words(handler: Handler) -> Handler:
+    """A handler whose answers are the mirror's own, nobody else's that have to be confined."""
+
+    async def answer(request: MirrorRequest) -> Answer | None:
+        request.mirrored = False
+        return await handler(request)
+
+    return answer
 
 
 def passed_by(request: Headers) -> tuple[str, ...]:

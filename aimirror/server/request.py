@@ -14,6 +14,7 @@ from twisted.web.iweb import IRequest
 from zope.interface import implementer
 
 from aimirror.http.headers import HOP_BY_HOP, Headers
+from aimirror.http.origin_wide import CONFINED, ORIGIN_WIDE
 from aimirror.server.access_log import AccessRecord
 from aimirror.server.answers import Answer, Fields, bodiless
 from aimirror.server.connection import Connection
@@ -26,8 +27,8 @@ from aimirror.server.upload import RequestBody
 Handler = Callable[["MirrorRequest"], Awaitable[Answer | None]]
 #: Set when an answer is sent, whatever came from upstream; the origin's word on ranges is not ours.
 _SET_HERE = frozenset({*HOP_BY_HOP, "content-length", "accept-ranges", "age", "alt-svc"})
-#: What an upstream says of its own host, and clients would take for a word on ours.
-_OF_THE_HOST = _SET_HERE | {"strict-transport-security", "expect-ct", "nel", "report-to"}
+#: Left out of what is mirrored, besides: the mirror's own words stand in for the last.
+_NOT_MIRRORED = _SET_HERE | ORIGIN_WIDE.keys() | {name.lower() for name, _ in CONFINED}
 #: What a proxy in front may call a request.
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -78,6 +79,8 @@ class MirrorRequest(server.Request):
         #: The origin that a client asks for which has us for a proxy, and whose links stay the
         #: upstream's; "" for those that ask the mirror.
         self.proxied = ""
+        #: Whether the answer may be somebody else's words, which get no say in the mirror's origin.
+        self.mirrored = True
         self.clientproto = head.version.encode("ascii")
         #: What it has in common with requests that get the same answer; None: there are none.
         self._like = like
@@ -243,9 +246,12 @@ class MirrorRequest(server.Request):
         self._bodiless = self.head.method == "HEAD" or bodiless(status)
         self._outcome = headers.get("x-cache") or ""
         self._first = self.seconds()
-        dropped = _SET_HERE if self.proxied else _OF_THE_HOST
+        confined = self.mirrored and not self.proxied
+        dropped = _NOT_MIRRORED if confined else _SET_HERE
         items = [item for item in headers.items if item[0].lower() not in dropped]
         items += added
+        if confined:
+            items += CONFINED
         if length is not None and not bodiless(status):
             items.append(("Content-Length", str(length)))
         elif not self._bodiless:

@@ -19,7 +19,7 @@ from aimirror.admin.api import Rejected, Steering
 from aimirror.admin.gate import Gate
 from aimirror.admin.internal_client import InternalClient
 from aimirror.admin.metrics import CountedUpstream, counted, ended
-from aimirror.admin.operations import Operations, Parts
+from aimirror.admin.operations import NAMED, Operations, Parts
 from aimirror.admin.prefetch import Prefetcher
 from aimirror.admin.prefetch_lists import bases
 from aimirror.config import Config, ConfigError
@@ -204,7 +204,7 @@ class MirrorService(Service):
             at_the_door(lambda request: self._front.handle(request), self._own_name),
             self._reactor,
             forward=at_the_door(lambda request: self._front.forward(request), self._own_name),
-            named={name: self._named(name) for name in ("health", "stats", "metrics", "aimirror")},
+            named={name: at_the_door(self._named(name), self._own_name) for name in NAMED},
             memo=self._memo,
             access=self._access,
         )

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.admin.dashboard import EVENT_SECONDS, MOST_STREAMS, Events, Overview, Pages
 from aimirror.admin.jobs import Jobs
 from aimirror.exchanges.environment import Progress
+from aimirror.server.admission import own_words
 from aimirror.server.answers import Answer
 from aimirror.server.request import MirrorRequest
 from aimirror.server.tally import Tally
@@ -30,7 +31,7 @@ class PagesTests(SynchronousTestCase):
         async def handler(request: MirrorRequest) -> Answer:
             return pages.answer(request)
 
-        client = connect(handler)
+        client = connect(own_words(handler))
         client.send(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
         return client.answer()
 

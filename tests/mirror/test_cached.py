@@ -388,7 +388,7 @@ class PrivateTests(MirrorCase):
     def test_set_cookie(self) -> None:
         """An answer with a cookie is not stored, or without it where it is meant for all."""
         self.plays(200, *FRESH, "Set-Cookie: a=b")
-        self.assertEqual(self.get()[1].get("set-cookie"), "a=b")
+        self.assertNotIn("set-cookie", self.get()[1])  # it would go to every other upstream
         self.assertEqual(self.entries(), ())
         self.plays(200, "Cache-Control: public, max-age=100", "Set-Cookie: a=b")
         self.get()

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.download.tasks import Reason
 from aimirror.http.headers import Headers
+from aimirror.http.origin_wide import CONFINED
 from aimirror.interfaces import BodyFailed
 from aimirror.server.access import Limits
 from aimirror.server.answers import Answer
@@ -59,7 +60,9 @@ class BytesTests(BodyCase):
         client.send(GET)
         self.assertEqual(
             client.received,
-            b"HTTP/1.1 200 OK\r\nB: 1\r\nA: 2\r\nAccept-Ranges: bytes\r\nContent-Length: 5\r\n"
+            b"HTTP/1.1 200 OK\r\nB: 1\r\nA: 2\r\nAccept-Ranges: bytes\r\n"
+            b"Content-Security-Policy: sandbox allow-downloads\r\n"
+            b"X-Content-Type-Options: nosniff\r\nContent-Length: 5\r\n"
             b"Date: Tue, 14 Nov 2023 22:13:20 GMT\r\nAge: 3\r\n\r\nhello",
         )
 
@@ -76,7 +79,9 @@ class BytesTests(BodyCase):
         client.send(GET)
         self.assertEqual(
             client.answer()[1],
-            Headers([("Date", "Mon, 01 Jan 2024 00:00:00 GMT"), ("Content-Length", "5")]),
+            Headers(
+                [("Date", "Mon, 01 Jan 2024 00:00:00 GMT"), *CONFINED, ("Content-Length", "5")]
+            ),
         )
 
     def test_head(self) -> None:

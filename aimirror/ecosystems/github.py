@@ -12,14 +12,32 @@ github: # https://github.com/x -> http://MIRROR/github/x, git clone included
     path_prefix: /github
     strip_prefix: true
     upstream: "https://github.com"
-    pattern: '/releases/(download|latest/download)/.+'
+    pattern: '/releases/(download|latest/download)/.+|/(archive|zipball|tarball)/'
     strategy: parallel
+    content_rewrite: null
     cache_key_source: original # the final URL is signed anew for each request
     cache: &github-cache {stale_if_error: 7d}
   - <<: *github
     name: ""
     pattern: "^/"
     strategy: proxy
+    content_rewrite: # what Git LFS is told to fetch
+      {content_types: [application/vnd.git-lfs+json]}
+  - <<: *github
+    name: -api # read-only: what it says of files leads back here
+    path_prefix: /github-api
+    upstream: "https://api.github.com"
+    pattern: "^/"
+    strategy: proxy
+    public: true
+    content_rewrite: {content_types: [application/json]}
+    cache: {ttl: 1m, stale_if_error: 7d}
+  - <<: *github
+    name: -objects # of Git LFS, at addresses signed for each user; their sha256 is in the path
+    path_prefix: /github-objects
+    upstream: "https://github-cloud.githubusercontent.com"
+    pattern: "^/"
+    digest: {algorithm: sha256, from: path, pattern: '/([0-9a-f]{64})$'}
   - <<: *github
     name: -raw
     path_prefix: /github-raw
@@ -40,8 +58,10 @@ WORLD = World(
     clients={"git": _git},
     row=Row(
         clients="git, GitHub's files",
-        at=("`/github/OWNER/REPO`, `/github-raw`, `/OWNER/REPO/releases/download/…`"),
-        checked="–",  # noqa: RUF001
+        at=(
+            "`/github/OWNER/REPO`, `/github-raw`, `/github-api`, `/OWNER/REPO/releases/download/…`"
+        ),
+        checked="objects of Git LFS by their path",
         changes="whatever has no fixed life",
     ),
 )

@@ -96,7 +96,9 @@ _PAGES: Mapping[str, Any] = {"ttl": "10m", "stale_if_error": "7d", "obey_clients
 DEEP_MOUNTS = (
     *("registry", "maven2", "github", "github-raw", "goproxy", "crates", "crates-files"),
     *("debian", "debian-security", "ubuntu", "alpine", "fedora", "rubygems"),
-    *("homebrew", "homebrew-api", "simple", "packages", "src", "bin", "v2"),
+    *("homebrew", "homebrew-api", "simple", "packages", "src", "bin", "v2", "github-api"),
+    *("github-objects", "conda", "cuda", "pytorch", "astral", "nodejs", "rust", "playwright"),
+    *("openaipublic", "civitai", "kaggle", "google-storage", "nltk", "pyg", "vllm", "rocm"),
 )
 _DEEP = "|".join(DEEP_MOUNTS)
 #: Files of the hub: ``OWNER/NAME`` or ``NAME``, of models, datasets, spaces or kernels.

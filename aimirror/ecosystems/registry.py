@@ -8,7 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from aimirror.ecosystems import apk, apt, cargo, conda, github, go, homebrew, npm, rpm
+from aimirror.ecosystems import (
+    apk,
+    apt,
+    astral,
+    cargo,
+    conda,
+    github,
+    go,
+    homebrew,
+    models,
+    modelscope,
+    nodejs,
+    npm,
+    playwright,
+    pytorch,
+    rpm,
+    rust,
+)
 from aimirror.ecosystems.clients import Setting
 from aimirror.ecosystems.cran import world as cran
 from aimirror.ecosystems.distributions import Distribution
@@ -44,6 +61,13 @@ WORLDS: tuple[World, ...] = (
     rpm.WORLD,
     homebrew.WORLD,
     github.WORLD,
+    modelscope.WORLD,
+    pytorch.WORLD,
+    astral.WORLD,
+    nodejs.WORLD,
+    rust.WORLD,
+    playwright.WORLD,
+    models.WORLD,
 )
 
 

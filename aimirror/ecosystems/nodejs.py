@@ -1,0 +1,53 @@
+"""Node.js itself: releases and headers, for nvm, fnm, node-gyp and whoever loads archives."""
+
+from __future__ import annotations
+
+from aimirror.ecosystems.clients import exported
+from aimirror.ecosystems.sums import sha256_sums
+from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+
+_PRESETS = r"""
+nodejs: # NVM_NODEJS_ORG_MIRROR=http://MIRROR/nodejs
+  - &nodejs
+    name: -files
+    path_prefix: /nodejs
+    strip_prefix: true
+    upstream: "https://nodejs.org/dist"
+    ecosystem: nodejs # sha256 of SHASUMS256.txt
+    pattern: '/v[0-9.]+/.+\.(gz|xz|zip|7z|exe|msi|pkg|lib)$'
+    strategy: parallel
+    immutable: true
+    reject_types: [text/html]
+  - <<: *nodejs
+    name: ""
+    pattern: "^/"
+    strategy: proxy
+    immutable: false
+    reject_types: []
+    cache: {ttl: 10m, stale_if_error: 7d}
+"""
+
+
+def _places(url: str) -> Places:
+    folder, _, name = url.rpartition("/")
+    yield f"{folder}/SHASUMS256.txt", name
+
+
+WORLD = World(
+    name="nodejs",
+    presets=_PRESETS,
+    clients={
+        "node": lambda url: exported(
+            NVM_NODEJS_ORG_MIRROR=f"{url}/nodejs",
+            FNM_NODE_DIST_MIRROR=f"{url}/nodejs",
+            npm_config_disturl=f"{url}/nodejs",
+        )
+    },
+    knowledge=Files(places=_places, reading=Reading(sha256_sums, b"\n")),
+    row=Row(
+        clients="nvm, fnm, node-gyp",
+        at="`/nodejs`",
+        checked="sha256 of SHASUMS256.txt",
+        changes="index.json, index.tab, `latest`",
+    ),
+)

@@ -1,0 +1,31 @@
+"""Playwright's browsers. Source: its documentation, "Install behind a firewall or a proxy"."""
+
+from __future__ import annotations
+
+from aimirror.ecosystems.clients import exported
+from aimirror.ecosystems.world import Row, World
+
+_PRESETS = r"""
+playwright: # PLAYWRIGHT_DOWNLOAD_HOST=http://MIRROR/playwright
+  - name: "" # the number of the build is in the path
+    path_prefix: /playwright
+    strip_prefix: true
+    upstream:
+      - "https://cdn.playwright.dev/dbazure/download/playwright"
+      - "https://playwright.download.prss.microsoft.com/dbazure/download/playwright"
+    strategy: parallel
+    immutable: '/builds/.+\.zip$'
+    reject_types: [text/html]
+"""
+
+WORLD = World(
+    name="playwright",
+    presets=_PRESETS,
+    clients={"playwright": lambda url: exported(PLAYWRIGHT_DOWNLOAD_HOST=f"{url}/playwright")},
+    row=Row(
+        clients="playwright install",
+        at="`/playwright`",
+        checked="–",  # noqa: RUF001
+        changes="nothing: builds are numbered",
+    ),
+)

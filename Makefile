@@ -6,12 +6,14 @@
 #   make unit        as test-quick, one after another; TESTS="tests.http" for some of them
 #   make services    unit, and the real service; make clients: real clients of all package worlds
 #   make no-clients  the tests of clients where there is none: all that needs one is skipped
+#   make lowest      unit with the lowest version of each dependency that pyproject.toml allows
 #   make set-up      installs the real clients (PACKAGES=no: but no Debian packages)
 #   make bench       the benchmark table (ROWS="throttled hit" for some of it)
 #   make clean       removes all that was made here
 
 PYTHON ?= python3
 VENV := .venv
+LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CONFIG ?=
@@ -24,7 +26,7 @@ UNIT := $(subst /,.,$(basename $(wildcard tests/test_*.py))) $(subst /,.,$(patsu
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 TRIAL = $(BIN)/trial --temp-directory=_trial_temp_$@
 
-.PHONY: help run test test-quick set-up clients no-clients services check unit bench clean
+.PHONY: help run test test-quick set-up clients no-clients services lowest check unit bench clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -34,7 +36,7 @@ run: $(READY)
 
 # Each target in a process of its own, those of one list one after another.
 test: set-up
-	$(BIN)/python tests/run.py check clients,no-clients services
+	$(BIN)/python tests/run.py check clients,no-clients services,lowest
 
 test-quick: TESTS = $(UNIT)
 test-quick: $(READY)
@@ -60,6 +62,10 @@ unit: TESTS = $(UNIT)
 unit: $(READY)
 	$(TRIAL) $(TESTS)
 
+lowest: TESTS = $(UNIT)
+lowest: $(READY)
+	$(BIN)/python tests/lowest.py $(LOWEST) trial --temp-directory=_trial_temp_$@ $(TESTS)
+
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -76,5 +82,5 @@ $(READY): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-clients build dist _trial_temp* test-*.log .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(LOWEST) .venv-clients build dist _trial_temp* test-*.log .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find aimirror tests twisted benchmarks \( -name __pycache__ -o -name dropin.cache \) -prune -exec rm -rf {} +

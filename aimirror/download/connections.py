@@ -35,4 +35,13 @@ class Allowance:
     def observe(self, now: float, rate: float, busy: int, missing: int) -> None:
         """Learn from the total rate (bytes/s) of ``busy`` connections, ``missing`` bytes left."""
         steady = busy >= self.most
-        self.economy.observe(now, rate, busy if steady else 0, missing)
+        self.economy.observe(now, rate, busy if steady else 0, missing, self.share)
+
+
+#: Bytes for which one more connection is worth its request.
+WORTH_A_CONNECTION = 256 << 10
+
+
+def useful(left: int, most: int) -> int:
+    """How many connections a file of which ``left`` bytes are missing can use, of ``most``."""
+    return max(1, min(most, -(-left // WORTH_A_CONNECTION)))

@@ -1,7 +1,8 @@
 """Fewer connections where more add nothing: a cautious experiment during long downloads.
 
 A trial leaves a quarter of the connections idle for a while; if the total rate stays, the
-smaller number is kept and tried again, else the old one is restored for a longer time.
+smaller number is kept and tried again, else all are used again for a longer time.  What was
+learned holds for so many connections as were allowed then; with more of them it is open again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Economy:
     """The number of connections that pay, learned from the rate over time (seconds, bytes/s)."""
 
     cap: int | None = None
-    _previous: int | None = None
+    _allowed: int = 0
+    _trying: bool = False
     _baseline: float = 0.0
     _average: float = 0.0
     _since: float | None = None
@@ -35,21 +37,22 @@ class Economy:
         """How many of the allowed connections to use."""
         return allowed if self.cap is None else max(1, min(allowed, self.cap))
 
-    def observe(self, now: float, rate: float, busy: int, missing: int) -> None:
-        """Take one measurement of the total rate with ``busy`` connections."""
-        if self._since is None:
+    def observe(self, now: float, rate: float, busy: int, missing: int, allowed: int) -> None:
+        """Take one measurement of the total rate with ``busy`` of the ``allowed`` connections."""
+        if self._since is None or allowed > self._allowed:
             self._since, self._next_trial = now, now + SETTLE
+            self.cap, self._allowed, self._trying = None, allowed, False
         self._average = rate if not self._average else 0.8 * self._average + 0.2 * rate
         if now < self._next_trial or rate <= 0:
             return
-        if self._previous is not None:
+        if self._trying:
+            self._trying = False
             if self._average < KEPT * self._baseline:
-                self.cap = self._previous
+                self.cap = None
                 self._next_trial = now + REST
             else:
                 self._next_trial = now + SETTLE
-            self._previous = None
         elif busy > FEWEST and missing / rate > WORTHWHILE:
-            self._previous, self._baseline = busy, self._average
+            self._trying, self._baseline, self._allowed = True, self._average, allowed
             self.cap = busy - max(1, busy // 4)
             self._next_trial = now + TRIAL

@@ -1,0 +1,87 @@
+"""Which of the running downloads may have how many connections to one host.
+
+Each keeps one.  The others go where they shorten the whole: to the client who has the fewest, and
+of its files to the one of which most is left for each of its connections.  What a file can't use
+goes on at once to the next.  A running piece is never cut for it: who has more than its share
+opens no new ones, and the others get theirs as connections become free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
+
+from attrs import frozen
+
+
+@frozen
+class Need:
+    """One download at one host; ``clients`` are those who want it, () where nobody waits."""
+
+    #: Bytes that are not written yet.
+    left: int
+    #: Connections that it can use.
+    most: int
+    #: Connections that it has now.
+    busy: int = 0
+    clients: tuple[str, ...] = ()
+
+
+def shares(needs: Sequence[Need], limit: int) -> tuple[int, ...]:
+    """The connections that each download may have now; the earlier come first where few are left.
+
+    A share below ``busy`` says that no new connection may be opened.  Together with what is busy
+    they never exceed ``limit``, unless more than that is busy already.
+    """
+    wanted = targets(needs, limit)
+    free = limit - sum(need.busy for need in needs)
+    granted = [min(need.busy, goal) for need, goal in zip(needs, wanted, strict=True)]
+    lacking = [n for n, goal in enumerate(wanted) if goal > needs[n].busy]
+    while free > 0 and lacking:
+        n = max(lacking, key=lambda n: (not granted[n], wanted[n] - granted[n]))
+        granted[n] += 1
+        free -= 1
+        if granted[n] == wanted[n]:
+            lacking.remove(n)
+    return tuple(granted)
+
+
+def targets(needs: Sequence[Need], limit: int) -> tuple[int, ...]:
+    """The shares as they should be, whatever is busy at the moment."""
+    if sum(need.most for need in needs) <= limit:
+        return tuple(need.most for need in needs)
+    given, rest = [0] * len(needs), limit
+    for n, need in enumerate(needs):
+        if rest > 0 and need.most > 0:
+            given[n], rest = 1, rest - 1
+    _spread(needs, given, rest)
+    return tuple(given)
+
+
+def _spread(needs: Sequence[Need], given: list[int], rest: int) -> None:
+    """Give out ``rest`` more, one by one, to those of the client who has the fewest."""
+    files: dict[tuple[str, ...], list[tuple[float, int]]] = {}
+    for n, need in enumerate(needs):
+        if 0 < given[n] < need.most:
+            files.setdefault(need.clients, []).append((-need.left / given[n], n))
+    has: dict[str, int] = {}
+    for n, need in enumerate(needs):
+        for client in need.clients or ("",):
+            has[client] = has.get(client, 0) + given[n]
+    for queue in files.values():
+        heapify(queue)
+    while rest > 0 and files:
+        clients = min(files, key=lambda who: (_level(who, has), files[who][0]))
+        _, n = heappop(files[clients])
+        given[n], rest = given[n] + 1, rest - 1
+        for client in clients or ("",):
+            has[client] += 1
+        if given[n] < needs[n].most:
+            heappush(files[clients], (-needs[n].left / given[n], n))
+        if not files[clients]:
+            del files[clients]
+
+
+def _level(clients: tuple[str, ...], has: dict[str, int]) -> int:
+    """How many connections the poorest of some clients has."""
+    return min(has[client] for client in clients or ("",))

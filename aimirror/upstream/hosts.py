@@ -1,0 +1,225 @@
+"""Every connection to an upstream host, of every process, counted in one place.
+
+A *permit* stands for one connection at work: a stream that the service reads itself, or a piece
+in a worker.  A *spare* is an idle one that some process keeps.  Together they are never more than
+``limit`` for one host; a spare is closed where a new connection is wanted elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attrs import Factory, define
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from aimirror.download.tasks import Reason
+from aimirror.interfaces import UpstreamError
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
+#: Requests that may wait for a connection to one host.
+MOST_WAITING = 10_000
+#: Hosts of which something is remembered.
+MOST_HOSTS = 4096
+#: Seconds for which a host is remembered to bear few connections, and between two attempts
+#: whether it bears one more by now.
+REMEMBERED = 600.0
+REGAIN_EVERY = 60.0
+
+log = Logger()
+
+
+@define(eq=False)
+class Permit:
+    """One connection at work; ``release`` it once, when its answer has come to its end."""
+
+    _release: Callable[[], None]
+    _held: bool = True
+
+    def release(self) -> None:
+        """The connection is idle or closed; idempotent."""
+        if self._held:
+            self._held = False
+            self._release()
+
+
+@define(eq=False)
+class Spare:
+    """An idle connection; ``close`` has its process close it and fires when it is gone."""
+
+    host: str
+    close: Callable[[], Deferred[None]]
+
+
+@define(eq=False)
+class _Host:
+    streams: int = 0
+    pieces: int = 0
+    #: Downloads that want at least one connection.
+    downloads: int = 0
+    spares: dict[Spare, None] = Factory(dict)
+    waiting: deque[Deferred[None]] = Factory(deque)
+    #: Connections that it has shown to bear, None while it refused none; since when.
+    borne: int | None = None
+    refused_at: float = 0.0
+    raised_at: float = 0.0
+
+    @property
+    def busy(self) -> int:
+        return self.streams + self.pieces
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing would be lost with it."""
+        return not (self.busy or self.downloads or self.spares or self.waiting or self.borne)
+
+
+class Hosts:
+    """The ledger; ``changed(host)`` is called when a download may have more or fewer there."""
+
+    def __init__(self, clock: IReactorTime, limit: int) -> None:
+        self._clock = clock
+        self._hosts: OrderedDict[str, _Host] = OrderedDict()
+        self._turning = False
+        self.limit = limit
+        self.changed: Callable[[str], None] = lambda host: None
+
+    # -- how many --------------------------------------------------------------------------
+
+    def most(self, host: str) -> int:
+        """Connections that it may have: the limit, or what it bears if that is less."""
+        known = self._hosts.get(host)
+        if known is None or known.borne is None:
+            return self.limit
+        now = self._clock.seconds()
+        if now - known.refused_at >= REMEMBERED:
+            known.borne = None
+            return self.limit
+        while now - known.raised_at >= REGAIN_EVERY:
+            known.raised_at += REGAIN_EVERY
+            known.borne += 1
+        return min(self.limit, known.borne)
+
+    def connections(self, host: str) -> int:
+        """All that it has now, idle ones included."""
+        known = self._hosts.get(host)
+        return 0 if known is None else known.busy + len(known.spares)
+
+    def for_downloads(self, host: str, downloads: int) -> int:
+        """Connections that ``downloads`` may share: what streams leave, and a half at the least."""
+        known, most = self._host(host), self.most(host)
+        known.downloads = downloads
+        rest = most - known.streams
+        return max(0, min(rest, max(rest - len(known.waiting), _reserve(downloads, most))))
+
+    def refused(self, host: str) -> None:
+        """It refused a connection while others were at work: that many are too many for it."""
+        known, now = self._host(host), self._clock.seconds()
+        borne = max(1, min(known.busy, self.most(host) - 1))
+        known.borne, known.refused_at, known.raised_at = borne, now, now
+        log.info("{host} bears {borne} connections", host=host, borne=borne)
+        self._turn_soon()
+
+    # -- at work ---------------------------------------------------------------------------
+
+    async def admit(self, host: str) -> Permit:
+        """Wait for one more connection, in order.  Cancelling leaves the queue."""
+        known = self._host(host)
+        if known.waiting or not self._has_room(host, known):
+            await self._queue(host, known)
+        else:
+            known.streams += 1
+        return Permit(lambda: self._ended(known, stream=True))
+
+    def take(self, host: str) -> Permit:
+        """One for a piece: ``for_downloads`` has said that there is room."""
+        known = self._host(host)
+        known.pieces += 1
+        return Permit(lambda: self._ended(known, stream=False))
+
+    async def _queue(self, host: str, known: _Host) -> None:
+        if len(known.waiting) >= MOST_WAITING:
+            raise UpstreamError(Reason.CONNECT, f"too many requests wait for {host}")
+        turn: Deferred[None] = Deferred()
+        known.waiting.append(turn)
+        self.changed(host)
+        try:
+            await turn
+        except BaseException:
+            if turn in known.waiting:
+                known.waiting.remove(turn)
+            raise
+
+    def _has_room(self, host: str, known: _Host) -> bool:
+        most = self.most(host)
+        reserved = _reserve(known.downloads, most)
+        return known.busy < most and known.streams < most - reserved
+
+    def _ended(self, known: _Host, *, stream: bool) -> None:
+        if stream:
+            known.streams -= 1
+        else:
+            known.pieces -= 1
+        self._turn_soon()
+
+    def _turn_soon(self) -> None:
+        """Not at once: who gives a connection back is still at it."""
+        if not self._turning:
+            self._turning = True
+            self._clock.callLater(0, self._turn)
+
+    def _turn(self) -> None:
+        self._turning = False
+        for host, known in list(self._hosts.items()):
+            while known.waiting and self._has_room(host, known):
+                known.streams += 1
+                known.waiting.popleft().callback(None)
+            if known.downloads:
+                self.changed(host)
+            if known.idle:
+                del self._hosts[host]
+
+    # -- idle ------------------------------------------------------------------------------
+
+    def keep(self, spare: Spare) -> None:
+        """A connection is idle now; ``drop`` it when it is used again or closed."""
+        self._host(spare.host).spares[spare] = None
+
+    def drop(self, spare: Spare) -> None:
+        """It is idle no more; idempotent."""
+        known = self._hosts.get(spare.host)
+        if known is not None:
+            known.spares.pop(spare, None)
+
+    async def make_room(self, host: str) -> None:
+        """Have idle connections closed, the oldest first, before a new one is opened."""
+        known = self._host(host)
+        while known.spares and known.busy + len(known.spares) > self.most(host):
+            spare = next(iter(known.spares))
+            del known.spares[spare]
+            await spare.close()
+
+    def _host(self, name: str) -> _Host:
+        known = self._hosts.get(name)
+        if known is None:
+            known = self._hosts[name] = _Host()
+            if len(self._hosts) > MOST_HOSTS:
+                self._forget()
+        return known
+
+    def _forget(self) -> None:
+        """Of those that nothing goes on at, the oldest is forgotten."""
+        for host, known in self._hosts.items():
+            known.borne = known.borne if known.busy or known.waiting else None
+            if known.idle:
+                del self._hosts[host]
+                return
+
+
+def _reserve(downloads: int, most: int) -> int:
+    """What streams leave to downloads."""
+    return min(downloads, most // 2)

@@ -194,6 +194,8 @@ class Wanted:
     #: A stale entry and the fields that ask whether it still holds.
     previous: Entry | None = None
     conditional: Headers = Headers()
+    #: Whom it is for, by address: clients share an upstream's connections evenly.
+    client: str = ""
     #: Makes new ``headers`` when the upstream answers 401 to these: a token has a short life.
     refresh: Refresh | None = field(default=None, repr=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from statistics import median
 
 from attrs import Factory, define
@@ -88,6 +88,13 @@ class Assignment:
         """When a source may be asked again, None while something flies or may be asked now."""
         pauses = [source.paused_until for source in self.sources.values()]
         return None if self.flights or min(pauses) <= now else min(pauses)
+
+    def allow(self, slots: int, granted: Mapping[int, int]) -> None:
+        """So many connections from now on, and so many of them to each source."""
+        self.allowance.share = slots
+        for source, number in granted.items():
+            if source in self.sources:
+                self.sources[source].granted = number
 
     # -- giving out ------------------------------------------------------------------------
 

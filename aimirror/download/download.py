@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attrs import Factory, define
 
 from aimirror.download.assignment import PROBE, Assignment
@@ -127,9 +129,14 @@ class Download:
         """A reader is gone; the download goes on."""
         self.assignment.demands.pop(reader, None)
 
-    def allowed(self, slots: int, now: float) -> list[Command]:
-        """The share of connections changed; running flights are not cut for it."""
-        self.assignment.allowance.share = slots
+    def allowed(
+        self, slots: int, now: float, granted: Mapping[int, int] | None = None
+    ) -> list[Command]:
+        """The share of connections changed; running flights are not cut for it.
+
+        ``granted`` says how many of them each source may have.
+        """
+        self.assignment.allow(slots, granted or {})
         return self._go(now)
 
     def add_source(self, source: int, now: float) -> list[Command]:

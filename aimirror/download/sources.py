@@ -28,10 +28,14 @@ class Source:
     #: Connections that it has shown to bear, None while it refused none.
     borne: float | None = None
     paused_until: float = 0.0
+    #: Connections that this download may have to its host, None without a limit.
+    granted: int | None = None
 
     def takes(self, busy: int, now: float) -> bool:
         """Whether one more connection beside ``busy`` ones may be tried."""
         if not self.alive or self.resolving or now < self.paused_until:
+            return False
+        if self.granted is not None and busy >= self.granted:
             return False
         return self.borne is None or busy < max(1, int(self.borne))
 

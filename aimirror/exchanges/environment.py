@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from aimirror.exchanges.stream import ToThread
     from aimirror.store.store import Store
+    from aimirror.upstream.hosts import Hosts
 
 
 @frozen(kw_only=True)
@@ -31,6 +32,8 @@ class Environment:
     pool: IPool
     upstream: IUpstream
     clock: IReactorTime
+    #: Counts the connections to each host.
+    hosts: Hosts
     to_thread: ToThread
     #: Numbers in [0, 1) to spread back-offs.
     jitter: Callable[[], float]

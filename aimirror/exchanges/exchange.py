@@ -48,7 +48,7 @@ _T = TypeVar("_T")
 class Exchange:
     """Asks the upstreams of ``wanted`` and starts the fill that their answer calls for.
 
-    ``begun(fill)`` is called before the fill starts and says how many connections it may use,
+    ``begun(fill)`` is called before the fill starts and lets it have its share of connections,
     ``over(Finished)`` once it has ended; for outcomes that store nothing only the latter.
     ``storing()`` says whether there is any use in trying to store the file, ``draws`` whether to
     draw it from several upstreams at once.
@@ -64,7 +64,7 @@ class Exchange:
         *,
         storing: Callable[[], bool],
         draws: bool,
-        begun: Callable[[Fill], int],
+        begun: Callable[[Fill], None],
         rate_limit: Callable[[], int],
         over: Callable[[Finished], None],
     ) -> None:
@@ -233,7 +233,8 @@ class Exchange:
         except OSError as error:
             self._not_cached(part, error)
             return None
-        fill.begin(response, found.start, found.stop, self._begun(fill))
+        self._begun(fill)
+        fill.begin(response, found.start, found.stop)
         self._draw_from_others(fill, digest)
         return Arriving(entry, fill.body, self._wanted.scope)
 

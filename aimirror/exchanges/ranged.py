@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
@@ -70,6 +70,12 @@ class RangedFill:
         self._rate_limit = rate_limit
         self._over = over
         self._flights: dict[int, IFetch | StreamWriter] = {}
+        #: The host that each flight is at; the probe flies before ``begin``.
+        self._at: dict[int, str] = {PROBE: urls.authority(place.url)}
+        self._streams: set[int] = {PROBE}
+        #: Connections that each host leaves it.
+        self._shares: dict[str, int] = {}
+        self._begun = False
         self._drained: Deferred[None] | None = None
         self._pending: deque[c.Command] = deque()
         self._carrying_out = False
@@ -90,13 +96,34 @@ class RangedFill:
 
     @property
     def host(self) -> str:
-        """The host that serves most of it."""
-        return urls.host(self._places[self.machine.primary].url)
+        """The host that serves most of it, with its port where that is not the usual one."""
+        return urls.authority(self._places[self.machine.primary].url)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """All hosts that it draws from."""
+        alive = self.machine.assignment.sources
+        return frozenset(
+            urls.authority(place.url) for source, place in self._places.items() if source in alive
+        )
 
     @property
     def connections(self) -> int:
-        """Pieces in flight, each on a connection of its own."""
-        return len(self._flights)
+        """Flights, each on a connection of its own."""
+        return len(self._at)
+
+    def connections_at(self, host: str) -> int:
+        """Those to one host."""
+        return sum(at == host for at in self._at.values())
+
+    def streams_at(self, host: str) -> int:
+        """Those to one host that the service itself reads."""
+        return sum(self._at.get(flight) == host for flight in self._streams)
+
+    @property
+    def left(self) -> int:
+        """Bytes that are not written yet."""
+        return self.machine.assignment.missing()
 
     @property
     def total(self) -> int:
@@ -105,17 +132,26 @@ class RangedFill:
 
     # -- events ----------------------------------------------------------------------------
 
-    def begin(self, response: IUpstreamResponse, start: int, stop: int, slots: int) -> None:
-        """Start with ``slots`` connections; ``response`` is the probe, for ``[start, stop)``."""
-        self.machine.assignment.allowance.share = slots
+    def begin(self, response: IUpstreamResponse, start: int, stop: int) -> None:
+        """Start; ``response`` is the probe, bringing ``[start, stop)``."""
+        self._begun = True
         probe = self._stream(PROBE, response, start, stop)
         self._do(self.machine.begin(self._now(), (start, stop)))
         if probe is not None:
             probe.begin()
 
-    def allowed(self, slots: int) -> None:
-        """The share of connections changed."""
-        self._do(self.machine.allowed(slots, self._now()))
+    def allowed(self, shares: Mapping[str, int], most: int) -> None:
+        """What some hosts leave it has changed; ``most`` is what it may have altogether."""
+        self._shares.update(shares)
+        granted = {
+            source: self._shares.get(urls.authority(place.url), 0)
+            for source, place in self._places.items()
+        }
+        slots = min(most, sum(self._shares.get(host, 0) for host in self.hosts))
+        if self._begun:
+            self._do(self.machine.allowed(slots, self._now(), granted))
+        else:
+            self.machine.assignment.allow(slots, granted)
 
     def add_source(self, source: int, place: Place) -> None:
         """Another upstream has the same file."""
@@ -172,6 +208,8 @@ class RangedFill:
 
     def _ended(self, flight: int, result: FetchResult) -> None:
         self._flights.pop(flight, None)
+        self._at.pop(flight, None)
+        self._streams.discard(flight)
         if self._drained is not None and not self._flights:
             drained, self._drained = self._drained, None
             drained.callback(None)
@@ -244,9 +282,16 @@ class RangedFill:
             rate_limit=self._rate(),
         )
         flight = command.id
+        host = self._at[flight] = urls.authority(place.url)
+        permit = self._env.hosts.take(host)
         fetch = self._env.pool.fetch(task, lambda a, b: self._wrote(flight, a, b))
         self._flights[flight] = fetch
-        fetch.result.addCallback(lambda result: self._ended(flight, result))
+
+        def over(result: FetchResult) -> None:
+            permit.release()
+            self._ended(flight, result)
+
+        fetch.result.addCallback(over)
         fetch.result.addErrback(lambda f: self.log.failure("a piece ended badly", f))
 
     def _rate(self) -> int:
@@ -260,8 +305,12 @@ class RangedFill:
             sink = FileSink(str(self._part.path))
         except OSError as error:
             response.abort()
+            self._at.pop(flight, None)
+            self._streams.discard(flight)
             self._disk_failed(error)
             return None
+        self._at[flight] = urls.authority(response.url)
+        self._streams.add(flight)
         stream = self._flights[flight] = StreamWriter(
             response,
             sink,

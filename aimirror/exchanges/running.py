@@ -45,7 +45,8 @@ class Downloads:
     ) -> None:
         self._env = env
         self._ended = ended
-        self._sharing = Sharing(env.clock, most=most, per_host=per_host, rate_limit=env.rate_limit)
+        env.hosts.limit = per_host
+        self._sharing = Sharing(env.clock, env.hosts, most=most, rate_limit=env.rate_limit)
         self.health = Health()
         self._running: dict[str, dict[_Name, Running]] = {}
         self._troubles = Troubles()
@@ -215,14 +216,14 @@ class Downloads:
 
     # -- ends ------------------------------------------------------------------------------
 
-    def _begun(self, running: Running, fill: Fill) -> int:
+    def _begun(self, running: Running, fill: Fill) -> None:
         running.fill = fill
-        slots = self._sharing.enter(fill, running.wanted.route.rule)
+        rule = running.wanted.route.rule
+        self._sharing.enter(fill, rule, lambda: tuple(sorted(running.clients)))
         if isinstance(fill, RangedFill):
             fill.machine.assignment.awaited = running.awaited
         if self._stopping:
             self._env.clock.callLater(0, fill.cancel)
-        return slots
 
     def _over(self, name: _Name, running: Running, finished: Finished) -> None:
         self._forget(name, running)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from attrs import define
 
+from aimirror.download.connections import useful
+from aimirror.download.shares import Need, shares
 from aimirror.exchanges.environment import shared
 from aimirror.exchanges.plain import PlainFill
 from aimirror.exchanges.ranged import RangedFill
 from aimirror.routing.rules import Rule
+from aimirror.upstream.hosts import Hosts
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -19,6 +22,13 @@ if TYPE_CHECKING:
 #: that a waiting client does not give up, long enough for connections to get up to speed.
 TURN = 8.0
 
+#: Who wants a download, by name or address.
+Clients = Callable[[], tuple[str, ...]]
+
+
+def _nobody() -> tuple[str, ...]:
+    return ()
+
 
 @define(eq=False)
 class _Member:
@@ -26,6 +36,7 @@ class _Member:
 
     fill: PlainFill | RangedFill
     rule: Rule
+    clients: Clients = _nobody
     since: float | None = None
 
 
@@ -33,39 +44,40 @@ class Sharing:
     """``most`` ranged downloads use workers at a time, the others wait in line.
 
     Each takes its turn, so that a huge file does not hold back small ones; the probe, and so the
-    start of every file, waits for nobody.  ``per_host`` bounds the connections to one host over
-    all downloads, shared evenly.  ``rate_limit`` is in bytes per second, 0 without limit.
+    start of every file, waits for no place.  ``hosts`` bounds the connections to one host, which
+    ``shares`` divides.  ``rate_limit`` is in bytes per second, 0 without limit.
     """
 
-    def __init__(self, clock: IReactorTime, *, most: int, per_host: int, rate_limit: int) -> None:
+    def __init__(self, clock: IReactorTime, hosts: Hosts, *, most: int, rate_limit: int) -> None:
         self._clock = clock
+        self._hosts = hosts
         self._most = most
-        self._per_host = per_host
         self._rate_limit = rate_limit
         #: In the order in which they came, or came back after their turn.
         self._line: list[_Member] = []
         self._turning: IDelayedCall | None = None
+        hosts.changed = self._share_out
 
     def reconfigure(self, *, most: int, per_host: int, rate_limit: int) -> None:
         """Other limits, at once."""
         self._most = most
-        self._per_host = per_host
+        self._hosts.limit = per_host
         self._rate_limit = rate_limit
         self._rearrange()
 
-    def enter(self, fill: PlainFill | RangedFill, rule: Rule) -> int:
-        """A download begins; with how many connections."""
-        entered = _Member(fill, rule)
-        self._line.append(entered)
-        if not isinstance(fill, RangedFill):
-            return 0
-        self._rearrange(but=entered)
-        return self._share(entered)
+    def enter(self, fill: PlainFill | RangedFill, rule: Rule, clients: Clients = _nobody) -> None:
+        """A download begins."""
+        self._line.append(_Member(fill, rule, clients))
+        if isinstance(fill, RangedFill):
+            self._rearrange()
 
     def leave(self, fill: PlainFill | RangedFill) -> None:
         """A download is over."""
         self._line = [member for member in self._line if member.fill is not fill]
         self._rearrange()
+        if isinstance(fill, RangedFill):
+            for host in fill.hosts:
+                self._share_out(host)
 
     def rate(self, rule: Rule) -> int:
         """Bytes per second for one download: its share of its rule's and of the whole limit."""
@@ -78,22 +90,25 @@ class Sharing:
             if isinstance(member.fill, RangedFill):
                 yield member, member.fill
 
-    def _on(self, host: str) -> int:
+    def _on(self, host: str) -> list[tuple[_Member, RangedFill]]:
         """Downloads with a place that draw from a host."""
-        return sum(m.since is not None and fill.host == host for m, fill in self._ranged())
+        return [(m, f) for m, f in self._ranged() if m.since is not None and host in f.hosts]
 
-    def _rearrange(self, but: _Member | None = None) -> None:
+    def _rearrange(self) -> None:
         """Give places to those in front, and to each its share."""
         now = self._clock.seconds()
         free = self._most - sum(m.since is not None for m, _ in self._ranged())
         waiting = False
         for member, fill in self._ranged():
-            if member.since is None and free > 0 and self._on(fill.host) < self._per_host:
-                member.since, free = now, free - 1
+            if member.since is None and free > 0:
+                host = fill.host
+                if len(self._on(host)) < self._hosts.most(host):
+                    member.since, free = now, free - 1
             waiting = waiting or member.since is None
-        for member, fill in list(self._ranged()):
-            if member is not but:
-                fill.allowed(self._share(member))
+            if member.since is None:
+                fill.allowed(dict.fromkeys(fill.hosts, 0), 0)
+        for host in {host for _, fill in self._ranged() for host in fill.hosts}:
+            self._share_out(host)
         if waiting and self._turning is None:
             self._turning = self._clock.callLater(TURN, self._turn)
         elif not waiting and self._turning is not None:
@@ -111,11 +126,20 @@ class Sharing:
             self._line.append(member)
         self._rearrange()
 
-    def _share(self, member: _Member) -> int:
-        """How many connections a download may use now."""
-        fill = member.fill
-        if member.since is None or not isinstance(fill, RangedFill):
-            return 0
-        if fill.total < member.rule.min_size:
-            return 1
-        return max(1, min(member.rule.concurrency, self._per_host // self._on(fill.host)))
+    def _share_out(self, host: str) -> None:
+        """Divide what a host may have among the downloads that draw from it."""
+        members = self._on(host)
+        probes = sum(fill.streams_at(host) for _, fill in members)
+        room = self._hosts.for_downloads(host, len(members)) + probes
+        needs = [self._need(member, fill, host) for member, fill in members]
+        given = shares(needs, room)
+        for (member, fill), share in zip(members, given, strict=True):
+            fill.allowed({host: share}, member.rule.concurrency)
+
+    def _need(self, member: _Member, fill: RangedFill, host: str) -> Need:
+        elsewhere = fill.connections - fill.connections_at(host)
+        most = 1
+        if fill.total >= member.rule.min_size:
+            most = max(1, member.rule.concurrency - elsewhere)
+        left = fill.left
+        return Need(left, useful(left, most), fill.connections_at(host), member.clients())

@@ -25,6 +25,8 @@ class Running:
     heading: Deferred[Outcome] | None = None
     outcome: Outcome | None = None
     fill: Fill | None = None
+    #: Who has asked for it.
+    clients: set[str] = Factory(set)
     #: Whether what it brings may have been changed meanwhile.
     outdated: bool = False
     _waiting: list[_Waiter] = Factory(list)
@@ -50,6 +52,7 @@ class Running:
 
         Raises what the exchange failed with.  Cancelling leaves.
         """
+        self.clients.add(wanted.client)
         waiter = _Waiter(wanted)
         self._waiting.append(waiter)
         try:

@@ -49,6 +49,11 @@ def origin(url: str) -> str:
     return _parts(url)[0]
 
 
+def authority(url: str) -> str:
+    """Host and port in canonical form, a usual port left out; ValueError as ``base``."""
+    return _parts(url)[0].partition("://")[2]
+
+
 def path(url: str) -> str:
     """The raw path of a URL, without its query; ValueError as ``base``."""
     return _parts(url)[1] or "/"

@@ -243,6 +243,7 @@ class Cached:
             scope=asked.scope,
             previous=stale,
             conditional=conditional or Headers(),
+            client=asked.request.peer,
             refresh=asked.refresh,
         )
 

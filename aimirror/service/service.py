@@ -48,6 +48,7 @@ from aimirror.store.errors import CacheInUse
 from aimirror.store.store import Store
 from aimirror.upstream.agent import Agents
 from aimirror.upstream.client import Upstream
+from aimirror.upstream.hosts import Hosts
 from aimirror.workers.pool.pool import Pool
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class MirrorService(Service):
         self._port: FilePort | None = None
         self._site: MirrorSite | None = None
         self._starting: Deferred[None] | None = None
-        self._agents = Agents(reactor)
+        self._hosts = Hosts(reactor, config.server.connections_per_host)
+        self._agents = Agents(reactor, hosts=self._hosts)
         self._seen = Seen()
         #: Ours alone, so that one mirror may be another's upstream.
         self._own_name = f"aimirror-{secrets.token_hex(4)}"
@@ -120,6 +122,7 @@ class MirrorService(Service):
                 reactor,
             ),
             clock=reactor,
+            hosts=self._hosts,
             to_thread=to_thread,
             jitter=random.random,
             egress=egress_of(config),

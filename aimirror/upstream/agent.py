@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import cast
+import sys
+from collections.abc import Coroutine
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
@@ -29,6 +31,7 @@ from aimirror.upstream.connection import Connection, Pool
 from aimirror.upstream.countdown import Countdown
 from aimirror.upstream.dialing import READ_BYTES, Dialer, Resolve, system_resolver
 from aimirror.upstream.errors import explain
+from aimirror.upstream.hosts import Hosts
 from aimirror.upstream.proxies import Proxy
 from aimirror.upstream.reply import Reply
 from aimirror.upstream.routes import Route
@@ -53,6 +56,7 @@ _PROXY_AUTHENTICATION_REQUIRED = 407
 class Agents:
     """Sends requests; owns the idle connections, which ``close`` ends.
 
+    ``hosts`` counts all connections, and says when a host may have one more.
     ``persistent`` is the number of idle connections kept to one host, ``read_bytes`` what a
     socket reads at once, ``resolve`` turns a name into addresses (default: the reactor's way).
     """
@@ -65,10 +69,12 @@ class Agents:
         tls: IPolicyForHTTPS | None = None,
         read_bytes: int = READ_BYTES,
         resolve: Resolve | None = None,
+        hosts: Hosts | None = None,
     ) -> None:
         #: The clock of all time-outs.
         self.clock = reactor
-        self._pool = Pool(reactor, persistent)
+        self._hosts = hosts if hosts is not None else Hosts(reactor, sys.maxsize)
+        self._pool = Pool(reactor, persistent, self._hosts)
         self._tls = tls if tls is not None else default_policy()
         if resolve is None:
             resolve = system_resolver(cast(IReactorPluggableNameResolver, reactor).nameResolver)
@@ -120,6 +126,10 @@ class Agents:
         except Exception as error:
             raise explain(error) from None
 
+    def close_idle(self, host: str) -> Deferred[None]:
+        """Close one idle connection to a host, if there is any; fires when it is gone."""
+        return self._pool.close_idle(host)
+
     def close(self) -> Deferred[None]:
         """Close the idle connections; fires when they are gone."""
         return self._pool.close()
@@ -132,25 +142,48 @@ class Agents:
         route.judge()
         if route.absolute and route.proxy is not None:
             request.address(route.proxy)
-        repeatable = outgoing.method in _REPEATABLE and body is None
-        if repeatable:
+        if outgoing.method in _REPEATABLE and body is None:
             reply = await self._repeatable(request, route)
         else:
-            reply = await request.over(await self._pool.fresh(route.key, route), route, body)
+            reply = await self._fresh(request, route, body)
         if route.absolute and reply.code == _PROXY_AUTHENTICATION_REQUIRED:
             reply.abortConnection()
             raise UpstreamError(Reason.CONNECT, "the upstream proxy answered 407")
         return reply
 
     async def _repeatable(self, request: _Sending, route: Route) -> Reply:
-        connection = await self._pool.connection(route.key, route, route.admits)
+        getting = self._pool.connection(route.key, route, route.admits)
+        connection = await self._counted(request, route, getting)
         reused = connection.exchanges > 0
         try:
             return await request.over(connection, route)
         except UpstreamError as error:
             if not reused or connection.answered or error.reason is not Reason.RESET:
                 raise
-        return await request.over(await self._pool.fresh(route.key, route), route)
+        return await self._fresh(request, route)
+
+    async def _fresh(
+        self, request: _Sending, route: Route, body: IBodyProducer | None = None
+    ) -> Reply:
+        getting = self._pool.fresh(route.key, route)
+        return await request.over(await self._counted(request, route, getting), route, body)
+
+    async def _counted(
+        self, request: _Sending, route: Route, getting: Coroutine[Any, Any, Connection]
+    ) -> Connection:
+        """Wait until the host may have one more connection at work, then get it."""
+        try:
+            permit = await self._hosts.admit(route.host, request.patience)
+        except BaseException:
+            getting.close()
+            raise
+        try:
+            connection = await getting
+        except BaseException:
+            permit.release()
+            raise
+        connection.permit, connection.host = permit, route.host
+        return connection
 
 
 class _Sending:
@@ -168,6 +201,8 @@ class _Sending:
         self._target = target
         self._form = target.path
         self._keep = keep
+        #: Seconds that it may wait for its turn at the host.
+        self.patience = outgoing.timeouts.header
 
     def address(self, proxy: Proxy) -> None:
         """Write it for a proxy, which wants the whole URL (RFC 9112 section 3.2.2)."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import (
@@ -24,6 +25,7 @@ from aimirror.download.tasks import Reason
 from aimirror.http.egress import Address
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.heads import Head, Malformed, take
+from aimirror.upstream.hosts import Hosts, Permit, Spare
 
 #: Bytes of a body taken in before anybody asked for it: an early answer to an upload is lost
 #: with the connection unless all of it was read.  One read more may be held.
@@ -60,6 +62,10 @@ class Connection(HTTP11ClientProtocol):
     claimed = False
     #: Why the connection ended, None while it lives.
     lost: Failure | None = None
+    #: Where the present exchange, and the idle connection, are counted.
+    host = ""
+    permit: Permit | None = None
+    spare: Spare | None = None
 
     _fault: UpstreamError | None = None
     _secured = False
@@ -67,7 +73,7 @@ class Connection(HTTP11ClientProtocol):
     _sent: Request | None = None
 
     def __init__(self, quiescent: Callable[[Connection], None]) -> None:
-        super().__init__(quiescent)  # type: ignore[no-untyped-call]
+        super().__init__(partial(Connection._idle, quiescent=quiescent))  # type: ignore[no-untyped-call]
         self._pending = bytearray()
         self._interim = 0
         self._early = 0
@@ -110,11 +116,26 @@ class Connection(HTTP11ClientProtocol):
         """Whether the request is still going out."""
         return bool(self.state.startswith("TRANSMITTING"))
 
+    def _idle(self, quiescent: Callable[[Connection], None]) -> None:
+        """The exchange is over and the connection may serve another one."""
+        self._release()
+        quiescent(self)
+
+    def _release(self) -> None:
+        """Tell those who count that no exchange is under way."""
+        permit, self.permit = self.permit, None
+        if permit is not None:
+            permit.release()
+        if self.lost is not None and self.spare is not None:
+            self.spare.drop()
+
     def drop(self) -> None:
         """Close the socket at once, and let no request follow on it."""
         if self._sent is not None:
             self._sent.persistent = False  # a response that ends meanwhile must not be the pool's
-        if self.lost is None and self.transport is not None:
+        if self.lost is not None:
+            self._release()
+        elif self.transport is not None:
             cast(ITCPTransport, self.transport).abortConnection()
 
     def fail(self, error: UpstreamError) -> None:
@@ -138,6 +159,7 @@ class Connection(HTTP11ClientProtocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The socket is gone; whoever waits gets the fault that we found, or else ``reason``."""
         self.lost = Failure(self._fault) if self._fault is not None else reason
+        self._release()
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
             waiter.errback(self.lost)
@@ -201,15 +223,19 @@ class ConnectionFactory(Factory):
 
 
 class Pool(HTTPConnectionPool):
-    """Idle connections by key; a key stands for all that makes two of them interchangeable."""
+    """Idle connections by key; a key stands for all that makes two of them interchangeable.
+
+    Endpoints are ``routes.Route``: they name the host by which connections are counted.
+    """
 
     retryAutomatically = False  # Twisted would repeat DELETE; we repeat GET and HEAD
     cachedConnectionTimeout = IDLE_SECONDS
     _factory = ConnectionFactory  # type: ignore[assignment]
 
-    def __init__(self, reactor: IReactorTime, kept: int) -> None:
+    def __init__(self, reactor: IReactorTime, kept: int, hosts: Hosts) -> None:
         super().__init__(reactor, persistent=kept > 0)  # type: ignore[no-untyped-call]
         self.maxPersistentPerHost = kept
+        self._hosts = hosts
 
     def close(self) -> Deferred[None]:
         """Close the idle connections; fires when they are gone."""
@@ -227,6 +253,9 @@ class Pool(HTTPConnectionPool):
             del self._connections[unused]
         while True:
             connection = cast(Connection, await self.getConnection(key, endpoint))
+            if connection.spare is not None:
+                connection.spare.drop()
+                connection.spare = None
             if not connection.exchanges or admits(connection):
                 return connection
             connection.drop()
@@ -234,3 +263,26 @@ class Pool(HTTPConnectionPool):
     async def fresh(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Connection:
         """A new connection."""
         return cast(Connection, await self._newConnection(key, endpoint))
+
+    def close_idle(self, host: str) -> Deferred[None]:
+        """Close one idle connection to a host, if there is any; fires when it is gone."""
+        for idle in self._connections.values():
+            for connection in idle:
+                if connection.host == host and connection.state == "QUIESCENT":
+                    return cast("Deferred[None]", connection.abort())
+        return succeed(None)
+
+    def _newConnection(
+        self, key: Hashable, endpoint: IStreamClientEndpoint
+    ) -> Deferred[HTTP11ClientProtocol]:
+        return Deferred.fromCoroutine(self._opened(key, endpoint))
+
+    async def _opened(self, key: Hashable, endpoint: Any) -> HTTP11ClientProtocol:
+        """A new connection, beside which the host has no more than it may have."""
+        await self._hosts.make_room(endpoint.host)
+        return await super()._newConnection(key, endpoint)
+
+    def _putConnection(self, key: Hashable, connection: Connection) -> None:
+        super()._putConnection(key, connection)  # type: ignore[no-untyped-call]
+        if connection in self._connections.get(key, ()):
+            connection.spare = self._hosts.keep(connection.host, connection.abort)

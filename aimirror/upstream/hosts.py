@@ -7,13 +7,14 @@ in a worker.  A *spare* is an idle one that some process keeps.  Together they a
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from attrs import Factory, define
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
@@ -51,8 +52,12 @@ class Permit:
 class Spare:
     """An idle connection; ``close`` has its process close it and fires when it is gone."""
 
-    host: str
     close: Callable[[], Deferred[None]]
+    _drop: Callable[[Spare], None]
+
+    def drop(self) -> None:
+        """It is used again, or closed; idempotent."""
+        self._drop(self)
 
 
 @define(eq=False)
@@ -74,8 +79,8 @@ class _Host:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing would be lost with it."""
-        return not (self.busy or self.downloads or self.spares or self.waiting or self.borne)
+        """Whether nothing goes on there."""
+        return not (self.busy or self.downloads or self.spares or self.waiting)
 
 
 class Hosts:
@@ -83,8 +88,9 @@ class Hosts:
 
     def __init__(self, clock: IReactorTime, limit: int) -> None:
         self._clock = clock
-        self._hosts: OrderedDict[str, _Host] = OrderedDict()
-        self._turning = False
+        self._hosts: dict[str, _Host] = {}
+        #: Hosts at which something became free, to be looked at in a moment.
+        self._freed: set[str] = set()
         self.limit = limit
         self.changed: Callable[[str], None] = lambda host: None
 
@@ -122,78 +128,90 @@ class Hosts:
         borne = max(1, min(known.busy, self.most(host) - 1))
         known.borne, known.refused_at, known.raised_at = borne, now, now
         log.info("{host} bears {borne} connections", host=host, borne=borne)
-        self._turn_soon()
+        self._look(host, known)
 
     # -- at work ---------------------------------------------------------------------------
 
-    async def admit(self, host: str) -> Permit:
-        """Wait for one more connection, in order.  Cancelling leaves the queue."""
+    async def admit(self, host: str, seconds: float) -> Permit:
+        """Wait for one more connection, in order.  Cancelling leaves the queue.
+
+        Raises UpstreamError when ``seconds`` have passed without one.
+        """
         known = self._host(host)
         if known.waiting or not self._has_room(host, known):
-            await self._queue(host, known)
-        else:
-            known.streams += 1
-        return Permit(lambda: self._ended(known, stream=True))
+            await self._queue(host, known, seconds)
+            return self._permit(host, known)
+        return self.count(host)
+
+    def count(self, host: str) -> Permit:
+        """One more stream, whether there is room or not."""
+        known = self._host(host)
+        known.streams += 1
+        return self._permit(host, known)
 
     def take(self, host: str) -> Permit:
         """One for a piece: ``for_downloads`` has said that there is room."""
         known = self._host(host)
         known.pieces += 1
-        return Permit(lambda: self._ended(known, stream=False))
 
-    async def _queue(self, host: str, known: _Host) -> None:
+        def release() -> None:
+            known.pieces -= 1
+            self._look(host, known)
+
+        return Permit(release)
+
+    def _permit(self, host: str, known: _Host) -> Permit:
+        def release() -> None:
+            known.streams -= 1
+            self._look(host, known)
+
+        return Permit(release)
+
+    async def _queue(self, host: str, known: _Host, seconds: float) -> None:
+        """Wait; whoever makes room counts the stream."""
         if len(known.waiting) >= MOST_WAITING:
             raise UpstreamError(Reason.CONNECT, f"too many requests wait for {host}")
         turn: Deferred[None] = Deferred()
+        late = UpstreamError(Reason.CONNECT, f"{host}: no connection became free")
+        turn.addTimeout(seconds, self._clock, lambda _result, _seconds: Failure(late))
         known.waiting.append(turn)
         self.changed(host)
         try:
             await turn
-        except BaseException:
+        finally:
             if turn in known.waiting:
                 known.waiting.remove(turn)
-            raise
+                self._look(host, known)
 
     def _has_room(self, host: str, known: _Host) -> bool:
         most = self.most(host)
-        reserved = _reserve(known.downloads, most)
-        return known.busy < most and known.streams < most - reserved
+        return known.busy < most and known.streams < most - _reserve(known.downloads, most)
 
-    def _ended(self, known: _Host, *, stream: bool) -> None:
-        if stream:
-            known.streams -= 1
-        else:
-            known.pieces -= 1
-        self._turn_soon()
-
-    def _turn_soon(self) -> None:
+    def _look(self, host: str, known: _Host) -> None:
         """Not at once: who gives a connection back is still at it."""
-        if not self._turning:
-            self._turning = True
-            self._clock.callLater(0, self._turn)
+        if known.waiting or known.downloads:
+            if not self._freed:
+                self._clock.callLater(0, self._turn)
+            self._freed.add(host)
 
     def _turn(self) -> None:
-        self._turning = False
-        for host, known in list(self._hosts.items()):
+        hosts, self._freed = self._freed, set()
+        for host in hosts:
+            known = self._host(host)
             while known.waiting and self._has_room(host, known):
                 known.streams += 1
                 known.waiting.popleft().callback(None)
             if known.downloads:
                 self.changed(host)
-            if known.idle:
-                del self._hosts[host]
 
     # -- idle ------------------------------------------------------------------------------
 
-    def keep(self, spare: Spare) -> None:
-        """A connection is idle now; ``drop`` it when it is used again or closed."""
-        self._host(spare.host).spares[spare] = None
-
-    def drop(self, spare: Spare) -> None:
-        """It is idle no more; idempotent."""
-        known = self._hosts.get(spare.host)
-        if known is not None:
-            known.spares.pop(spare, None)
+    def keep(self, host: str, close: Callable[[], Deferred[None]]) -> Spare:
+        """A connection is idle now."""
+        spares = self._host(host).spares
+        spare = Spare(close, lambda spare: spares.pop(spare, None) and None)
+        spares[spare] = None
+        return spare
 
     async def make_room(self, host: str) -> None:
         """Have idle connections closed, the oldest first, before a new one is opened."""
@@ -208,16 +226,14 @@ class Hosts:
         if known is None:
             known = self._hosts[name] = _Host()
             if len(self._hosts) > MOST_HOSTS:
-                self._forget()
+                self._forget_one()
         return known
 
-    def _forget(self) -> None:
-        """Of those that nothing goes on at, the oldest is forgotten."""
-        for host, known in self._hosts.items():
-            known.borne = known.borne if known.busy or known.waiting else None
-            if known.idle:
-                del self._hosts[host]
-                return
+    def _forget_one(self) -> None:
+        """The oldest of those at which nothing goes on."""
+        oldest = next((name for name, known in self._hosts.items() if known.idle), None)
+        if oldest is not None:
+            del self._hosts[oldest]
 
 
 def _reserve(downloads: int, most: int) -> int:

@@ -50,6 +50,11 @@ class Route:
         self._way = Way(reactor, dialer, tls, target, egress, seconds)
 
     @property
+    def host(self) -> str:
+        """The host, and its port where it is not the usual one: what connections are counted by."""
+        return self._target.authority
+
+    @property
     def proxy(self) -> Proxy | None:
         """The proxy that is crossed, None when there is none."""
         return self._way.proxy

@@ -56,7 +56,7 @@ class Job:
 
 @define
 class Host:
-    """``limit`` connections of ``rate`` bytes/s each; clients ask for ``at_once`` files at a time."""
+    """``limit`` connections of ``rate`` bytes/s; clients ask for ``at_once`` files at a time."""
 
     queues: dict[str, deque[File]]
     limit: int = 64

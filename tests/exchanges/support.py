@@ -16,6 +16,7 @@ from aimirror.exchanges.environment import Environment
 from aimirror.exchanges.running import Downloads
 from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Zone
 from aimirror.http.headers import Headers
+from aimirror.http.urls import authority
 from aimirror.interfaces import (
     Arriving,
     BodyFailed,
@@ -34,6 +35,7 @@ from aimirror.routing.digests import Digest, new_hash
 from aimirror.routing.rules import Route, Rule, Strategy
 from aimirror.store.store import Store
 from aimirror.testing.behaviour import pattern
+from aimirror.upstream.hosts import Hosts, Permit
 from tests.store.support import StoreCase, Threads
 
 KB = 1 << 10
@@ -67,6 +69,7 @@ class FakeResponse:
         self.receiver: IReceiver | None = None
         self.paused = False
         self.aborted = False
+        self.permit: Permit | None = None
         self._over = False
 
     def deliver(self, receiver: IReceiver) -> None:
@@ -94,6 +97,8 @@ class FakeResponse:
         """The end of the body."""
         if not self._over:
             self._over = True
+            if self.permit is not None:
+                self.permit.release()
             if self.receiver is not None:
                 self.receiver.finished(error)
 
@@ -118,7 +123,8 @@ def partial(
 class FakeUpstream:
     """Requests wait until the test answers them."""
 
-    def __init__(self) -> None:
+    def __init__(self, hosts: Hosts) -> None:
+        self.hosts = hosts
         self.requests: list[Outgoing] = []
         self._answers: list[Deferred[FakeResponse]] = []
         self.cancelled = 0
@@ -140,6 +146,7 @@ class FakeUpstream:
 
     def answer(self, response: FakeResponse, number: int = -1) -> FakeResponse:
         """Answer a request; the last one unless said otherwise."""
+        response.permit = self.hosts.count(authority(response.url))
         self._answers[number].callback(response)
         return response
 
@@ -239,7 +246,8 @@ class DownloadCase(StoreCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.upstream = FakeUpstream()
+        self.ledger = Hosts(self.clock, 64)
+        self.upstream = FakeUpstream(self.ledger)
         self.pool = FakePool()
         self.writes = Threads()
         self.downloads = Downloads(self.make_tools(), **self.limits)
@@ -252,6 +260,7 @@ class DownloadCase(StoreCase):
                 "pool": self.pool,
                 "upstream": self.upstream,
                 "clock": self.clock,
+                "hosts": self.ledger,
                 "to_thread": self.writes,
                 "jitter": lambda: 0.0,
                 "egress": lambda rule: Egress(reach=ANYWHERE),

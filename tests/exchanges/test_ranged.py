@@ -56,6 +56,7 @@ class FillingTests(RangedCase):
         self.assertEqual(reading.data, b"")
         self.play()
         self.assertEqual((reading.data, self.stored()), (CONTENT, [CONTENT]))
+        self.clock.advance(0)
         self.assertEqual((self.running(), self.clock.getDelayedCalls()[1:]), (0, []))
         self.store._shelf.close()
         self.assertEqual(descriptors(), before)

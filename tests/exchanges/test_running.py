@@ -434,6 +434,7 @@ class ResumingTests(DownloadCase):
         response = self.probe(CONTENT)
         self.begin(response)
         self.play_probe(response, CONTENT)
+        self.clock.advance(0)
         self.pool.flying[0].write(CONTENT, 100 * KB)
         self.clock.advance(1)
         self.pool.flying[0].write(CONTENT, 100 * KB)

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.environment import shared
 from aimirror.exchanges.sharing import TURN
 from aimirror.routing.rules import Rule, Strategy
-from tests.exchanges.support import MB, DownloadCase, FakeResponse, pattern, whole
+from tests.exchanges.support import MB, DownloadCase, FakeFetch, FakeResponse, pattern, whole
 
 CONTENT = pattern(40 * MB)
 
@@ -14,17 +16,23 @@ CONTENT = pattern(40 * MB)
 class SharingCase(DownloadCase):
     """Many big files at once."""
 
-    def begin_file(self, file: str, host: str = "files.test", **rule: Any) -> FakeResponse:
+    def begin_file(
+        self, file: str, host: str = "files.test", client: str = "", **rule: Any
+    ) -> FakeResponse:
         made = self.rule(upstreams=(f"http://{host}",), **{"concurrency": 8, **rule})
         url = f"http://{host}/{file}"
         response = self.probe(CONTENT)
         response.url = url
-        self.begin(response, self.wanted(rule=made, url=url))
+        self.begin(response, self.wanted(rule=made, url=url, client=client))
         return response
+
+    def flying(self, name: str) -> list[FakeFetch]:
+        """Pieces of a file."""
+        return [f for f in self.pool.flying if f.task.url.endswith("/" + name)]
 
     def flying_for(self, name: str) -> int:
         """Connections of a file."""
-        return sum(f.task.url.endswith("/" + name) for f in self.pool.flying)
+        return len(self.flying(name))
 
     def rates(self) -> set[int]:
         return {f.task.rate_limit for f in self.pool.flying}
@@ -78,13 +86,40 @@ class PlacesTests(SharingCase):
 class HostsTests(SharingCase):
     limits = {"most": 10, "per_host": 12}
 
-    def test_shared_evenly(self) -> None:
-        """The connections to a host are shared; another host has its own."""
+    def test_shared(self) -> None:
+        """The connections to a host are shared, and never exceeded; another host has its own."""
         self.begin_file("a", concurrency=20)
         self.assertEqual(self.flying_for("a"), 11)
         self.begin_file("b", concurrency=20)
         self.begin_file("c", "other.test", concurrency=20)
-        self.assertEqual((self.flying_for("b"), self.flying_for("c")), (5, 11))
+        self.assertEqual((self.flying_for("b"), self.flying_for("c")), (0, 11))
+        for _ in range(5):
+            self.flying("a")[0].bring(CONTENT)
+            self.clock.advance(0)
+        self.assertEqual((self.flying_for("a"), self.flying_for("b")), (6, 4))
+
+    def test_streams_come_first(self) -> None:
+        """A request that waits for a connection has the next one that becomes free."""
+        self.begin_file("a", concurrency=20)
+        waiting = Deferred.fromCoroutine(self.ledger.admit("files.test", 30))
+        self.assertNoResult(waiting)
+        self.flying("a")[0].bring(CONTENT)
+        self.clock.advance(0)
+        permit = self.successResultOf(waiting)
+        self.assertEqual((self.flying_for("a"), self.ledger.connections("files.test")), (10, 12))
+        permit.release()
+        self.clock.advance(0)
+        self.assertEqual(self.flying_for("a"), 11)
+
+    def test_clients_are_equal(self) -> None:
+        """A client with one file gets as much as one with three, as connections become free."""
+        for name in "abc":
+            self.begin_file(name, concurrency=20)
+        self.begin_file("d", concurrency=20, client="192.0.2.7")
+        for _ in range(20):
+            next(f for f in self.pool.flying if not f.task.url.endswith("d")).bring(CONTENT)
+            self.clock.advance(0)
+        self.assertGreaterEqual(self.flying_for("d"), 4)
 
     def test_no_more_than_that(self) -> None:
         """Never more downloads than connections."""

@@ -26,6 +26,7 @@ from aimirror.server.base_url import base_url
 from aimirror.server.memo import Memo
 from aimirror.server.site import MirrorSite
 from aimirror.store.store import Store
+from aimirror.upstream.hosts import Hosts
 from tests.server.support import Connection, clock_at_now, connect
 
 UPSTREAM = "https://up.test"
@@ -146,6 +147,7 @@ class MirrorCase(SynchronousTestCase):
             pool=None,
             upstream=self.upstream,
             clock=self.clock,
+            hosts=Hosts(self.clock, 8),
             to_thread=self._to_thread,
             jitter=lambda: 0.5,
             egress=lambda rule: Egress(),

@@ -1,0 +1,164 @@
+"""The count of connections to each host."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from aimirror.interfaces import UpstreamError
+from aimirror.upstream.hosts import REGAIN_EVERY, REMEMBERED, Hosts, Permit
+
+HOST = "files.test"
+
+
+class HostsCase(SynchronousTestCase):
+    limit = 4
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.hosts = Hosts(self.clock, self.limit)
+
+    def ask(self, host: str = HOST) -> Deferred[Permit]:
+        return Deferred.fromCoroutine(self.hosts.admit(host, 30.0))
+
+    def had(self, host: str = HOST) -> Permit:
+        return self.successResultOf(self.ask(host))
+
+    def settle(self) -> None:
+        self.clock.advance(0)
+
+
+class QueueTests(HostsCase):
+    """Requests wait for their turn."""
+
+    def test_limit_and_order(self) -> None:
+        """The fifth and sixth wait, and come in order; another host is another matter."""
+        held = [self.had() for _ in range(4)]
+        fifth, sixth = self.ask(), self.ask()
+        self.had("other.test")
+        self.assertNoResult(fifth)
+        held[2].release()
+        held[2].release()
+        self.settle()
+        self.successResultOf(fifth)
+        self.assertNoResult(sixth)
+        self.assertEqual(self.hosts.connections(HOST), 4)
+
+    def test_cancelled(self) -> None:
+        """Who leaves the queue takes nobody's place."""
+        held = [self.had() for _ in range(4)]
+        fifth, sixth = self.ask(), self.ask()
+        fifth.addErrback(lambda _: None)
+        fifth.cancel()
+        held[0].release()
+        self.settle()
+        self.successResultOf(sixth)
+
+    def test_patience(self) -> None:
+        """Nobody waits for ever."""
+        for _ in range(4):
+            self.had()
+        late = self.ask()
+        self.clock.advance(30)
+        self.failureResultOf(late, UpstreamError)
+        self.assertEqual(self.hosts.connections(HOST), 4)
+
+    def test_downloads_are_not_starved(self) -> None:
+        """However many requests wait, downloads may have a half; and requests have the other."""
+        for _ in range(3):
+            self.had()
+        self.assertEqual(self.hosts.for_downloads(HOST, 2), 1)
+        waiting = [self.ask() for _ in range(5)]
+        self.assertEqual(self.hosts.for_downloads(HOST, 2), 1)
+        self.assertNoResult(waiting[0])
+
+    def test_waiting_requests_take_from_downloads(self) -> None:
+        """Downloads leave to requests what becomes free, down to a half."""
+        pieces = [self.hosts.take(HOST) for _ in range(4)]
+        self.assertEqual(self.hosts.for_downloads(HOST, 1), 4)
+        changed: list[str] = []
+        self.hosts.changed = changed.append
+        first = self.ask()
+        self.assertEqual((changed, self.hosts.for_downloads(HOST, 1)), ([HOST], 3))
+        pieces[0].release()
+        self.settle()
+        self.successResultOf(first)
+
+    @given(st.lists(st.sampled_from(["ask", "piece", "end", "end piece", "settle"]), max_size=60))
+    def test_never_more(self, steps: list[str]) -> None:
+        """Whatever comes and goes, no more are at work than the limit, and none waits in vain."""
+        self.setUp()
+        asked: list[Deferred[Permit]] = []
+        pieces: list[Permit] = []
+        for step in steps:
+            running = [d.result for d in asked if d.called]
+            if step == "ask":
+                asked.append(self.ask())
+            elif step == "piece" and self.hosts.for_downloads(HOST, 1) > len(pieces):
+                pieces.append(self.hosts.take(HOST))
+            elif step == "end" and running:
+                running[0].release()
+                asked = [d for d in asked if not (d.called and d.result is running[0])]
+            elif step == "end piece" and pieces:
+                pieces.pop().release()
+            else:
+                self.settle()
+            self.assertLessEqual(self.hosts.connections(HOST), self.limit)
+        self.settle()
+        if not pieces and any(not d.called for d in asked):
+            self.assertGreaterEqual(self.hosts.connections(HOST), self.limit - 1)
+
+
+class IdleTests(HostsCase):
+    """Idle connections count."""
+
+    def test_closed_for_a_new_one(self) -> None:
+        """A new connection is opened once an idle one elsewhere is gone, the oldest first."""
+        gone: list[str] = []
+
+        def close(name: str) -> Deferred[None]:
+            gone.append(name)
+            return succeed(None)
+
+        for name in ("old", "new"):
+            self.hosts.keep(HOST, lambda name=name: close(name))
+        for _ in range(3):
+            self.had()
+        self.assertEqual(self.hosts.connections(HOST), 5)
+        self.successResultOf(Deferred.fromCoroutine(self.hosts.make_room(HOST)))
+        self.assertEqual((gone, self.hosts.connections(HOST)), (["old"], 4))
+
+    def test_used_again(self) -> None:
+        """What is used again is idle no more."""
+        spare = self.hosts.keep(HOST, lambda: self.fail("closed"))
+        spare.drop()
+        spare.drop()
+        self.assertEqual(self.hosts.connections(HOST), 0)
+
+
+class BearingTests(HostsCase):
+    """What a host bears is learned, for a while."""
+
+    limit = 20
+
+    def test_refused(self) -> None:
+        """A refusal beside four says four; it is remembered when all are gone, then tried again."""
+        held = [self.had() for _ in range(4)]
+        self.hosts.refused(HOST)
+        for permit in held:
+            permit.release()
+        self.assertEqual(self.hosts.most(HOST), 4)
+        self.clock.advance(REGAIN_EVERY)
+        self.assertEqual(self.hosts.most(HOST), 5)
+        self.hosts.refused(HOST)
+        self.clock.advance(REMEMBERED)
+        self.assertEqual(self.hosts.most(HOST), 20)
+
+    def test_at_least_one(self) -> None:
+        """However often it refuses, one connection may be tried."""
+        for _ in range(30):
+            self.hosts.refused(HOST)
+        self.assertEqual(self.hosts.most(HOST), 1)

@@ -71,6 +71,7 @@ cargo: # registry = "sparse+http://MIRROR/crates/"
     reject_types: []
     content_rewrite: # config.json says where files are
       content_types: [json, text/plain, octet-stream]
+      targets: ["https://static.crates.io/crates"]
     cache: {ttl: 1m, stale_if_error: 7d}
 """
 

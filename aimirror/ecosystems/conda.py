@@ -114,10 +114,7 @@ WORLD = World(
     row=Row(
         clients="conda, mamba, pixi",
         at="`/conda-forge`, `/bioconda`, `/pkgs/main`",
-        checked=(
-            "`x-expected-sha256`, or sha256 of repodata.json (plain, zst, bz2); shards by "
-            "their name"
-        ),
+        checked="sha256 of repodata.json (plain, zst, bz2); shards by their name",
         changes=("repodata in all forms; a form that is missing is remembered for an hour"),
     ),
 )

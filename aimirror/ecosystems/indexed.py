@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from aimirror.ecosystems.indexes import Indexes, Naming
+from aimirror.ecosystems.indexes import Indexes, Naming, credential
 from aimirror.ecosystems.proving import Proving
 from aimirror.ecosystems.world import Files
 from aimirror.http.urls import join
 from aimirror.interfaces import ILibrary
-from aimirror.routing.digests import Digest
-from aimirror.routing.rules import Route
+from aimirror.mirror.ecosystem import Untaken
+from aimirror.routing.rules import Route, own_bases
 
 if TYPE_CHECKING:
     from aimirror.mirror.mirror import Mirror
+    from aimirror.server.answers import Answer
     from aimirror.server.request import MirrorRequest
 
 
+#: Seconds for which the upstream's word on a file stands against a client that expects another.
+WISH_SECONDS = 60.0
+
+
 class Indexed(Proving):
-    """Files are as the index that is at hand says, or as the client expects."""
+    """Files are as the index that is at hand says."""
 
     def __init__(self, library: ILibrary, files: Files) -> None:
         super().__init__(library)
@@ -30,7 +35,35 @@ class Indexed(Proving):
         """See Proving."""
         return any(True for _ in self._files.places(found.urls[0]))
 
-    def named_by(self, found: Route, mirror: Mirror) -> Iterator[tuple[Indexes, Naming]]:
+    async def take(
+        self, request: MirrorRequest, found: Route, mirror: Mirror
+    ) -> Answer | Untaken | None:
+        """See Ecosystem.
+
+        A client may say what it expects.  That is its wish, and proves nothing to others; but if
+        no stored copy is that file, the upstream is asked whether it has another one by now.
+        """
+        answer = await super().take(request, found, mirror)
+        if not isinstance(answer, Untaken) or request.head.method != "GET":
+            return answer
+        if not await self._disappoints(request, found):
+            return answer
+        return await mirror.answer(request, found, not_before=self.library.now() - WISH_SECONDS)
+
+    async def _disappoints(self, request: MirrorRequest, found: Route) -> bool:
+        """Whether there are copies, and none of them is what the client expects."""
+        expected = self._files.expected(request.headers)
+        if expected is None:
+            return False
+        copies = self.copies(found, credential(request, found))
+        for copy in copies:
+            if not await self.hashes.differs(copy, expected):
+                return False
+        return bool(copies)
+
+    def named_by(
+        self, found: Route, mirror: Mirror, scope: str
+    ) -> Iterator[tuple[Indexes, Naming]]:
         """See Proving."""
         places = tuple(self._files.places(found.urls[0]))
         for name in dict.fromkeys(name for _, name in places):
@@ -38,34 +71,15 @@ class Indexed(Proving):
                 url
                 for index, named in places
                 if named == name
-                for url in _urls(index, found.rule.ecosystem, mirror)
+                for url in _urls(index, found, mirror)
             ]
-            yield self._indexes, self._indexes.at(name, urls)
-
-    async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
-        """See Proving.
-
-        A stored file that is not what the client expects is asked for again: one of the two, or
-        the client's index, is out of date.
-        """
-        digest = await super().digest(request, found, mirror)
-        if digest is not None or not self.is_named(found):
-            return digest
-        expected = self._files.expected(request.headers)
-        if expected is None or not self.copies(found):
-            return expected
-        for copy in self.copies(found):
-            if not await self.hashes.differs(copy, expected):
-                return None
-        self.library.recheck(found.key)
-        return None
+            yield self._indexes, self._indexes.at(name, urls, scope)
 
 
-def _urls(index: str, world: str, mirror: Mirror) -> Iterator[str]:
-    """An index's URL; that of a path below each upstream of the world's rules."""
+def _urls(index: str, found: Route, mirror: Mirror) -> Iterator[str]:
+    """An index's URL; that of a path below the bases of the file's own indexes."""
     if not index.startswith("/"):
         yield index
         return
-    for rule in mirror.rules:
-        if rule.ecosystem == world:
-            yield from (join(upstream, index, "") for upstream in rule.upstreams)
+    for base in own_bases(mirror.rules, found.rule.ecosystem, found.urls[0]):
+        yield join(base, index, "")

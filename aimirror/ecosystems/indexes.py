@@ -15,6 +15,7 @@ from attrs import frozen
 
 from aimirror.bounded import LRU
 from aimirror.caching.entries import Entry
+from aimirror.caching.telling import tells
 from aimirror.ecosystems.digest_table import DigestTable
 from aimirror.ecosystems.world import Reading
 from aimirror.http.forwarding import asked_for_storing, scope_of
@@ -120,16 +121,19 @@ class Indexes:
         #: By prefix: the stored indexes below it, and at which of the store's changes.
         self._below: LRU[str, tuple[int, tuple[Entry, ...]]] = LRU(MOST_PREFIXES)
 
-    def at(self, name: str, urls: Iterable[str]) -> Naming:
-        """The indexes at ``urls`` that may name a file: stored, or just being stored."""
-        held = [self._library.at(canonical(url)) for url in urls]
+    def at(self, name: str, urls: Iterable[str], scope: str) -> Naming:
+        """The indexes at ``urls`` that may name a file: stored, or just being stored.
+
+        Those count that tell a client of this credential's ``scope`` anything.
+        """
+        held = [self._library.at(canonical(url), scope) for url in urls]
         return _naming(
             name,
-            (entry for each in held for entry in each.entries),
-            (arriving for each in held for arriving in each.arriving),
+            (e for each in held for e in each.entries if tells(e, scope)),
+            (a for each in held for a in each.arriving if tells(a.entry, scope)),
         )
 
-    def below(self, name: str, prefix: str, wanted: Callable[[str], bool]) -> Naming:
+    def below(self, name: str, prefix: str, wanted: Callable[[str], bool], scope: str) -> Naming:
         """The same for the indexes whose keys begin so and are ``wanted``."""
         changes = self._library.changes
         kept = self._below.get(prefix)
@@ -137,8 +141,12 @@ class Indexes:
             kept = changes, tuple(e for e in self._library.stored_below(prefix) if wanted(e.key))
             self._below.put(prefix, kept)
         running = self._library.arriving_below(prefix)
-        unsynced = [each for each in running if wanted(each.entry.key) and each.body.whole]
-        return _naming(name, kept[1], unsynced)
+        unsynced = [
+            each
+            for each in running
+            if wanted(each.entry.key) and each.body.whole and tells(each.entry, scope)
+        ]
+        return _naming(name, (e for e in kept[1] if tells(e, scope)), unsynced)
 
     async def digest(self, naming: Naming) -> Digest | None:
         """What the first of them that names the file says of it."""
@@ -178,9 +186,15 @@ class Indexes:
         return known
 
 
-def is_stored(library: ILibrary, route: Route) -> bool:
-    """Whether a file for anybody is stored for a route."""
-    return library.at(route.key).public()
+def credential(request: MirrorRequest, route: Route) -> str:
+    """The scope of a request's credential."""
+    return scope_of(request.headers, route.rule.credential_headers)
+
+
+def is_stored(library: ILibrary, route: Route, scope: str) -> bool:
+    """Whether a file is stored for a route that tells a client of this ``scope`` anything."""
+    stored = library.at(route.key).entries
+    return any(e.status == 200 and tells(e, scope, route.digest) for e in stored)
 
 
 async def stored_bytes(library: ILibrary, entry: Entry) -> bytes:
@@ -189,11 +203,12 @@ async def stored_bytes(library: ILibrary, entry: Entry) -> bytes:
     return b"" if body is None else await library.read(body, MOST_STORED)
 
 
-async def at_hand(library: ILibrary, route: Route) -> bytes | None:
-    """What is given to everybody for a route now: stored, or arriving; None when there is none."""
-    held = library.at(route.key)
-    arriving = next((each for each in held.arriving if each.entry.status == 200), None)
-    stored = [e for e in held.entries if not e.scope]
+async def at_hand(library: ILibrary, route: Route, scope: str) -> bytes | None:
+    """What a client of this ``scope`` is given for a route now: stored, or arriving, or None."""
+    held = library.at(route.key, scope)
+    good = (a for a in held.arriving if a.entry.status == 200 and tells(a.entry, scope))
+    arriving = next(good, None)
+    stored = [e for e in held.entries if tells(e, scope)]
     try:
         if arriving is not None and (arriving.body.whole or not stored):
             return await library.read(arriving.body, MOST_STORED)
@@ -212,12 +227,12 @@ async def small(
     None when there is none, or none for this client, or it can't be had.
     """
     headers = asked_for_storing(request.headers, compressed=False, more=route.request_headers)
-    scope = scope_of(request.headers, route.rule.credential_headers)
+    scope = credential(request, route)
     if route.rule.public:
         headers, scope = headers.without(*route.rule.secrets), ""
     try:
         for entry in mirror.library.at(route.key).entries:
-            if entry.scope in ("", scope) and entry.status == 200 and entry.immutable:
+            if tells(entry, scope) and entry.status == 200 and entry.immutable:
                 return await stored_bytes(mirror.library, entry)
         wanted = Wanted(route=route, headers=headers, scope=scope)
         outcome = await mirror.library.fetch(wanted)

@@ -143,10 +143,7 @@ WORLD = World(
     row=Row(
         clients="npm, pnpm, yarn 1",
         at="`/registry/npm`",
-        checked=(
-            "sha512 (or sha1) of the package's document; `pacote-integrity` where no "
-            "document was asked for"
-        ),
+        checked="sha512 (or sha1) of the package's document, where it was asked for",
         changes="documents, 5 min or as the registry says",
     ),
 )

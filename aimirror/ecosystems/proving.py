@@ -15,7 +15,8 @@ from twisted.logger import Logger
 
 from aimirror.bounded import LRU
 from aimirror.caching.entries import Entry
-from aimirror.ecosystems.indexes import Indexes, Naming
+from aimirror.caching.telling import tells
+from aimirror.ecosystems.indexes import Indexes, Naming, credential
 from aimirror.interfaces import BodyFailed, ILibrary
 from aimirror.mirror.ecosystem import UNTAKEN, Asked, General, Untaken
 from aimirror.routing.digests import Digest, new_hash
@@ -89,8 +90,13 @@ class Proving(General):
         #: By key: the copies and the indexes that were found to agree, as a hash.
         self._right: LRU[str, int] = LRU(MOST_RIGHT)
 
-    def named_by(self, found: Route, mirror: Mirror) -> Iterable[tuple[Indexes, Naming]]:
-        """The indexes that may name a file, the likeliest first; none for other paths."""
+    def named_by(
+        self, found: Route, mirror: Mirror, scope: str
+    ) -> Iterable[tuple[Indexes, Naming]]:
+        """The indexes that may name a file, the likeliest first; none for other paths.
+
+        They are the file's own, and tell a client of this credential's ``scope`` anything.
+        """
         raise NotImplementedError
 
     async def take(
@@ -117,22 +123,22 @@ class Proving(General):
 
         A stored copy that is another file, by an index that is newer, is dropped.
         """
-        copies = self.copies(found)
-        if copies and not await self._dropped(found, mirror, copies) and found.immutable:
+        scope = credential(request, found)
+        copies = self.copies(found, scope)
+        if copies and not await self._dropped(found, mirror, copies, scope) and found.immutable:
             return None
-        return await self.named(found, mirror)
+        return await _said(self.named_by(found, mirror, scope))
 
-    async def named(self, found: Route, mirror: Mirror) -> Digest | None:
-        """What the indexes at hand say of a file."""
-        return await _said(self.named_by(found, mirror))
-
-    async def _dropped(self, found: Route, mirror: Mirror, copies: tuple[Entry, ...]) -> bool:
+    async def _dropped(
+        self, found: Route, mirror: Mirror, copies: tuple[Entry, ...], scope: str
+    ) -> bool:
         """Drop the copies that are not the file that a newer index names; whether any was.
 
         What came after an index was checked by it, so that a hit usually reads none.
         """
         since = min(copy.arrived_at for copy in copies)
-        namings = [(indexes, n.since(since)) for indexes, n in self.named_by(found, mirror)]
+        named_by = self.named_by(found, mirror, scope)
+        namings = [(indexes, naming.since(since)) for indexes, naming in named_by]
         seen = hash((*(copy.blob for copy in copies), *(n.seen() for _, n in namings)))
         if not any(naming for _, naming in namings) or self._right.get(found.key) == seen:
             return False
@@ -147,12 +153,15 @@ class Proving(General):
             self._right.put(found.key, seen)
         return bool(wrong)
 
-    def copies(self, found: Route) -> tuple[Entry, ...]:
-        """What is stored of a file, whoever may have it."""
+    def copies(self, found: Route, scope: str) -> tuple[Entry, ...]:
+        """What is stored of a file for clients of this ``scope``."""
         return tuple(
             e
             for e in self.library.at(found.key).entries
-            if e.status == 200 and e.blob and "content-encoding" not in e.headers
+            if e.status == 200
+            and e.blob
+            and "content-encoding" not in e.headers
+            and tells(e, scope)
         )
 
 

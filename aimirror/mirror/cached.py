@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from aimirror.caching import caching
 from aimirror.caching.caching import Forward, Handling
 from aimirror.caching.entries import Entry
+from aimirror.caching.telling import tells
 from aimirror.http.headers import Headers
 from aimirror.interfaces import (
     Arriving,
@@ -29,6 +30,7 @@ from aimirror.mirror.ecosystem import Asked, Declined
 from aimirror.mirror.passing import Passer
 from aimirror.mirror.serving import Damaged, Serving
 from aimirror.mirror.transforms import Transforms
+from aimirror.routing import digests
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
 
@@ -128,12 +130,16 @@ class Cached:
         return tuple(self._granted(asked, entry) for entry in stored if self._tells(asked, entry))
 
     def _tells(self, asked: Asked, entry: Entry) -> bool:
-        """Whether an entry says anything about this client.
+        """Whether an entry says anything about this client, or may once the upstream says so."""
+        if entry.scope or tells(entry, asked.scope, asked.route.digest):
+            return True
+        return entry.status == 200 and self._named_by_path(asked)
 
-        That somebody without a credential got no success says nothing about those with one: many
-        hide what is private behind a 404 or a redirect to a login.
-        """
-        return not (asked.scope and not entry.scope and entry.status >= 300)
+    def _named_by_path(self, asked: Asked) -> bool:
+        """Whether the path holds the digest of what is stored: then it is the same for all."""
+        route = asked.route
+        query = route.key.partition("#")[0].partition("?")[2]
+        return digests.expected(route.rule.digests, route.path, query) is not None
 
     def _granted(self, asked: Asked, entry: Entry) -> Entry:
         """A private entry must be asked for again when its owner's grant has aged."""

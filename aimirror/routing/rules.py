@@ -307,6 +307,48 @@ def mounts(rules: Iterable[Rule]) -> tuple[Mount, ...]:
     return tuple(Mount(base, prefix) for base, prefix in ordered)
 
 
+def own_bases(rules: Iterable[Rule], ecosystem: str, url: str) -> tuple[str, ...]:
+    """The bases below which a package world's indexes may tell of the file at ``url``.
+
+    Those above it, and those of rules that name its place among their ``content_rewrite.targets``;
+    without any, those at its origin, of several the ones that share most of its path.  Whoever
+    else names the file has no say: one index could refuse another's files.
+    """
+    bases = [
+        (rule, urls.join(upstream, rule.upstream_path(rule.path_prefix), ""))
+        for rule in rules
+        if rule.ecosystem == ecosystem
+        for upstream in rule.upstreams
+    ]
+    naming = [
+        base
+        for rule, base in bases
+        if _names_place(rule, url) or url.startswith(base.rstrip("/") + "/")
+    ]
+    if naming:
+        return tuple(dict.fromkeys(naming))
+    shared = {
+        base: _shared(base, url) for _, base in bases if urls.origin(base) == urls.origin(url)
+    }
+    most = max(shared.values(), default=0)
+    return tuple(base for base, segments in shared.items() if segments == most)
+
+
+def _names_place(rule: Rule, url: str) -> bool:
+    targets = () if rule.content_rewrite is None else rule.content_rewrite.targets
+    return any(url.startswith(urls.base(target).rstrip("/") + "/") for target in targets)
+
+
+def _shared(base: str, url: str) -> int:
+    """The path segments with which both begin."""
+    count = 0
+    for ours, theirs in zip(base.rstrip("/").split("/"), url.split("/"), strict=False):
+        if ours != theirs:
+            break
+        count += 1
+    return count
+
+
 def _prefixed(rules: Iterable[Rule]) -> Iterator[tuple[str, str]]:
     for rule in rules:
         if rule.path_prefix:

@@ -326,6 +326,24 @@ class PrivateTests(MirrorCase):
         self.assertEqual(self.get("/x", BOB)[1].get("x-cache"), "HIT")
         self.assertEqual(self.asked, before)
 
+    def test_namesake(self) -> None:
+        """What strangers are given, a public server's page perhaps, is not for who has a login."""
+        for options in (
+            {"cache": CachePolicy(ttl=600, ignore_upstream=True, obey_clients=False)},
+            {"immutable": True},
+        ):
+            self.use(**options)
+            path = f"/{len(self.upstream.sent)}"
+            self.upstream.handler = lambda outgoing: Played(
+                200,
+                "Cache-Control: max-age=600",
+                'ETag: "v1"',
+                body=b"own" if "authorization" in outgoing.headers else b"namesake",
+            )
+            for _ in range(2):
+                self.assertEqual(self.get(path)[2], b"namesake")
+                self.assertEqual(self.get(path, ALICE)[2], b"own")
+
     def test_validation_taken_away(self) -> None:
         """What a login opened is its own, where a rule lifts the validation of each use, too."""
         for number, said in enumerate(

@@ -17,6 +17,7 @@ from aimirror.routing.rules import (
     Rule,
     hosts,
     mounts,
+    own_bases,
     route,
 )
 
@@ -192,3 +193,39 @@ class RuleTests(SynchronousTestCase):
     def test_secret(self) -> None:
         """A proxy's password is not shown."""
         self.assertNotIn("secret", repr(rule(upstream_proxy="http://u:secret@p:3128")))
+
+
+class OwnBaseTests(SynchronousTestCase):
+    def bases(self, url: str, *upstreams: str, targets: tuple[str, ...] = ()) -> tuple[str, ...]:
+        rules = [
+            Rule(
+                name=f"r{number}",
+                upstreams=(upstream,),
+                ecosystem="pypi",
+                content_rewrite=ContentRewrite(targets=targets if not number else ()),
+            )
+            for number, upstream in enumerate(upstreams)
+        ]
+        other = Rule(name="other", upstreams=("https://own.test/",), ecosystem="npm")
+        return own_bases([*rules, other], "pypi", url)
+
+    def test_named(self) -> None:
+        """An index whose rule names the files' place has the say, wherever it is."""
+        found = self.bases(
+            "https://files.test/a/x.whl",
+            "https://index.test/simple",
+            "https://files.test.evil/",
+            targets=("https://files.test",),
+        )
+        self.assertEqual(found, ("https://index.test/simple",))
+
+    def test_above(self) -> None:
+        """So has one above the file, and no neighbour of it."""
+        neighbours = ("https://own.test/alice", "https://own.test/bob")
+        self.assertEqual(self.bases("https://own.test/bob/x.whl", *neighbours), neighbours[1:])
+
+    def test_beside(self) -> None:
+        """Without any, the nearest at the same origin has it; elsewhere there is none."""
+        near = ("https://own.test/api/alice/simple", "https://own.test/api/bob/simple")
+        self.assertEqual(self.bases("https://own.test/api/bob/f/x.whl", *near), near[1:])
+        self.assertEqual(self.bases("https://elsewhere.test/x.whl", *near), ())

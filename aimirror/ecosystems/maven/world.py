@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from aimirror.ecosystems.clients import Setting, absent
-from aimirror.ecosystems.indexes import at_hand, is_stored, small
+from aimirror.ecosystems.indexes import at_hand, credential, is_stored, small
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.maven import checksums as maven
 from aimirror.ecosystems.world import Row
@@ -33,10 +33,11 @@ class Maven(General):
             return UNTAKEN
         described, algorithm = maven.checksum(found.path)
         if described:
-            return await self._checksum(mirror, described, algorithm)
+            scope = credential(request, found)
+            return await self._checksum(mirror, described, algorithm, scope)
         if maven.changes(found.path) or request.head.method == "HEAD":
             return UNTAKEN
-        if is_stored(mirror.library, found):
+        if is_stored(mirror.library, found, credential(request, found)):
             return UNTAKEN
         beside = route(mirror.rules, found.path + ".sha1", request.raw_query or "")
         if not isinstance(beside, Route):
@@ -47,14 +48,16 @@ class Maven(General):
             return UNTAKEN
         return await mirror.answer(request, evolve(found, digest=digest))
 
-    async def _checksum(self, mirror: Mirror, described: str, algorithm: str) -> Answer | Untaken:
+    async def _checksum(
+        self, mirror: Mirror, described: str, algorithm: str, scope: str
+    ) -> Answer | Untaken:
         """That of a file that changes is computed from what is stored: one fetched by itself could
         be of the next version.
         """
         found = route(mirror.rules, described, "")
         if not maven.changes(described) or not isinstance(found, Route):
             return UNTAKEN
-        data = await at_hand(mirror.library, found)
+        data = await at_hand(mirror.library, found, scope)
         if data is None:
             return UNTAKEN
         digest = hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()

@@ -84,15 +84,16 @@ def projects(filename: str) -> Iterator[str]:
             yield normalised("-".join(parts[:count]))
 
 
-def pages(file: str, bases: Iterable[str]) -> Iterator[str]:
+def pages(file: str, bases: Iterable[str], root: str = "") -> Iterator[str]:
     """The URLs at which a page that names a file may be stored; none twice.
 
-    ``file`` is the file's URL, ``bases`` are the URLs below which indexes are mounted.  Pages lie
-    there, or beside the files, or above them.
+    ``file`` is the file's URL, ``bases`` are the URLs below which its indexes are mounted.  Pages
+    lie there, or beside the files, or above them, down to ``root``.
     """
     folder, _, filename = file.partition("?")[0].rpartition("/")
+    root = root.rstrip("/")
     above = [folder]
-    while len(above) < _DEEPEST and above[-1].count("/") > 2:
+    while len(above) < _DEEPEST and above[-1].count("/") > 2 and above[-1] != root:
         above.append(above[-1].rpartition("/")[0])
     roots = (*(base.rstrip("/") for base in bases), *above)
     seen = set()

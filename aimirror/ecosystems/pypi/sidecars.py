@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from aimirror.caching.caching import prepare
 from aimirror.caching.entries import Entry
+from aimirror.caching.telling import tells
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.oci.tokens import SingleFlight
 from aimirror.ecosystems.pypi import wheels
@@ -159,7 +160,7 @@ class Sidecars:
     def _at_hand(self, wheel: Route, scope: str) -> _Source | None:
         held = self._library.at(wheel.key, scope)
         for entry in held.entries:
-            body = self._library.body(entry) if entry.scope in ("", scope) else None
+            body = self._library.body(entry) if tells(entry, scope) else None
             if body is not None and entry.status == 200:
                 return _Held(self._library, body, entry.size)
         for arriving in held.arriving:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -11,7 +11,8 @@ from twisted.logger import Logger
 
 from aimirror.bounded import LRU
 from aimirror.caching.entries import Entry
-from aimirror.ecosystems.indexes import is_stored
+from aimirror.caching.telling import tells
+from aimirror.ecosystems.indexes import credential, is_stored
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.proving import Hashes
 from aimirror.ecosystems.pypi import pages as pypi
@@ -25,7 +26,7 @@ from aimirror.http.headers import Headers
 from aimirror.interfaces import BodyFailed, IBody, ILibrary, IUpstreamResponse, UpstreamError
 from aimirror.mirror.ecosystem import UNTAKEN, Asked, Declined, General, Untaken
 from aimirror.routing.digests import Digest, expected
-from aimirror.routing.rules import Route, Rule
+from aimirror.routing.rules import Route, own_bases
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
 
@@ -198,9 +199,11 @@ class Pypi(General):
     async def _file(
         self, request: MirrorRequest, found: Route, mirror: Mirror
     ) -> Answer | Untaken | None:
-        if is_stored(self._library, found) and not await self._replaced(found, mirror):
+        scope = credential(request, found)
+        stored = is_stored(self._library, found, scope)
+        if stored and not await self._replaced(found, mirror, scope):
             return UNTAKEN
-        digest = await self._digest(found, mirror)
+        digest = await self._digest(found, mirror, scope)
         if digest is None or request.head.method == "HEAD":
             return UNTAKEN
         return await mirror.answer(request, evolve(found, digest=digest))
@@ -208,9 +211,11 @@ class Pypi(General):
     async def _sidecar(
         self, request: MirrorRequest, found: Route, mirror: Mirror
     ) -> Answer | Untaken | None:
-        if is_stored(self._library, found) and not await self._replaced(found, mirror):
+        scope = credential(request, found)
+        stored = is_stored(self._library, found, scope)
+        if stored and not await self._replaced(found, mirror, scope):
             return UNTAKEN
-        digest = await self._digest(found, mirror)
+        digest = await self._digest(found, mirror, scope)
         wanted = evolve(found, digest=digest, immutable=found.immutable or digest is not None)
         try:
             return await mirror.answer(request, wanted, declines=_NO_SIDECAR)
@@ -220,15 +225,16 @@ class Pypi(General):
             return await mirror.answer(request, wanted)
         return error_answer(404 if status == 403 else status, "no metadata", "the index has none")
 
-    async def _replaced(self, found: Route, mirror: Mirror) -> bool:
+    async def _replaced(self, found: Route, mirror: Mirror, scope: str) -> bool:
         """Whether a page says by now that a file is another one than is stored; ask again, then.
 
         PyPI does not do so: its paths name the bytes.  Other indexes do, under the same name.
         """
         if expected((), found.path.removesuffix(METADATA), "") is not None:
             return False
-        digest = await self._digest(found, mirror)
-        stored = [e for e in self._library.at(found.key).entries if e.status == 200]
+        digest = await self._digest(found, mirror, scope)
+        entries = self._library.at(found.key).entries
+        stored = [e for e in entries if e.status == 200 and tells(e, scope)]
         if digest is None:
             return False
         for entry in stored:
@@ -238,25 +244,26 @@ class Pypi(General):
         self._library.recheck(found.key)
         return True
 
-    async def _digest(self, found: Route, mirror: Mirror) -> Digest | None:
+    async def _digest(self, found: Route, mirror: Mirror, scope: str) -> Digest | None:
         """What a page that is stored, or just being stored, says of a file or its sidecar."""
         file = found.urls[0].removesuffix(METADATA)
         names = [pypi.name_of(url) for url in found.urls]
-        for key in pypi.pages(file, _bases(mirror.rules)):
-            async for known in self._said(key):
+        for key in pypi.pages(file, own_bases(mirror.rules, "pypi", file), _root(found, file)):
+            async for known in self._said(key, scope):
                 digest = next((known[name] for name in names if name in known), None)
                 if digest is not None:
                     return digest
         return None
 
-    async def _said(self, key: str) -> AsyncIterator[Mapping[str, Digest]]:
+    async def _said(self, key: str, scope: str) -> AsyncIterator[Mapping[str, Digest]]:
         """What the forms of one page say; clients ask for files while it still arrives."""
-        held = self._library.at(key)
+        held = self._library.at(key, scope)
         for arriving in held.arriving:
-            if arriving.entry.status == 200:
+            if arriving.entry.status == 200 and tells(arriving.entry, scope):
                 yield await self._digests_in(arriving.body, key)
         for entry in sorted(held.entries, key=lambda e: -e.received_at):
-            if entry.status == 200 and entry.blob and entry.size <= MOST_PAGE:
+            readable = entry.status == 200 and entry.blob and entry.size <= MOST_PAGE
+            if readable and tells(entry, scope):
                 yield await self._digests_of(entry)
 
     async def _digests_of(self, entry: Entry) -> Mapping[str, Digest]:
@@ -287,12 +294,11 @@ def _made(answer: Answer, content: bytes, kind: str) -> Answer:
     return Answer(status=200, headers=headers, body=content)
 
 
-def _bases(rules: tuple[Rule, ...]) -> Iterator[str]:
-    """Where indexes may be: the mounts of this world's rules."""
-    for rule in rules:
-        if rule.ecosystem == "pypi":
-            for upstream in rule.upstreams:
-                yield urls.join(upstream, rule.upstream_path(rule.path_prefix), "")
+def _root(found: Route, file: str) -> str:
+    """The base of the rule that has a file: who answers above it is somebody else."""
+    rule = found.rule
+    bases = (urls.join(u, rule.upstream_path(rule.path_prefix), "") for u in rule.upstreams)
+    return next((base for base in bases if file.startswith(base.rstrip("/") + "/")), "")
 
 
 WORLD = Coded(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aimirror.ecosystems.clients import Setting, absent
 from aimirror.ecosystems.indexed import Indexed
-from aimirror.ecosystems.indexes import small
+from aimirror.ecosystems.indexes import credential, small
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.rubygems import index as rubygems
 from aimirror.ecosystems.world import Files, Reading, Row
@@ -56,7 +56,7 @@ class RubyGems(Indexed):
     async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
         """See Proving."""
         digest = await super().digest(request, found, mirror)
-        if digest is None and not self.copies(found):
+        if digest is None and not self.copies(found, credential(request, found)):
             return await self._ask(request, found, mirror)
         return digest
 

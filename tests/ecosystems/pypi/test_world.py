@@ -12,7 +12,7 @@ from aimirror.ecosystems.pypi.world import Pypi
 from aimirror.http.egress import Outgoing
 from aimirror.mirror.ecosystem import Ecosystem
 from aimirror.routing.policies import CachePolicy
-from aimirror.routing.rules import ContentRewrite
+from aimirror.routing.rules import ContentRewrite, Rule
 from aimirror.testing.pypi import wheel
 from tests.ecosystems.support import WorldCase
 from tests.mirror.support import UPSTREAM, Played, refused
@@ -218,6 +218,23 @@ class FileTests(PypiCase):
                 self.assertEqual(self.get(PATH)[2], made.content)
                 self.assertEqual(self.get(PATH + ".metadata")[2], made.metadata)
         self.assertEqual(self.asked, 6)
+
+    def test_page_of_another_index(self) -> None:
+        """A page of another index names other people's files in vain."""
+        other = Rule(
+            name="evil",
+            upstreams=("https://evil.test",),
+            path_prefix="/evil",
+            strip_prefix=True,
+            ecosystem="pypi",
+        )
+        self.use(other, content_rewrite=None)
+        link = f'<a href="{UPSTREAM}{PATH}#sha256={"0" * 64}">{NAME}</a>'.encode()
+        fields = ("Content-Type: text/html", "Cache-Control: max-age=100")
+        self.answers["https://evil.test/demo/"] = (200, fields, link)
+        self.serve_file(PATH, MADE.content)
+        self.assertEqual(self.get("/evil/demo/", HTML)[0], 200)
+        self.assertEqual(self.get(PATH)[2], MADE.content)
 
     def test_no_page(self) -> None:
         """Without a page a file is served as it comes."""

@@ -15,14 +15,13 @@ from twisted.logger import globalLogBeginner
 
 from aimirror.commands.common import add_common, complain
 from aimirror.config import Config
+from aimirror.config.offers import moved, offered
+from aimirror.ecosystems.clients import Address
 from aimirror.monotonic import steady
 from aimirror.server.listening import CannotListen
 from aimirror.service.logs import Logs, observer, open_logs
 from aimirror.store.legacy import notice
 from aimirror.tap import on_signal, prepared
-
-#: Begins a further line of the welcome.
-_NEXT = "\naimirror: "
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -68,20 +67,31 @@ def run(given: argparse.Namespace) -> int:
     return status
 
 
+#: Clients that the welcome tells of, where they are served, and how.
+_FIRST = {
+    "pip": "pip:          pip install --index-url {simple}{trust} numpy",
+    "docker": 'docker:       "registry-mirrors": ["{here}"] in /etc/docker/daemon.json',
+    "huggingface": "Hugging Face: export HF_ENDPOINT={here}",
+}
+
+
 def welcome(url: str, config: Config) -> str:
     """Where it listens, where it caches, and what clients are told first."""
     here = url.replace("//0.0.0.0:", "//localhost:").replace("//[::]:", "//localhost:").rstrip("/")
-    scheme, _, host = here.partition("://")
-    trust = f" --trusted-host {host}" if scheme == "http" else ""
-    old = notice(config.cache.dir)
-    return f"""\
-aimirror listens on {url}
-aimirror reads {_source(config)}
-aimirror caches in {config.cache.dir}{f"{_NEXT}{old}" if old else ""}
-  pip:          pip install --index-url {here}/simple{trust} numpy
-  docker:       "registry-mirrors": ["{here}"] in /etc/docker/daemon.json
-  Hugging Face: export HF_ENDPOINT={here}
-  dashboard:    {here}/aimirror/"""
+    address = Address(here, moved(config.rules))
+    trust = f" --trusted-host {address.host}" if address.plain else ""
+    clients, old = offered(config.rules), notice(config.cache.dir)
+    told = {"here": here, "simple": address.at("/simple"), "trust": trust}
+    lines = [
+        f"aimirror listens on {url}",
+        f"aimirror reads {_source(config)}",
+        f"aimirror caches in {config.cache.dir}",
+        *([f"aimirror: {old}"] if old else []),
+        *(f"  {text.format(**told)}" for client, text in _FIRST.items() if client in clients),
+        *(["  others:       aimirror setup"] if set(clients) - _FIRST.keys() else []),
+        f"  dashboard:    {here}/aimirror/",
+    ]
+    return "\n".join(lines)
 
 
 def _source(config: Config) -> str:

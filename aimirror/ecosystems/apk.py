@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import Setting, whole
+from aimirror.ecosystems.clients import Address, Machine, Setting, as_text
+from aimirror.ecosystems.formats import sources
 from aimirror.ecosystems.world import Row, World
 
 _PRESETS = r"""
@@ -26,9 +27,25 @@ alpine: # http://MIRROR/alpine/v3.20/main in /etc/apk/repositories
 """
 
 
-def _alpine(url: str) -> Setting:
-    text = f"{url}/alpine/latest-stable/main\n{url}/alpine/latest-stable/community\n"
-    return Setting("/etc/apk/repositories", text, whole(text))
+_OFFICIAL = r"https?://dl-(cdn|\d+)\.alpinelinux\.org/alpine"
+
+
+def _alpine(mirror: Address) -> Setting:
+    base = mirror.at("/alpine")
+
+    def on(machine: Machine) -> Setting:
+        version = ".".join(machine.get("VERSION_ID", "").split(".")[:2])
+        branch = f"v{version}" if version and machine.get("ID") == "alpine" else "latest-stable"
+        text = as_text([f"{base}/{branch}/{name}" for name in ("main", "community")])
+        return Setting(
+            "/etc/apk/repositories",
+            text,
+            sources.apk(_OFFICIAL, base, text),
+            probe=f"{base}/{branch}/main/x86_64/APKINDEX.tar.gz",
+            on=on,
+        )
+
+    return on({})
 
 
 WORLD = World(

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 
-from aimirror.ecosystems.clients import Setting, whole
+from attrs import evolve
+
+from aimirror.ecosystems.clients import Address, Machine, Setting, as_text
+from aimirror.ecosystems.formats import sources
 from aimirror.ecosystems.world import Reading, Repository, Row, World
 from aimirror.routing.digests import Digest, parse
 
@@ -100,13 +103,42 @@ apt: # deb http://MIRROR/debian stable main
 """
 
 
-def _apt(url: str) -> Setting:
-    text = (
-        f"deb {url}/debian stable main\ndeb {url}/debian stable-updates main\n"
-        f"deb {url}/debian-security stable-security main\n"
+_DEBIAN = r"https?://(deb|ftp|ftp\.[a-z]{2}|cdn-fastly\.deb|httpredir)\.debian\.org"
+#: Debian's and Ubuntu's own archives, their mirrors by country among them, and where they are here.
+_ARCHIVES = {
+    rf"{_DEBIAN}/debian": "/debian",
+    rf"{_DEBIAN}/debian-security": "/debian-security",
+    r"https?://security(\.cdn)?\.debian\.org(/debian-security)?": "/debian-security",
+    r"https?://(([a-z]{2}\.)?archive|security)\.ubuntu\.com/ubuntu": "/ubuntu",
+}
+
+
+def _apt(mirror: Address) -> Setting:
+    bases = {pattern: mirror.at(prefix) for pattern, prefix in _ARCHIVES.items()}
+    general = Setting(
+        "/etc/apt/sources.list",
+        "",
+        sources.apt(bases),
+        "--write changes the archives' addresses in the sources that are there; then: apt update",
+        existing=(
+            "/etc/apt/sources.list",
+            "/etc/apt/sources.list.d/*.list",
+            "/etc/apt/sources.list.d/*.sources",
+        ),
     )
-    note = "put your release's name for stable; Ubuntu: /ubuntu; take the old lines out"
-    return Setting("/etc/apt/sources.list.d/aimirror.list", text, whole(text), note)
+
+    def on(machine: Machine) -> Setting:
+        suite = machine.get("VERSION_CODENAME") or "SUITE"
+        base = mirror.at("/ubuntu" if machine.get("ID") == "ubuntu" else "/debian")
+        if machine.get("ID") == "ubuntu":
+            told = [f"deb {base} {suite}{x} main universe" for x in ("", "-updates", "-security")]
+        else:
+            told = [f"deb {base} {suite}{x} main" for x in ("", "-updates")]
+            told.append(f"deb {mirror.at('/debian-security')} {suite}-security main")
+        probe = f"{base}/dists/{suite}/InRelease"
+        return evolve(general, text=as_text(told), probe=probe, on=on)
+
+    return on({})
 
 
 WORLD = World(

@@ -5,7 +5,7 @@ Source: uv's documentation of ``UV_PYTHON_INSTALL_MIRROR`` and ``UV_ASTRAL_MIRRO
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import exported
+from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.world import Row, World
 
 _PRESETS = r"""
@@ -28,14 +28,19 @@ astral: # UV_ASTRAL_MIRROR_URL=http://MIRROR/astral, curl http://MIRROR/astral-s
 #: What uv fetches Pythons from, at the paths of github.com.
 _PYTHONS = "github/astral-sh/python-build-standalone/releases/download"
 
+
+def _uv_python(mirror: Address) -> Setting:
+    return exported(
+        f"{mirror.at('/astral')}/",
+        UV_PYTHON_INSTALL_MIRROR=mirror.at(f"/{_PYTHONS}"),
+        UV_ASTRAL_MIRROR_URL=mirror.at("/astral"),
+    )
+
+
 WORLD = World(
     name="astral",
     presets=_PRESETS,
-    clients={
-        "uv-python": lambda url: exported(
-            UV_PYTHON_INSTALL_MIRROR=f"{url}/{_PYTHONS}", UV_ASTRAL_MIRROR_URL=f"{url}/astral"
-        )
-    },
+    clients={"uv-python": _uv_python},
     row=Row(
         clients="uv's Pythons, uv itself",
         at=f"`/{_PYTHONS}`, `/astral`, `/astral-sh`",

@@ -6,8 +6,10 @@ Source: The Cargo Book, "Registry Index".
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from aimirror.ecosystems.clients import Setting, absent
+from aimirror.ecosystems.clients import Address, Setting
+from aimirror.ecosystems.formats import toml
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.http.json_text import parse_json
 from aimirror.routing.digests import Digest, parse
@@ -76,12 +78,30 @@ cargo: # registry = "sparse+http://MIRROR/crates/"
 """
 
 
-def _cargo(url: str) -> Setting:
+def _cargo(mirror: Address) -> Setting:
+    index = f"{mirror.at('/crates')}/"
+
+    def change(document: Any) -> None:
+        source = toml.table(document, "source")
+        for name, key, value in (
+            ("crates-io", "replace-with", "aimirror"),
+            ("aimirror", "registry", f"sparse+{index}"),
+        ):
+            if name not in source:
+                source[name] = toml.new_table()
+            source[name][key] = value
+
     text = (
         '[source.crates-io]\nreplace-with = "aimirror"\n\n'
-        f'[source.aimirror]\nregistry = "sparse+{url}/crates/"\n'
+        f'[source.aimirror]\nregistry = "sparse+{index}"\n'
     )
-    return Setting("~/.cargo/config.toml", text, absent(text))
+    return Setting(
+        "~/.cargo/config.toml",
+        text,
+        toml.edited(change),
+        probe=f"{index}config.json",
+        instead=("~/.cargo/config",),
+    )
 
 
 WORLD = World(

@@ -6,8 +6,10 @@ Source: the conda documentation on channels; ``repodata.json`` lists every packa
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from aimirror.ecosystems.clients import Setting, absent
+from aimirror.ecosystems.clients import Address, Setting
+from aimirror.ecosystems.formats import yaml
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.http.headers import Headers
 from aimirror.routing.digests import Digest, parse
@@ -98,12 +100,36 @@ conda: # channels: [http://MIRROR/conda-forge]
 """
 
 
-def _conda(url: str) -> Setting:
-    text = (
-        f"channels:\n  - {url}/conda-forge\ndefault_channels:\n  - {url}/pkgs/main\n"
-        f"  - {url}/pkgs/r\n"
+#: Channels of conda.anaconda.org that the default configuration serves under their names.
+_CHANNELS = ("conda-forge", "bioconda")
+_OFFICIAL = "https://conda.anaconda.org/"
+
+
+def _conda(mirror: Address) -> Setting:
+    packages = mirror.at("/pkgs")
+    own = {name: mirror.at(f"/{name}") for name in _CHANNELS}
+    defaults = [f"{packages}/main", f"{packages}/r"]
+
+    def change(document: Any) -> None:
+        if not document:
+            document["channels"] = [own["conda-forge"]]
+        for number, channel in enumerate(document.get("channels") or ()):
+            name = str(channel).rstrip("/").removeprefix(_OFFICIAL)
+            if str(channel).startswith(_OFFICIAL) and name in own:
+                document["channels"][number] = own[name]
+        document["default_channels"] = defaults
+        # other channels go on standing there by name, and these two lead to the mirror
+        custom = document.setdefault("custom_channels", {})
+        custom.update({name: url.rpartition("/")[0] for name, url in own.items()})
+
+    merges = yaml.edited(change)
+    return Setting(
+        "~/.condarc",
+        merges(None),
+        merges,
+        probe=f"{own['conda-forge']}/noarch/repodata.json.zst",
+        instead=("~/.config/conda/.condarc", "~/.conda/.condarc"),
     )
-    return Setting("~/.condarc", text, absent(text))
 
 
 WORLD = World(

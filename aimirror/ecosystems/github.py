@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import Setting, appended
+from aimirror.ecosystems.clients import Address, Setting
+from aimirror.ecosystems.formats import git
 from aimirror.ecosystems.world import Row, World
 
 _PRESETS = r"""
@@ -47,9 +48,17 @@ github: # https://github.com/x -> http://MIRROR/github/x, git clone included
 """
 
 
-def _git(url: str) -> Setting:
-    text = f'[url "{url}/github/"]\n\tinsteadOf = https://github.com/\n'
-    return Setting("~/.gitconfig", text, lambda before: appended(before, text))
+def _git(mirror: Address) -> Setting:
+    base = f"{mirror.at('/github')}/"
+    merges = git.instead_of(base, "https://github.com/")
+    return Setting(
+        "~/.gitconfig",
+        merges(None),
+        merges,
+        "pushes go to github.com as before",
+        probe=f"{base}git/git/info/refs?service=git-upload-pack",
+        instead=("~/.config/git/config",),
+    )
 
 
 WORLD = World(

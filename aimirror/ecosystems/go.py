@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import exported
+from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.world import Row, World
 
 _PRESETS = r"""
@@ -26,10 +26,15 @@ go: # GOPROXY=http://MIRROR/goproxy
 """
 
 
+def _go(mirror: Address) -> Setting:
+    proxy = mirror.at("/goproxy")
+    return exported(f"{proxy}/golang.org/x/text/@v/list", GOPROXY=f"{proxy},direct")
+
+
 WORLD = World(
     name="go",
     presets=_PRESETS,
-    clients={"go": lambda url: exported(GOPROXY=f"{url}/goproxy")},
+    clients={"go": _go},
     row=Row(
         clients="go",
         at="`/goproxy`",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import Setting, exported
+from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.world import Row, World
 
 _PRESETS = r"""
@@ -22,9 +22,12 @@ homebrew: # HOMEBREW_ARTIFACT_DOMAIN=http://MIRROR/homebrew HOMEBREW_API_DOMAIN=
 """
 
 
-def _brew(url: str) -> Setting:
+def _brew(mirror: Address) -> Setting:
+    api = mirror.at("/homebrew-api")
     return exported(
-        HOMEBREW_ARTIFACT_DOMAIN=f"{url}/homebrew", HOMEBREW_API_DOMAIN=f"{url}/homebrew-api"
+        f"{api}/formula/wget.json",
+        HOMEBREW_ARTIFACT_DOMAIN=mirror.at("/homebrew"),
+        HOMEBREW_API_DOMAIN=api,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import exported
+from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.world import Row, World
 
 _PRESETS = r"""
@@ -81,10 +81,16 @@ nltk: # nltk.download(..., download_dir=...) with the server http://MIRROR/nltk/
     cache: {ttl: 1h, stale_if_error: 7d}
 """
 
+
+def _kaggle(mirror: Address) -> Setting:
+    api = mirror.at("/kaggle")
+    return exported(f"{api}/api/v1/", KAGGLE_API_ENDPOINT=api)
+
+
 WORLD = World(
     name="models",
     presets=_PRESETS,
-    clients={"kaggle": lambda url: exported(KAGGLE_API_ENDPOINT=f"{url}/kaggle")},
+    clients={"kaggle": _kaggle},
     row=Row(
         clients="Whisper, tiktoken, Civitai, Kaggle, Google's buckets, NLTK",
         at="`/openaipublic`, `/civitai`, `/kaggle`, `/google-storage`, `/nltk`",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import parse_qs
 
-from aimirror.ecosystems.clients import exported
+from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.http.json_text import parse_json
 from aimirror.routing.digests import Digest, parse
@@ -63,10 +63,15 @@ def _digests(document: bytes) -> Iterator[tuple[str, Digest]]:
                 yield str(file.get("Path", "")), digest
 
 
+def _modelscope(mirror: Address) -> Setting:
+    probe = f"{mirror.url}/api/v1/models/Qwen/Qwen2.5-0.5B"
+    return exported(probe, MODELSCOPE_ENDPOINT=mirror.url)
+
+
 WORLD = World(
     name="modelscope",
     presets=_PRESETS,
-    clients={"modelscope": lambda url: exported(MODELSCOPE_ENDPOINT=url)},
+    clients={"modelscope": _modelscope},
     knowledge=Files(places=_places, reading=Reading(digests)),
     row=Row(
         clients="modelscope",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import exported
+from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.sums import sha256_sums
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 
@@ -33,16 +33,20 @@ def _places(url: str) -> Places:
     yield f"{folder}/SHASUMS256.txt", name
 
 
+def _node(mirror: Address) -> Setting:
+    dist = mirror.at("/nodejs")
+    return exported(
+        f"{dist}/index.json",
+        NVM_NODEJS_ORG_MIRROR=dist,
+        FNM_NODE_DIST_MIRROR=dist,
+        npm_config_disturl=dist,
+    )
+
+
 WORLD = World(
     name="nodejs",
     presets=_PRESETS,
-    clients={
-        "node": lambda url: exported(
-            NVM_NODEJS_ORG_MIRROR=f"{url}/nodejs",
-            FNM_NODE_DIST_MIRROR=f"{url}/nodejs",
-            npm_config_disturl=f"{url}/nodejs",
-        )
-    },
+    clients={"node": _node},
     knowledge=Files(places=_places, reading=Reading(sha256_sums, b"\n")),
     row=Row(
         clients="nvm, fnm, node-gyp",

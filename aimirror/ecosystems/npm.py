@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
-from aimirror.ecosystems.clients import Setting, lines
+from aimirror.ecosystems.clients import Address, Setting
+from aimirror.ecosystems.formats import lines, yaml
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.http.headers import Headers
 from aimirror.http.json_text import parse_json
@@ -123,15 +125,35 @@ npm: # npm, pnpm and yarn: registry http://MIRROR/registry/npm
 """
 
 
-def _npm(url: str) -> Setting:
-    text = f"registry={url}/registry/npm/\n"
-    note = "npm and pnpm read it; yarn 1: yarn config set registry " + f"{url}/registry/npm/"
-    return Setting("~/.npmrc", text, lines(text, ("registry=", "registry =")), note)
+def _npm(mirror: Address) -> Setting:
+    registry = f"{mirror.at('/registry/npm')}/"
+    return Setting(
+        "~/.npmrc",
+        f"registry={registry}\n",
+        lines.keys({"registry": registry}),
+        "npm and pnpm read it; for yarn: aimirror setup yarn",
+        probe=f"{registry}is-odd",
+    )
 
 
-def _yarn(url: str) -> Setting:
-    text = f'registry "{url}/registry/npm/"\n'
-    return Setting("~/.yarnrc", text, lines(text, ("registry ",)))
+def _yarn(mirror: Address) -> Setting:
+    registry = mirror.at("/registry/npm")
+
+    def change(document: Any) -> None:
+        document["npmRegistryServer"] = registry
+        name = mirror.host.partition(":")[0]
+        if mirror.plain and name not in yaml.listed(document, "unsafeHttpWhitelist"):
+            document["unsafeHttpWhitelist"].append(name)
+
+    berry = Setting("~/.yarnrc.yml", "", yaml.edited(change))
+    return Setting(
+        "~/.yarnrc",
+        f'registry "{registry}/"\n',
+        lines.keys({"registry": f'"{registry}/"'}, separator=" ", comments="#"),
+        "yarn 2 and later read ~/.yarnrc.yml, which is changed where it is there",
+        probe=f"{registry}/is-odd",
+        also=(("~/.yarnrc.yml", berry),),
+    )
 
 
 WORLD = World(

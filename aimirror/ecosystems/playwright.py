@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import exported
+from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.world import Row, World
 
 _PRESETS = r"""
@@ -18,10 +18,16 @@ playwright: # PLAYWRIGHT_DOWNLOAD_HOST=http://MIRROR/playwright
     reject_types: [text/html]
 """
 
+
+def _playwright(mirror: Address) -> Setting:
+    builds = mirror.at("/playwright")
+    return exported(f"{builds}/builds/", PLAYWRIGHT_DOWNLOAD_HOST=builds)
+
+
 WORLD = World(
     name="playwright",
     presets=_PRESETS,
-    clients={"playwright": lambda url: exported(PLAYWRIGHT_DOWNLOAD_HOST=f"{url}/playwright")},
+    clients={"playwright": _playwright},
     row=Row(
         clients="playwright install",
         at="`/playwright`",

@@ -26,7 +26,7 @@ from aimirror.ecosystems import (
     rpm,
     rust,
 )
-from aimirror.ecosystems.clients import Setting
+from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.cran import world as cran
 from aimirror.ecosystems.distributions import Distribution
 from aimirror.ecosystems.huggingface import world as huggingface
@@ -81,9 +81,9 @@ def _by_name(worlds: Iterable[World]) -> dict[str, World]:
     return found
 
 
-def _clients(worlds: Iterable[World]) -> dict[str, Callable[[str], Setting]]:
+def _clients(worlds: Iterable[World]) -> dict[str, Callable[[Address], Setting]]:
     """ValueError when two worlds tell one client something."""
-    found: dict[str, Callable[[str], Setting]] = {}
+    found: dict[str, Callable[[Address], Setting]] = {}
     for world in worlds:
         for client, setting in world.clients.items():
             if client in found:
@@ -102,12 +102,12 @@ BY_NAME = _by_name(WORLDS)
 NAMES = tuple(world.name for world in WORLDS if _knows(world))
 
 #: What ``aimirror setup`` knows, by client.
-CLIENTS: Mapping[str, Callable[[str], Setting]] = _clients(WORLDS)
+CLIENTS: Mapping[str, Callable[[Address], Setting]] = _clients(WORLDS)
 
 
-def setting(client: str, url: str) -> Setting:
-    """The setting of a client (one of ``CLIENTS``); ``url`` is the mirror's, without slash."""
-    return CLIENTS[client](url)
+def setting(client: str, mirror: Address | str) -> Setting:
+    """The setting of a client (one of ``CLIENTS``) for a mirror, or for one at a URL."""
+    return CLIENTS[client](Address(mirror) if isinstance(mirror, str) else mirror)
 
 
 def ecosystems(

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from html import unescape
 from urllib.parse import unquote
 
-from aimirror.ecosystems.clients import Setting, whole
+from aimirror.ecosystems.clients import Address, Setting, as_text
+from aimirror.ecosystems.formats import sources
 from aimirror.ecosystems.world import Reading, Repository, Row, World
 from aimirror.routing.digests import Digest, parse
 
@@ -114,17 +115,21 @@ rpm: # baseurl=http://MIRROR/fedora/releases/$releasever/Everything/$basearch/os
 """
 
 
-def _dnf(url: str) -> Setting:
-    key = "gpgcheck=1\ngpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-fedora-$releasever-$basearch\n"
-    text = "".join(
-        f"[aimirror-{name}]\nname=aimirror {name}\nbaseurl={url}/fedora/{path}/\nenabled=1\n{key}"
-        for name, path in (
-            ("fedora", "releases/$releasever/Everything/$basearch/os"),
-            ("updates", "updates/$releasever/Everything/$basearch"),
-        )
+def _dnf(mirror: Address) -> Setting:
+    base = mirror.at("/fedora")
+    bases = {
+        "fedora": f"{base}/releases/$releasever/Everything/$basearch/os/",
+        "updates": f"{base}/updates/$releasever/Everything/$basearch/",
+    }
+    told = [line for name, url in bases.items() for line in (f"[{name}]", f"baseurl={url}")]
+    return Setting(
+        "/etc/yum.repos.d/fedora.repo",
+        as_text(told),
+        sources.dnf(bases),
+        "in these sections, in place of their metalink; --write does that",
+        probe=f"{base}/releases/",
+        existing=("/etc/yum.repos.d/fedora.repo", "/etc/yum.repos.d/fedora-updates.repo"),
     )
-    note = "then: dnf config-manager --set-disabled fedora updates"
-    return Setting("/etc/yum.repos.d/aimirror.repo", text, whole(text), note)
 
 
 WORLD = World(

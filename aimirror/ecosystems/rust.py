@@ -5,7 +5,7 @@ Source: rustup's book, "Environment variables"; each file has its ``.sha256`` be
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import exported
+from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.sums import sha256_sums
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 
@@ -35,14 +35,19 @@ def _places(url: str) -> Places:
         yield f"{url}.sha256", url.rpartition("/")[2]
 
 
+def _rustup(mirror: Address) -> Setting:
+    base = mirror.at("/rust")
+    return exported(
+        f"{base}/rustup/release-stable.toml",
+        RUSTUP_DIST_SERVER=base,
+        RUSTUP_UPDATE_ROOT=f"{base}/rustup",
+    )
+
+
 WORLD = World(
     name="rust",
     presets=_PRESETS,
-    clients={
-        "rustup": lambda url: exported(
-            RUSTUP_DIST_SERVER=f"{url}/rust", RUSTUP_UPDATE_ROOT=f"{url}/rust/rustup"
-        )
-    },
+    clients={"rustup": _rustup},
     knowledge=Files(places=_places, reading=Reading(sha256_sums, b"\n")),
     row=Row(
         clients="rustup",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from attrs import frozen
 
-from aimirror.ecosystems.clients import Setting
+from aimirror.ecosystems.clients import Address, Setting
 from aimirror.http.headers import Headers
 from aimirror.routing.digests import Digest
 
@@ -79,7 +79,7 @@ class World:
     #: Presets by name, as YAML: the rules that each stands for, their names being suffixes.
     presets: str = ""
     #: By client: what it must be told to use a mirror at a URL.
-    clients: Mapping[str, Callable[[str], Setting]] = {}
+    clients: Mapping[str, Callable[[Address], Setting]] = {}
     knowledge: Files | Repository | None = None
     #: The path of a package's page for a path below a prefix, which people write in several ways;
     #: "" for others.

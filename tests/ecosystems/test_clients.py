@@ -8,6 +8,7 @@ from configparser import ConfigParser
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from aimirror.ecosystems.clients import Address
 from aimirror.ecosystems.registry import CLIENTS, setting
 
 URL = "http://mirror:8081"
@@ -15,18 +16,39 @@ URL = "http://mirror:8081"
 
 class ClientTests(SynchronousTestCase):
     def test_names_the_mirror(self) -> None:
-        """Every client's text names the mirror, and a new file is that text."""
+        """Every client's text names the mirror, and so does a new file."""
         for client in CLIENTS:
             found = setting(client, URL)
             self.assertIn("mirror:8081", found.text, client)
-            self.assertIn("mirror:8081", found.merges(None), client)
+            self.assertTrue(found.probe.startswith(f"{URL}/"), client)
+            if not found.existing:
+                self.assertIn("mirror:8081", found.merges(None), client)
 
     def test_twice(self) -> None:
         """Writing the same twice changes nothing the second time."""
         for client in CLIENTS:
             found = setting(client, URL)
-            once = found.merges(None)
+            once = found.text if found.existing else found.merges(None)
             self.assertEqual(found.merges(once), once, client)
+
+    def test_moved(self) -> None:
+        """A world that is elsewhere is told of there, in the text, the file and the probe."""
+        for client, usual in (("npm", "/registry/npm"), ("go", "/goproxy"), ("maven", "/maven2")):
+            found = setting(client, Address(URL, {usual: "/else/where"}))
+            for text in (found.text, found.merges(None), found.probe):
+                self.assertIn(f"{URL}/else/where", text)
+                self.assertNotIn(usual, text)
+
+    def test_machine(self) -> None:
+        """The release is the machine's own, whatever distribution it is."""
+        for client, machine, line in (
+            ("apt", {"ID": "debian", "VERSION_CODENAME": "bookworm"}, "/debian bookworm main"),
+            ("apt", {"ID": "ubuntu", "VERSION_CODENAME": "noble"}, "/ubuntu noble-security main"),
+            ("apk", {"ID": "alpine", "VERSION_ID": "3.20.3"}, "/alpine/v3.20/main"),
+        ):
+            found = setting(client, URL)
+            assert found.on is not None
+            self.assertIn(line, found.on(machine).text)
 
     def test_pip_keeps_the_rest(self) -> None:
         """Other keys and sections of pip.conf stay."""
@@ -54,7 +76,7 @@ class ClientTests(SynchronousTestCase):
     def test_lines(self) -> None:
         """An old registry gives way, tokens stay."""
         merged = setting("npm", URL).merges("registry=http://old/\n//h/:_authToken=x\n")
-        self.assertEqual(merged, f"//h/:_authToken=x\nregistry={URL}/registry/npm/\n")
+        self.assertEqual(merged, f"registry={URL}/registry/npm/\n//h/:_authToken=x\n")
 
     def test_refused(self) -> None:
         """Files that can't be merged safely are left alone."""
@@ -63,5 +85,5 @@ class ClientTests(SynchronousTestCase):
 
     def test_toml(self) -> None:
         """What is written as TOML is TOML."""
-        for client in ("uv", "cargo", "containerd"):
+        for client in ("uv", "cargo", "containerd", "podman"):
             self.assertTrue(tomllib.loads(setting(client, URL).text))

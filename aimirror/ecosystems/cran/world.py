@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from aimirror.ecosystems.clients import Setting, lines
+from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.cran import packages as cran
+from aimirror.ecosystems.formats import lines
 from aimirror.ecosystems.generations import changed_at
 from aimirror.ecosystems.indexed import Indexed
 from aimirror.ecosystems.making import Coded
@@ -86,9 +87,14 @@ cran: # options(repos = "http://MIRROR")
 """
 
 
-def _r(url: str) -> Setting:
-    text = f'options(repos = c(CRAN = "{url}"))\n'
-    return Setting("~/.Rprofile", text, lines(text, ("options(repos",)))
+def _r(mirror: Address) -> Setting:
+    own = f'local({{r <- getOption("repos"); r["CRAN"] <- "{mirror.url}"; options(repos = r)}})'
+    return Setting(
+        "~/.Rprofile",
+        f'options(repos = c(CRAN = "{mirror.url}"))\n',
+        lines.marked(own),  # other repositories stay, whatever stands above
+        probe=f"{mirror.url}/src/contrib/PACKAGES.gz",
+    )
 
 
 WORLD = Coded(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from aimirror.ecosystems.clients import exported
+from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.huggingface import paths as huggingface
 from aimirror.ecosystems.huggingface.api import Api
 from aimirror.ecosystems.huggingface.metadata import Look, Looks
@@ -207,8 +207,12 @@ class HuggingFace(General):
         return None if last is None else Look(last, "", self._looks.now())
 
 
+def _hub(mirror: Address) -> Setting:
+    return exported(f"{mirror.url}/api/models/gpt2", HF_ENDPOINT=mirror.url)
+
+
 WORLD = Coded(
     name="huggingface",
-    clients={"huggingface": lambda url: exported(HF_ENDPOINT=url)},
+    clients={"huggingface": _hub},
     make=lambda edges: HuggingFace(edges.library, edges.mirror_url),
 )

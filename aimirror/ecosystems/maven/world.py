@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from aimirror.ecosystems.clients import Setting, absent
+from aimirror.ecosystems.clients import Address, Setting
+from aimirror.ecosystems.formats import xml
 from aimirror.ecosystems.indexes import at_hand, credential, is_stored, small
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.maven import checksums as maven
@@ -87,13 +88,11 @@ maven: # <mirror><mirrorOf>central</mirrorOf><url>http://MIRROR/maven2</url>
 """
 
 
-def _maven(url: str) -> Setting:
-    text = (
-        "<settings>\n  <mirrors>\n    <mirror>\n      <id>aimirror</id>\n"
-        f"      <mirrorOf>central</mirrorOf>\n      <url>{url}/maven2</url>\n"
-        "    </mirror>\n  </mirrors>\n</settings>\n"
-    )
-    return Setting("~/.m2/settings.xml", text, absent(text))
+def _maven(mirror: Address) -> Setting:
+    url = mirror.at("/maven2")
+    merges = xml.maven_mirror("aimirror", "central", url)
+    probe = f"{url}/junit/junit/maven-metadata.xml"
+    return Setting("~/.m2/settings.xml", merges(None), merges, probe=probe)
 
 
 WORLD = Coded(

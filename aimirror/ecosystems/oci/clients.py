@@ -1,24 +1,73 @@
-"""What docker and containerd are told to use a mirror."""
+"""What docker, containerd and podman are told to use a mirror."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from aimirror.ecosystems.clients import Setting, absent, host, json_object, plain
+from aimirror.ecosystems.clients import Address, Setting
+from aimirror.ecosystems.formats import json_file, toml
 
 
-def docker(url: str) -> Setting:
+def docker(mirror: Address) -> Setting:
     """The daemon's mirrors of Docker Hub."""
-    values = {"registry-mirrors": [url]}
-    if plain(url):
-        values["insecure-registries"] = [host(url)]
-    text = json.dumps(values, indent=2) + "\n"
-    note = "then: systemctl restart docker"
-    return Setting("/etc/docker/daemon.json", text, json_object(values), note)
+    values = {"registry-mirrors": [mirror.url]}
+    if mirror.plain:
+        values["insecure-registries"] = [mirror.host]
+    return Setting(
+        "/etc/docker/daemon.json",
+        json.dumps(values, indent=2) + "\n",
+        json_file.lists(values),
+        "then: systemctl restart docker",
+        probe=f"{mirror.url}/v2/",
+        instead=("~/.config/docker/daemon.json",),  # of a daemon without root
+    )
 
 
-def containerd(url: str) -> Setting:
+def containerd(mirror: Address) -> Setting:
     """The mirror of every registry that has no file of its own."""
-    text = f'[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
-    note = "config_path of the CRI plugin must be /etc/containerd/certs.d"
-    return Setting("/etc/containerd/certs.d/_default/hosts.toml", text, absent(text), note)
+
+    def change(document: Any) -> None:
+        hosts = toml.table(document, "host")
+        if mirror.url not in hosts:
+            others = [(name, hosts.pop(name)) for name in list(hosts)]
+            hosts[mirror.url] = toml.new_table(capabilities=["pull", "resolve"])
+            for name, other in others:  # they are asked in this order
+                hosts[name] = other
+
+    return Setting(
+        "/etc/containerd/certs.d/_default/hosts.toml",
+        f'[host."{mirror.url}"]\n  capabilities = ["pull", "resolve"]\n',
+        toml.edited(change),
+        "config_path of the CRI plugin must be /etc/containerd/certs.d",
+        probe=f"{mirror.url}/v2/",
+    )
+
+
+def podman(mirror: Address) -> Setting:
+    """The mirror of Docker Hub for podman, skopeo, buildah and CRI-O."""
+    insecure = {"insecure": True} if mirror.plain else {}
+
+    def change(document: Any) -> None:
+        registries = toml.tables(document, "registry")
+        if not any(_hub(each) for each in registries):
+            registries.append(toml.new_table(prefix="docker.io", location="docker.io"))
+        mirrors = toml.tables(next(each for each in registries if _hub(each)), "mirror")
+        if not any(each.get("location") == mirror.host for each in mirrors):
+            mirrors.insert(0, toml.new_table(location=mirror.host, **insecure))
+
+    text = (
+        '[[registry]]\nprefix = "docker.io"\nlocation = "docker.io"\n\n'
+        f'[[registry.mirror]]\nlocation = "{mirror.host}"\n'
+    )
+    return Setting(
+        "/etc/containers/registries.conf",
+        text + ("insecure = true\n" if insecure else ""),
+        toml.edited(change),
+        probe=f"{mirror.url}/v2/",
+        instead=("~/.config/containers/registries.conf",),
+    )
+
+
+def _hub(registry: Any) -> bool:
+    return "docker.io" in (registry.get("prefix"), registry.get("location"))

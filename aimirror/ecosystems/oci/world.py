@@ -18,7 +18,7 @@ from attrs import evolve
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.oci import auth as oci_auth
 from aimirror.ecosystems.oci.auth import Credential
-from aimirror.ecosystems.oci.clients import containerd, docker
+from aimirror.ecosystems.oci.clients import containerd, docker, podman
 from aimirror.ecosystems.oci.errors import API_VERSION, error_body, error_code, error_fields
 from aimirror.ecosystems.oci.images import Images, Visit
 from aimirror.ecosystems.oci.paths import (
@@ -296,6 +296,6 @@ def _error(status: int, code: str, message: str, *more: tuple[str, str]) -> Answ
 
 WORLD = Coded(
     name="oci",
-    clients={"docker": docker, "containerd": containerd},
+    clients={"docker": docker, "containerd": containerd, "podman": podman},
     make=lambda edges: Oci(edges.library, edges.registries, edges.mirror_url),
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import Setting, absent, host, plain, section
+from typing import Any
+
+from aimirror.ecosystems.clients import Address, Setting, as_text
+from aimirror.ecosystems.formats import ini, toml
 
 PRESETS = r"""
 python: # pip install --extra-index-url http://MIRROR/nvidia
@@ -36,18 +39,40 @@ python: # pip install --extra-index-url http://MIRROR/nvidia
 """
 
 
-def _pip(url: str) -> Setting:
-    keys = {"index-url": f"{url}/simple"}
-    if plain(url):
-        keys["trusted-host"] = host(url)
-    text = "".join(f"{key} = {value}\n" for key, value in keys.items())
-    merges = section("global", text, tuple(keys))
-    return Setting("~/.config/pip/pip.conf", f"[global]\n{text}", merges)
+def _option(key: str) -> str:
+    """An option as pip compares it."""
+    return key.strip().lower().replace("_", "-").removeprefix("--")
 
 
-def _uv(url: str) -> Setting:
-    text = f'[[index]]\nurl = "{url}/simple"\ndefault = true\n'
-    return Setting("~/.config/uv/uv.toml", text, absent(text))
+def _pip(mirror: Address) -> Setting:
+    values = {"index-url": mirror.at("/simple")}
+    trusted = {"trusted-host": mirror.host} if mirror.plain else {}
+    text = as_text([f"{key} = {value}" for key, value in {**values, **trusted}.items()])
+    return Setting(
+        "~/.config/pip/pip.conf",
+        f"[global]\n{text}",
+        ini.section("global", values, lists=trusted, key=_option),
+        probe=f"{mirror.at('/simple')}/pip/",
+        instead=("~/Library/Application Support/pip/pip.conf",),
+    )
+
+
+def _uv(mirror: Address) -> Setting:
+    index = mirror.at("/simple")
+
+    def change(document: Any) -> None:
+        if "index-url" in document:
+            document["index-url"] = index
+            return
+        indexes = toml.tables(document, "index")
+        default = next((each for each in indexes if each.get("default")), None)
+        if default is None:
+            indexes.append(toml.new_table(url=index, default=True))
+        else:
+            default["url"] = index
+
+    text = f'[[index]]\nurl = "{index}"\ndefault = true\n'
+    return Setting("~/.config/uv/uv.toml", text, toml.edited(change), probe=f"{index}/pip/")
 
 
 CLIENTS = {"pip": _pip, "uv": _uv}

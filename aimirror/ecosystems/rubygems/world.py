@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
-from aimirror.ecosystems.clients import Setting, absent
+from aimirror.ecosystems.clients import Address, Setting
+from aimirror.ecosystems.formats import lines, yaml
 from aimirror.ecosystems.indexed import Indexed
 from aimirror.ecosystems.indexes import credential, small
 from aimirror.ecosystems.making import Coded
@@ -95,15 +97,38 @@ rubygems: # gem sources --add http://MIRROR/rubygems/
 """
 
 
-def _rubygems(url: str) -> Setting:
-    text = f":sources:\n- {url}/rubygems/\n"
-    return Setting("~/.gemrc", text, absent(text), "for Bundler: aimirror setup bundler")
+_OFFICIAL = re.compile(r"https?://rubygems\.org/?")
 
 
-def _bundler(url: str) -> Setting:
-    key = "BUNDLE_MIRROR__HTTPS://RUBYGEMS__ORG/"
-    text = f'---\n{key}: "{url}/rubygems"\n'
-    return Setting("~/.bundle/config", text, absent(text), "Gemfiles stay as they are")
+def _rubygems(mirror: Address) -> Setting:
+    own = f"{mirror.at('/rubygems')}/"
+
+    def change(document: Any) -> None:
+        listed = yaml.listed(document, ":sources")
+        if own in listed:
+            return
+        official = [n for n, each in enumerate(listed) if _OFFICIAL.fullmatch(str(each))]
+        for number in reversed(official):
+            del listed[number]
+        listed.insert(official[0] if official else 0, own)
+
+    note = "for Bundler: aimirror setup bundler"
+    text = f":sources:\n- {own}\n"
+    return Setting("~/.gemrc", text, yaml.edited(change), note, probe=f"{own}names")
+
+
+def _bundler(mirror: Address) -> Setting:
+    own = mirror.at("/rubygems")
+    values = {"BUNDLE_MIRROR__HTTPS://RUBYGEMS__ORG/": f'"{own}"'}
+    merges = lines.keys(values, separator=": ", comments="#-")
+    text = "---\n" + merges(None)
+    return Setting(
+        "~/.bundle/config",
+        text,
+        lambda before: merges(before) if before and before.strip() else text,
+        "Gemfiles stay as they are",
+        probe=f"{own}/names",
+    )
 
 
 WORLD = Coded(

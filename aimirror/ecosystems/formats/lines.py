@@ -1,0 +1,69 @@
+"""Files of lines: shells' profiles, .npmrc, .yarnrc, .Rprofile."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from aimirror.ecosystems.formats import Merge
+
+#: Ends a line that we wrote into a file in which others may say the same differently.
+MARK = "# aimirror"
+
+
+def marked(*own: str) -> Merge:
+    """Lines of ours at the end, where they have the last word; what we wrote before gives way.
+
+    Lines of ours are known by their mark, and are for the same when they agree up to the ``=``.
+    """
+    new = [f"{line} {MARK}" for line in own]
+    subjects = {_subject(line) for line in new}
+
+    def merge(before: str | None) -> str:
+        lines = (before or "").splitlines()
+        if all(line in lines for line in new):
+            return before or ""
+        kept = [x for x in lines if not (x.endswith(MARK) and _subject(x) in subjects)]
+        return "".join(f"{line}\n" for line in [*kept, *new])
+
+    return merge
+
+
+def _subject(line: str) -> str:
+    """What a line sets: all up to its value, which begins at the first URL."""
+    return re.split(r"https?://", line, maxsplit=1)[0].rstrip("\"' ")
+
+
+def keys(values: Mapping[str, str], *, separator: str = "=", comments: str = "#;") -> Merge:
+    """Top-level keys of a file such as .npmrc, each once; sections come behind them."""
+    wanted = dict(values)
+
+    def merge(before: str | None) -> str:
+        lines = (before or "").splitlines()
+        for key, value in wanted.items():
+            _set(lines, key, f"{key}{separator}{value}", separator, comments)
+        after = "".join(f"{line}\n" for line in lines)
+        return before if before is not None and lines == before.splitlines() else after
+
+    return merge
+
+
+def _set(lines: list[str], key: str, new: str, separator: str, comments: str) -> None:
+    top = next((n for n, x in enumerate(lines) if x.lstrip().startswith("[")), len(lines))
+    same = [
+        n
+        for n, line in enumerate(lines[:top])
+        if line.strip()[:1] not in (*comments, "") and _key(line, separator) == key
+    ]
+    for number in reversed(same[1:]):  # the last one counts, and one is enough
+        del lines[number]
+    if same:
+        lines[same[0]] = new
+    else:
+        while top and top < len(lines) and not lines[top - 1].strip():
+            top -= 1
+        lines.insert(top, new)
+
+
+def _key(line: str, separator: str) -> str:
+    return line.strip().partition(separator)[0].strip().strip('"')

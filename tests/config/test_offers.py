@@ -1,0 +1,47 @@
+"""Which clients a configuration serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aimirror.config import load
+from aimirror.config.offers import moved, offered
+from aimirror.ecosystems.registry import CLIENTS
+from aimirror.routing.rules import Rule
+
+
+class OffersTests(SynchronousTestCase):
+    def rules(self, text: str) -> tuple[Rule, ...]:
+        file = Path(self.mktemp())
+        file.write_text(f"rules:\n{text}")
+        return load(file, {}).rules
+
+    def test_built_in(self) -> None:
+        """The built-in configuration serves every client, at the usual places."""
+        rules = load(None, {}).rules
+        self.assertEqual(offered(rules), tuple(CLIENTS))
+        self.assertEqual(moved(rules), {})
+
+    def test_last_rule(self) -> None:
+        """What only the rule for the rest takes is offered when it is its world's own source."""
+        rules = self.rules(
+            "- {name: hub, pattern: '^/v2/.*', upstream: 'https://registry-1.docker.io'}\n"
+            "- {name: r, pattern: '/src/contrib/.*', upstream: 'https://cran.r-project.org'}\n"
+            "- {name: rest, pattern: '.*', upstream: 'https://pypi.org', ecosystem: none}\n"
+        )
+        self.assertEqual(offered(rules), ("pip", "uv", "docker", "containerd", "podman", "r"))
+
+    def test_moved(self) -> None:
+        """A source is found under its own path, also where a rule serves more than it."""
+        rules = self.rules(
+            "- {preset: conda, name: cf, path_prefix: /conda/conda-forge}\n"
+            "- {preset: go, path_prefix: /go}\n"
+            "- {name: py, path_prefix: /py, strip_prefix: true, upstream: 'https://pypi.org'}\n"
+        )
+        self.assertEqual(
+            moved(rules),
+            {"/conda-forge": "/conda/conda-forge", "/goproxy": "/go", "/simple": "/py/simple"},
+        )
+        self.assertEqual(offered(rules), ("pip", "uv", "conda", "go"))

@@ -98,11 +98,11 @@ class Api:
 
     async def answer(self, request: MirrorRequest) -> Answer | None:
         """Answer one request; None when it was streamed."""
-        objection = self._gate().objection(request)
+        method = "GET" if request.head.method == "HEAD" else request.head.method
+        objection = self._gate().objection(request, changes=method != "GET")
         if objection is not None:
             return objection
         name = request.raw_path.removeprefix(BASE)
-        method = "GET" if request.head.method == "HEAD" else request.head.method
         if (method, name) == ("GET", "events"):
             await self._events(request)
             return None

@@ -15,8 +15,10 @@ from urllib.parse import urlencode, urlsplit
 from twisted.internet.defer import Deferred
 
 from aimirror.admin.entries import Entries
+from aimirror.admin.own_token import read_token
 from aimirror.commands.common import Complaint, add_common
 from aimirror.config import Config, check_dirs
+from aimirror.server.access import is_local
 from aimirror.tap import configured
 
 T = TypeVar("T")
@@ -133,7 +135,16 @@ def linked(given: argparse.Namespace) -> tuple[Link, Config]:
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server.host, server.host)
         host = f"[{host}]" if ":" in host and not host.startswith("[") else host
         url = f"{'https' if server.tls else 'http'}://{host}:{server.port}"
-    return Link(url, config.admin.token, certificate), config
+    token = config.admin.token
+    if not token and is_here(url):
+        token = read_token(config.cache.dir)
+    return Link(url, token, certificate), config
+
+
+def is_here(url: str) -> bool:
+    """Whether a URL leads to this machine."""
+    host = urlsplit(url if "://" in url else f"http://{url}").hostname or ""
+    return host == "localhost" or is_local(host)
 
 
 def online(given: argparse.Namespace) -> Link:

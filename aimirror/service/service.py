@@ -20,6 +20,7 @@ from aimirror.admin.gate import Gate
 from aimirror.admin.internal_client import InternalClient
 from aimirror.admin.metrics import CountedUpstream, counted, ended
 from aimirror.admin.operations import NAMED, Operations, Parts
+from aimirror.admin.own_token import make_token
 from aimirror.admin.prefetch import Prefetcher
 from aimirror.admin.prefetch_lists import bases
 from aimirror.config import Config, ConfigError
@@ -135,6 +136,8 @@ class MirrorService(Service):
             ended=ended(self._tally, reactor.seconds),
         )
         self._memo = Memo(config.cache.memory_bytes)
+        #: What changes something needs it, where no token is configured.
+        self._own_token = ""
         self._front: Front
         self._operations: Operations | None = None
 
@@ -163,6 +166,7 @@ class MirrorService(Service):
             self.privilegedStartService()
         self.pool.start()
         await self.store.open()
+        self._own_token = make_token(self._config.cache.dir)
         await self._crewed()
         site = self._site = self._build_site()
         server = self._config.server
@@ -256,7 +260,8 @@ class MirrorService(Service):
         site.guard = None if guard.idle else guard
 
     def _gate(self) -> Gate:
-        return Gate(self._config.admin.token, self._config.admin.hosts)
+        admin = self._config.admin
+        return Gate(admin.token, admin.hosts, self._own_token)
 
     def _prefetcher(self, asked: str) -> Prefetcher:
         """Asks as a client does, but that it needs no port, no network and no login."""

@@ -23,13 +23,13 @@ LOCAL = "127.0.0.1"
 
 
 class GateTests(SynchronousTestCase):
-    def passes(self, gate: Gate, peer: str, *fields: tuple[str, str]) -> int:
+    def passes(self, gate: Gate, peer: str, *fields: tuple[str, str], changes: bool = False) -> int:
         """The status of the objection, 0 for none."""
         seen: list[Answer | None] = []
 
         async def handler(request: MirrorRequest) -> Answer:
             request.peer = peer
-            seen.append(gate.objection(request))
+            seen.append(gate.objection(request, changes=changes))
             return answer()
 
         client = connect(handler)
@@ -55,12 +55,41 @@ class GateTests(SynchronousTestCase):
             [("Origin", "null")],
             [("Sec-Fetch-Site", "cross-site")],
             [("Sec-Fetch-Site", "same-site")],
+            [("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Dest", "image")],
+            [("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Dest", "script")],
             [("X-Forwarded-For", "10.0.0.1")],
             [("Forwarded", "for=10.0.0.1")],
             [("X-Real-IP", "10.0.0.1")],
         ):
             self.assertEqual(self.passes(gate, LOCAL, *fields), 403, fields)
         self.assertEqual(self.passes(gate, "192.0.2.7"), 403)
+
+    def test_changing(self) -> None:
+        """What changes something needs a token in a header at all times, from this machine too."""
+        gate = Gate(own=TOKEN)
+        right = ("Authorization", f"Bearer {TOKEN}")
+        self.assertEqual(self.passes(gate, LOCAL), 0)
+        self.assertEqual(self.passes(gate, LOCAL, changes=True), 401)
+        self.assertEqual(self.passes(gate, LOCAL, right, changes=True), 0)
+        self.assertEqual(self.passes(gate, LOCAL, ("X-Aimirror-Token", "x"), changes=True), 401)
+        for token in ("", " "):
+            given = ("X-Aimirror-Token", token)
+            self.assertEqual(self.passes(Gate(), LOCAL, given, changes=True), 401)
+        self.assertEqual(self.passes(gate, "192.0.2.7", right, changes=True), 403)
+        self.assertEqual(self.passes(Gate("f" * 16, own=TOKEN), LOCAL, right, changes=True), 401)
+        self.assertNotIn(TOKEN, repr(gate))
+
+    def test_pages_of_others(self) -> None:
+        """A mirrored page gets nothing, whatever token it may have caught."""
+        right = ("Authorization", f"Bearer {TOKEN}")
+        for fields in (
+            [("Origin", "null")],
+            [("Sec-Fetch-Site", "cross-site")],
+            [("Sec-Fetch-Site", "same-site")],
+            [("Sec-Fetch-Dest", "iframe")],
+            [("Sec-Fetch-Dest", "serviceworker")],
+        ):
+            self.assertEqual(self.passes(Gate(TOKEN), LOCAL, right, *fields), 403, fields)
 
     def test_hosts_need_the_token(self) -> None:
         """Listed networks may come in, but not without a token being there."""

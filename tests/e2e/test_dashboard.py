@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
+from aimirror.admin.own_token import read_token
 from aimirror.testing.processes import ServiceProgram
 from tests.e2e.browser import Browser
 from tests.e2e.support import EndToEndTests, InBackground
@@ -102,9 +103,16 @@ class DashboardTests(EndToEndTests):
         self.assertLess(dark, text)
 
     def test_by_keyboard(self) -> None:
-        """Pinning and purging by keyboard, which is not thrown back to the page's start."""
-        self.open(self.stored(3))
+        """Pinning and purging by keyboard, after the token was asked for once."""
+        service = self.stored(3)
+        self.open(service)
         self.see("document.querySelectorAll('#entries tr').length", 3)
+        self.page.run("document.querySelector('#entries .acts button').focus()")
+        self.page.enter()
+        self.see("document.activeElement.id", "token")
+        self.page.call("Input.insertText", text=read_token(service.cache))
+        self.page.enter()
+        self.see("document.getElementById('login').hidden")
         self.page.run("document.querySelector('#entries .acts button').focus()")
         self.page.enter()
         self.see("document.querySelector('#entries .acts button').textContent", "Unpin")
@@ -141,6 +149,17 @@ class DashboardTests(EndToEndTests):
         self.see(f"{label} !== {json.dumps(first)}")
         self.see("document.querySelectorAll('.download').length", 0)
         self.assertWhole(reader.result())
+
+    def test_mirrored_page(self) -> None:
+        """A page of an upstream runs no script, so that it cannot use the administrators' API."""
+        evil = "<title>quiet</title><p>text<script>document.title = 'loud'</script>"
+        html = [["Content-Type", "text/html"]]
+        self.origin.script({"/page.html": {"text": evil, "headers": html}})
+        service = self.serving()
+        self.assertEqual(service.get("/page.html").status, 200)
+        self.page.call("Page.navigate", url=f"http://127.0.0.1:{service.port}/page.html")
+        self.see("document.body?.innerText.trim() ?? ''", "text")
+        self.assertEqual(self.page.run("[document.title, origin]"), ["quiet", "null"])
 
     def test_token(self) -> None:
         """A mirror with a token asks for it, says when it is wrong, and opens by the right one."""

@@ -11,6 +11,7 @@ import sys
 import time
 from typing import Any
 
+from aimirror.admin.own_token import read_token
 from aimirror.testing import client
 from aimirror.testing.processes import ServiceProgram, own_environment
 from tests.e2e.support import EndToEndTests, InBackground
@@ -29,7 +30,10 @@ class OperationsTests(EndToEndTests):
 
     def call(self, service: ServiceProgram, call: str, **words: Any) -> Any:
         body = json.dumps(words).encode()
-        reply = client.request(service.port, f"/aimirror/api/{call}", method="POST", body=body)
+        token = ("X-Aimirror-Token", read_token(service.cache))
+        reply = client.request(
+            service.port, f"/aimirror/api/{call}", [token], method="POST", body=body
+        )
         self.assertEqual(reply.status, 200, reply.body)
         return reply.json()
 
@@ -140,14 +144,17 @@ class OperationsTests(EndToEndTests):
         ended = self.job(service, self.call(service, "prefetch", requirements="x>=1\ny==2\n"))
         self.assertEqual((ended["done"], ended["cached"]), (3, 2))
         self.assertEqual([each["item"] for each in ended["failures"]], ["y"])
-        by_name = ("Host", "localhost:1234")  # as a name that a proxy in front may have
+        fields = (
+            ("Host", "localhost:1234"),  # as a name that a proxy in front may have
+            ("X-Aimirror-Token", read_token(service.cache)),
+        )
         for host in (f"127.0.0.1:{service.port}", "localhost:1234"):
             lock = {
                 "packages": {"node_modules/x": {"resolved": f"http://{host}/files/x-1.0.tar.gz"}}
             }
             body = json.dumps({"package_lock": json.dumps({"lockfileVersion": 3, **lock})}).encode()
             target = "/aimirror/api/prefetch"
-            reply = client.request(service.port, target, (by_name,), method="POST", body=body)
+            reply = client.request(service.port, target, fields, method="POST", body=body)
             ended = self.job(service, reply.json())
             self.assertEqual((ended["cached"], ended["failed"]), (1, 0), ended)
 

@@ -64,7 +64,7 @@ async function call(name, body) {
   }
   const reply = await fetch(`api/${name}`, options);
   const told = await reply.json();
-  if (reply.status === 401) refused(reply.status, told);
+  if (reply.status === 401) ask(told);
   if (!reply.ok) throw new Error(told.message || told.detail || told.error);
   return told;
 }
@@ -76,6 +76,12 @@ function connection(word, text) {
   if ($("connection").dataset.state === word) return;
   $("connection").dataset.state = word;
   $("connection").textContent = text;
+}
+// Looking is free on the mirror's own machine, changing something is not.
+function ask(told) {
+  $("login").hidden = false;
+  $("login-why").textContent = `To change something, ${told.detail || "send the token"}.`;
+  $("token").focus();
 }
 function refused(status, told) {
   $("all").hidden = true;
@@ -119,8 +125,10 @@ function show(name, told) {
   const first = !state.all;
   rate(told);
   state.all = { ...state.all, ...told };
-  $("all").hidden = false;
-  $("login").hidden = $("closed").hidden = true;
+  if ($("all").hidden) {
+    $("all").hidden = false;
+    $("login").hidden = $("closed").hidden = true;
+  }
   connection("live", "live");
   glance(); downloads(); upstreams(); jobs();
   if (name === "all") { slow(); if (first) { snippets(); search(); } }
@@ -460,7 +468,8 @@ function submits(id, work) {
 submits("login", () => {
   state.token = $("token").value;
   try { sessionStorage.setItem("token", state.token); } catch { /* asked again next time */ }
-  listen();
+  if ($("all").hidden) listen();
+  else { $("login").hidden = true; toast("Now do it again."); }
 });
 submits("search", () => search());
 submits("purge", purgeMany);

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -13,13 +12,9 @@ from aimirror.ecosystems.proving import Proving
 from aimirror.ecosystems.world import Repository
 from aimirror.http.urls import canonical
 from aimirror.interfaces import ILibrary
-from aimirror.mirror.ecosystem import Asked, Untaken
+from aimirror.mirror.ecosystem import ClientRequest, Desk, Lookup, Untaken
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
-
-if TYPE_CHECKING:
-    from aimirror.mirror.mirror import Mirror
-    from aimirror.server.request import MirrorRequest
 
 
 class Distribution(Proving):
@@ -31,28 +26,24 @@ class Distribution(Proving):
         self._indexes = Indexes(library, repository.index)
         self._releases = Indexes(library, repository.release)
 
-    async def take(
-        self, request: MirrorRequest, found: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
+    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
         kin = self._repository.signed(found.urls[0])
-        if not kin or request.head.method not in ("GET", "HEAD"):
+        if not kin or request.method not in ("GET", "HEAD"):
             return await super().take(request, found, mirror)
         return await mirror.answer(request, found, not_before=changed_at(mirror, found, kin))
 
-    def finish(self, asked: Asked, answer: Answer) -> Answer:
+    def finish(self, lookup: Lookup, answer: Answer) -> Answer:
         """Each request for what changes looks at the release first, too."""
-        if not asked.route.immutable:
+        if not lookup.route.immutable:
             return evolve(answer, memo_until=0.0)
-        return super().finish(asked, answer)
+        return super().finish(lookup, answer)
 
     def is_named(self, found: Route) -> bool:
         """See Proving."""
         return any(True for _ in self._repository.packages(found.urls[0]))
 
-    def named_by(
-        self, found: Route, mirror: Mirror, scope: str
-    ) -> Iterator[tuple[Indexes, Naming]]:
+    def named_by(self, found: Route, mirror: Desk, scope: str) -> Iterator[tuple[Indexes, Naming]]:
         """See Proving.  An index must be of the generation of the release that clients get."""
         places = tuple(self._repository.packages(found.urls[0]))
         for folder, name in places:

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from aimirror.http.urls import canonical
+from aimirror.mirror.ecosystem import Desk
 
 if TYPE_CHECKING:
-    from aimirror.mirror.mirror import Mirror
     from aimirror.routing.rules import Route
 
 
-def changed_at(mirror: Mirror, found: Route, kin: Iterable[str]) -> float:
+def changed_at(mirror: Desk, found: Route, kin: Iterable[str]) -> float:
     """When the newest body of a file's kin (URLs) came, in epoch seconds; 0.0 without any.
 
     What was confirmed before that may be of an older generation.  A body counts from its first

@@ -10,13 +10,11 @@ from aimirror.ecosystems.proving import Proving
 from aimirror.ecosystems.world import Files
 from aimirror.http.urls import join
 from aimirror.interfaces import ILibrary
-from aimirror.mirror.ecosystem import Untaken
+from aimirror.mirror.ecosystem import ClientRequest, Desk, Untaken
 from aimirror.routing.rules import Route, own_bases
 
 if TYPE_CHECKING:
-    from aimirror.mirror.mirror import Mirror
     from aimirror.server.answers import Answer
-    from aimirror.server.request import MirrorRequest
 
 
 #: Seconds for which the upstream's word on a file stands against a client that expects another.
@@ -35,22 +33,20 @@ class Indexed(Proving):
         """See Proving."""
         return any(True for _ in self._files.places(found.urls[0]))
 
-    async def take(
-        self, request: MirrorRequest, found: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
+    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem.
 
         A client may say what it expects.  That is its wish, and proves nothing to others; but if
         no stored copy is that file, the upstream is asked whether it has another one by now.
         """
         answer = await super().take(request, found, mirror)
-        if not isinstance(answer, Untaken) or request.head.method != "GET":
+        if not isinstance(answer, Untaken) or request.method != "GET":
             return answer
         if not await self._disappoints(request, found):
             return answer
         return await mirror.answer(request, found, not_before=self.library.now() - WISH_SECONDS)
 
-    async def _disappoints(self, request: MirrorRequest, found: Route) -> bool:
+    async def _disappoints(self, request: ClientRequest, found: Route) -> bool:
         """Whether there are copies, and none of them is what the client expects."""
         expected = self._files.expected(request.headers)
         if expected is None:
@@ -61,9 +57,7 @@ class Indexed(Proving):
                 return False
         return bool(copies)
 
-    def named_by(
-        self, found: Route, mirror: Mirror, scope: str
-    ) -> Iterator[tuple[Indexes, Naming]]:
+    def named_by(self, found: Route, mirror: Desk, scope: str) -> Iterator[tuple[Indexes, Naming]]:
         """See Proving."""
         places = tuple(self._files.places(found.urls[0]))
         for name in dict.fromkeys(name for _, name in places):
@@ -76,7 +70,7 @@ class Indexed(Proving):
             yield self._indexes, self._indexes.at(name, urls, scope)
 
 
-def _urls(index: str, found: Route, mirror: Mirror) -> Iterator[str]:
+def _urls(index: str, found: Route, mirror: Desk) -> Iterator[str]:
     """An index's URL; that of a path below the bases of the file's own indexes."""
     if not index.startswith("/"):
         yield index

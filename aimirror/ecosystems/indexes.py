@@ -8,7 +8,7 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import zstandard
 from attrs import frozen
@@ -29,12 +29,9 @@ from aimirror.interfaces import (
     UpstreamError,
     Wanted,
 )
+from aimirror.mirror.ecosystem import ClientRequest, Desk
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
-
-if TYPE_CHECKING:
-    from aimirror.mirror.mirror import Mirror
-    from aimirror.server.request import MirrorRequest
 
 #: Bytes of an index that is read for its digests, as stored and once it is unpacked.
 MOST_STORED = 64 << 20
@@ -186,7 +183,7 @@ class Indexes:
         return known
 
 
-def credential(request: MirrorRequest, route: Route) -> str:
+def credential(request: ClientRequest, route: Route) -> str:
     """The scope of a request's credential."""
     return scope_of(request.headers, route.rule.credential_headers)
 
@@ -220,7 +217,7 @@ async def at_hand(library: ILibrary, route: Route, scope: str) -> bytes | None:
 
 
 async def small(
-    mirror: Mirror, request: MirrorRequest, route: Route, most: int = MOST_SMALL
+    mirror: Desk, request: ClientRequest, route: Route, most: int = MOST_SMALL
 ) -> bytes | None:
     """A small file of the upstream for the mirror's own use, from the cache if it is there.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -11,9 +10,6 @@ from aimirror.ecosystems.oci.paths import Registries
 from aimirror.ecosystems.world import World
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import Ecosystem
-
-if TYPE_CHECKING:
-    from aimirror.server.request import MirrorRequest
 
 
 @frozen(kw_only=True)
@@ -23,8 +19,6 @@ class Edges:
     library: ILibrary
     #: The table of the configuration.
     registries: Registries
-    #: By which base URL a client came here.
-    mirror_url: Callable[[MirrorRequest], str]
 
 
 @frozen(kw_only=True)

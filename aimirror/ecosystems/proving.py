@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from attrs import evolve
 from twisted.logger import Logger
@@ -18,14 +17,10 @@ from aimirror.caching.entries import Entry
 from aimirror.caching.telling import tells
 from aimirror.ecosystems.indexes import Indexes, Naming, credential
 from aimirror.interfaces import BodyFailed, ILibrary
-from aimirror.mirror.ecosystem import UNTAKEN, Asked, General, Untaken
+from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Lookup, Untaken
 from aimirror.routing.digests import Digest, new_hash
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
-
-if TYPE_CHECKING:
-    from aimirror.mirror.mirror import Mirror
-    from aimirror.server.request import MirrorRequest
 
 #: Stored files whose digests by other algorithms than sha256 are kept in mind.
 MOST_HASHES = 100_000
@@ -90,23 +85,19 @@ class Proving(General):
         #: By key: the copies and the indexes that were found to agree, as a hash.
         self._right: LRU[str, int] = LRU(MOST_RIGHT)
 
-    def named_by(
-        self, found: Route, mirror: Mirror, scope: str
-    ) -> Iterable[tuple[Indexes, Naming]]:
+    def named_by(self, found: Route, mirror: Desk, scope: str) -> Iterable[tuple[Indexes, Naming]]:
         """The indexes that may name a file, the likeliest first; none for other paths.
 
         They are the file's own, and tell a client of this credential's ``scope`` anything.
         """
         raise NotImplementedError
 
-    async def take(
-        self, request: MirrorRequest, found: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
+    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
-        if request.head.method not in ("GET", "HEAD") or found.digest is not None:
+        if request.method not in ("GET", "HEAD") or found.digest is not None:
             return UNTAKEN
         digest = await self.digest(request, found, mirror)
-        if digest is None or request.head.method == "HEAD":
+        if digest is None or request.method == "HEAD":
             return UNTAKEN
         return await mirror.answer(request, evolve(found, digest=digest))
 
@@ -114,11 +105,11 @@ class Proving(General):
         """Whether indexes may name a path."""
         raise NotImplementedError
 
-    def finish(self, asked: Asked, answer: Answer) -> Answer:
+    def finish(self, lookup: Lookup, answer: Answer) -> Answer:
         """Each request for a file that indexes name looks at them first."""
-        return evolve(answer, memo_until=0.0) if self.is_named(asked.route) else answer
+        return evolve(answer, memo_until=0.0) if self.is_named(lookup.route) else answer
 
-    async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
+    async def digest(self, request: ClientRequest, found: Route, mirror: Desk) -> Digest | None:
         """What a file that is about to be fetched must hash to; None where nothing is known.
 
         A stored copy that is another file, by an index that is newer, is dropped.
@@ -130,7 +121,7 @@ class Proving(General):
         return await _said(self.named_by(found, mirror, scope))
 
     async def _dropped(
-        self, found: Route, mirror: Mirror, copies: tuple[Entry, ...], scope: str
+        self, found: Route, mirror: Desk, copies: tuple[Entry, ...], scope: str
     ) -> bool:
         """Drop the copies that are not the file that a newer index names; whether any was.
 

@@ -6,7 +6,6 @@ A new world is its own file and a line here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from aimirror.ecosystems import (
     apk,
@@ -40,9 +39,6 @@ from aimirror.ecosystems.rubygems import world as rubygems
 from aimirror.ecosystems.world import Repository, Row, World
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import Ecosystem
-
-if TYPE_CHECKING:
-    from aimirror.server.request import MirrorRequest
 
 #: In the order of the documents' table.
 WORLDS: tuple[World, ...] = (
@@ -113,10 +109,9 @@ def setting(client: str, mirror: Address | str) -> Setting:
 def ecosystems(
     library: ILibrary,
     registries: Iterable[Registry],
-    mirror_url: Callable[[MirrorRequest], str],
 ) -> dict[str, Ecosystem]:
-    """All that rules can name; ``mirror_url`` says by which base URL a client came here."""
-    edges = Edges(library=library, registries=Registries(registries), mirror_url=mirror_url)
+    """All that rules can name."""
+    edges = Edges(library=library, registries=Registries(registries))
     return {name: made(BY_NAME[name], edges) for name in NAMES}
 
 

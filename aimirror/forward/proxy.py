@@ -227,4 +227,4 @@ def _refused(request: MirrorRequest, error: UpstreamError) -> Answer:
         return error_answer(
             403, error.reason.value, "the host is at an address that is not allowed"
         )
-    return failed(request, error)
+    return failed(request.body, error)

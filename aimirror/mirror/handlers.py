@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from attrs import evolve
@@ -19,14 +19,10 @@ from zope.interface import implementer
 from aimirror.handlers import URL, Fetched, Fields, Request, Response
 from aimirror.http.headers import Headers
 from aimirror.interfaces import ILibrary, Inquiry, IReceiver, IUpstreamResponse, UpstreamError
-from aimirror.mirror.ecosystem import GENERAL, Asked, Ecosystem, Untaken
+from aimirror.mirror.ecosystem import GENERAL, ClientRequest, Desk, Ecosystem, Lookup, Untaken
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
-
-if TYPE_CHECKING:
-    from aimirror.mirror.mirror import Mirror
-    from aimirror.server.request import MirrorRequest
 
 #: Bytes of a request's or an upstream's body that a handler may hold.
 MOST_BODY = 64 << 20
@@ -112,14 +108,12 @@ class Handled:
         self._library = library
         self._world = world
 
-    async def take(
-        self, request: MirrorRequest, route: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
+    async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
         client = HttpClient(self._library, route.rule)
-        url = URL(mirror.mirror_url(request) + request.head.target)
+        url = URL(request.mirror + request.target)
         body = _Body(request)
-        asked = Request(request.head.method, url, Fields(request.headers), body.read)
+        asked = Request(request.method, url, Fields(request.headers), body.read)
         try:
             handled, response = await self._exec_path(asked, route.path, self._document, client)
             if handled:
@@ -133,13 +127,13 @@ class Handled:
             return error_answer(500, "handler failed", self._name)
         return await self._world.take(request, route, mirror)
 
-    def finish(self, asked: Asked, answer: Answer) -> Answer:
+    def finish(self, lookup: Lookup, answer: Answer) -> Answer:
         """See Ecosystem; the handler is to be asked about each request, equal ones included."""
-        return evolve(self._world.finish(asked, answer), memo_until=0.0)
+        return evolve(self._world.finish(lookup, answer), memo_until=0.0)
 
-    def refused(self, asked: Asked, response: IUpstreamResponse) -> Answer | None:
+    def refused(self, lookup: Lookup, response: IUpstreamResponse) -> Answer | None:
         """See Ecosystem."""
-        return self._world.refused(asked, response)
+        return self._world.refused(lookup, response)
 
 
 def _answer(response: Any) -> Answer:
@@ -252,7 +246,7 @@ class _Collector:
 class _Body:
     """A request's body as bytes, read when it is asked for."""
 
-    def __init__(self, request: MirrorRequest) -> None:
+    def __init__(self, request: ClientRequest) -> None:
         self._request = request
         self._data: bytearray | None = None
 

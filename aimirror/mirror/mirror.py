@@ -15,7 +15,14 @@ from aimirror.http.tokens import misled
 from aimirror.http.urls import canonical, host, origin
 from aimirror.interfaces import ILibrary, Refresh, UpstreamError, Wanted
 from aimirror.mirror.cached import Cached
-from aimirror.mirror.ecosystem import GENERAL, Asked, Declined, Ecosystem, Untaken
+from aimirror.mirror.ecosystem import (
+    GENERAL,
+    ClientRequest,
+    Declined,
+    Ecosystem,
+    Lookup,
+    Untaken,
+)
 from aimirror.mirror.handlers import handler_of
 from aimirror.mirror.passing import Passer, failed
 from aimirror.mirror.transforms import Transforms
@@ -49,65 +56,81 @@ def _routed(rules: tuple[Rule, ...], path: str, query: str | None) -> Route | Re
     return found
 
 
-def _scope(request: MirrorRequest, found: Route) -> str:
+def _scope(request: ClientRequest, found: Route) -> str:
     return scope_of(request.headers, found.rule.credential_headers)
 
 
 class Mirror:
     """Answers requests by rules; ``ecosystems`` maps the names that rules use.
 
-    ``mirror_url`` says by which base URL a client came here.
+    ``reached`` says by which base URL a client came here.
     """
 
     def __init__(
         self,
         rules: tuple[Rule, ...],
         library: ILibrary,
-        mirror_url: Callable[[MirrorRequest], str],
+        reached: Callable[[MirrorRequest], str],
         ecosystems: Mapping[str, Ecosystem] | None = None,
     ) -> None:
         self.rules = rules
         self.library = library
-        self.mirror_url = mirror_url
+        self._reached = reached
         self._kept_route = lru_cache(MOST_ROUTES)(partial(_routed, rules))
         self._ecosystems = dict(ecosystems or {})
         self._transforms = Transforms(mounts(rules), library.aside)
-        self._passer = Passer(library, self._transforms, mirror_url)
-        self._cached = Cached(library, self._transforms, self._passer, mirror_url)
+        self._passer = Passer(library, self._transforms)
+        self._cached = Cached(library, self._transforms, self._passer)
 
-    async def handle(self, request: MirrorRequest) -> Answer | None:
-        """Answer one request; None when the answer was streamed already."""
-        path, query = request.raw_path, request.raw_query
+    async def handle(self, wire: MirrorRequest) -> Answer:
+        """The answer to a request on a wire."""
+        path, query = wire.raw_path, wire.raw_query
         kept = len(path) + len(query or "") <= LONGEST_KEPT
         found = self._kept_route(path, query) if kept else _routed(self.rules, path, query)
         if found is None:
             return error_answer(404, "no rule", "no rule of this mirror takes that path")
         if isinstance(found, Refused):
             return error_answer(400, "bad path", found.reason)
-        return await self.handle_routed(request, found)
+        return await self.handle_routed(wire, found)
 
-    async def handle_routed(self, request: MirrorRequest, found: Route) -> Answer | None:
-        """Answer a request whose route is known already.
+    async def handle_routed(self, wire: MirrorRequest, found: Route) -> Answer:
+        """The same where the route is known already.
 
         Raises BodyFailed before anything was sent; then it may be asked once more.
         """
-        request.rule = found.rule.name
+        wire.rule = found.rule.name
+        request = ClientRequest(
+            method=wire.head.method,
+            path=wire.raw_path,
+            query=wire.raw_query,
+            headers=wire.headers,
+            peer=wire.peer,
+            reached=self._reached(wire),
+            proxied=bool(wire.proxied),
+            target=wire.head.target,
+            body=wire.body,
+            waited=wire.wait,
+        )
+        return await self.reply(request, found)
+
+    async def reply(self, request: ClientRequest, found: Route) -> Answer:
+        """The answer to a request, by the rule's package world or the general way."""
         strays = misled(request.headers, host(found.urls[0]))
         if strays or found.rule.credentials is Credentials.NONE:
-            request.headers = request.headers.without(*found.rule.secrets)
+            request = evolve(request, headers=request.headers.without(*found.rule.secrets))
         try:
             taken = await self._ecosystem(found.rule).take(request, found, self)
             if not isinstance(taken, Untaken):
                 return taken
-            if request.head.method not in ("GET", "HEAD"):
+            if request.method not in ("GET", "HEAD"):
                 return await self.forward(request, found)
             return await self.answer(request, found)
         except UpstreamError as error:
-            return failed(request, error)
+            return failed(request.body, error)
 
     async def answer(
         self,
-        request: MirrorRequest,
+        request: ClientRequest,
         found: Route,
         *,
         headers: Headers | None = None,
@@ -116,15 +139,8 @@ class Mirror:
         granted: bool = False,
         declines: frozenset[int] = frozenset(),
         not_before: float = 0.0,
-    ) -> Answer | None:
-        """Answer GET or HEAD by the cache; None when it was streamed.
-
-        ``headers`` go upstream instead of the client's own; ``scope`` names the credential in
-        them, ``refresh`` renews them after a 401, ``granted`` says that the caller has asked
-        whether the scope may have what is stored for it.  Answers of a status in ``declines`` are
-        raised as Declined; what was confirmed before ``not_before`` is asked for again.  Raises
-        UpstreamError and BodyFailed before anything was sent.
-        """
+    ) -> Answer:
+        """See Desk."""
         if found.rule.cache_key_source is KeySource.FINAL:
             found = await self._final(request, found)
         compressed = found.rule.strategy is Strategy.PROXY
@@ -132,7 +148,7 @@ class Mirror:
             headers = asked_for_storing(
                 request.headers, compressed=compressed, more=found.request_headers
             )
-        asked = Asked(
+        lookup = Lookup(
             request=request,
             route=found,
             headers=headers,
@@ -144,37 +160,36 @@ class Mirror:
             declines=declines,
             not_before=not_before,
         )
-        answer = await self._shared_or_own(asked)
-        return None if answer is None else asked.ecosystem.finish(asked, answer)
+        return lookup.ecosystem.finish(lookup, await self._shared_or_own(lookup))
 
-    async def _shared_or_own(self, asked: Asked) -> Answer | None:
+    async def _shared_or_own(self, lookup: Lookup) -> Answer:
         """What anybody may have, without the credential; else what its owner may have.
 
         A credential proves nothing about what is public: only an answer given without it does.
         """
-        if asked.rule.public and asked.scope:
-            stripped = asked.headers.without(*asked.rule.secrets)
-            declines = asked.declines | WITHHELD
+        if lookup.rule.public and lookup.scope:
+            stripped = lookup.headers.without(*lookup.rule.secrets)
+            declines = lookup.declines | WITHHELD
             # Nor may a renewal bring the credential back: what it opens would pass for public.
-            shared = evolve(asked, headers=stripped, scope="", declines=declines, refresh=None)
+            shared = evolve(lookup, headers=stripped, scope="", declines=declines, refresh=None)
             try:
                 return await self._cached.answer(shared)
             except Declined:
                 pass
             except UpstreamError:
-                if not asked.rule.cache.private_grace:
+                if not lookup.rule.cache.private_grace:
                     raise
-        return await self._cached.answer(asked)
+        return await self._cached.answer(lookup)
 
     async def forward(
-        self, request: MirrorRequest, found: Route, headers: Headers | None = None
-    ) -> Answer | None:
-        """Pass a request on as it is, both bodies streamed; None when it was answered."""
+        self, request: ClientRequest, found: Route, headers: Headers | None = None
+    ) -> Answer:
+        """See Desk."""
         return await self._passer.forward(request, found, headers)
 
-    async def changed(self, request: MirrorRequest, found: Route, answer: Answer) -> Answer | None:
-        """An answer made here, its links led to the mirror and its text compressed as usual."""
-        change = self._transforms.change(found, answer, request.headers, self.mirror_url(request))
+    async def changed(self, request: ClientRequest, found: Route, answer: Answer) -> Answer:
+        """See Desk."""
+        change = self._transforms.change(found, answer, request.headers, request.mirror)
         if change is None:
             return answer
         return await self._transforms.carry_out(request, answer, change, "")
@@ -183,7 +198,7 @@ class Mirror:
         world = self._ecosystems.get(rule.ecosystem, GENERAL)
         return self._ecosystems.get(handler_of(rule), world)
 
-    async def _final(self, request: MirrorRequest, found: Route) -> Route:
+    async def _final(self, request: ClientRequest, found: Route) -> Route:
         """The route under the URL that redirects lead to, for rules that key on it.
 
         What is stored there is what the rule's own upstream leads to or sends, so that it must not

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aimirror.caching import caching
@@ -13,15 +12,16 @@ from aimirror.http.forwarding import passed_on
 from aimirror.http.headers import Headers
 from aimirror.http.urls import canonical
 from aimirror.interfaces import ILibrary, Inquiry, IUpstreamResponse, UpstreamError
+from aimirror.mirror.ecosystem import ClientRequest
 from aimirror.mirror.rewriting import Rewriter
 from aimirror.mirror.transforms import Transforms
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
 from aimirror.server.errors import failure_answer
-from aimirror.server.relay import relay
+from aimirror.server.relay import Relayed, relayed
 
 if TYPE_CHECKING:
-    from aimirror.server.request import MirrorRequest
+    from aimirror.server.upload import RequestBody
 
 
 def failure(error: UpstreamError) -> Answer:
@@ -29,10 +29,10 @@ def failure(error: UpstreamError) -> Answer:
     return failure_answer(error.reason, error.detail)
 
 
-def failed(request: MirrorRequest, error: UpstreamError) -> Answer:
+def failed(body: RequestBody | None, error: UpstreamError) -> Answer:
     """The same; raises what the request's own body failed with, which is no fault of upstreams."""
-    if request.body is not None:
-        request.body.check()
+    if body is not None:
+        body.check()
     return failure(error)
 
 
@@ -43,38 +43,36 @@ class Passer:
         self,
         library: ILibrary,
         transforms: Transforms,
-        mirror_url: Callable[[MirrorRequest], str],
     ) -> None:
         self._library = library
         self._transforms = transforms
-        self._mirror_url = mirror_url
 
     async def forward(
-        self, request: MirrorRequest, found: Route, headers: Headers | None = None
-    ) -> Answer | None:
+        self, request: ClientRequest, found: Route, headers: Headers | None = None
+    ) -> Answer:
         """Any other method: straight through, both bodies streamed."""
         inquiry = Inquiry(
             rule=found.rule,
             url=found.urls[0],
             headers=passed_on(request.headers) if headers is None else headers,
-            method=request.head.method,
+            method=request.method,
             body=request.body,
         )
         asked_at = self._library.now()
         try:
             response = await self._library.ask(inquiry)
         except UpstreamError as error:
-            return failed(request, error)
+            return failed(request.body, error)
         finally:
-            request.waited += self._library.now() - asked_at
-        method = request.head.method
+            request.waited(self._library.now() - asked_at)
+        method = request.method
         for url in caching.invalidated(method, response.status, found.urls[0], response.headers):
             self._library.invalidate(canonical(url))
         return await self.pass_on(request, found, response, Forward.METHOD)
 
     async def pass_on(
-        self, request: MirrorRequest, found: Route, response: IUpstreamResponse, forward: Forward
-    ) -> Answer | None:
+        self, request: ClientRequest, found: Route, response: IUpstreamResponse, forward: Forward
+    ) -> Answer:
         """An answer that belongs to this client alone, as it is but for its links.
 
         The client's own conditions are answered here where they did not travel upstream.
@@ -82,7 +80,7 @@ class Passer:
         told = caching.cache_status(Handling(forward=forward))
         headers = response.headers.with_("X-Cache", "PASS")
         headers = Headers([*headers, ("Cache-Status", told)])
-        mirror = self._mirror_url(request)
+        mirror = request.mirror
         if "location" in headers:
             headers = self._transforms.located(found, headers, mirror)
         plain = Answer(status=response.status, headers=headers)
@@ -93,15 +91,14 @@ class Passer:
         if forward is not Forward.METHOD and self._settled(request, response.status, headers):
             let_go(response, bodiless=False)
             return Answer(status=response.status, headers=headers, body=b"")
-        if change is None or not rewrites or request.head.method == "HEAD":
-            await relay(request, response, headers)
-            return None
+        if change is None or not rewrites or request.head_only:
+            return relayed(response, headers)
         rewriter = Rewriter(change.links, change.root_relative)
-        await relay(request, response, headers, rewriter.feed, rewriter.end)
-        return None
+        body = Relayed(response, rewriter.feed, rewriter.end)
+        return Answer(status=response.status, headers=headers, body=body)
 
-    def _settled(self, request: MirrorRequest, status: int, headers: Headers) -> bool:
+    def _settled(self, request: ClientRequest, status: int, headers: Headers) -> bool:
         """Whether the request's conditions ask for a 304 or 412 instead of this answer."""
         validators = headers.get("etag"), headers.get("last-modified")
-        verdict = evaluate(request.head.method, request.headers, *validators)
+        verdict = evaluate(request.method, request.headers, *validators)
         return status == 200 and verdict is not Condition.PROCEED

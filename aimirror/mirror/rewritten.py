@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from aimirror.interfaces import BodyFailed, IBody, IBodyReader
 from aimirror.mirror.changes import GZIP_LEVEL, Change
 from aimirror.mirror.rewriting import Rewriter
-from aimirror.server.answers import Answer
+from aimirror.server.answers import Answer, Streamed, Wire
 from aimirror.server.sendfile import ClientGone
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
-    from aimirror.server.request import MirrorRequest
 
 #: Bytes read from the file at a time.
 STEP = 256 << 10
@@ -49,34 +48,35 @@ class Piecewise:
         return rest if self._packer is None else self._packer.compress(rest) + self._packer.flush()
 
 
-async def stream_changed(
-    request: MirrorRequest,
-    answer: Answer,
-    body: IBody,
-    change: Change,
-    to_thread: Callable[..., Deferred[Any]],
-) -> None:
-    """Send an answer of unknown length whose body is changed on the way.
+class Changing(Streamed):
+    """A body of unknown length that is changed on its way."""
 
-    Raises BodyFailed and OSError before anything was sent; later ones cut the connection.
-    """
-    reader = body.reader(0, None)
-    try:
-        while not reader.ready() and not reader.ended():
-            await reader.wait()
-        request.start(answer.status, answer.headers, None)
-        await _send(request, reader, Piecewise(change), to_thread)
-        request.finish()
-    except (BodyFailed, OSError):
-        if not request.startedWriting:
-            raise
-        request.abort()
-    finally:
-        reader.close()
+    def __init__(
+        self, body: IBody, change: Change, to_thread: Callable[..., Deferred[Any]]
+    ) -> None:
+        self._body = body
+        self._change = change
+        self._to_thread = to_thread
+
+    async def send(self, wire: Wire, answer: Answer) -> None:
+        """See Streamed; what fails before anything was sent is raised, what fails later cuts."""
+        reader = self._body.reader(0, None)
+        try:
+            while not reader.ready() and not reader.ended():
+                await reader.wait()
+            wire.start(answer.status, answer.headers, None)
+            await _send(wire, reader, Piecewise(self._change), self._to_thread)
+            wire.finish()
+        except (BodyFailed, OSError):
+            if not wire.begun:
+                raise
+            wire.abort()
+        finally:
+            reader.close()
 
 
 async def _send(
-    request: MirrorRequest,
+    wire: Wire,
     reader: IBodyReader,
     change: Piecewise,
     to_thread: Callable[..., Deferred[Any]],
@@ -84,7 +84,7 @@ async def _send(
     while not reader.ended():
         count = min(reader.ready(), STEP)
         if count <= 0:
-            await _write(request, change.flush())
+            await _write(wire, change.flush())
             await reader.wait()
             continue
         data = os.pread(reader.fd, count, reader.position)
@@ -92,16 +92,16 @@ async def _send(
             raise BodyFailed("the file ends too early")
         reader.advance(count)
         changed = change.feed(data) if count <= LITTLE else await to_thread(change.feed, data)
-        await _write(request, changed)
-    await _write(request, change.end())
+        await _write(wire, changed)
+    await _write(wire, change.end())
 
 
-async def _write(request: MirrorRequest, data: bytes) -> None:
-    if request.gone:
+async def _write(wire: Wire, data: bytes) -> None:
+    if wire.gone:
         raise ClientGone
     if not data:
         return
-    request.write(data)
-    room = request.channel.room()
+    wire.write(data)
+    room = wire.room()
     if room is not None:
         await room

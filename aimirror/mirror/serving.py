@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -13,14 +12,14 @@ from aimirror.caching.entries import Entry
 from aimirror.caching.freshness import must_validate
 from aimirror.http.headers import Headers
 from aimirror.interfaces import BodyFailed, IBody, ILibrary
-from aimirror.mirror.ecosystem import Asked
+from aimirror.mirror.ecosystem import Lookup
 from aimirror.mirror.transforms import Transforms
 from aimirror.routing.policies import STALE_IF_ERROR, CachePolicy
 from aimirror.server.answers import Answer
 from aimirror.server.memo import NEUTRAL
 
 if TYPE_CHECKING:
-    from aimirror.server.request import MirrorRequest
+    pass
 
 #: Bytes of a stored body that is sent from memory.
 IN_MEMORY = 256 << 10
@@ -36,34 +35,27 @@ class Damaged(Exception):
 
 
 class Serving:
-    """Makes answers of entries; ``mirror_url`` says by which base URL a client came here."""
+    """Makes answers of entries."""
 
-    def __init__(
-        self, library: ILibrary, transforms: Transforms, mirror_url: Callable[[MirrorRequest], str]
-    ) -> None:
+    def __init__(self, library: ILibrary, transforms: Transforms) -> None:
         self._library = library
         self._transforms = transforms
-        self._mirror_url = mirror_url
 
     def now(self) -> float:
         """Epoch seconds."""
         return self._library.now()
 
-    async def hit(
-        self, asked: Asked, entry: Entry, outcome: str, handling: Handling
-    ) -> Answer | None:
-        """The answer from a stored entry, None when it was streamed.
+    async def hit(self, lookup: Lookup, entry: Entry, outcome: str, handling: Handling) -> Answer:
+        """The answer from a stored entry.
 
         Raises Damaged when its body is not there any more.
         """
-        asked.decline(entry.status)
+        lookup.decline(entry.status)
         try:
             body = self._body(entry)
             self._library.used(entry)
-            return await self.made(asked, entry, body, outcome, handling)
+            return await self.made(lookup, entry, body, outcome, handling)
         except (BodyFailed, OSError) as error:
-            if asked.request.startedWriting:
-                raise
             self._library.drop(entry)
             raise Damaged from error
 
@@ -77,64 +69,64 @@ class Serving:
 
     async def made(
         self,
-        asked: Asked,
+        lookup: Lookup,
         entry: Entry,
         body: IBody | bytes | None,
         outcome: str,
         handling: Handling,
-    ) -> Answer | None:
-        """The answer with a body that is stored, arrives, or (HEAD) is left out; None if streamed.
+    ) -> Answer:
+        """The answer with a body that is stored, arrives, or (HEAD) is left out.
 
         Links lead to the mirror, text is compressed.  A repeat of the request may get the same
         as long as the entry needs no question.
         """
-        headers = self._fields(asked, entry, outcome, handling)
-        mirror = self._mirror_url(asked.request)
+        headers = self._fields(lookup, entry, outcome, handling)
+        mirror = lookup.request.mirror
         if "location" in entry.headers:
-            headers = self._transforms.located(asked.route, headers, mirror)
+            headers = self._transforms.located(lookup.route, headers, mirror)
         blob = "" if handling.stored else entry.blob
         answer = Answer(
             status=entry.status,
             headers=headers,
             body=body,
-            memo_until=self._memo_until(asked, entry, handling) if blob else 0.0,
+            memo_until=self._memo_until(lookup, entry, handling) if blob else 0.0,
             memo_of=entry.key,
         )
-        change = self._transforms.change(asked.route, answer, asked.request.headers, mirror)
+        change = self._transforms.change(lookup.route, answer, lookup.request.headers, mirror)
         if change is None:
             return answer
-        return await self._transforms.carry_out(asked.request, answer, change, blob)
+        return await self._transforms.carry_out(lookup.request, answer, change, blob)
 
-    def _fields(self, asked: Asked, entry: Entry, outcome: str, handling: Handling) -> Headers:
+    def _fields(self, lookup: Lookup, entry: Entry, outcome: str, handling: Handling) -> Headers:
         told = caching.cache_status(handling)
         before = entry.headers.joined("cache-status")
         if before or "x-cache" in entry.headers:
             kept = entry.headers.without("cache-status", "x-cache")
             told = f"{before}, {told}" if before else told
             entry = evolve(entry, headers=kept)
-        served = caching.serve(entry, asked.now)
+        served = caching.serve(entry, lookup.now)
         return Headers([*served, ("X-Cache", outcome), ("Cache-Status", told)])
 
-    def _memo_until(self, asked: Asked, entry: Entry, handling: Handling) -> float:
-        fields = asked.request.headers
-        wishes = fields.has_any(_PARTIAL) or (asked.rule.obeys_clients and fields.has_any(_WISHES))
-        if entry.scope or wishes or must_validate(entry, asked.rule.cache):
+    def _memo_until(self, lookup: Lookup, entry: Entry, handling: Handling) -> float:
+        fields = lookup.request.headers
+        wishes = fields.has_any(_PARTIAL) or (lookup.rule.obeys_clients and fields.has_any(_WISHES))
+        if entry.scope or wishes or must_validate(entry, lookup.rule.cache):
             return 0.0
         if any(_by_client(each) for each in self._library.at(entry.key).entries):
             return 0.0
         left = handling.ttl
         if left is None:
-            left = caching.remaining(entry, asked.rule.cache, asked.now)
-        return asked.now + min(MEMO_SECONDS, max(0.0, left))
+            left = caching.remaining(entry, lookup.rule.cache, lookup.now)
+        return lookup.now + min(MEMO_SECONDS, max(0.0, left))
 
-    def ttl(self, asked: Asked, entry: Entry) -> float | None:
+    def ttl(self, lookup: Lookup, entry: Entry) -> float | None:
         """Seconds of freshness left, None where that means nothing."""
-        left = caching.remaining(entry, asked.rule.cache, asked.now)
+        left = caching.remaining(entry, lookup.rule.cache, lookup.now)
         return None if entry.immutable or left > 1e9 else left
 
     # -- in place of a failure -----------------------------------------------------------------
 
-    def may_be_stale(self, asked: Asked, entry: Entry | None, status: int | None) -> bool:
+    def may_be_stale(self, lookup: Lookup, entry: Entry | None, status: int | None) -> bool:
         """Whether an entry may stand in for an upstream that failed (``status`` None: altogether).
 
         What only a credential gives a right to does so for the rule's ``private_grace`` alone: the
@@ -144,22 +136,22 @@ class Serving:
             return False
         if entry.scope:
             failed = status is None or status == 429 or status >= 500
-            return failed and self.now() - entry.received_at <= asked.rule.cache.private_grace
-        policy = _patient(asked.rule.cache)
-        return caching.on_error(entry, status, policy, self.now(), asked.headers)
+            return failed and self.now() - entry.received_at <= lookup.rule.cache.private_grace
+        policy = _patient(lookup.rule.cache)
+        return caching.on_error(entry, status, policy, self.now(), lookup.headers)
 
     async def stale(
-        self, asked: Asked, entry: Entry, forward: Forward, status: int | None, detail: str
-    ) -> Answer | None:
+        self, lookup: Lookup, entry: Entry, forward: Forward, status: int | None, detail: str
+    ) -> Answer:
         """The answer from an entry in place of a failure; as ``hit``."""
-        asked = evolve(asked, now=self.now())
+        lookup = evolve(lookup, now=self.now())
         handling = Handling(
             forward=forward,
             forward_status=status,
-            ttl=self.ttl(asked, entry),
+            ttl=self.ttl(lookup, entry),
             detail=detail or "stale",
         )
-        return await self.hit(asked, entry, "STALE", handling)
+        return await self.hit(lookup, entry, "STALE", handling)
 
 
 def _by_client(entry: Entry) -> bool:

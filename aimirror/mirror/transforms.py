@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urljoin
 
 from attrs import evolve
@@ -19,13 +19,11 @@ from aimirror.http.media import is_text
 from aimirror.http.urls import base
 from aimirror.interfaces import BodyFailed, IBody
 from aimirror.mirror.changes import Change
+from aimirror.mirror.ecosystem import ClientRequest
 from aimirror.mirror.rewriting import Link, Rewriter
-from aimirror.mirror.rewritten import stream_changed
+from aimirror.mirror.rewritten import Changing
 from aimirror.routing.rules import ContentRewrite, Mount, Route, Rule
-from aimirror.server.answers import Answer, body_size
-
-if TYPE_CHECKING:
-    from aimirror.server.request import MirrorRequest
+from aimirror.server.answers import Answer, Streamed, body_size
 
 #: Bytes: larger bodies are changed while they are sent, smaller ones at once and kept.
 AT_ONCE = 8 << 20
@@ -72,9 +70,9 @@ class Transforms:
         return made if made.of_bytes or made.varies else None
 
     async def carry_out(
-        self, request: MirrorRequest, answer: Answer, change: Change, blob: str
-    ) -> Answer | None:
-        """The changed answer; or None after it was streamed to the client here.
+        self, request: ClientRequest, answer: Answer, change: Change, blob: str
+    ) -> Answer:
+        """The changed answer.
 
         ``blob`` names the bytes of a complete body, "" while they still arrive.
         """
@@ -82,7 +80,7 @@ class Transforms:
         body = answer.body
         if not change.of_bytes:
             return evolve(answer, headers=headers)
-        if body is None or _settled(request, headers):
+        if body is None or isinstance(body, Streamed) or _settled(request, headers):
             return evolve(answer, headers=headers, ranges=False)
         if blob and (isinstance(body, bytes) or (body.size or 0) <= AT_ONCE):
             data = await self._changed((blob, *change.name), change, body)
@@ -90,10 +88,9 @@ class Transforms:
         if isinstance(body, bytes):
             return evolve(answer, headers=headers, body=change.apply(body), ranges=False)
         unsized = evolve(answer, headers=headers, ranges=False)
-        if request.head.method == "HEAD":
+        if request.method == "HEAD":
             return evolve(unsized, body=None)
-        await stream_changed(request, unsized, body, change, self._to_thread)
-        return None
+        return evolve(unsized, body=Changing(body, change, self._to_thread))
 
     def _changed(
         self, name: tuple[object, ...], change: Change, body: IBody | bytes
@@ -167,11 +164,11 @@ def _size(answer: Answer) -> int | None:
     return int(told) if told and told.isdecimal() else None
 
 
-def _settled(request: MirrorRequest, headers: Headers) -> bool:
+def _settled(request: ClientRequest, headers: Headers) -> bool:
     """Whether the request's conditions are answered without a body (304 or 412)."""
     if not request.headers.has_any(_CONDITIONS):
         return False
-    method, told = request.head.method, (headers.get("etag"), headers.get("last-modified"))
+    method, told = request.method, (headers.get("etag"), headers.get("last-modified"))
     return evaluate(method, request.headers, *told) is not Condition.PROCEED
 
 

@@ -6,6 +6,8 @@ requests (section 13), ranges (section 14), which statuses carry a body.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Protocol
+
 from attrs import evolve, frozen
 
 from aimirror.http.conditions import Condition, evaluate, range_applies
@@ -19,6 +21,9 @@ from aimirror.http.ranges import (
     parse_range,
 )
 from aimirror.interfaces import IBody
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
 
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since", "if-match", "if-unmodified-since"})
 _EVERYTHING = RangeSet(Verdict.WHOLE)
@@ -34,18 +39,62 @@ Fields = tuple[tuple[str, str], ...]
 Part = bytes | tuple[int, int | None]
 
 
+class Wire(Protocol):
+    """The way to a client, for a body that is sent as it comes."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was sent."""
+
+    def start(self, status: int, headers: Headers, length: int | None) -> None:
+        """Send the head of an answer."""
+
+    def write(self, data: bytes) -> None:
+        """Send some of the body."""
+
+    def room(self) -> Deferred[None] | None:
+        """Fires when there is room for more; None while there is."""
+
+    def finish(self) -> None:
+        """All was written."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """Have a push producer told of the client's pace."""
+
+    def unregisterProducer(self) -> None:
+        """It is done."""
+
+
+class Streamed:
+    """A body that has its own way to the client: nothing is known of it beforehand."""
+
+    async def send(self, wire: Wire, answer: Answer) -> None:
+        """Send an answer with this body; raises BodyFailed before anything was sent.
+
+        Cancelling cuts it.
+        """
+        raise NotImplementedError
+
+
 @frozen(kw_only=True)
 class Answer:
     """A response to send.
 
     ``headers`` hold end-to-end fields; Content-Length, Date (unless the origin's is among them),
     Accept-Ranges, Content-Range and Connection are set when it is sent.  The body is a file with
-    readable spans, or bytes at hand, or nothing.
+    readable spans, or bytes at hand, or what has its own way, or nothing.
     """
 
     status: int
     headers: Headers = Headers()
-    body: IBody | bytes | None = None
+    body: IBody | bytes | Streamed | None = None
     #: Whether a 200 may be narrowed to what Range asks (it needs a known size, too).
     ranges: bool = True
     #: Whether a 200 gives way to a 304 or 412 as the request's conditions ask.
@@ -77,6 +126,8 @@ def body_size(answer: Answer) -> int | None:
     """Bytes of an answer's whole body, None when that is not known."""
     if answer.body is None:
         return 0
+    if isinstance(answer.body, Streamed):
+        return None
     return len(answer.body) if isinstance(answer.body, bytes) else answer.body.size
 
 

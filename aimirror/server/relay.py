@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from aimirror.http.headers import Headers
 from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
-from aimirror.server.request import MirrorRequest
+from aimirror.server.answers import Answer, Streamed, Wire
 
 
 @implementer(IReceiver, IPushProducer)
@@ -19,12 +19,12 @@ class _Relay:
 
     def __init__(
         self,
-        request: MirrorRequest,
+        wire: Wire,
         response: IUpstreamResponse,
         feed: Callable[[bytes], bytes],
         end: Callable[[], bytes],
     ) -> None:
-        self._request = request
+        self._wire = wire
         self._response = response
         self._feed = feed
         self._end = end
@@ -32,19 +32,19 @@ class _Relay:
 
     def data(self, chunk: bytes) -> None:
         data = self._feed(chunk)
-        if data and not self._request.gone:
-            self._request.write(data)
+        if data and not self._wire.gone:
+            self._wire.write(data)
 
     def finished(self, error: UpstreamError | None) -> None:
-        request = self._request
-        if not request.gone:
-            request.unregisterProducer()
+        wire = self._wire
+        if not wire.gone:
+            wire.unregisterProducer()
             if error is not None:
-                request.abort()
+                wire.abort()
             else:
                 if rest := self._end():
-                    request.write(rest)
-                request.finish()
+                    wire.write(rest)
+                wire.finish()
         if not self.done.called:
             self.done.callback(None)
 
@@ -59,22 +59,51 @@ class _Relay:
 
 
 async def relay(
-    request: MirrorRequest,
+    wire: Wire,
     response: IUpstreamResponse,
     headers: Headers,
     feed: Callable[[bytes], bytes] | None = None,
     end: Callable[[], bytes] = bytes,
+    *,
+    status: int | None = None,
 ) -> None:
     """Send a response with ``headers``; ``feed`` and ``end`` may change its body on the way.
 
+    Its status is the response's where none is given.
+
     Returns when the body was handed over or the transfer was cut; cancelling cuts it.
     """
-    if request.gone:
+    if wire.gone:
         response.abort()
         return
     length = response.length if feed is None else None
-    request.start(response.status, headers, length)
-    relaying = _Relay(request, response, feed or (lambda chunk: chunk), end)
-    request.registerProducer(relaying, True)
+    wire.start(response.status if status is None else status, headers, length)
+    relaying = _Relay(wire, response, feed or (lambda chunk: chunk), end)
+    wire.registerProducer(relaying, True)
     response.deliver(relaying)
     await relaying.done
+
+
+class Relayed(Streamed):
+    """The body of an upstream's answer, passed on as it comes; ``feed`` and ``end`` change it."""
+
+    def __init__(
+        self,
+        response: IUpstreamResponse,
+        feed: Callable[[bytes], bytes] | None = None,
+        end: Callable[[], bytes] = bytes,
+    ) -> None:
+        self._response = response
+        self._feed = feed
+        self._end = end
+
+    async def send(self, wire: Wire, answer: Answer) -> None:
+        """See Streamed."""
+        await relay(
+            wire, self._response, answer.headers, self._feed, self._end, status=answer.status
+        )
+
+
+def relayed(response: IUpstreamResponse, headers: Headers) -> Answer:
+    """An upstream's answer with other fields, passed on as it comes."""
+    return Answer(status=response.status, headers=headers, body=Relayed(response))

@@ -114,6 +114,19 @@ class MirrorRequest(server.Request):
         """Whether the client has left."""
         return bool(self._disconnected)
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything of the answer was sent."""
+        return bool(self.startedWriting)
+
+    def room(self) -> Deferred[None] | None:
+        """Fires when the client has taken enough that more may be sent; None while it may."""
+        return self.channel.room()
+
+    def wait(self, seconds: float) -> None:
+        """So long an upstream has let this request wait."""
+        self.waited += seconds
+
     def become(self, target: str) -> None:
         """Stand for another target, in origin-form, than the one on the wire."""
         self._locate(target)

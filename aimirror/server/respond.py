@@ -15,7 +15,7 @@ from twisted.web.server import NOT_DONE_YET
 from aimirror.download.tasks import Reason
 from aimirror.http.headers import Headers
 from aimirror.interfaces import BodyFailed, IBodyReader
-from aimirror.server.answers import Answer, Shape, body_size, shape, unsatisfied
+from aimirror.server.answers import Answer, Shape, Streamed, body_size, shape, unsatisfied
 from aimirror.server.errors import error_answer, failure_answer
 from aimirror.server.head import BadRequest
 from aimirror.server.request import Handler, MirrorRequest
@@ -138,6 +138,9 @@ async def respond(
     extra = tuple(extra)
     if extra:
         answer = evolve(answer, headers=Headers([*answer.headers, *extra]))
+    if isinstance(answer.body, Streamed):
+        await answer.body.send(request, answer)
+        return
     boundary = secrets.token_hex(16) if "range" in request.headers else ""
     shaped = shape(answer, request.head.method, request.headers, boundary)
     if isinstance(shaped, int):
@@ -203,5 +206,6 @@ async def _opened(answer: Answer, shaped: Shape) -> IBodyReader:
 
 
 def _reader(answer: Answer, span: tuple[int, int | None]) -> IBodyReader:
-    assert answer.body is not None and not isinstance(answer.body, bytes)  # intervals are of files
-    return answer.body.reader(*span)
+    body = answer.body
+    assert body is not None and not isinstance(body, bytes | Streamed)  # intervals are of files
+    return body.reader(*span)

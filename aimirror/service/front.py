@@ -67,18 +67,14 @@ def made(config: Config, edges: Edges) -> Front:
         base = base_url(request, server.public_host, server.trusted_proxies)
         return request.proxied or base
 
-    def mirror_url(request: MirrorRequest) -> str:
-        """What its links begin with; those of clients that have us for a proxy stay."""
-        return "" if request.proxied else reached(request)
-
     def egress(reach: Reach) -> Egress:
         return egress_by(config, server.upstream_proxy, reach)
 
-    worlds = ecosystems(library, config.registries, reached)
+    worlds = ecosystems(library, config.registries)
     handlers = custom_handlers(
         config.rules, config.source, config.folder, lambda: plain(config), library, worlds
     )
-    mirror = Mirror(config.rules, library, mirror_url, {**worlds, **handlers})
+    mirror = Mirror(config.rules, library, reached, {**worlds, **handlers})
     users = None
     if server.users is not None:
         users = Users(server.users, env.to_thread, clock.seconds)

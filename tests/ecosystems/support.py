@@ -24,7 +24,7 @@ class WorldCase(MirrorCase):
 
     def world(self) -> Ecosystem:
         """The class of the world of this name."""
-        edges = Edges(library=self.library, registries=Registries(()), mirror_url=base_url)
+        edges = Edges(library=self.library, registries=Registries(()))
         return made(BY_NAME[self.name], edges)
 
     def use(self, *more: Rule, **options: Any) -> None:

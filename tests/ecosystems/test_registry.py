@@ -12,7 +12,6 @@ from aimirror.ecosystems.making import Edges
 from aimirror.ecosystems.oci.paths import Registries
 from aimirror.ecosystems.registry import BY_NAME, CLIENTS, NAMES, WORLDS
 from aimirror.mirror.ecosystem import Ecosystem
-from aimirror.server.base_url import base_url
 from tests.mirror.support import MirrorCase
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
@@ -21,12 +20,12 @@ PAGE = DOCS / "ecosystems/packages.md"
 
 class RegistryTests(MirrorCase):
     def made(self, name: str) -> Ecosystem:
-        edges = Edges(library=self.library, registries=Registries(()), mirror_url=base_url)
+        edges = Edges(library=self.library, registries=Registries(()))
         return registry.made(BY_NAME[name], edges)
 
     def test_each_name_has_a_class(self) -> None:
         """What rules may name is carried out; what is nothing but presets can't be named."""
-        made = registry.ecosystems(self.library, (), base_url)
+        made = registry.ecosystems(self.library, ())
         self.assertEqual(set(made), set(NAMES))
         for world in made.values():
             for method in ("take", "finish", "refused"):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from attrs import evolve
 
 from aimirror.ecosystems.clients import Address, Setting
@@ -14,13 +12,9 @@ from aimirror.ecosystems.indexed import Indexed
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.world import Files, Places, Reading, Row
 from aimirror.interfaces import ILibrary
-from aimirror.mirror.ecosystem import UNTAKEN, Asked, Declined, Untaken
+from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Declined, Desk, Lookup, Untaken
 from aimirror.routing.rules import Route, route
 from aimirror.server.answers import Answer
-
-if TYPE_CHECKING:
-    from aimirror.mirror.mirror import Mirror
-    from aimirror.server.request import MirrorRequest
 
 
 def _places(url: str) -> Places:
@@ -37,11 +31,9 @@ class Cran(Indexed):
     def __init__(self, library: ILibrary) -> None:
         super().__init__(library, _FILES)
 
-    async def take(
-        self, request: MirrorRequest, found: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
+    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
-        if request.head.method not in ("GET", "HEAD"):
+        if request.method not in ("GET", "HEAD"):
             return UNTAKEN
         if _is_form(found):
             since = changed_at(mirror, found, cran.indexes(found.urls[0]))
@@ -58,11 +50,11 @@ class Cran(Indexed):
         except Declined:
             return await mirror.answer(request, elsewhere)
 
-    def finish(self, asked: Asked, answer: Answer) -> Answer:
+    def finish(self, lookup: Lookup, answer: Answer) -> Answer:
         """Each request for a form looks at the other ones first."""
-        if _is_form(asked.route):
+        if _is_form(lookup.route):
             return evolve(answer, memo_until=0.0)
-        return super().finish(asked, answer)
+        return super().finish(lookup, answer)
 
 
 def _is_form(found: Route) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -16,30 +15,23 @@ from aimirror.http import urls
 from aimirror.http.forwarding import asked_for_storing, passed_on
 from aimirror.http.headers import Headers
 from aimirror.interfaces import BodyFailed, ILibrary, Inquiry, UpstreamError
-from aimirror.mirror.ecosystem import UNTAKEN, Declined, Untaken
+from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Declined, Desk, Untaken
 from aimirror.mirror.rewriting import Link, Rewriter
 from aimirror.routing.rules import Route, Rule, Xet
-from aimirror.server.answers import Answer
-from aimirror.server.relay import relay
-
-if TYPE_CHECKING:
-    from aimirror.mirror.mirror import Mirror
-    from aimirror.server.request import MirrorRequest
+from aimirror.server.answers import Answer, Streamed
+from aimirror.server.relay import relayed
 
 #: Bytes of a page of a tree; the hub sends at most 1000 files on one.
 MOST_TREE = 16 << 20
 
 
 class Api:
-    """Answers below ``/api/``; ``mirror_url`` says by which base URL a client came here."""
+    """Answers below ``/api/``."""
 
-    def __init__(self, library: ILibrary, mirror_url: Callable[[MirrorRequest], str]) -> None:
+    def __init__(self, library: ILibrary) -> None:
         self._library = library
-        self._mirror_url = mirror_url
 
-    async def answer(
-        self, request: MirrorRequest, found: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
+    async def answer(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
         """GET and HEAD: private answers by right, pages of trees without Xet, commits for ever.
 
         Raises UpstreamError and BodyFailed.
@@ -85,11 +77,11 @@ class Api:
                 return entry.key
         return None
 
-    async def _tree(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Answer | None:
+    async def _tree(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer:
         answer = await mirror.answer(request, evolve(found, exact=True))
-        if answer is None or answer.status != 200 or answer.body is None:
-            return answer
         data = answer.body
+        if answer.status != 200 or data is None or isinstance(data, Streamed):
+            return answer
         if not isinstance(data, bytes):
             data = await self._library.read(data, MOST_TREE)
         data = await self._library.aside(huggingface.tree_without_xet, data)
@@ -97,12 +89,12 @@ class Api:
         changed = evolve(answer, headers=headers, body=data, memo_until=0.0)
         return await mirror.changed(request, found, changed)
 
-    async def write(self, request: MirrorRequest, found: Route) -> Answer | Untaken | None:
+    async def write(self, request: ClientRequest, found: Route) -> Answer | Untaken:
         """Any other method: passed on, whatever it is about; a few answers are changed."""
         change = self._change_of(request, found)
         return UNTAKEN if change is None else await self._changed(request, found, change)
 
-    def _change_of(self, request: MirrorRequest, found: Route) -> Callable[[bytes], bytes] | None:
+    def _change_of(self, request: ClientRequest, found: Route) -> Callable[[bytes], bytes] | None:
         """What is done to the answer to a method other than GET and HEAD, None for nothing.
 
         Clients take the repository's name from the address that the hub answers with.
@@ -115,8 +107,8 @@ class Api:
         return None
 
     async def _changed(
-        self, request: MirrorRequest, found: Route, change: Callable[[bytes], bytes]
-    ) -> Answer | None:
+        self, request: ClientRequest, found: Route, change: Callable[[bytes], bytes]
+    ) -> Answer:
         """Pass a request on, and the answer with its body changed if it is a success."""
         headers = passed_on(request.headers).with_("Accept-Encoding", "identity")
         response = await self._library.ask(
@@ -124,7 +116,7 @@ class Api:
                 rule=found.rule,
                 url=found.urls[0],
                 headers=headers,
-                method=request.head.method,
+                method=request.method,
                 body=request.body,
             )
         )
@@ -132,13 +124,12 @@ class Api:
             response = DecodedResponse(response)
         fields = self.led_here(request, found.rule, response.headers).with_("X-Cache", "PASS")
         if response.status not in (200, 201):
-            await relay(request, response, fields)
-            return None
+            return relayed(response, fields)
         data = await self._library.aside(change, await collect(response, MOST_TREE))
         fields = fields.without("content-length", "etag", "content-md5", "digest")
         return Answer(status=response.status, headers=fields, body=data)
 
-    def led_here(self, request: MirrorRequest, rule: Rule, headers: Headers) -> Headers:
+    def led_here(self, request: ClientRequest, rule: Rule, headers: Headers) -> Headers:
         """Fields that keep a client here: Xet is not told of, the next page is ours."""
         if rule.xet is Xet.STRIP:
             headers = huggingface.without_xet(headers)
@@ -148,9 +139,9 @@ class Api:
         lines = (links.rewrite(v.encode("latin-1")) for v in headers.get_all("link"))
         return headers.with_("Link", *(line.decode("latin-1") for line in lines))
 
-    def _links(self, request: MirrorRequest, rule: Rule) -> Rewriter | None:
+    def _links(self, request: ClientRequest, rule: Rule) -> Rewriter | None:
         """Leads what names the hub to the mirror; None for clients that have us for a proxy."""
-        mirror = self._mirror_url(request)
+        mirror = request.mirror
         if not mirror:
             return None
         prefix = rule.path_prefix if rule.strip_prefix else ""

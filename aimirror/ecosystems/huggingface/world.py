@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 from attrs import evolve, frozen
 
 from aimirror.ecosystems.clients import Address, Setting, exported
@@ -19,14 +16,10 @@ from aimirror.http.forwarding import asked_for_storing, scope_of
 from aimirror.http.headers import Headers
 from aimirror.http.statuses import NO_HEAD
 from aimirror.interfaces import Arriving, ILibrary, Passing, UpstreamError, Wanted
-from aimirror.mirror.ecosystem import UNTAKEN, Asked, General, Untaken
+from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Lookup, Untaken
 from aimirror.routing.policies import STALE_IF_ERROR
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
-
-if TYPE_CHECKING:
-    from aimirror.mirror.mirror import Mirror
-    from aimirror.server.request import MirrorRequest
 
 #: Bytes of a small file whose length the hub does not tell before it is there.
 MOST_SMALL = 64 << 20
@@ -36,8 +29,8 @@ MOST_SMALL = 64 << 20
 class Visit:
     """One GET or HEAD for a file."""
 
-    request: MirrorRequest
-    mirror: Mirror
+    request: ClientRequest
+    mirror: Desk
     found: Route
     target: Target
     #: What goes upstream, the client's token included.
@@ -60,19 +53,17 @@ class Visit:
 
 
 class HuggingFace(General):
-    """Knowledge of the hub; ``mirror_url`` says by which base URL a client came here."""
+    """Knowledge of the hub."""
 
-    def __init__(self, library: ILibrary, mirror_url: Callable[[MirrorRequest], str]) -> None:
+    def __init__(self, library: ILibrary) -> None:
         self._library = library
-        self._api = Api(library, mirror_url)
+        self._api = Api(library)
         self._looks = Looks(library)
         self._shelf = Shelf(library)
 
-    async def take(
-        self, request: MirrorRequest, found: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
+    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
-        if request.head.method not in ("GET", "HEAD"):
+        if request.method not in ("GET", "HEAD"):
             return await self._api.write(request, found)
         target = huggingface.target(found.urls[0])
         if target is None:
@@ -89,20 +80,20 @@ class HuggingFace(General):
         )
         return await self._file(visit)
 
-    def finish(self, asked: Asked, answer: Answer) -> Answer:
+    def finish(self, lookup: Lookup, answer: Answer) -> Answer:
         """Clients stay here: Xet is not told of, the next page is ours; ETags are the hub's."""
         headers = answer.headers
-        if huggingface.target(asked.route.urls[0]) is not None:
+        if huggingface.target(lookup.route.urls[0]) is not None:
             headers = huggingface.named(headers)
-        return evolve(answer, headers=self._api.led_here(asked.request, asked.rule, headers))
+        return evolve(answer, headers=self._api.led_here(lookup.request, lookup.rule, headers))
 
     # -- files -----------------------------------------------------------------------------
 
-    async def _file(self, visit: Visit) -> Answer | Untaken | None:
+    async def _file(self, visit: Visit) -> Answer | Untaken:
         target = visit.target
         if target.pinned and self._public(target):
             return await self._serve(visit, target, "")
-        head_only = visit.request.head.method == "HEAD"
+        head_only = visit.request.method == "HEAD"
         look = self._looks.recent(target, visit.who) if target.pinned or not head_only else None
         if look is None and target.pinned and not head_only and not visit.who:
             return await self._serve(visit, target, "")  # what GET says is enough
@@ -121,7 +112,7 @@ class HuggingFace(General):
             look = self._stale(visit, last) or look
         return await self._seen(visit, look, last)
 
-    async def _seen(self, visit: Visit, look: Look, last: Seen | None) -> Answer | Untaken | None:
+    async def _seen(self, visit: Visit, look: Look, last: Seen | None) -> Answer | Untaken:
         seen = look.seen
         if seen.status in NO_HEAD or (seen.status == 200 and not seen.commit):
             return UNTAKEN
@@ -130,7 +121,7 @@ class HuggingFace(General):
             return Answer(status=seen.status, headers=headers, body=body)
         target = visit.target.at(seen.commit)
         self._shelf.adopt(target, look.scope, seen, last, visit.rule.name)
-        if visit.request.head.method == "GET" or self._shelf.has(target, look.scope):
+        if visit.request.method == "GET" or self._shelf.has(target, look.scope):
             return await self._serve(visit, target, look.scope, seen)
         if seen.size is None:
             await self._bring(visit, target, look)
@@ -140,7 +131,7 @@ class HuggingFace(General):
 
     async def _serve(
         self, visit: Visit, target: Target, scope: str, seen: Seen | None = None
-    ) -> Answer | None:
+    ) -> Answer:
         """The general way for a file in its commit."""
         answer = await visit.mirror.answer(
             visit.request,
@@ -149,7 +140,7 @@ class HuggingFace(General):
             scope=scope,
             granted=True,
         )
-        if answer is None or answer.status not in (200, 404) or not target.pinned:
+        if answer.status not in (200, 404) or not target.pinned:
             return answer
         if answer.status == 404 and not scope:
             self._shelf.note(target, Seen(404, answer.headers), visit.rule.name)
@@ -163,7 +154,7 @@ class HuggingFace(General):
         targets = visit.targets[:1] if scope else visit.targets
         return Route(
             rule=visit.rule,
-            path=visit.request.raw_path,
+            path=visit.request.path,
             urls=tuple(evolve(target, repo=each.repo).url for each in targets),
             key=urls.canonical(target.url),
             immutable=target.pinned,
@@ -214,5 +205,5 @@ def _hub(mirror: Address) -> Setting:
 WORLD = Coded(
     name="huggingface",
     clients={"huggingface": _hub},
-    make=lambda edges: HuggingFace(edges.library, edges.mirror_url),
+    make=lambda edges: HuggingFace(edges.library),
 )

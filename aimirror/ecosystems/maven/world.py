@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -14,33 +13,27 @@ from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.maven import checksums as maven
 from aimirror.ecosystems.world import Row
 from aimirror.http.headers import Headers
-from aimirror.mirror.ecosystem import UNTAKEN, General, Untaken
+from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Untaken
 from aimirror.routing.rules import Route, route
 from aimirror.server.answers import Answer
-
-if TYPE_CHECKING:
-    from aimirror.mirror.mirror import Mirror
-    from aimirror.server.request import MirrorRequest
 
 
 class Maven(General):
     """Knowledge of the Maven repository layout."""
 
-    async def take(
-        self, request: MirrorRequest, found: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
+    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
-        if request.head.method not in ("GET", "HEAD") or found.path.endswith("/"):
+        if request.method not in ("GET", "HEAD") or found.path.endswith("/"):
             return UNTAKEN
         described, algorithm = maven.checksum(found.path)
         if described:
             scope = credential(request, found)
             return await self._checksum(mirror, described, algorithm, scope)
-        if maven.changes(found.path) or request.head.method == "HEAD":
+        if maven.changes(found.path) or request.method == "HEAD":
             return UNTAKEN
         if is_stored(mirror.library, found, credential(request, found)):
             return UNTAKEN
-        beside = route(mirror.rules, found.path + ".sha1", request.raw_query or "")
+        beside = route(mirror.rules, found.path + ".sha1", request.query or "")
         if not isinstance(beside, Route):
             return UNTAKEN
         told = await small(mirror, request, beside)
@@ -50,7 +43,7 @@ class Maven(General):
         return await mirror.answer(request, evolve(found, digest=digest))
 
     async def _checksum(
-        self, mirror: Mirror, described: str, algorithm: str, scope: str
+        self, mirror: Desk, described: str, algorithm: str, scope: str
     ) -> Answer | Untaken:
         """That of a file that changes is computed from what is stored: one fetched by itself could
         be of the next version.

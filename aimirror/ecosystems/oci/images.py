@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
@@ -21,12 +19,9 @@ from aimirror.http.ranges import format_range
 from aimirror.http.statuses import NO_HEAD
 from aimirror.interfaces import ILibrary, Inquiry, IUpstreamResponse
 from aimirror.mirror.cached import GRANTED_FOR
+from aimirror.mirror.ecosystem import ClientRequest, Desk
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
-
-if TYPE_CHECKING:
-    from aimirror.mirror.mirror import Mirror
-    from aimirror.server.request import MirrorRequest
 
 #: The scope of what took a credential: who shares it is decided here, for each repository.
 PRIVATE = "oci"
@@ -43,8 +38,8 @@ _THERE = frozenset({200, 206, 416})
 class Visit:
     """One GET or HEAD below a repository."""
 
-    request: MirrorRequest
-    mirror: Mirror
+    request: ClientRequest
+    mirror: Desk
     rule: Rule
     target: Target
     who: Credential
@@ -61,7 +56,7 @@ class Visit:
         url = urls.join(self.rule.upstreams[0], target.path, target.query)
         return Route(
             rule=self.rule,
-            path=self.request.raw_path,
+            path=self.request.path,
             urls=(url,),
             key=urls.canonical(url),
             immutable=target.digest is not None,
@@ -89,9 +84,7 @@ class Images:
 
     # -- digests ---------------------------------------------------------------------------
 
-    async def by_digest(
-        self, visit: Visit, target: Target, told: Headers | None = None
-    ) -> Answer | None:
+    async def by_digest(self, visit: Visit, target: Target, told: Headers | None = None) -> Answer:
         """What a digest names, if the client may read it; ``told`` if the registry just said so.
 
         Raises UpstreamError, BodyFailed and Refused.
@@ -152,9 +145,7 @@ class Images:
         self.grant(visit)
         return response.headers
 
-    async def serve(
-        self, visit: Visit, target: Target, authorization: str, scope: str
-    ) -> Answer | None:
+    async def serve(self, visit: Visit, target: Target, authorization: str, scope: str) -> Answer:
         """The general way, with the client's right or anybody's, which is renewed as it ends."""
         current = authorization
         who = visit.who if scope else Credential()

@@ -31,7 +31,7 @@ class Tags:
         self._images = images
         self._flights = SingleFlight()
 
-    async def by_tag(self, visit: Visit) -> Answer | None:
+    async def by_tag(self, visit: Visit) -> Answer:
         """The manifest that a tag stands for now.
 
         HEAD costs a registry little, and does not count against the limits of Docker Hub.
@@ -51,10 +51,10 @@ class Tags:
         self._images.grant(visit)
         if not scope:
             self._note(visit, tag, headers)
-        if visit.request.head.method == "HEAD" and headers.get("content-length", "0") != "0":
+        if visit.request.method == "HEAD" and headers.get("content-length", "0") != "0":
             return _told(headers)
         answer = await self._images.by_digest(visit, visit.target.by_digest(digest), headers)
-        return None if answer is None else evolve(answer, memo_until=0.0)
+        return evolve(answer, memo_until=0.0)
 
     async def _head(self, visit: Visit) -> tuple[int, Headers]:
         response = await self._images.ask(visit, visit.target, "HEAD")
@@ -80,7 +80,7 @@ class Tags:
         )
         self._library.put(entry)
 
-    async def stale(self, visit: Visit) -> Answer | Untaken | None:
+    async def stale(self, visit: Visit) -> Answer | Untaken:
         """What everybody was given last under a tag, as long as the rule allows, for an outage."""
         tag = visit.route(visit.target)
         if self._images.public(tag.key):  # of a registry that names no digests
@@ -90,8 +90,6 @@ class Tags:
         if target is None or not self._images.public(visit.route(target).key):
             return UNTAKEN
         answer = await self._images.by_digest(visit, target)
-        if answer is None:
-            return None
         return evolve(answer, memo_until=0.0, headers=answer.headers.with_("X-Cache", "STALE"))
 
     def _last(self, visit: Visit, tag: Route) -> Digest | None:

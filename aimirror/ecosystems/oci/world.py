@@ -8,9 +8,7 @@ took a credential is served to those alone whom the registry lets read the repos
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from attrs import evolve
@@ -40,15 +38,11 @@ from aimirror.ecosystems.oci.tokens import Refused, Tokens
 from aimirror.exchanges.answering import UNABLE
 from aimirror.http.headers import Headers
 from aimirror.interfaces import BodyFailed, ILibrary, IUpstreamResponse, UpstreamError
-from aimirror.mirror.ecosystem import UNTAKEN, Asked, Declined, Untaken
+from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Declined, Desk, Lookup, Untaken
 from aimirror.mirror.passing import failure
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
-from aimirror.server.relay import relay
-
-if TYPE_CHECKING:
-    from aimirror.mirror.mirror import Mirror
-    from aimirror.server.request import MirrorRequest
+from aimirror.server.relay import relayed
 
 _BASE = "/v2/"
 _AUTH = "/v2/auth"
@@ -58,29 +52,25 @@ _OWN_LIFE = 3600.0
 
 
 class Oci:
-    """Answers what is below ``/v2/``; ``mirror_url`` says by which base URL a client came."""
+    """Answers what is below ``/v2/``."""
 
     def __init__(
         self,
         library: ILibrary,
         registries: Registries,
-        mirror_url: Callable[[MirrorRequest], str],
     ) -> None:
         self._registries = registries
-        self._mirror_url = mirror_url
         self._tokens = Tokens(library)
         self._images = Images(library, self._tokens)
         self._tags = Tags(library, self._images)
         self._sources = Sources(library.now)
 
-    async def take(
-        self, request: MirrorRequest, route: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
+    async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """Answer by the registry that the path names."""
         path = route.path
         if path != "/v2" and not path.startswith(_BASE):
             return UNTAKEN
-        if request.head.method not in ("GET", "HEAD") and path != _AUTH:
+        if request.method not in ("GET", "HEAD") and path != _AUTH:
             return _error(405, "UNSUPPORTED", _NO_PUSH, ("Allow", "GET, HEAD"))
         try:
             if path in ("/v2", _BASE):
@@ -96,11 +86,13 @@ class Oci:
         except BodyFailed as failed:
             return self._refusal(request, path, 502, str(failed))
 
-    def finish(self, asked: Asked, answer: Answer) -> Answer:
+    def finish(self, lookup: Lookup, answer: Answer) -> Answer:
         """What clients check a manifest or blob by, and errors in their format."""
         if answer.status >= 400:
-            return self._refusal(asked.request, asked.route.path, answer.status, "", answer.headers)
-        digest = asked.route.digest
+            return self._refusal(
+                lookup.request, lookup.route.path, answer.status, "", answer.headers
+            )
+        digest = lookup.route.digest
         if digest is None or answer.status != 200:
             return answer
         name = f"{digest.algorithm}:{digest.hex}"
@@ -109,20 +101,20 @@ class Oci:
             headers = headers.with_("Content-Type", "application/octet-stream")
         return evolve(answer, headers=headers.with_(*API_VERSION))
 
-    def refused(self, asked: Asked, response: IUpstreamResponse) -> Answer | None:
+    def refused(self, lookup: Lookup, response: IUpstreamResponse) -> Answer | None:
         """The registry's no, with the mirror's own token service in it."""
         if response.status < 400:
             return None
         if response.status == 401:
-            self._tokens.learn(asked.rule, response)
-        return self._refusal(asked.request, asked.route.path, response.status, "", response.headers)
+            self._tokens.learn(lookup.rule, response)
+        return self._refusal(
+            lookup.request, lookup.route.path, response.status, "", response.headers
+        )
 
     # -- repositories ----------------------------------------------------------------------
 
-    async def _repository(
-        self, request: MirrorRequest, route: Route, mirror: Mirror
-    ) -> Answer | None:
-        target = parse(route.path, request.raw_query or "", self._registries)
+    async def _repository(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer:
+        target = parse(route.path, request.query or "", self._registries)
         if isinstance(target, Problem):
             return _error(target.status, target.code, target.message)
         who = oci_auth.credential(request.headers.get("authorization"))
@@ -134,7 +126,7 @@ class Oci:
         ]
         return await self._first(visits)
 
-    async def _first(self, visits: list[Visit]) -> Answer | None:
+    async def _first(self, visits: list[Visit]) -> Answer:
         """The answer of the first upstream that can give one; else what a tag stood for last."""
         if visits[0].target.digest is not None:
             stored = (v for v in visits if self._images.public(v.route(v.target).key))
@@ -159,7 +151,7 @@ class Oci:
                 raise
             return last
 
-    async def _last_known(self, visits: list[Visit]) -> Answer | Untaken | None:
+    async def _last_known(self, visits: list[Visit]) -> Answer | Untaken:
         """What a tag stood for last at any of the upstreams, UNTAKEN when that is not known."""
         target = visits[0].target
         if target.kind is Kind.MANIFEST and target.digest is None:
@@ -169,7 +161,7 @@ class Oci:
                     return answer
         return UNTAKEN
 
-    async def _of(self, visit: Visit) -> Answer | None:
+    async def _of(self, visit: Visit) -> Answer:
         """The answer of one upstream."""
         if visit.target.kind in (Kind.TAGS, Kind.REFERRERS):
             return await self._list(visit)
@@ -177,25 +169,24 @@ class Oci:
             return await self._tags.by_tag(visit)
         return await self._images.by_digest(visit, visit.target)
 
-    async def _list(self, visit: Visit) -> Answer | None:
+    async def _list(self, visit: Visit) -> Answer:
         """Tags and referrers change at any time: passed on, page by page."""
-        response = await self._images.ask(visit, visit.target, visit.request.head.method)
+        response = await self._images.ask(visit, visit.target, visit.request.method)
         if response.status >= 400:
             response.abort()
             raise Refused(response.status, "", response.headers)
         headers = response.headers.with_("X-Cache", "PASS").with_(*API_VERSION)
         links = (
-            rewritten_link(value, response.url, visit.request.raw_path, visit.target.ns)
+            rewritten_link(value, response.url, visit.request.path, visit.target.ns)
             for value in response.headers.get_all("link")
         )
-        await relay(visit.request, response, headers.with_("Link", *filter(None, links)))
-        return None
+        return relayed(response, headers.with_("Link", *filter(None, links)))
 
     # -- who may read ----------------------------------------------------------------------
 
-    def _ping(self, request: MirrorRequest) -> Answer:
+    def _ping(self, request: ClientRequest) -> Answer:
         """Whoever brings nothing is sent to the token service, which has one for everybody."""
-        registry = registry_of(ns_of(request.raw_query or ""), self._registries)
+        registry = registry_of(ns_of(request.query or ""), self._registries)
         if isinstance(registry, Problem):
             return _error(registry.status, registry.code, registry.message)
         if "authorization" not in request.headers:
@@ -203,11 +194,11 @@ class Oci:
         fields = Headers([("Content-Type", "application/json"), API_VERSION])
         return Answer(status=200, headers=fields, body=b"{}")
 
-    async def _auth(self, request: MirrorRequest, route: Route) -> Answer:
+    async def _auth(self, request: ClientRequest, route: Route) -> Answer:
         """The mirror's token service, in front of those of the registries."""
-        if request.head.method != "GET":
+        if request.method != "GET":
             return _error(405, "UNSUPPORTED", "tokens are given to GET", ("Allow", "GET"))
-        told = parse_qs(request.raw_query or "")
+        told = parse_qs(request.query or "")
         scopes = [scope for value in told.get("scope", ()) for scope in value.split()]
         placed = self._placed(scopes, told.get("service", [""])[0])
         registry = placed[0][0]
@@ -257,14 +248,14 @@ class Oci:
 
     def _refusal(
         self,
-        request: MirrorRequest,
+        request: ClientRequest,
         path: str,
         status: int,
         message: str,
         upstream: Headers | None = None,
     ) -> Answer:
         """An error that clients understand; a 401 leads to the mirror's token service."""
-        target = parse(path, request.raw_query or "", self._registries)
+        target = parse(path, request.query or "", self._registries)
         placed = target if isinstance(target, Target) else None
         said = message or f"the registry answered {status}"
         if status != 401:
@@ -277,9 +268,9 @@ class Oci:
         return self._challenged(request, placed.registry.name, scope, said)
 
     def _challenged(
-        self, request: MirrorRequest, service: str, scope: str, message: str = "log in"
+        self, request: ClientRequest, service: str, scope: str, message: str = "log in"
     ) -> Answer:
-        realm = self._mirror_url(request) + _AUTH
+        realm = request.reached + _AUTH
         told = ("WWW-Authenticate", oci_auth.format_challenge(realm, service, scope))
         return _error(401, "UNAUTHORIZED", message, told)
 
@@ -297,5 +288,5 @@ def _error(status: int, code: str, message: str, *more: tuple[str, str]) -> Answ
 WORLD = Coded(
     name="oci",
     clients={"docker": docker, "containerd": containerd, "podman": podman},
-    make=lambda edges: Oci(edges.library, edges.registries, edges.mirror_url),
+    make=lambda edges: Oci(edges.library, edges.registries),
 )

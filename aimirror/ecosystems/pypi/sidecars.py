@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from attrs import frozen
 from twisted.logger import Logger
@@ -30,12 +30,9 @@ from aimirror.interfaces import (
     UpstreamError,
     Wanted,
 )
+from aimirror.mirror.ecosystem import ClientRequest, Desk
 from aimirror.routing.digests import new_hash
 from aimirror.routing.rules import Route, route
-
-if TYPE_CHECKING:
-    from aimirror.mirror.mirror import Mirror
-    from aimirror.server.request import MirrorRequest
 
 
 class _Source(Protocol):
@@ -112,9 +109,9 @@ class Sidecars:
         self._library = library
         self._flights = SingleFlight()
 
-    async def make(self, request: MirrorRequest, found: Route, mirror: Mirror) -> bool:
+    async def make(self, request: ClientRequest, found: Route, mirror: Desk) -> bool:
         """Whether the sidecar of a route is stored now; a digest in the route is checked."""
-        wheel = route(mirror.rules, found.path.removesuffix(METADATA), request.raw_query or "")
+        wheel = route(mirror.rules, found.path.removesuffix(METADATA), request.query or "")
         if not isinstance(wheel, Route) or not wheel.path.endswith(".whl"):
             return False
         headers = asked_for_storing(request.headers, compressed=False, more=found.request_headers)

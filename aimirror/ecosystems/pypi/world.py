@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING
 
 from attrs import evolve
 from twisted.logger import Logger
@@ -24,15 +23,19 @@ from aimirror.http import urls
 from aimirror.http.forwarding import asked_for_storing
 from aimirror.http.headers import Headers
 from aimirror.interfaces import BodyFailed, IBody, ILibrary, IUpstreamResponse, UpstreamError
-from aimirror.mirror.ecosystem import UNTAKEN, Asked, Declined, General, Untaken
+from aimirror.mirror.ecosystem import (
+    UNTAKEN,
+    ClientRequest,
+    Declined,
+    Desk,
+    General,
+    Lookup,
+    Untaken,
+)
 from aimirror.routing.digests import Digest, expected
 from aimirror.routing.rules import Route, own_bases
-from aimirror.server.answers import Answer
+from aimirror.server.answers import Answer, Streamed
 from aimirror.server.errors import error_answer
-
-if TYPE_CHECKING:
-    from aimirror.mirror.mirror import Mirror
-    from aimirror.server.request import MirrorRequest
 
 #: Bytes of a page that is read here; the largest on PyPI have a few MB.
 MOST_PAGE = 64 << 20
@@ -58,11 +61,9 @@ class Pypi(General):
             MOST_PAGES, weigh=len, heaviest=MOST_DIGESTS
         )
 
-    async def take(
-        self, request: MirrorRequest, found: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
+    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
-        if request.head.method not in ("GET", "HEAD"):
+        if request.method not in ("GET", "HEAD"):
             return UNTAKEN
         if found.path.endswith(METADATA) and pypi.is_archive(found.path.removesuffix(METADATA)):
             return await self._sidecar(request, found, mirror)
@@ -72,27 +73,27 @@ class Pypi(General):
         if not page:
             return UNTAKEN
         if page != found.path:
-            query = f"?{request.raw_query}" if request.raw_query else ""
+            query = f"?{request.query}" if request.query else ""
             moved = Headers([("Location", page + query), ("Cache-Control", "max-age=3600")])
             return Answer(status=301, headers=moved, body=b"")
         return await self._page(request, evolve(found, vary=(*found.vary, "accept")), mirror)
 
-    def refused(self, asked: Asked, response: IUpstreamResponse) -> Answer | None:
+    def refused(self, lookup: Lookup, response: IUpstreamResponse) -> Answer | None:
         """A page that may not be stored can't be read for what is too young.
 
         Object stores say 403 of a page that there is not; clients would think that they have to
         log in, and not look for the project elsewhere.
         """
-        page = "accept" in asked.route.vary
-        if response.status == 403 and page and not asked.scope:
+        page = "accept" in lookup.route.vary
+        if response.status == 403 and page and not lookup.scope:
             return error_answer(404, "no project", "the index has none of that name (403)")
-        if asked.rule.cooldown and page and response.status == 200:
+        if lookup.rule.cooldown and page and response.status == 200:
             return error_answer(502, "cooldown", "the index does not allow its page to be stored")
         return None
 
     # -- pages -----------------------------------------------------------------------------
 
-    async def _page(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Answer | None:
+    async def _page(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer:
         accept = pypi.asked(request.headers.joined("accept") or "")
         headers = asked_for_storing(request.headers, compressed=True, more=found.request_headers)
         if found.rule.cooldown:
@@ -120,24 +121,24 @@ class Pypi(General):
 
     async def _formed(
         self,
-        request: MirrorRequest,
+        request: ClientRequest,
         found: Route,
-        mirror: Mirror,
+        mirror: Desk,
         headers: Headers,
         declines: frozenset[int] = frozenset(),
-    ) -> Answer | None:
+    ) -> Answer:
         """A page by what is asked of the index, as HTML where the client knows that alone.
 
         Some indexes send JSON whatever is asked; once a page is known to be HTML, it goes the
         general way.
         """
         told = request.headers.joined("accept") or ""
-        named = "format=" in (request.raw_query or "")  # PEP 691: it decides before Accept
+        named = "format=" in (request.query or "")  # PEP 691: it decides before Accept
         if named or pypi.takes_json(told) or self._is_html(found.key, headers):
             return await mirror.answer(request, found, headers=headers, declines=declines)
         whole = evolve(found, exact=True)
         answer = await mirror.answer(request, whole, headers=headers, declines=declines)
-        if answer is None or answer.status != 200 or answer.body is None:
+        if answer.status != 200 or answer.body is None or isinstance(answer.body, Streamed):
             return answer
         if pypi.JSON in (answer.headers.get("content-type") or ""):
             try:
@@ -157,12 +158,12 @@ class Pypi(General):
         return bool(kinds) and all("html" in kind for kind in kinds)
 
     async def _cooled(
-        self, request: MirrorRequest, found: Route, mirror: Mirror, headers: Headers, accept: str
-    ) -> Answer | None:
+        self, request: ClientRequest, found: Route, mirror: Desk, headers: Headers, accept: str
+    ) -> Answer:
         """The page without what is too young."""
         headers = headers.with_("Accept", pypi.asked(pypi.JSON))
         answer = await mirror.answer(request, evolve(found, exact=True), headers=headers)
-        if answer is None or answer.status != 200:
+        if answer.status != 200 or isinstance(answer.body, Streamed):
             return answer
         if pypi.JSON not in (answer.headers.get("content-type") or ""):
             return error_answer(403, "cooldown", "the index does not tell when files were uploaded")
@@ -190,27 +191,25 @@ class Pypi(General):
 
     async def _data(self, answer: Answer) -> bytes:
         body = answer.body
-        if body is None or isinstance(body, bytes):
-            return body or b""
+        if body is None or isinstance(body, bytes | Streamed):
+            return body if isinstance(body, bytes) else b""
         return await self._library.read(body, MOST_PAGE)
 
     # -- files -----------------------------------------------------------------------------
 
-    async def _file(
-        self, request: MirrorRequest, found: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
+    async def _file(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
         scope = credential(request, found)
         stored = is_stored(self._library, found, scope)
         if stored and not await self._replaced(found, mirror, scope):
             return UNTAKEN
         digest = await self._digest(found, mirror, scope)
-        if digest is None or request.head.method == "HEAD":
+        if digest is None or request.method == "HEAD":
             return UNTAKEN
         return await mirror.answer(request, evolve(found, digest=digest))
 
     async def _sidecar(
-        self, request: MirrorRequest, found: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
+        self, request: ClientRequest, found: Route, mirror: Desk
+    ) -> Answer | Untaken:
         scope = credential(request, found)
         stored = is_stored(self._library, found, scope)
         if stored and not await self._replaced(found, mirror, scope):
@@ -225,7 +224,7 @@ class Pypi(General):
             return await mirror.answer(request, wanted)
         return error_answer(404 if status == 403 else status, "no metadata", "the index has none")
 
-    async def _replaced(self, found: Route, mirror: Mirror, scope: str) -> bool:
+    async def _replaced(self, found: Route, mirror: Desk, scope: str) -> bool:
         """Whether a page says by now that a file is another one than is stored; ask again, then.
 
         PyPI does not do so: its paths name the bytes.  Other indexes do, under the same name.
@@ -244,7 +243,7 @@ class Pypi(General):
         self._library.recheck(found.key)
         return True
 
-    async def _digest(self, found: Route, mirror: Mirror, scope: str) -> Digest | None:
+    async def _digest(self, found: Route, mirror: Desk, scope: str) -> Digest | None:
         """What a page that is stored, or just being stored, says of a file or its sidecar."""
         file = found.urls[0].removesuffix(METADATA)
         names = [pypi.name_of(url) for url in found.urls]

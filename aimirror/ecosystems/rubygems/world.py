@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import lines, yaml
@@ -15,14 +15,10 @@ from aimirror.ecosystems.world import Files, Reading, Row
 from aimirror.http.headers import Headers
 from aimirror.http.urls import canonical
 from aimirror.interfaces import ILibrary, UpstreamError
-from aimirror.mirror.ecosystem import Untaken
+from aimirror.mirror.ecosystem import ClientRequest, Desk, Untaken
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route, route
 from aimirror.server.answers import Answer
-
-if TYPE_CHECKING:
-    from aimirror.mirror.mirror import Mirror
-    from aimirror.server.request import MirrorRequest
 
 #: Bytes of a gem's file of the compact index: a line for each version.
 MOST_INFO = 2 << 20
@@ -36,15 +32,13 @@ class RubyGems(Indexed):
     def __init__(self, library: ILibrary) -> None:
         super().__init__(library, _FILES)
 
-    async def take(
-        self, request: MirrorRequest, found: Route, mirror: Mirror
-    ) -> Answer | Untaken | None:
+    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem.
 
         gem looks for the repository's front page to decide which index to use.  Nobody stores
         that page, so while the upstream is down, a stored index of the new form speaks for it.
         """
-        if request.head.method != "HEAD" or not found.urls[0].endswith("/"):
+        if request.method != "HEAD" or not found.urls[0].endswith("/"):
             return await super().take(request, found, mirror)
         try:
             return await mirror.answer(request, found)
@@ -55,14 +49,14 @@ class RubyGems(Indexed):
                 )
             raise
 
-    async def digest(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
+    async def digest(self, request: ClientRequest, found: Route, mirror: Desk) -> Digest | None:
         """See Proving."""
         digest = await super().digest(request, found, mirror)
         if digest is None and not self.copies(found, credential(request, found)):
             return await self._ask(request, found, mirror)
         return digest
 
-    async def _ask(self, request: MirrorRequest, found: Route, mirror: Mirror) -> Digest | None:
+    async def _ask(self, request: ClientRequest, found: Route, mirror: Desk) -> Digest | None:
         """What an index says that this client did not ask for: there are older ones."""
         for path, version in rubygems.gem(found.path):
             index = route(mirror.rules, path, "")

@@ -13,7 +13,6 @@ from aimirror.interfaces import Hop
 from aimirror.mirror.ecosystem import Ecosystem
 from aimirror.routing.policies import CachePolicy
 from aimirror.routing.rules import Xet
-from aimirror.server.base_url import base_url
 from tests.ecosystems.support import WorldCase
 from tests.mirror.support import UPSTREAM, Played, refused
 
@@ -29,7 +28,7 @@ class HubCase(WorldCase):
     name = "huggingface"
 
     def world(self) -> Ecosystem:
-        return HuggingFace(self.library, base_url)
+        return HuggingFace(self.library)
 
     def use(self, *more: Any, **options: Any) -> None:
         super().use(*more, **options)

@@ -18,6 +18,7 @@ from aimirror.admin.metrics import Metrics
 from aimirror.admin.status import Status
 from aimirror.server.admission import own_words
 from aimirror.server.answers import Answer
+from aimirror.server.errors import error_answer
 from aimirror.server.tally import Tally
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ class Parts:
     pool: Pool
     memo: Memo
     clock: IReactorTime
+
+
+async def elsewhere(request: MirrorRequest) -> Answer:
+    """The answer to what is served at another address than this one."""
+    return error_answer(404, "not here", "mirror and administration have an address each")
 
 
 class Operations:

@@ -132,9 +132,11 @@ def linked(given: argparse.Namespace) -> tuple[Link, Config]:
     certificate = None
     if not url:
         certificate = server.tls.cert if server.tls else None
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server.host, server.host)
+        own = config.admin.port
+        host, port = (server.host, server.port) if own is None else (config.admin.host, own)
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
         host = f"[{host}]" if ":" in host and not host.startswith("[") else host
-        url = f"{'https' if server.tls else 'http'}://{host}:{server.port}"
+        url = f"{'https' if server.tls else 'http'}://{host}:{port}"
     token = config.admin.token
     if not token and is_here(url):
         token = read_token(config.cache.dir)

@@ -43,6 +43,8 @@ def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
     values = (
         ("server.host", old.server.host, new.server.host),
         ("server.port", old.server.port, new.server.port),
+        ("admin.host", old.admin.host, new.admin.host),
+        ("admin.port", old.admin.port, new.admin.port),
         ("server.tls", old.server.tls, new.server.tls),
         ("server.workers", old.server.worker_count(), new.server.worker_count()),
         ("cache.dir", old.cache.dir, new.cache.dir),

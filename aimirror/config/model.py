@@ -142,6 +142,10 @@ class Admin:
     token: str = field(default="", repr=lambda value: repr("***" if value else ""))
     token_file: Path | None = None
     hosts: tuple[Network, ...] = ()
+    #: An address of its own, so that no browser has dashboard and mirrored pages at one origin;
+    #: without a port it is below the mirror's.
+    host: str = "127.0.0.1"
+    port: int | None = None
 
 
 @frozen(kw_only=True)

@@ -154,6 +154,12 @@ _LOGGING = Record(
     ),
 )
 
+
+def _check_admin(admin: Admin) -> None:
+    if admin.host != Admin().host and admin.port is None:
+        raise Conflict("port", "missing", "the port of admin.host")
+
+
 _ADMIN = Record(
     "a mapping",
     Admin,
@@ -161,7 +167,10 @@ _ADMIN = Record(
         Key("token", scalars.token),
         Key("token_file", scalars.no_file),
         Key("hosts", Many(scalars.network)),
+        Key("host", scalars.bind_host),
+        Key("port", integer(0, 65535, "; 0 takes any free port")),
     ),
+    _check_admin,
 )
 
 _CLUSTER = Record("a mapping", Cluster, (Key("key_file", scalars.no_file),))

@@ -19,7 +19,7 @@ from aimirror.admin.api import Rejected, Steering
 from aimirror.admin.gate import Gate
 from aimirror.admin.internal_client import InternalClient
 from aimirror.admin.metrics import CountedUpstream, counted, ended
-from aimirror.admin.operations import NAMED, Operations, Parts
+from aimirror.admin.operations import NAMED, Operations, Parts, elsewhere
 from aimirror.admin.own_token import make_token
 from aimirror.admin.prefetch import Prefetcher
 from aimirror.admin.prefetch_lists import bases
@@ -34,7 +34,7 @@ from aimirror.forward.proxy import Seen
 from aimirror.mirror.handlers import BadHandler
 from aimirror.server.access import Networks
 from aimirror.server.access_log import AccessHook, ignore
-from aimirror.server.admission import at_the_door
+from aimirror.server.admission import at_the_door, own_words
 from aimirror.server.guard import Guard
 from aimirror.server.listening import CannotListen, authority, bound, opened, own_names
 from aimirror.server.memo import Memo
@@ -75,8 +75,8 @@ class MirrorService(Service):
 
     log = Logger()
     name = "aimirror"
-    #: Where it listens, once it does.
-    port = 0
+    #: Where it listens, once it does; and where administration does, if at an address of its own.
+    port = admin_port = 0
 
     def __init__(
         self,
@@ -97,7 +97,9 @@ class MirrorService(Service):
         self._access = counted(self._tally, access)
         #: Bound, until it is opened to clients.
         self._socket: socket.socket | None = None
-        self._port: FilePort | None = None
+        self._admin_socket: socket.socket | None = None
+        self._ports: list[FilePort] = []
+        self._admin_site: MirrorSite | None = None
         self._site: MirrorSite | None = None
         self._starting: Deferred[None] | None = None
         self._hosts = Hosts(reactor, config.server.connections_per_host)
@@ -153,6 +155,9 @@ class MirrorService(Service):
         super().privilegedStartService()  # type: ignore[no-untyped-call]
         server = self._config.server
         self._socket = systemd.take_socket() or bound(server.host, server.port)
+        admin = self._config.admin
+        if admin.port is not None:
+            self._admin_socket = bound(admin.host, admin.port)
 
     def startService(self) -> None:
         """Open the cache, spawn the workers, listen."""
@@ -170,15 +175,25 @@ class MirrorService(Service):
         await self._crewed()
         site = self._site = self._build_site()
         server = self._config.server
-        site.noisy = False
         taken, self._socket = self._socket, None
         assert taken is not None
-        self._port = opened(taken, self._secured(site), self._reactor)
-        self.port = self._port.getHost().port  # type: ignore[no-untyped-call]
+        self.port = self._open(taken, site)
+        taken, self._admin_socket = self._admin_socket, None
+        if taken is not None:
+            self._admin_site = self._build_admin_site()
+            self.admin_port = self._open(taken, self._admin_site)
         where = authority(server.host, self.port)
         self._ready(f"{'https' if server.tls else 'http'}://{where}/")
         systemd.notify("READY=1")
         self._watchdog()
+
+    def _open(self, taken: socket.socket, site: MirrorSite) -> int:
+        """Let clients of a site in; the number of its port."""
+        site.noisy = False
+        port = opened(taken, self._secured(site), self._reactor)
+        self._ports.append(port)
+        number: int = port.getHost().port  # type: ignore[no-untyped-call]
+        return number
 
     async def _crewed(self) -> None:
         """Wait a moment for the workers, so that the first download has them at once."""
@@ -211,7 +226,7 @@ class MirrorService(Service):
             at_the_door(lambda request: self._front.handle(request), self._own_name),
             self._reactor,
             forward=at_the_door(lambda request: self._front.forward(request), self._own_name),
-            named={name: at_the_door(self._named(name), self._own_name) for name in NAMED},
+            named=self._all_named(here=config.admin.port is None),
             memo=self._memo,
             access=self._access,
         )
@@ -234,6 +249,25 @@ class MirrorService(Service):
         self._front = evolve(self._front, named=self._operations.named(self._front.login))
         self._operations.start()
         return site
+
+    def _build_admin_site(self) -> MirrorSite:
+        """What listens at ``admin.port``: the mirror's own paths and nothing mirrored."""
+        site = MirrorSite(
+            elsewhere,
+            self._reactor,
+            named=self._all_named(here=True),
+            memo=Memo(0),
+            access=self._access,
+        )
+        self._admit(site, self._config)
+        return site
+
+    def _all_named(self, *, here: bool) -> dict[str, Handler]:
+        """The mirror's own paths; administration among them only if it is ``here``."""
+        handlers = {name: self._named(name) for name in NAMED}
+        if not here:
+            handlers["aimirror"] = own_words(elsewhere)
+        return {name: at_the_door(each, self._own_name) for name, each in handlers.items()}
 
     def _named(self, name: str) -> Handler:
         return lambda request: self._front.named[name](request)
@@ -303,8 +337,9 @@ class MirrorService(Service):
             self.env, most=server.max_concurrent_downloads, per_host=server.connections_per_host
         )
         self.store.resize(config.cache.max_bytes, evict=config.cache.lru_enabled)
-        if self._site is not None:
-            self._admit(self._site, config)
+        for site in (self._admin_site, self._site):
+            if site is not None:
+                self._admit(site, config)
         self._memo.invalidate()
         self.log.info("reloaded {source}", source=config.source)
         return needs_restart(old, config)
@@ -339,15 +374,17 @@ class MirrorService(Service):
     async def _stop(self) -> None:
         if self._starting is not None:
             await self._starting
-        if self._socket is not None:
-            self._socket.close()
-        if self._port is not None:
-            await maybeDeferred(self._port.stopListening)
+        for taken in (self._socket, self._admin_socket):
+            if taken is not None:
+                taken.close()
+        for port in self._ports:
+            await maybeDeferred(port.stopListening)
         systemd.notify("STOPPING=1")
         if self._operations is not None:
             await self._bounded(self._operations.stop())
-        if self._site is not None:
-            await self._site.drain(self._config.server.limits.stop_time)
+        for site in (self._admin_site, self._site):
+            if site is not None:
+                await site.drain(self._config.server.limits.stop_time)
         await gatherResults([self._bounded(self.downloads.stop()), self.pool.stop()])
         await self.store.close()
 

@@ -117,6 +117,21 @@ class OperationsTests(EndToEndTests):
         service.program.stop()
         self.assertNotIn(TOKEN, service.program.log_end())
 
+    def test_own_address(self) -> None:
+        """With a port of its own administration is there alone, and nothing mirrored is."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        service = self.serving(admin={"port": port})
+        path = self.serve()
+        self.assertEqual(service.get(path).status, 200)
+        self.assertEqual(client.request(port, path).status, 404)
+        for name in ("/aimirror/", "/aimirror/api/overview"):
+            self.assertEqual(service.get(name).status, 404)
+            self.assertEqual(client.request(port, name).status, 200)
+        self.assertEqual(client.request(port, "/health").status, 200)
+        self.assertIn("MB", self.command(service, "status", url=False))
+
     def test_rebinding(self) -> None:
         """Under another name than this machine's the API is closed."""
         service = self.serving()

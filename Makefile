@@ -7,6 +7,7 @@
 #   make services    unit, and the real service; make clients: real clients of all package worlds
 #   make no-clients  the tests of clients where there is none: all that needs one is skipped
 #   make lowest      unit with the lowest version of each dependency that pyproject.toml allows
+#   make elsewhere   unit, and some of the real service, in a Python without what Linux alone has
 #   make set-up      installs the real clients (PACKAGES=no: but no Debian packages)
 #   make bench       the benchmark table (ROWS="throttled hit" for some of it)
 #   make clean       removes all that was made here
@@ -26,7 +27,7 @@ UNIT := $(subst /,.,$(basename $(wildcard tests/test_*.py))) $(subst /,.,$(patsu
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 TRIAL = $(BIN)/trial --temp-directory=_trial_temp_$@
 
-.PHONY: help run test test-quick set-up clients no-clients services lowest check unit bench clean
+.PHONY: help run test test-quick set-up clients no-clients services lowest elsewhere check unit bench clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -36,7 +37,7 @@ run: $(READY)
 
 # Each target in a process of its own, those of one list one after another.
 test: set-up
-	$(BIN)/python tests/run.py check clients,no-clients services,lowest
+	$(BIN)/python tests/run.py check clients,no-clients services,lowest,elsewhere
 
 test-quick: TESTS = $(UNIT)
 test-quick: $(READY)
@@ -65,6 +66,10 @@ unit: $(READY)
 lowest: TESTS = $(UNIT)
 lowest: $(READY)
 	$(BIN)/python tests/lowest.py $(LOWEST) trial --temp-directory=_trial_temp_$@ $(TESTS)
+
+elsewhere: TESTS = $(UNIT) tests.e2e.test_cache tests.e2e.test_downloads
+elsewhere: $(READY)
+	env PYTHONPATH=$(CURDIR)/tests/elsewhere $(TRIAL) $(TESTS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -14,4 +14,11 @@ One folder is one subject; docs/architecture.md names them, their words, and the
 change.  An import points only to an earlier room of tests/test_layers.py.
 """
 
+import sys
+
 __version__ = "0.4.0"
+
+if sys.platform == "win32":  # before anything is imported that is not there
+    raise SystemExit(
+        "aimirror: runs on Linux and macOS; on Windows use WSL 2 (wsl --install) or the container"
+    )

@@ -18,6 +18,7 @@ from twisted.python import usage
 
 from aimirror.config import Config, ConfigError, Logging, check_dirs, load
 from aimirror.monotonic import steady
+from aimirror.platform import prepare_process
 
 if TYPE_CHECKING:
     from aimirror.server.access_log import AccessRecord
@@ -177,6 +178,7 @@ def makeService(options: Any) -> IService:
 
     reactor: Any = real
     steady(reactor)
+    prepare_process()
 
     def configuration() -> Config:
         return prepared(options["config"], options["host"], options["port"], options["cache-dir"])

@@ -16,6 +16,7 @@ PACKAGE = "aimirror"
 #: Room by room, the lowest first: an import only points to an earlier line (or into its own room).
 #: Imports for the type checker count like all others.
 ROOMS: tuple[str, ...] = (
+    "platform",
     "bounded",
     "http",
     "monotonic",

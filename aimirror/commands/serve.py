@@ -18,6 +18,7 @@ from aimirror.config import Config
 from aimirror.config.offers import moved, offered
 from aimirror.ecosystems.clients import Address
 from aimirror.monotonic import steady
+from aimirror.platform import install_reactor, prepare_process
 from aimirror.server.listening import CannotListen
 from aimirror.service.logs import Logs, observer, open_logs
 from aimirror.store.legacy import notice
@@ -37,6 +38,8 @@ def run(given: argparse.Namespace) -> int:
 
     SIGHUP reloads the configuration, SIGUSR1 opens the log files anew.
     """
+    prepare_process()
+    install_reactor()
     from twisted.internet import reactor as real
 
     from aimirror.service.service import MirrorService

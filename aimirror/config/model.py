@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import os
 from pathlib import Path
 
 from attrs import field, frozen
@@ -11,6 +10,7 @@ from attrs import field, frozen
 from aimirror.ecosystems.oci.paths import DEFAULTS, Registry
 from aimirror.forward.policy import HostPattern, Listed
 from aimirror.http.egress import Network, Reach, Timeouts
+from aimirror.platform import usable_cores
 from aimirror.routing.rules import ContentRewrite, Rule
 from aimirror.server.access import Limits
 from aimirror.upstream.proxies import Proxies
@@ -86,8 +86,8 @@ class Server:
     limits: Limits = Limits()
 
     def worker_count(self) -> int:
-        """The worker processes to run: as many as CPUs, at least two, unless the file says."""
-        return self.workers or max(_LEAST_WORKERS, os.cpu_count() or 1)
+        """The worker processes to run: one per CPU, at least two, unless the file says."""
+        return self.workers or max(_LEAST_WORKERS, usable_cores())
 
 
 @frozen(kw_only=True)

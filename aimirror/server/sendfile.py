@@ -6,14 +6,14 @@ per GB on loopback, where reading and writing costs 0.4-0.6.
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable
 from errno import EAGAIN, EINTR, ENOBUFS
 from typing import TYPE_CHECKING
 
 from attrs import define
 from twisted.internet import main, tcp
+
+from aimirror.platform import MSG_MORE, send_file
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
@@ -82,10 +82,10 @@ class FileServer(tcp.Server):
         """
         if self._span is not None or not self.connected or self._aborting:
             return 0
-        if self._flush(socket.MSG_MORE) is not None or self.dataBuffer:
+        if self._flush(MSG_MORE) is not None or self.dataBuffer:
             return 0
         try:
-            sent = os.sendfile(self.fileno(), fd, offset, min(count, TURN))
+            sent = send_file(self.fileno(), fd, offset, min(count, TURN))
         except OSError:
             return 0
         self.taken += sent
@@ -149,7 +149,7 @@ class FileServer(tcp.Server):
         self._turning = True
         try:
             # MSG_MORE: a head leaves in one segment with the first bytes of the file.
-            failure = self._flush(socket.MSG_MORE)
+            failure = self._flush(MSG_MORE)
             if failure is None and not self.dataBuffer:
                 failure = self._send_some()
         finally:
@@ -184,7 +184,7 @@ class FileServer(tcp.Server):
         if span is None:
             return None
         try:
-            sent = os.sendfile(self.fileno(), span.fd, span.offset, min(span.left, TURN))
+            sent = send_file(self.fileno(), span.fd, span.offset, min(span.left, TURN))
         except OSError as problem:
             if problem.errno in _LATER:
                 return None

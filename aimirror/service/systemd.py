@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from pathlib import Path
+
+from aimirror.platform import first_environment
 
 #: The first inherited descriptor (sd_listen_fds(3)).
 FIRST_FD = 3
@@ -21,7 +22,7 @@ def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as told:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         try:
             told.connect(address)
             told.send(state.encode())
@@ -41,7 +42,9 @@ def take_socket(environ: Mapping[str, str] | None = None) -> socket.socket | Non
 
     No child takes it for its own: only its parent has the number that the manager wrote.
     """
-    given = _at_start() if environ is None else environ
+    # Twisted's endpoints remove from os.environ what a manager says of its sockets as soon as they
+    # are imported, twistd before it imports us.
+    given = first_environment() if environ is None else environ
     pid, count = given.get("LISTEN_PID", ""), given.get("LISTEN_FDS", "")
     if pid != str(os.getpid()) or not count.isdecimal() or int(count) < 1:
         return None
@@ -54,17 +57,3 @@ def take_socket(environ: Mapping[str, str] | None = None) -> socket.socket | Non
         return None
     taken.setblocking(False)
     return taken
-
-
-def _at_start() -> Mapping[str, str]:
-    """The environment with which this process began.
-
-    Twisted's endpoints remove from ``os.environ`` what a manager says of its sockets as soon as
-    they are imported, twistd before it imports us.
-    """
-    try:
-        lines = Path("/proc/self/environ").read_bytes().split(b"\0")
-    except OSError:
-        return os.environ
-    pairs = (os.fsdecode(line).partition("=") for line in lines)
-    return {name: value for name, _, value in pairs}

@@ -5,18 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from functools import cache
 from pathlib import Path
 
+from aimirror import platform
 from aimirror.store import journal
 from aimirror.store.errors import DiskFull, disk_errors
 from aimirror.store.journal import PartMeta
 from aimirror.store.layout import FILE_MODE
-
-#: Where Linux tells which boot this is.
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-#: macOS has no fdatasync.
-datasync = getattr(os, "fdatasync", os.fsync)
 
 
 class JournalFile:
@@ -61,7 +56,7 @@ class JournalFile:
     def sync(self) -> None:
         """Have its lines, and the first time its name, survive a power loss."""
         with disk_errors("cannot sync the journal of a download"):
-            datasync(self._fd)
+            platform.datasync(self._fd)
             if not self._named:
                 sync_folder(self.path.parent)
                 self._named = True
@@ -79,15 +74,6 @@ def _append(fd: int, line: bytes) -> None:
     if os.write(fd, line) != len(line):
         os.ftruncate(fd, before)
         raise DiskFull(errno.ENOSPC, "cannot append to a journal: no room")
-
-
-@cache
-def boot_id() -> str:
-    """Which boot of the machine this is, "" where that can't be told."""
-    try:
-        return _BOOT_ID.read_text("ascii").strip()
-    except OSError:
-        return ""
 
 
 def sync_folder(path: Path) -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from aimirror.platform import boot_id
 from aimirror.store import journal
 from aimirror.store.errors import DiskFull, disk_errors
 from aimirror.store.journal import PartMeta
-from aimirror.store.journalfile import boot_id
 from aimirror.store.layout import FILE_MODE, Layout, make_folder, scan
 from aimirror.store.parts import DeferToThread, Part
 

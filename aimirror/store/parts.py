@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -11,20 +10,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
+from aimirror import platform
 from aimirror.download.spans import Spans
-from aimirror.store import journal, journalfile
+from aimirror.platform import boot_id, reserve
+from aimirror.store import journal
 from aimirror.store.errors import disk_errors
 from aimirror.store.journal import PartMeta
-from aimirror.store.journalfile import JournalFile, boot_id
+from aimirror.store.journalfile import JournalFile
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
 #: Runs a blocking call in a thread, as ``twisted.internet.threads.deferToThread`` does.
 DeferToThread = Callable[..., "Deferred[Any]"]
-
-#: File systems that cannot reserve space say one of these; a sparse file must do then.
-_NO_ALLOCATE = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
 
 class PartOwner(Protocol):
@@ -102,7 +100,7 @@ class Part:
         self._owner.reserve(total - self.size)
         with disk_errors("cannot reserve space for a download"):
             try:
-                _reserve(self.fd, total)
+                reserve(self.fd, total)
             except OSError:
                 os.ftruncate(self.fd, self.size)
                 raise
@@ -188,7 +186,7 @@ class Part:
         """
         with disk_errors("cannot sync a download"):
             if news:
-                journalfile.datasync(self.fd)
+                platform.datasync(self.fd)
         if not blob:
             self._journal.append(journal.progress(news, now), now)
             self._journal.sync()
@@ -254,17 +252,6 @@ def _in_turn(lock: DeferredLock, act: Callable[[], Coroutine[Any, Any, None]]) -
     turn: Deferred[None] = lock.run(lambda: Deferred.fromCoroutine(act()))
     turn.chainDeferred(given)
     return given
-
-
-def _reserve(fd: int, total: int) -> None:
-    if hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(fd, 0, total)
-            return
-        except OSError as error:
-            if error.errno not in _NO_ALLOCATE:
-                raise
-    os.ftruncate(fd, total)
 
 
 def _difference(whole: Spans, known: Spans) -> Spans:

@@ -34,9 +34,10 @@ _LISTENING = re.compile(r"^listening ([\d ]+)$", re.MULTILINE)
 
 
 def own_environment() -> dict[str, str]:
-    """Our environment, in which a Python finds the same aimirror that runs here."""
+    """Our environment, in which a Python finds the same aimirror that runs here first."""
     root = str(Path(__file__).resolve().parent.parent.parent)
-    return {**os.environ, "PYTHONPATH": root}
+    path = os.environ.get("PYTHONPATH", "")
+    return {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{path}" if path else root}
 
 
 class ProgramFailed(Exception):

@@ -10,7 +10,7 @@ from aimirror.download.spans import Spans
 from aimirror.store import journal, journalfile
 from aimirror.store.errors import DiskError, DiskFull
 from aimirror.store.journal import PartMeta
-from aimirror.store.journalfile import JournalFile, boot_id
+from aimirror.store.journalfile import JournalFile
 
 
 class JournalFileTests(SynchronousTestCase):
@@ -54,10 +54,3 @@ class JournalFileTests(SynchronousTestCase):
         self.patch(os, "write", lambda fd, data: write(fd, data[:3]))
         self.assertRaises(DiskError, self.file.append, b"second\n", 1.0)
         self.assertEqual(self.path.read_bytes(), before)
-
-    def test_boot_id(self) -> None:
-        """Where the kernel tells no boot, there is none, and notes count for nothing."""
-        self.patch(journalfile, "_BOOT_ID", self.path)
-        boot_id.cache_clear()
-        self.addCleanup(boot_id.cache_clear)
-        self.assertEqual(boot_id(), "")

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from aimirror import platform
 from aimirror.download.spans import Spans
-from aimirror.store import journal, journalfile
+from aimirror.store import journal
 from aimirror.store.errors import DiskError, DiskFull
 from aimirror.store.journal import PartMeta
 from aimirror.store.parts import Part
@@ -83,7 +84,8 @@ class WritingTests(PartCase):
         part.allocate(1 << 20)
         status = part.path.stat()
         self.assertEqual(status.st_size, 1 << 20)
-        self.assertGreaterEqual(status.st_blocks * 512, 1 << 20)
+        if platform._allocate is not None:
+            self.assertGreaterEqual(status.st_blocks * 512, 1 << 20)
         self.assertEqual((self.ledger.bytes, part.written), (1 << 20, Spans()))
         part.wrote(0, 1 << 20)
         self.assertEqual(self.ledger.bytes, 1 << 20)
@@ -94,7 +96,7 @@ class WritingTests(PartCase):
         def refuse(*_: object) -> None:
             raise OSError(errno.EOPNOTSUPP, "no")
 
-        self.patch(os, "posix_fallocate", refuse)
+        self.patch(platform, "_allocate", refuse)
         part = self.make()
         part.allocate(5000)
         self.assertEqual(part.path.stat().st_size, 5000)
@@ -106,7 +108,7 @@ class WritingTests(PartCase):
             os.ftruncate(fd, count // 2)
             raise OSError(errno.ENOSPC, "full")
 
-        self.patch(os, "posix_fallocate", fill)
+        self.patch(platform, "_allocate", fill)
         part = self.make()
         self.assertRaises(DiskFull, part.allocate, 5000)
         self.assertEqual((part.path.stat().st_size, self.ledger.bytes), (0, 0))
@@ -146,13 +148,13 @@ class CheckpointTests(PartCase):
         part = self.make()
 
         def sync(fd: int) -> None:
-            name = Path(f"/proc/self/fd/{fd}").readlink().suffix
+            name = "part" if os.path.sameopenfile(fd, part.fd) else "journal"
             calls.append(f"{name} {self.journalled(part)}")
 
-        self.patch(journalfile, "datasync", sync)
+        self.patch(platform, "datasync", sync)
         part.write(0, b"abc")
         self.successResultOf(part.checkpoint())
-        self.assertEqual(calls, [f".part {Spans()}", f".journal {Spans([(0, 3)])}"])
+        self.assertEqual(calls, [f"part {Spans()}", f"journal {Spans([(0, 3)])}"])
         self.assertEqual(part.durable, Spans([(0, 3)]))
 
     def test_nothing_new(self) -> None:
@@ -198,11 +200,11 @@ class CheckpointTests(PartCase):
 
         part = self.make()
         part.write(0, b"abc")
-        with_sync = journalfile.datasync
-        self.patch(journalfile, "datasync", fail)
+        with_sync = platform.datasync
+        self.patch(platform, "datasync", fail)
         self.failureResultOf(part.checkpoint(), DiskError)
         self.assertEqual((part.durable, self.journalled(part)), (Spans(), Spans()))
-        self.patch(journalfile, "datasync", with_sync)
+        self.patch(platform, "datasync", with_sync)
         self.successResultOf(part.checkpoint())
         self.assertEqual(self.journalled(part), Spans([(0, 3)]))
 
@@ -250,7 +252,7 @@ class CheckpointTests(PartCase):
         """At any moment, with the journal torn anywhere, it claims only synced bytes."""
         part, synced = self.make(), Spans()
         self.threads.held = True
-        real = os.fdatasync
+        real = platform.datasync
 
         def sync(fd: int) -> None:
             nonlocal synced
@@ -258,7 +260,7 @@ class CheckpointTests(PartCase):
                 synced = part.written
             real(fd)
 
-        self.patch(journalfile, "datasync", sync)
+        self.patch(platform, "datasync", sync)
         for step in steps:
             if step == "checkpoint":
                 part.checkpoint()

@@ -9,8 +9,8 @@ from unittest import mock
 import attrs
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
+from aimirror import platform
 from aimirror.caching.entries import Entry
-from aimirror.store import journalfile
 from aimirror.store.errors import CacheInUse, DiskError
 from aimirror.store.journal import PartMeta
 from aimirror.store.layout import Layout
@@ -190,7 +190,7 @@ class CommitTests(StoreCase):
         """The bytes are on the disk before the name is."""
         part = self.fill(b"data")
         seen: list[bool] = []
-        self.patch(journalfile, "datasync", lambda fd: seen.append(part.path.exists()))
+        self.patch(platform, "datasync", lambda fd: seen.append(part.path.exists()))
         self.successResultOf(self.store.commit(part, digest(b"data"), 4))
         self.assertEqual((seen, part.path.exists()), ([True], False))
 
@@ -221,7 +221,7 @@ class CommitTests(StoreCase):
     def test_sync_fails(self) -> None:
         """Bytes that cannot be synced are not stored."""
         part = self.fill(b"data")
-        with mock.patch.object(journalfile, "datasync", side_effect=OSError(5, "broken")):
+        with mock.patch.object(platform, "datasync", side_effect=OSError(5, "broken")):
             self.failureResultOf(self.store.commit(part, digest(b"data"), 4), DiskError)
         self.assertEqual(self.store.usage().files, 0)
 

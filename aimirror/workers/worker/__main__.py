@@ -23,6 +23,9 @@ def main() -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _log_to_stderr()
+    from aimirror.platform import install_reactor
+
+    install_reactor()
     from twisted.internet import reactor
 
     _serve(reactor)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from attrs import define
 
+from aimirror.platform import pwritev
+
 
 @define(eq=False)
 class PartFile:
@@ -21,7 +23,7 @@ class PartFile:
         """Write at ``offset``; how many bytes were taken, possibly not all.  Raises OSError."""
         if len(data) == 1:
             return os.pwrite(self.fd, data[0], offset)
-        return os.pwritev(self.fd, data, offset)
+        return pwritev(self.fd, data, offset)
 
 
 class PartFiles:

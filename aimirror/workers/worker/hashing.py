@@ -13,6 +13,7 @@ from twisted.internet.threads import deferToThreadPool
 
 from aimirror.bounded import LRU
 from aimirror.download.tasks import HashTask
+from aimirror.platform import preadv, read_in_order
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorFromThreads
@@ -94,7 +95,7 @@ class Hasher:
         fd = os.open(task.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             length = task.stop - running.position
-            os.posix_fadvise(fd, running.position, length, os.POSIX_FADV_SEQUENTIAL)
+            read_in_order(fd, running.position, length)
             with memoryview(buffer) as view:
                 while running.position < task.stop:
                     self._step(fd, view, running, task.stop)
@@ -110,7 +111,7 @@ class Hasher:
         if self._closing:
             raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
         wanted = min(len(view), stop - running.position)
-        count = os.preadv(fd, [view[:wanted]], running.position)
+        count = preadv(fd, [view[:wanted]], running.position)
         if count == 0:
             raise OSError(errno.EIO, f"the file ends at {running.position}, expected {stop} bytes")
         for state in running.states:

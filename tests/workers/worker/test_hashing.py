@@ -1,6 +1,5 @@
 import errno
 import hashlib
-import os
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
@@ -45,14 +44,14 @@ class HasherTests(SynchronousTestCase):
         self.threads = HeldThreads()
         self.hasher = Hasher(self.threads, self.threads)
         self.bytes_read = 0
-        preadv = os.preadv
+        preadv = hashing.preadv
 
         def counted(*args):
             count = preadv(*args)
             self.bytes_read += count
             return count
 
-        self.patch(hashing.os, "preadv", counted)
+        self.patch(hashing, "preadv", counted)
 
     def ask(self, stop, key="k", algorithms=("sha256",)):
         task = HashTask(key, self.path, algorithms, stop)

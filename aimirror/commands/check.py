@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aimirror.commands.common import add_config
-from aimirror.config import check_dirs, expanded
+from aimirror.config import check_dirs, expanded, plain
+from aimirror.config.presets import described
+from aimirror.config.warnings import warnings
 from aimirror.service.checking import check_files
 from aimirror.tap import configured
 
@@ -21,17 +25,33 @@ def add(commands: Commands) -> None:
     check.add_argument("file", nargs="?", help="the configuration file (default: the built-in)")
     add_config(check)
     check.add_argument("--show", action="store_true", help="print it with its presets written out")
+    check.add_argument("--presets", action="store_true", help="list the presets that there are")
     check.set_defaults(run=run)
 
 
 def run(given: argparse.Namespace) -> int:
-    """Read it, and say what came of it."""
+    """Read it, and say what came of it; warnings go to standard error."""
     file = given.file or given.config
+    if given.presets:
+        for name, where in described():
+            print(f"{name:<12} {where}")
+        return 0
     if given.show:
         print(expanded(Path(file) if file else None), end="")
         return 0
     config = configured(file)
     check_dirs(config, make=False)
     check_files(config)
+    for warning in warnings(config, plain(config), _disk(config.cache.dir)):
+        print(f"{config.source}: warning: {warning}", file=sys.stderr)
     print(f"{config.source}: right; {len(config.rules)} rules, cache in {config.cache.dir}")
     return 0
+
+
+def _disk(folder: Path) -> int | None:
+    """The bytes of the disk on which a folder is, or will be."""
+    there = next((each for each in (folder, *folder.parents) if each.exists()), None)
+    try:
+        return None if there is None else shutil.disk_usage(there).total
+    except OSError:
+        return None

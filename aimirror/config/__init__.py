@@ -17,7 +17,7 @@ from typing import Any
 
 from attrs import evolve
 
-from aimirror.config import conclusions, scalars, tables
+from aimirror.config import conclusions, presets, scalars, tables
 from aimirror.config.document import MAX_BYTES, dump, parse
 from aimirror.config.errors import ConfigError
 from aimirror.config.model import (
@@ -84,7 +84,7 @@ def expanded(path: Path | None) -> str:
     value = parse(_read(path, file), file)
     assert isinstance(value, dict)
     at = At(file=file, folder=config.folder, cache_home=config.folder)
-    written = conclusions.concluded(value["rules"], at.key("rules"), conclusions.built_in())
+    written = conclusions.concluded(value["rules"], at.key("rules"), presets.built_in())
     shown = _masked({**value, "rules": [each.rule for each in written]})
     notes = [each.because for each in written]
     return _noted(dump(shown), notes)

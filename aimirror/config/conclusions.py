@@ -9,14 +9,11 @@ know, leaves a file as it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from attrs import evolve, frozen
 
 from aimirror.config import presets
-from aimirror.config.document import parse
 from aimirror.config.schema import At, Many
 from aimirror.ecosystems.recognition import recognised, takes_everything
 from aimirror.routing.rules import Rule
@@ -144,15 +141,6 @@ def _index(last: Concluded) -> Concluded:
     return Concluded(rule, last.at, "its upstream is a Python index")
 
 
-@cache
-def built_in() -> list[Any]:
-    """The rules of the built-in configuration, presets unexpanded."""
-    file = resources.files("aimirror") / "default.yaml"
-    value: Any = parse(file.read_bytes(), "default.yaml")
-    rules: list[Any] = value["rules"]
-    return rules
-
-
 @frozen
 class Rules(Many[Rule]):
     """The list of rules with all that it stands for; mistakes name the item that the user wrote."""
@@ -162,5 +150,5 @@ class Rules(Many[Rule]):
         if not isinstance(value, list) or len(value) < self.least:
             return super().read(value, at)
         return tuple(
-            self.each.read(each.rule, each.at) for each in concluded(value, at, built_in())
+            self.each.read(each.rule, each.at) for each in concluded(value, at, presets.built_in())
         )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from functools import cache
+from importlib import resources
 from typing import Any
 
 from aimirror.config.document import parse
@@ -23,7 +26,71 @@ def presets() -> dict[str, list[dict[str, Any]]]:
             if name in found:
                 raise ValueError(f"two presets are named {name!r}")
             found[name] = rules
+    items = built_in()
+    return {**found, **{name: _headline(rules, items, found) for name, rules in _HEADLINES.items()}}
+
+
+#: Presets that stand for rules of the built-in configuration, by the name that these begin with.
+_HEADLINES = {
+    "pypi": "pip",
+    "docker": "docker",
+    "huggingface": "huggingface",
+    "nvidia": "nvidia",
+    "torch": "torch",
+}
+#: The preset that a rule names, and the one that is meant when it says no upstream.
+_WITHOUT_UPSTREAM = {"python": "pypi"}
+
+
+@cache
+def built_in() -> list[Any]:
+    """The list of rules of the built-in configuration, as its file has it."""
+    content = (resources.files("aimirror") / "default.yaml").read_bytes()
+    value: Any = parse(content, "built-in default.yaml")
+    rules: list[Any] = value["rules"]
+    return rules
+
+
+def _headline(
+    name: str, items: list[Any], known: Mapping[str, list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    return [
+        {**rule, "name": rule["name"].removeprefix(name)}
+        for item in items
+        if f"{item.get('name')}-".startswith(f"{name}-")
+        for rule in _written(item, known)
+    ]
+
+
+def _written(
+    rule: dict[str, Any], known: Mapping[str, list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """A rule, or those of its preset with the fields beside it."""
+    if "preset" not in rule:
+        return [rule]
+    own = {key: value for key, value in rule.items() if key != "preset" and value is not None}
+    name = own.pop("name", rule["preset"])
+    suffixed = isinstance(name, str)
+    return [
+        {**each, **own, "name": name + each["name"] if suffixed else name}
+        for each in known[rule["preset"]]
+    ]
+
+
+def described() -> list[tuple[str, str]]:
+    """Each preset, with where it serves what; for people."""
+    found = []
+    for name, rules in presets().items():
+        mounts = dict.fromkeys(rule.get("path_prefix") or "/" for rule in rules)
+        hosts = dict.fromkeys(map(_host, rules))
+        found.append((name, f"{', '.join(mounts)} from {', '.join(hosts)}"))
     return found
+
+
+def _host(rule: Mapping[str, Any]) -> str:
+    upstream = rule["upstream"]
+    first: str = upstream[0] if isinstance(upstream, list) else upstream
+    return first.partition("://")[2].partition("/")[0]
 
 
 def expanded(rule: object, at: At) -> list[object]:
@@ -36,15 +103,14 @@ def expanded(rule: object, at: At) -> list[object]:
     preset = rule["preset"]
     known = presets()
     if not isinstance(preset, str) or preset not in known:
-        raise at.key("preset").fault(f"{shown(preset)} is not allowed", ", ".join(known))
-    own = {key: value for key, value in rule.items() if key != "preset" and value is not None}
+        close = difflib.get_close_matches(str(preset), known, n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise at.key("preset").fault(f"{shown(preset)} is not allowed{hint}", ", ".join(known))
+    if rule.get("upstream") is None:
+        preset = _WITHOUT_UPSTREAM.get(preset, preset)
     for key in ("path_prefix", "upstream"):
-        if key in own and len({str(each.get(key)) for each in known[preset]}) > 1:
+        if rule.get(key) is not None and len({str(each.get(key)) for each in known[preset]}) > 1:
             raise at.key(key).fault(
                 f"the preset {preset} has several", "nothing here; write rules of your own instead"
             )
-    name = own.pop("name", preset)
-    suffixed = isinstance(name, str)
-    return [
-        {**each, **own, "name": name + each["name"] if suffixed else name} for each in known[preset]
-    ]
+    return [*_written({"name": rule["preset"], **rule, "preset": preset}, known)]

@@ -306,9 +306,15 @@ def _plain_path(path: str) -> str:
     return path
 
 
-bind_host = matching(
-    r"[A-Za-z0-9_.:-]+", 'an address or host name to listen on, such as "0.0.0.0" or "::"', str
-)
+def _bind_host(value: object, at: At) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.:-]+", value):
+        raise Refusal
+    if value.count(":") == 1:
+        raise Refusal("the port is a key of its own, server.port")
+    return value
+
+
+bind_host = Scalar('an address or host name to listen on, such as "0.0.0.0" or "::"', _bind_host)
 header_name = matching(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "the name of a header field", str)
 module_name = matching(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", 'a module such as "handlers.docker"', str)
 path_prefix = matching(r"/[!-~]*", 'a path such as "/nvidia"', _plain_path)

@@ -17,6 +17,21 @@ class CommandLineTests(LineTests):
         for words in (("setup", "npm", *config), (*config, "setup", "npm")):
             self.assertIn("http://localhost:1234/", self.run_line(*words)[1])
 
+    def test_warned(self) -> None:
+        """``check`` warns of what is hardly meant, on a line of its own, with status 0."""
+        self.file.write_text(
+            "rules: [{name: a, upstream: 'http://h'}, {name: b, upstream: 'http://h'}]"
+        )
+        status, said = self.run_line("check", str(self.file))
+        self.assertEqual((status, said.count("warning: ")), (0, 1))
+        self.assertIn("warning: rule 'b' can take no path", said)
+
+    def test_presets(self) -> None:
+        """``check --presets`` lists them with what they serve."""
+        said = self.run_line("check", "--presets")[1]
+        for line in ("npm          /registry/npm from registry.npmjs.org", "torch "):
+            self.assertIn(f"\n{line}", said)
+
     def test_unknown(self) -> None:
         """A command that there is not is told with those that there are."""
         status, said = self.run_line("nosuch")

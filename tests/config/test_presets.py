@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.config import Config, ConfigError, expanded, load
@@ -28,6 +29,34 @@ class PresetTests(SynchronousTestCase):
         found = route(rules, path, "")
         assert isinstance(found, Route), found
         return found
+
+    def test_headlines(self) -> None:
+        """Presets under the names of the first clients are the rules of the built-in file."""
+        built_in = {rule.name: rule for rule in load(None, {}).rules}
+        for name, begin, count in (
+            ("pypi", "pip", 3),
+            ("python", "pip", 3),
+            ("docker", "docker", 2),
+            ("huggingface", "huggingface", 5),
+            ("nvidia", "nvidia", 3),
+            ("torch", "torch", 6),
+        ):
+            rules = self.load(f"rules: [{{preset: {name}}}]").rules
+            own = [evolve(rule, name=begin + rule.name.removeprefix(name)) for rule in rules]
+            self.assertEqual(own, [built_in[rule.name] for rule in own], name)
+            self.assertEqual(len(own), count, name)
+
+    def test_python_elsewhere(self) -> None:
+        """``preset: python`` with an upstream is that index, without one it is PyPI."""
+        text = "rules: [{preset: python, path_prefix: /own, upstream: 'https://i.example/simple'}]"
+        rules = self.load(text).rules
+        self.assertEqual({rule.path_prefix for rule in rules}, {"/own"})
+        self.assertEqual(rules[-1].upstreams, ("https://i.example/simple",))
+
+    def test_did_you_mean(self) -> None:
+        """A preset that there is not is told with the likeliest one."""
+        error = self.assertRaises(ConfigError, self.load, "rules: [{preset: hugginface}]")
+        self.assertIn("did you mean huggingface?", str(error))
 
     def test_all_load(self) -> None:
         """All presets together are a right configuration, and every rule is theirs by name."""

@@ -1,0 +1,123 @@
+"""What is allowed in a configuration, but hardly what was meant: each in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aimirror.config.model import AccessFormat, Config
+from aimirror.routing.rules import Rule, Strategy
+
+#: Keys of a rule that only ``strategy: parallel`` heeds.
+_PARALLEL = ("concurrency", "chunk_size", "min_size")
+#: Keys of a rule that one world alone heeds.
+_OF_WORLDS = {"cooldown": "pypi", "xet": "huggingface"}
+#: Patterns that leave no path out.
+_EVERYTHING = frozenset({".*", "^.*", "^.*$", "/", "^/", "/.*", "^/.*", "^/.*$", ".+", ""})
+_GB = 1000**3
+
+
+def warnings(config: Config, value: Mapping[str, Any], disk: int | None = None) -> Iterator[str]:
+    """Warnings of a configuration, ``value`` being its file as it was written.
+
+    ``disk`` is the size in bytes of the disk of its cache folder.
+    """
+    yield from _of_rules(config.rules)
+    for index, rule in enumerate(value.get("rules") or ()):
+        if isinstance(rule, dict) and "preset" not in rule:
+            yield from _ignored(rule, f"rules[{index}]", config.rules)
+    yield from _of_sections(config, value)
+    if disk is not None and config.cache.max_bytes > disk:
+        yield (
+            f"cache.max_size_gb: {config.cache.max_size_gb:g} is more than the whole disk of "
+            f"{config.cache.dir} has ({disk / _GB:.0f} GB): files will be passed on unkept when "
+            "it is full"
+        )
+
+
+def _of_rules(rules: tuple[Rule, ...]) -> Iterator[str]:
+    """Rules that can't take any path, or none that is left."""
+    for index, rule in enumerate(rules):
+        problem = _unmatchable(rule)
+        if not problem:
+            before = next((r for r in rules[:index] if _covers(r, rule)), None)
+            problem = f"rule {before.name!r} before it takes all of its paths" if before else ""
+        if problem:
+            yield f"rule {rule.name!r} can take no path: {problem}"
+
+
+def _unmatchable(rule: Rule) -> str:
+    """Why a rule's own pattern and mount fit no path; "" when they may."""
+    pattern = rule.pattern.pattern if rule.pattern is not None else ""
+    start = _literal_start(pattern)
+    if start is None:
+        return ""
+    if start and not start.startswith("/"):
+        return f"paths begin with a slash, its pattern with {start!r}"
+    mount = f"{rule.path_prefix}/"
+    if rule.path_prefix and not (mount.startswith(start) or start.startswith(mount)):
+        return f"its pattern begins with {start!r}, its path_prefix is {rule.path_prefix!r}"
+    return ""
+
+
+def _literal_start(pattern: str) -> str | None:
+    """The text with which an anchored pattern begins; None for one that is not anchored."""
+    match = re.match(r"\^((?:[A-Za-z0-9_/:-]|\\[./-])*)(.?)", pattern)
+    if match is None or "|" in pattern:
+        return None
+    start = match[1].replace("\\", "")
+    return start[:-1] if match[2] and match[2] in "*?+{" else start
+
+
+def _covers(earlier: Rule, later: Rule) -> bool:
+    """Whether an earlier rule surely takes whatever a later one would."""
+    mount, own = f"{earlier.path_prefix}/", f"{later.path_prefix}/"
+    if not own.startswith(mount):
+        return False
+    if earlier.pattern is None or earlier.pattern.pattern in _EVERYTHING:
+        return True
+    same = later.pattern is not None and later.pattern.pattern == earlier.pattern.pattern
+    return same and own == mount
+
+
+def _ignored(rule: Mapping[str, Any], where: str, rules: tuple[Rule, ...]) -> Iterator[str]:
+    """Keys of a rule that change nothing."""
+    read = next((each for each in rules if each.name == rule.get("name")), None)
+    if read is None:
+        return
+    for key in _PARALLEL:
+        if rule.get(key) is not None and read.strategy is Strategy.PROXY:
+            yield f"{where}.{key}: of no use without strategy: parallel"
+    for key, world in _OF_WORLDS.items():
+        if rule.get(key) is not None and read.ecosystem != world:
+            yield f"{where}.{key}: of no use without ecosystem: {world}"
+
+
+def _of_sections(config: Config, value: Mapping[str, Any]) -> Iterator[str]:
+    """Keys of the other sections that change nothing as the rest stands."""
+    admin, forward, logging = config.admin, config.forward, config.logging
+    if admin.hosts and not admin.token:
+        yield (
+            "admin.hosts: of no use without admin.token (or AIMIRROR_ADMIN_TOKEN): nobody "
+            "administers from there"
+        )
+    given = {
+        section: set(told) if isinstance(told := value.get(section), dict) else set()
+        for section in ("forward", "logging", "cache")
+    }
+    if not forward.enabled:
+        for key in sorted(given["forward"] - {"enabled"}):
+            yield f"forward.{key}: of no use with forward.enabled: false"
+    elif not forward.intercept:
+        for key in sorted(given["forward"] & {"pinned", "ca_dir"}):
+            yield f"forward.{key}: of no use without forward.intercept: true"
+    files = logging.file is not None or logging.access_file is not None
+    if logging.max_size and not files:
+        yield "logging.max_size: of no use without logging.file or logging.access_file"
+    if "keep" in given["logging"] and not logging.max_size:
+        yield "logging.keep: of no use without logging.max_size"
+    if logging.access_file is not None and logging.access is AccessFormat.OFF:
+        yield "logging.access_file: of no use with logging.access: off"
+    if "max_size_gb" in given["cache"] and not config.cache.lru_enabled:
+        yield "cache.max_size_gb: with lru_enabled: false a full cache keeps nothing new"

@@ -1,0 +1,105 @@
+"""What a configuration allows, and hardly means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aimirror.config import ConfigError, load, plain
+from aimirror.config.warnings import warnings
+
+UP = "upstream: 'https://h.example'"
+
+
+class WarningTests(SynchronousTestCase):
+    def warned(self, rules: str = "", more: str = "", disk: int | None = None) -> list[str]:
+        folder = Path(self.mktemp())
+        folder.mkdir(parents=True)
+        file = folder / "f.yaml"
+        file.write_text(f"rules:\n{rules or f'- {{name: a, {UP}}}'}\n{more}\n")
+        config = load(file, {})
+        return list(warnings(config, plain(config), disk))
+
+    def test_nothing(self) -> None:
+        """The built-in configuration, all presets and an ordinary rule give no warning."""
+        self.assertEqual(self.warned(), [])
+        config = load(None, {})
+        self.assertEqual(list(warnings(config, plain(config))), [])
+
+    def test_shadowed(self) -> None:
+        """A rule behind one that takes all of its paths can take none."""
+        for first in ("", "pattern: '.*', ", "pattern: '^/', "):
+            found = self.warned(f"- {{name: a, {first}{UP}}}\n- {{name: b, pattern: '^/x', {UP}}}")
+            self.assertEqual(len(found), 1, first)
+            self.assertIn("rule 'b' can take no path: rule 'a' before it", found[0])
+        for first, second, count in (
+            ("path_prefix: /a", "path_prefix: /a/b", 1),
+            ("path_prefix: /a/b", "path_prefix: /a", 0),
+            ("path_prefix: /a", "path_prefix: /ab", 0),
+            ("pattern: 'x$'", "pattern: 'x$'", 1),
+            ("pattern: 'x$'", "pattern: 'x$', path_prefix: /a", 0),
+            ("pattern: '^/a/'", "path_prefix: /a", 0),
+        ):
+            rules = f"- {{name: a, {first}, {UP}}}\n- {{name: b, {second}, {UP}}}"
+            self.assertEqual(len(self.warned(rules)), count, (first, second))
+
+    def test_unmatchable(self) -> None:
+        """A pattern that no path fits is told with the reason."""
+        for keys, why in (
+            ("pattern: '^simple/'", "paths begin with a slash"),
+            ("pattern: '^https://pypi.org/'", "paths begin with a slash"),
+            ("path_prefix: /nvidia, pattern: '^/simple/.*'", "its path_prefix is '/nvidia'"),
+            ("path_prefix: /nvidia, pattern: '^/nvidia-x/'", "its path_prefix is '/nvidia'"),
+        ):
+            found = self.warned(f"- {{name: a, {keys}, {UP}}}")
+            self.assertEqual(len(found), 1, keys)
+            self.assertIn(why, found[0])
+        for keys in (
+            "pattern: '^/?simple'",
+            "pattern: '^(a|/b)'",
+            "pattern: '^/a|^b'",
+            "path_prefix: /nvidia, pattern: '^/nvidia/x'",
+            "path_prefix: /nvidia, pattern: '^/(simple|nvidia)'",
+            "path_prefix: /nvidia, pattern: '^/'",
+        ):
+            self.assertEqual(self.warned(f"- {{name: a, {keys}, {UP}}}"), [], keys)
+
+    def test_ignored(self) -> None:
+        """Keys that change nothing are told with what they need."""
+        for rule, key, need in (
+            ("concurrency: 9", "rules[0].concurrency", "strategy: parallel"),
+            ("min_size: 1", "rules[0].min_size", "strategy: parallel"),
+            ("cooldown: 7d", "rules[0].cooldown", "ecosystem: pypi"),
+            ("xet: pass", "rules[0].xet", "ecosystem: huggingface"),
+        ):
+            found = self.warned(f"- {{name: a, {rule}, {UP}}}")
+            self.assertEqual(found, [f"{key}: of no use without {need}"])
+        self.assertEqual(self.warned(f"- {{name: a, min_size: 1, strategy: parallel, {UP}}}"), [])
+        for more, key in (
+            ("admin: {hosts: [10.0.0.0/8]}", "admin.hosts"),
+            ("forward: {enabled: false, allow: [a.example]}", "forward.allow"),
+            ("forward: {pinned: [a.example]}", "forward.pinned"),
+            ("logging: {max_size: 1MB}", "logging.max_size"),
+            ("logging: {keep: 2}", "logging.keep"),
+            ("logging: {access: 'off', access_file: a.log}", "logging.access_file"),
+            ("cache: {lru_enabled: false, max_size_gb: 1}", "cache.max_size_gb"),
+        ):
+            found = self.warned(more=more)
+            self.assertEqual([each.partition(":")[0] for each in found], [key])
+        token = f"admin: {{hosts: [10.0.0.0/8], token: {'t' * 16}}}"
+        self.assertEqual(self.warned(more=token), [])
+
+    def test_disk(self) -> None:
+        """A limit beyond the whole disk is told with both sizes."""
+        found = self.warned(more="cache: {max_size_gb: 200}", disk=100 * 1000**3)
+        self.assertEqual(len(found), 1)
+        self.assertIn("200 is more than the whole disk", found[0])
+        self.assertIn("(100 GB)", found[0])
+        self.assertEqual(self.warned(more="cache: {max_size_gb: 99}", disk=100 * 1000**3), [])
+
+    def test_host_with_port(self) -> None:
+        """A port in server.host is refused, and its own key is told; IPv6 addresses are not."""
+        error = self.assertRaises(ConfigError, self.warned, "", "server: {host: 'localhost:8081'}")
+        self.assertIn("server.port", str(error))
+        self.assertEqual(self.warned(more="server: {host: '::1'}"), [])

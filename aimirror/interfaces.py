@@ -330,9 +330,13 @@ class ILibrary(Interface):
         """Ask one URL; nothing is stored.  Fails with UpstreamError; cancelling closes."""
 
     def first(
-        urls: Sequence[str], attempt: Callable[[int], Awaitable[_T]], able: Callable[[_T], bool]
+        urls: Sequence[str],
+        attempt: Callable[[int, bool], Awaitable[_T]],
+        able: Callable[[_T], bool],
     ) -> Deferred[_T]:
-        """What an attempt brings at the first of several URLs (given by index) that is able.
+        """What an attempt brings at the first of several URLs that is able.
+
+        It is given the URL's index, and whether it is the last one.
 
         They are asked in order of health; the last one's failure or answer is the whole's.
         """

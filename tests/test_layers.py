@@ -164,7 +164,6 @@ AT_THE_DOOR = frozenset(
         "aimirror.exchanges.answering",
         "aimirror.exchanges.decoding",
         "aimirror.exchanges.responses",
-        "aimirror.upstream.health",
         "aimirror.upstream.redirects",
     }
 )

@@ -80,7 +80,7 @@ class Asking:
     ) -> IUpstreamResponse:
         """The upstreams are asked in order of health until one can answer."""
 
-        async def attempt(source: int) -> IUpstreamResponse:
+        async def attempt(source: int, last: bool) -> IUpstreamResponse:
             self.asked_at = self._now()
             self.source = source
             response = await self.request(source, span, conditional, if_range)

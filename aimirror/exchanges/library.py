@@ -166,7 +166,7 @@ class Library:
     def first(
         self,
         urls: Sequence[str],
-        attempt: Callable[[int], Awaitable[_T]],
+        attempt: Callable[[int, bool], Awaitable[_T]],
         able: Callable[[_T], bool],
     ) -> Deferred[_T]:
         """See ILibrary."""

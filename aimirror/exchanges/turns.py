@@ -28,13 +28,13 @@ async def first_able(
     health: Health,
     now: Callable[[], float],
     upstreams: Sequence[str],
-    attempt: Callable[[int], Awaitable[T]],
+    attempt: Callable[[int, bool], Awaitable[T]],
     *,
     able: Callable[[T], bool],
     drop: Callable[[T], object] = lambda answer: None,
     trouble: UpstreamError | None = None,
 ) -> T:
-    """What ``attempt(index)`` brings at the first upstream that is ``able``, in order of health.
+    """What ``attempt(index, last)`` brings at the first upstream that is ``able``, by health.
 
     The last one's answer is the answer, able or not; ``drop`` is told of the others.  Raises what
     the last attempt failed with, UpstreamErrors alone leading to the next one; ``trouble`` if none
@@ -44,7 +44,7 @@ async def first_able(
     order = health.order(origins, now())
     for index in order:
         try:
-            answer = await attempt(index)
+            answer = await attempt(index, index == order[-1])
         except PassedOver as passed:
             trouble = passed.trouble or trouble
             continue

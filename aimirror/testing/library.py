@@ -166,13 +166,13 @@ class FakeLibrary:
     def first(
         self,
         urls: Sequence[str],
-        attempt: Callable[[int], Awaitable[_T]],
+        attempt: Callable[[int, bool], Awaitable[_T]],
         able: Callable[[_T], bool],
     ) -> Deferred[_T]:
         """See ILibrary; the first is asked alone."""
 
         async def run() -> _T:
-            return await attempt(0)
+            return await attempt(0, True)
 
         return Deferred.fromCoroutine(run())
 

@@ -18,12 +18,14 @@ class FirstAbleTests(SynchronousTestCase):
         self.health = Health()
         self.attempts: list[int] = []
         self.dropped: list[int] = []
+        self.last: list[bool] = []
 
     def first(self, *outcomes: int | Exception) -> Deferred[int]:
         """Attempts come to these, one for each upstream; numbers below zero are unable."""
 
-        async def attempt(index: int) -> int:
+        async def attempt(index: int, last: bool) -> int:
             self.attempts.append(index)
+            self.last.append(last)
             outcome = outcomes[index]
             if isinstance(outcome, Exception):
                 raise outcome
@@ -46,6 +48,7 @@ class FirstAbleTests(SynchronousTestCase):
         failing = UpstreamError(Reason.CONNECT)
         self.assertEqual(self.successResultOf(self.first(failing, -1, 7)), 7)
         self.assertEqual((self.attempts, self.dropped), ([0, 1, 2], [-1]))
+        self.assertEqual(self.last, [False, False, True])
         self.assertEqual(self.successResultOf(self.first(1, 2, 3)), 3)
 
     def test_last_word(self) -> None:

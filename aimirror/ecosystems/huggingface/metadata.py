@@ -95,7 +95,7 @@ class Looks:
     async def _first(self, rule: Rule, targets: Sequence[Target], headers: Headers) -> Seen:
         """What the first address says that can; no token is among the fields."""
 
-        def attempt(index: int) -> Awaitable[Seen]:
+        def attempt(index: int, last: bool) -> Awaitable[Seen]:
             return self._head(rule, targets[index], headers)
 
         hubs = [each.repo for each in targets]

@@ -59,11 +59,12 @@ class Oci:
         library: ILibrary,
         registries: Registries,
     ) -> None:
+        self._library = library
         self._registries = registries
         self._tokens = Tokens(library)
         self._images = Images(library, self._tokens)
         self._tags = Tags(library, self._images)
-        self._sources = Sources(library.now)
+        self._sources = Sources()
 
     async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """Answer by the registry that the path names."""
@@ -131,25 +132,29 @@ class Oci:
         if visits[0].target.digest is not None:
             stored = (v for v in visits if self._images.public(v.route(v.target).key))
             visits = list(islice(stored, 1)) or visits
-        for visit in visits[:-1]:
+
+        async def attempt(index: int, last: bool) -> Answer | None:
+            if last:
+                return await self._of(visits[index])
             try:
-                answer = await self._of(evolve(visit, declines=UNABLE))
-            except (UpstreamError, Declined, Refused) as problem:
-                if isinstance(problem, Refused) and problem.status not in UNABLE:
+                return await self._of(evolve(visits[index], declines=UNABLE))
+            except (Declined, Refused) as problem:
+                if problem.status not in UNABLE:
                     raise
-                self._sources.failed(visit.rule)
-            else:
-                self._sources.succeeded(visit.rule)
-                return answer
+                return None
+
+        upstreams = [visit.rule.upstreams[0] for visit in visits]
         try:
-            return await self._of(visits[-1])
+            answer = await self._library.first(upstreams, attempt, lambda each: each is not None)
         except (UpstreamError, Refused) as problem:
             if isinstance(problem, Refused) and problem.status not in UNABLE:
                 raise
-            last = await self._last_known(visits)
-            if isinstance(last, Untaken):
+            stale = await self._last_known(visits)
+            if isinstance(stale, Untaken):
                 raise
-            return last
+            return stale
+        assert answer is not None  # the last one's is
+        return answer
 
     async def _last_known(self, visits: list[Visit]) -> Answer | Untaken:
         """What a tag stood for last at any of the upstreams, UNTAKEN when that is not known."""

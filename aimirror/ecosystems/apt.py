@@ -6,6 +6,7 @@ Source: the Debian wiki, "DebianRepository/Format".
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 from attrs import evolve
 
@@ -15,19 +16,36 @@ from aimirror.ecosystems.world import Reading, Repository, Row, World
 from aimirror.routing.digests import Digest, parse
 
 _FIELDS = re.compile(rb"^(?:Filename: (?:\./)?(\S+)|SHA256: ([0-9a-f]{64}))\s*$", re.MULTILINE)
+_PACKAGE = re.compile(r".+\.[ud]?deb")
+_INDEX = re.compile(r"Packages(\.\w+)?")
+#: What a flat repository's release names.
+_FLAT = re.compile(r"(Packages|Sources|Contents|Translation-\w+)(\.\w+)?")
 _LISTED = re.compile(r"^ ([0-9a-f]{64}) +\d+ (\S+)$", re.MULTILINE)
 
 
-def pool(url: str) -> list[tuple[str, str]]:
-    """For a file in a pool: (URL of the folder of indexes that may name it, its path there)."""
-    base, found, path = url.partition("/pool/")
-    return [(f"{base}/dists", f"pool/{path}")] if found else []
+def packages(url: str) -> list[tuple[str, str]]:
+    """For a package: (start of the URLs of indexes that may name it, its path there).
+
+    Indexes are in ``dists`` of the base, or, in a flat repository, in a folder above the package:
+    paths in that are below this folder, or below one above.
+    """
+    if _PACKAGE.fullmatch(url) is None:
+        return []
+    scheme, _, rest = url.partition("://")
+    parts = rest.split("/")
+    above = range(len(parts) - 1, 0, -1)
+    bases = {k: f"{scheme}://{'/'.join(parts[:k])}" for k in above}
+    names = {k: unquote("/".join(parts[k:])) for k in above}
+    found = [(f"{bases[k]}/dists/", names[k]) for k in above]
+    if "/pool/" not in url:
+        found += [(f"{bases[k]}/Packages", names[j]) for k in above for j in above if j <= k]
+    return found
 
 
 def lists_packages(url: str) -> bool:
     """Whether an index URL may be that of a Packages file, plain or by hash."""
     folder, _, name = url.rpartition("/")
-    return name.startswith("Packages") or "/by-hash/" in folder + "/"
+    return _INDEX.fullmatch(name) is not None or "/by-hash/" in folder + "/"
 
 
 def signed(url: str) -> tuple[str, ...]:
@@ -55,6 +73,9 @@ def releases(url: str) -> list[tuple[str, str]]:
     """
     before, found, rest = url.partition("/dists/")
     parts = rest.split("/")
+    folder, _, last = url.rpartition("/")
+    if not found and _FLAT.fullmatch(last) is not None:
+        return [(f"{folder}/{name}", last) for name in ("InRelease", "Release")]
     if not found or "by-hash" in parts:
         return []
     return [
@@ -69,7 +90,7 @@ def listed(release: bytes) -> dict[str, Digest]:
     text = release.decode("utf-8", "replace")
     _, _, section = text.partition("\nSHA256:")
     return {
-        name: digest
+        name.removeprefix("./"): digest
         for sha256, name in _LISTED.findall(section)
         if (digest := parse("sha256", sha256)) is not None
     }
@@ -90,7 +111,7 @@ apt: # deb http://MIRROR/debian stable main
     reject_types: [text/html]
   - <<: *apt
     name: -files
-    pattern: '/pool/.+\.(deb|udeb|ddeb|dsc|tar\.\w+|diff\.gz)$'
+    pattern: '\.(deb|udeb|ddeb|dsc|diff\.gz)$|/pool/.+\.tar\.\w+$|[._](orig|debian)[^/]*\.tar\.\w+$'
     digest: []
   - <<: *apt
     name: ""
@@ -146,7 +167,7 @@ WORLD = World(
     presets=_PRESETS,
     clients={"apt": _apt},
     knowledge=Repository(
-        packages=pool,
+        packages=packages,
         lists_packages=lists_packages,
         releases=releases,
         signed=signed,

@@ -46,9 +46,9 @@ class Distribution(Proving):
     def named_by(self, found: Route, mirror: Desk, scope: str) -> Iterator[tuple[Indexes, Naming]]:
         """See Proving.  An index must be of the generation of the release that clients get."""
         places = tuple(self._repository.packages(found.urls[0]))
-        for folder, name in places:
-            prefix, wanted = canonical(folder + "/"), self._repository.lists_packages
-            yield self._indexes, self._indexes.below(name, prefix, wanted, scope)
+        for prefix, name in places:
+            wanted = self._repository.lists_packages
+            yield self._indexes, self._indexes.below(name, canonical(prefix), wanted, scope)
         if not places:
             for release, name in self._repository.releases(found.urls[0]):
                 yield self._releases, self._releases.at(name, [release], scope)

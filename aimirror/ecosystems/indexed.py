@@ -25,7 +25,7 @@ class Indexed(Proving):
     """Files are as the index that is at hand says."""
 
     def __init__(self, library: ILibrary, files: Files) -> None:
-        super().__init__(library)
+        super().__init__(library, files.fingerprints)
         self._files = files
         self._indexes = Indexes(library, files.reading)
 

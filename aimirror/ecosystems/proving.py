@@ -7,7 +7,8 @@ and names another digest beats it.  The copy is dropped then and the file is ask
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 from attrs import evolve
 from twisted.logger import Logger
@@ -18,7 +19,7 @@ from aimirror.caching.telling import tells
 from aimirror.ecosystems.indexes import Indexes, Naming, credential
 from aimirror.interfaces import BodyFailed, ILibrary
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Lookup, Untaken
-from aimirror.routing.digests import Digest, new_hash
+from aimirror.routing.digests import ALGORITHMS, Digest, new_hash
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
 
@@ -26,15 +27,23 @@ from aimirror.server.answers import Answer
 MOST_HASHES = 100_000
 #: Stored files for which it is kept in mind that the indexes at hand don't name another one.
 MOST_RIGHT = 100_000
+#: How upstreams say that there is no file.
+ABSENT = frozenset({403, 404, 410})
 #: Bytes of a stored file that are hashed at a time.
 STEP = 1 << 20
+
+
+#: By a digest's name: how it is made of a file's pieces, where it is no hash of the whole file.
+Fingerprints = Mapping[str, Callable[[Iterable[bytes]], str]]
+NONE: Fingerprints = {}
 
 
 class Hashes:
     """What stored files hash to; each is read once for an algorithm other than sha256."""
 
-    def __init__(self, library: ILibrary) -> None:
+    def __init__(self, library: ILibrary, fingerprints: Fingerprints = NONE) -> None:
         self._library = library
+        self._fingerprints = fingerprints
         self._known: LRU[tuple[str, str], str] = LRU(MOST_HASHES)
 
     async def differs(self, entry: Entry, digest: Digest) -> bool:
@@ -56,22 +65,29 @@ class Hashes:
             raise BodyFailed("the stored body is gone")
         reader = body.reader(0, None)
         try:
-            hashed: str = await self._library.aside(_hashed, reader.fd, body.size, algorithm)
+            own = self._fingerprints.get(algorithm) or partial(_hashed, algorithm)
+            hashed: str = await self._library.aside(own, _pieces(reader.fd, body.size))
         finally:
             reader.close()
         return hashed
 
 
-def _hashed(fd: int, size: int, algorithm: str) -> str:
-    running, at = new_hash(algorithm), 0
+def _hashed(algorithm: str, pieces: Iterable[bytes]) -> str:
+    running = new_hash(algorithm)
+    for piece in pieces:
+        running.update(piece)
+    hashed: str = running.hexdigest()
+    return hashed
+
+
+def _pieces(fd: int, size: int) -> Iterator[bytes]:
+    at = 0
     while at < size:
         piece = os.pread(fd, min(STEP, size - at), at)
         if not piece:
             raise BodyFailed("the stored file is too short")
-        running.update(piece)
+        yield piece
         at += len(piece)
-    hashed: str = running.hexdigest()
-    return hashed
 
 
 class Proving(General):
@@ -79,9 +95,10 @@ class Proving(General):
 
     log = Logger()
 
-    def __init__(self, library: ILibrary) -> None:
+    def __init__(self, library: ILibrary, fingerprints: Fingerprints = NONE) -> None:
         self.library = library
-        self.hashes = Hashes(library)
+        self.hashes = Hashes(library, fingerprints)
+        self._unproven = bool(fingerprints)
         #: By key: the copies and the indexes that were found to agree, as a hash.
         self._right: LRU[str, int] = LRU(MOST_RIGHT)
 
@@ -97,6 +114,8 @@ class Proving(General):
         if request.method not in ("GET", "HEAD") or found.digest is not None:
             return UNTAKEN
         digest = await self.digest(request, found, mirror)
+        if digest is not None and digest.algorithm not in ALGORITHMS:
+            digest = None
         if digest is None or request.method == "HEAD":
             return UNTAKEN
         return await mirror.answer(request, evolve(found, digest=digest))
@@ -118,7 +137,18 @@ class Proving(General):
         copies = self.copies(found, scope)
         if copies and not await self._dropped(found, mirror, copies, scope) and found.immutable:
             return None
-        return await _said(self.named_by(found, mirror, scope))
+        digest = await _said(self.named_by(found, mirror, scope))
+        if digest is not None:
+            self._forget_absence(found, mirror, scope)
+        return digest
+
+    def _forget_absence(self, found: Route, mirror: Desk, scope: str) -> None:
+        """That there was no such file is no news any more once a newer index names one."""
+        absent = [e for e in self.library.at(found.key).entries if e.status in ABSENT]
+        for entry in absent:
+            since, named_by = entry.received_at, self.named_by(found, mirror, scope)
+            if tells(entry, scope) and any(naming.since(since) for _, naming in named_by):
+                self.library.drop(entry)
 
     async def _dropped(
         self, found: Route, mirror: Desk, copies: tuple[Entry, ...], scope: str
@@ -127,7 +157,7 @@ class Proving(General):
 
         What came after an index was checked by it, so that a hit usually reads none.
         """
-        since = min(copy.arrived_at for copy in copies)
+        since = 0.0 if self._unproven else min(copy.arrived_at for copy in copies)
         named_by = self.named_by(found, mirror, scope)
         namings = [(indexes, naming.since(since)) for indexes, naming in named_by]
         seen = hash((*(copy.blob for copy in copies), *(n.seen() for _, n in namings)))

@@ -30,13 +30,13 @@ _ALGORITHMS = {"sha": "sha1", "sha1": "sha1", "sha256": "sha256", "sha512": "sha
 
 
 def package(url: str) -> list[tuple[str, str]]:
-    """For a package: (URL of the folder of metadata that may name it, its path there)."""
+    """For a package: (start of the URLs of metadata that may name it, its path there)."""
     if _PACKAGE.fullmatch(url) is None:
         return []
     scheme, _, rest = url.partition("://")
     parts = rest.split("/")
     return [
-        (f"{scheme}://{'/'.join(parts[:k])}/repodata", unquote("/".join(parts[k:])))
+        (f"{scheme}://{'/'.join(parts[:k])}/repodata/", unquote("/".join(parts[k:])))
         for k in range(len(parts) - 1, 0, -1)
     ]
 

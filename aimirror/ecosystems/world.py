@@ -41,6 +41,9 @@ class Files:
     #: a path, too: it is then looked for below each upstream of the world's rules.
     places: Callable[[str], Places]
     reading: Reading
+    #: By names that are no hash of a whole file: how such a digest is made of a file's pieces.
+    #: Files with these can't be checked before they are stored, but are when they are asked for.
+    fingerprints: Mapping[str, Callable[[Iterable[bytes]], str]] = {}
     #: What the client says that it expects.
     expected: Callable[[Headers], Digest | None] = _nothing
 
@@ -49,7 +52,7 @@ class Files:
 class Repository:
     """A world whose signed release names the indexes, and those the packages; all by URLs."""
 
-    #: For a package: (URL of the folder of indexes that may name it, its name there).
+    #: For a package: (start of the URLs of indexes that may name it, its name there).
     packages: Callable[[str], Places]
     lists_packages: Callable[[str], bool]
     #: For an index: (URL of the release file that may name it, its name there).

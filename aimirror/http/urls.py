@@ -71,6 +71,9 @@ def join(upstream: str, path: str, query: str) -> str:
     return _ascii(root + path + (f"?{query}" if query else ""))
 
 
+_HERE = re.compile(r"/(?:\./)+")
+
+
 def objection(path: str, query: str) -> str | None:
     """Why a request target can't be passed on, or None.
 
@@ -85,6 +88,14 @@ def objection(path: str, query: str) -> str | None:
     if _STRAY_IN_QUERY.search(query):
         return "the query holds a control character or '#'"
     return None
+
+
+def undotted(path: str) -> str:
+    """The path without segments of one dot, which stay in their folder (RFC 3986, 5.2.4).
+
+    apt writes ``./`` for a repository that is one folder.
+    """
+    return _HERE.sub("/", path)
 
 
 def _parts(url: str) -> tuple[str, str, str]:

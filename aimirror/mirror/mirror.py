@@ -12,7 +12,7 @@ from aimirror.exchanges.answering import WITHHELD
 from aimirror.http.forwarding import asked_for_storing, scope_of
 from aimirror.http.headers import Headers
 from aimirror.http.tokens import misled
-from aimirror.http.urls import canonical, host, origin
+from aimirror.http.urls import canonical, host, origin, undotted
 from aimirror.interfaces import ILibrary, Refresh, UpstreamError, Wanted
 from aimirror.mirror.cached import Cached
 from aimirror.mirror.ecosystem import (
@@ -49,7 +49,7 @@ LONGEST_KEPT = 512
 
 
 def _routed(rules: tuple[Rule, ...], path: str, query: str | None) -> Route | Refused | None:
-    found = route(rules, path, query or "")
+    found = route(rules, undotted(path), query or "")
     if query == "" and isinstance(found, Route):  # a question mark alone is part of the target, too
         asked = tuple(f"{url}?" for url in found.urls)
         return evolve(found, urls=asked, key=f"{found.key}?")

@@ -16,6 +16,7 @@ from tests.clients.worlds import WorldTests, find_client
 class AptCase(WorldTests):
     #: What follows "deb", and further options.
     source = "[trusted=yes] {mirror}/debian"
+    suite = "stable main"
 
     def setUp(self) -> None:
         super().setUp()
@@ -28,7 +29,7 @@ class AptCase(WorldTests):
 
     def add(self, name: str, seed: int) -> str:
         """Build a package; its path."""
-        folder = self.fresh(f"build-{name}")
+        folder = self.fresh(f"build-{name}-{seed}")
         (folder / "DEBIAN").mkdir()
         (folder / "DEBIAN/control").write_text(
             f"Package: {name}\nVersion: 1.0\nArchitecture: all\nMaintainer: a <a@example.org>\n"
@@ -70,7 +71,7 @@ class AptCase(WorldTests):
         for folder in ("etc/apt/preferences.d", "lists/partial", "cache/archives/partial"):
             (root / folder).mkdir(parents=True, exist_ok=True)
         source = self.source.format(mirror=self.mirror, upstream=self.upstream.url)
-        (root / "sources.list").write_text(f"deb {source} stable main\n")
+        (root / "sources.list").write_text(f"deb {source} {self.suite}\n")
         (root / "status").touch()
         options = {
             "Dir::Etc": str(root / "etc/apt"),
@@ -115,6 +116,20 @@ class AptTests(AptCase):
             self.release(by_hash)
             self.download(f"new-{name}", name)
 
+    def test_rebuilt(self) -> None:
+        """A package that was rebuilt under its name is followed; the old one is not given out."""
+        self.download("first")
+        for seed, name in ((60, "rebuilt"), (61, "again")):
+            path = "/d/" + self.add("tool", seed)
+            self.release()
+            self.download(name)
+        self.add("tool", 62)
+        self.release()
+        self.upstream.files.pop(path)
+        root = self.fresh("gone")
+        self.apt(root, "update")
+        self.apt(root, "download", "tool", fails=True)
+
     def test_unchanged(self) -> None:
         """A second update of the same root is all hits: the date of Release goes with it."""
         root = self.fresh("hit")
@@ -139,6 +154,62 @@ class AptTests(AptCase):
         self.upstream.put(f"/d{path}", b"Package: other\n")
         self.assertGreaterEqual(self.service.get(f"/debian{path}").status, 500)
         self.assertNotKept(b"Package: other\n")
+
+
+class FlatTests(AptCase):
+    """A repository without dists: its indexes lie above the packages."""
+
+    source = "[trusted=yes] {mirror}/debian/flat"
+    suite = "./"
+
+    def release(self, by_hash: bool = False) -> None:
+        """See AptCase."""
+        text = "".join(
+            f"Package: {Path(path).name.partition('_')[0]}\nVersion: 1.0\nArchitecture: all\n"
+            f"Maintainer: a <a@example.org>\nDescription: a tool\nFilename: ./{path}\n"
+            f"Size: {len(content)}\nSHA256: {hashlib.sha256(content).hexdigest()}\n\n"
+            for path, content in self.packages.items()
+        ).encode()
+        lines = [f"Date: {formatdate(MODIFIED, usegmt=True)}", "SHA256:"]
+        for name, data in (("Packages", text), ("Packages.xz", lzma.compress(text))):
+            lines.append(f" {hashlib.sha256(data).hexdigest()} {len(data)} {name}")
+            self.upstream.put(f"/d/flat/{name}", data)
+        for path, content in self.packages.items():
+            self.upstream.put(f"/d/flat/{path}", content)
+        self.upstream.put("/d/flat/Release", ("\n".join(lines) + "\n").encode())
+
+    def add(self, name: str, seed: int) -> str:
+        """See AptCase."""
+        self.packages[f"{name}_1.0_all.deb"] = self.packages.pop(super().add(name, seed))
+        return f"{name}_1.0_all.deb"
+
+    def download(self, name: str, package: str = "tool", seed: int = 6) -> None:
+        """See AptCase."""
+        root = self.fresh(name)
+        self.apt(root, "update")
+        self.apt(root, "download", package)
+        content = self.packages[f"{package}_1.0_all.deb"]
+        self.assertEqual((root / f"{package}_1.0_all.deb").read_bytes(), content)
+
+    def test_flat(self) -> None:
+        """apt-get downloads; again without a byte of it, without upstream; a rebuilt one anew."""
+        self.download("first")
+        before = self.upstream.total(".deb")
+        self.download("second")
+        self.assertEqual(self.upstream.total(".deb"), before)
+        self.add("tool", 60)
+        self.release()
+        self.download("rebuilt")
+        self.upstream.stop()
+        self.download("dead")
+
+    def test_corrupt(self) -> None:
+        """A package that is not what Packages says is neither installed nor kept."""
+        self.upstream.spoil("/d/flat/tool_1.0_all.deb")
+        root = self.fresh("bad")
+        self.apt(root, "update")
+        self.apt(root, "download", "tool", fails=True)
+        self.assertNotKept(self.upstream.files["/d/flat/tool_1.0_all.deb"].content)
 
 
 class SignedCase(AptCase):

@@ -45,10 +45,29 @@ class DebianTests(SynchronousTestCase):
             self.assertEqual(apt.releases(other), [])
 
     def test_pool(self) -> None:
-        """A file in the pool is told by its path below the base."""
-        found = apt.pool("http://h/d/pool/a/a.deb")
-        self.assertEqual(found, [("http://h/d/dists", "pool/a/a.deb")])
-        self.assertEqual(apt.pool("http://h/d/dists/s/InRelease"), [])
+        """A package in a pool is told by its path below the base, which may hold dists, too."""
+        found = apt.packages("http://h/d/pool/a/a.deb")
+        self.assertIn(("http://h/d/dists/", "pool/a/a.deb"), found)
+        self.assertFalse(any("Packages" in prefix for prefix, _ in found))
+        inside = apt.packages("http://h/l/dists/s/pool/stable/a%2Bb.deb")
+        self.assertIn(("http://h/l/dists/", "dists/s/pool/stable/a+b.deb"), inside)
+        self.assertEqual(apt.packages("http://h/d/dists/s/InRelease"), [])
+
+    def test_flat_repository(self) -> None:
+        """A flat repository has its indexes in a folder above the package."""
+        found = apt.packages("http://h/f/x86/a.deb")
+        for place in (
+            ("http://h/f/x86/Packages", "a.deb"),
+            ("http://h/f/x86/Packages", "x86/a.deb"),
+            ("http://h/f/Packages", "x86/a.deb"),
+        ):
+            self.assertIn(place, found)
+        wanted = [("http://h/f/InRelease", "Packages.gz"), ("http://h/f/Release", "Packages.gz")]
+        self.assertEqual(apt.releases("http://h/f/Packages.gz"), wanted)
+        self.assertEqual(apt.releases("http://h/f/a.deb"), [])
+        names = ("Packages", "Packages.gz", "PackagesFoo", "Packages.gz.asc")
+        listing = [name for name in names if apt.lists_packages(f"http://h/f/{name}")]
+        self.assertEqual(listing, ["Packages", "Packages.gz"])
 
     def test_signed(self) -> None:
         """A release file and its signatures are renewed together, other indexes by themselves."""

@@ -12,6 +12,7 @@ from twisted.internet.defer import ensureDeferred
 
 from aimirror.ecosystems.proving import Hashes
 from aimirror.routing.digests import Digest, new_hash
+from aimirror.routing.policies import CachePolicy
 from tests.ecosystems.support import WorldCase
 from tests.mirror.support import refused
 
@@ -37,7 +38,7 @@ class ReplacedTests:
     def setUp(self: Any) -> None:
         super().setUp()  # type: ignore[misc]
         fields = {"immutable": self.immutable, "name": "files", "upstreams": ("https://up.test",)}
-        self.use(ecosystem=self.name, **fields)
+        self.use(ecosystem=self.name, cache=CachePolicy(negative_ttl=3600), **fields)
 
     @property
     def immutable(self: Any) -> re.Pattern[str]:
@@ -77,6 +78,15 @@ class ReplacedTests:
         for _ in range(3):
             self.assertEqual(self.read(), NEW)
         self.assertEqual(self.urls().count(f"GET {self.path}"), 2)
+
+    def test_there_by_now(self: Any) -> None:
+        """A file that was not there is asked for again once a newer index names it."""
+        self.publish(self.says(OLD), OLD)
+        del self.answers[self.path]
+        self.assertEqual(self.read(), b"")
+        self.clock.advance(100)
+        self.publish(self.says(NEW), NEW)
+        self.assertEqual(self.read(), NEW)
 
     def test_offline(self: Any) -> None:
         """While the upstream is down the old file is not given out for the new name."""
@@ -173,6 +183,14 @@ class AptTests(ReplacedTests, WorldCase):
 
 class AptByHashTests(AptTests):
     by_hash = True
+
+
+class AptFlatTests(AptTests):
+    path, index = "/f/x86/a_1_all.deb", "/f/x86/Packages"
+
+    def says(self, data: bytes) -> bytes:
+        name = "./a_1_all.deb"
+        return f"Package: a\nFilename: {name}\nSHA256: {hexed('sha256', data)}\n\n".encode()
 
 
 class RpmTests(ReplacedTests, WorldCase):

@@ -56,8 +56,8 @@ class RpmTests(SynchronousTestCase):
     def test_package(self) -> None:
         """A package may belong to a repository at any folder above it."""
         found = rpm.package("https://h/f/os/Packages/a/a%2B.rpm")
-        self.assertIn(("https://h/f/os/repodata", "Packages/a/a+.rpm"), found)
-        self.assertIn(("https://h/repodata", "f/os/Packages/a/a+.rpm"), found)
+        self.assertIn(("https://h/f/os/repodata/", "Packages/a/a+.rpm"), found)
+        self.assertIn(("https://h/repodata/", "f/os/Packages/a/a+.rpm"), found)
         self.assertEqual(len(found), 5)
         self.assertEqual(rpm.package("https://h/f/repodata/repomd.xml"), [])
 

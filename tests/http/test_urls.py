@@ -8,6 +8,16 @@ from aimirror.http import urls
 
 
 class CanonicalTests(SynchronousTestCase):
+    def test_undotted(self) -> None:
+        """A segment of one dot is left out; nothing else that looks like one is."""
+        for path, wanted in (
+            ("/flat/./Packages", "/flat/Packages"),
+            ("/././a/././b", "/a/b"),
+            ("/a/.b/c./..d/%2e/e", "/a/.b/c./..d/%2e/e"),
+            ("/a/./../b", "/a/../b"),
+        ):
+            self.assertEqual(urls.undotted(path), wanted)
+
     def test_origin(self) -> None:
         """Scheme and host compare without case, and a default port is none."""
         self.assertEqual(urls.canonical("HTTPS://Host.Example:443/A"), "https://host.example/A")

@@ -12,7 +12,11 @@ from aimirror.routing.digests import Digest, parse
 
 #: Checksum extensions, and hashlib's names of them.
 CHECKSUMS = {".sha1": "sha1", ".md5": "md5", ".sha256": "sha256", ".sha512": "sha512"}
-_CHANGES = re.compile(r"/maven-metadata[^/]*\.xml$|-SNAPSHOT/[^/]+$")
+#: Metadata, snapshots, catalogues and what repository managers and Maven keep about a repository.
+_CHANGES = re.compile(
+    r"/maven-metadata[^/]*\.xml$|-SNAPSHOT/[^/]+$|/archetype-catalog\.xml$|/\.(meta|index)/[^/]+$"
+    r"|/nexus-maven-repository-index[^/]*$"
+)
 _HEX = re.compile(r"\b[0-9a-fA-F]{40}\b")
 
 

@@ -67,7 +67,8 @@ maven: # <mirror><mirrorOf>central</mirrorOf><url>http://MIRROR/maven2</url>
     strip_prefix: true
     upstream: "https://repo.maven.apache.org/maven2"
     ecosystem: maven # the sha1 beside each file is checked
-    pattern: '^(?!.*(-SNAPSHOT/|/maven-metadata\.xml)).*/[^/]+\.[a-z0-9]+$'
+    pattern: >- # neither what changes nor folders
+      ^(?!.*(-SNAPSHOT/|/maven-metadata|/archetype-cat|/nexus-maven-|/\.(meta|index)/)).*/[^/]+\.\w+$
     strategy: parallel
     immutable: true # though Maven asks for no-cache each time
     reject_types: [text/html]

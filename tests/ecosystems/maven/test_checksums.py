@@ -17,8 +17,16 @@ class MavenTests(SynchronousTestCase):
         self.assertEqual(maven.checksum("/g/a-1.jar"), ("", ""))
 
     def test_changes(self) -> None:
-        """Metadata and snapshots change; releases do not."""
-        for path in ("/g/maven-metadata.xml", "/g/1-SNAPSHOT/a-1-20240101.1-1.jar"):
+        """Metadata, snapshots, catalogues and what is kept about a repository; releases do not."""
+        for path in (
+            "/g/maven-metadata.xml",
+            "/g/maven-metadata-central.xml",
+            "/g/1-SNAPSHOT/a-1-20240101.1-1.jar",
+            "/maven2/.meta/prefixes.txt",
+            "/maven2/archetype-catalog.xml",
+            "/maven2/.index/nexus-maven-repository-index.properties",
+            "/maven2/nexus-maven-repository-index.properties",
+        ):
             self.assertTrue(maven.changes(path))
         self.assertFalse(maven.changes("/g/a/1/a-1.jar"))
 

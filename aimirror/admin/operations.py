@@ -83,7 +83,7 @@ class Operations:
             self._events.stream,
         )
         self._metrics = Metrics(tally, store, downloads, pool, clock.seconds)
-        self._status = Status(store, downloads, pool, clock)
+        self._status = Status(store, downloads, pool, clock, gate)
         self._clock = clock
         self._sampling: list[LoopingCall] = []
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from aimirror import __version__
+from aimirror.admin.gate import Gate
 from aimirror.http.headers import Headers
 from aimirror.server.answers import Answer
 
@@ -24,29 +25,45 @@ _MOST_SPANS = 64
 
 
 class Status:
-    """Answers ``/health`` and ``/stats``; never a query, a credential or a signed URL."""
+    """Answers ``/health`` and ``/stats``; never a query, a credential or a signed URL.
 
-    def __init__(self, store: Store, downloads: Downloads, pool: Pool, clock: IReactorTime) -> None:
+    What is being downloaded has names only for those whom ``gate`` lets pass: they may be private,
+    and a token may stand in a path.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        downloads: Downloads,
+        pool: Pool,
+        clock: IReactorTime,
+        gate: Callable[[], Gate],
+    ) -> None:
         self._store = store
         self._downloads = downloads
         self._pool = pool
         self._clock = clock
+        self._gate = gate
         self._started_at = clock.seconds()
 
     async def health(self, request: MirrorRequest) -> Answer:
-        """Whether the service works, and what is being downloaded."""
-        return self._guarded(request, self._health)
+        """Whether the service works, and how much is being downloaded."""
+        named = self._gate().objection(request) is None
+        return self._guarded(request, lambda: self._health(named))
 
     async def stats(self, request: MirrorRequest) -> Answer:
         """What is in the cache, and what the workers do."""
         return self._guarded(request, self._stats)
 
-    def _health(self) -> dict[str, Any]:
+    def _health(self, named: bool) -> dict[str, Any]:
         now = self._clock.seconds()
         running = list(self._downloads.fills())
+        count = len(running)
+        if not named:
+            running = []
         return {
             "status": "ok",
-            "active_downloads": len(running),
+            "active_downloads": count,
             "downloads": [_shown(progress.key) for progress, _, _ in running],
             "version": __version__,
             "uptime_seconds": round(now - self._started_at, 1),

@@ -5,8 +5,11 @@ there, and opened to clients when everything behind it is ready.
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from aimirror.http.targets import BadTarget, parse_target
+from aimirror.server.access import is_local
 from aimirror.server.sendfile import FilePort
 
 if TYPE_CHECKING:
@@ -59,6 +62,21 @@ def own_names(host: str, port: int, public: str) -> frozenset[str]:
     """Authorities by which URLs mean us: here, as ``server.public_host`` says, and from within."""
     here = {authority(name, port) for name in ("localhost", "127.0.0.1", "::1", host.lower())}
     return frozenset({"localhost", public.rpartition("://")[2].lower(), *here} - {""})
+
+
+def leads_here(url: str, ports: Iterable[int], public: str) -> bool:
+    """Whether a URL means one of our own ports on this machine, or ``server.public_host``."""
+    try:
+        target = parse_target(url)
+    except BadTarget:
+        return False
+    own = public.rpartition("://")[2].lower()
+    if own in (target.host, authority(target.host, target.port)):
+        return True
+    names = ("localhost", socket.gethostname().lower())
+    named = target.host in names or target.host.endswith(".localhost")
+    literal = "" if target.literal is None else str(target.literal)
+    return target.port in ports and (named or is_local(literal))
 
 
 def _told(host: str, port: int, error: OSError) -> str:

@@ -36,7 +36,7 @@ from aimirror.server.access import Networks
 from aimirror.server.access_log import AccessHook, ignore
 from aimirror.server.admission import at_the_door, own_words
 from aimirror.server.guard import Guard
-from aimirror.server.listening import CannotListen, authority, bound, opened, own_names
+from aimirror.server.listening import CannotListen, authority, bound, leads_here, opened, own_names
 from aimirror.server.memo import Memo
 from aimirror.server.request import Handler
 from aimirror.server.site import MirrorSite
@@ -120,7 +120,12 @@ class MirrorService(Service):
             store=self.store,
             pool=self.pool,
             upstream=CountedUpstream(
-                Upstream(self._agents, redirected=self._seen.note, name=self._own_name),
+                Upstream(
+                    self._agents,
+                    redirected=self._seen.note,
+                    name=self._own_name,
+                    is_own=self._is_own,
+                ),
                 self._tally,
                 reactor,
             ),
@@ -146,6 +151,10 @@ class MirrorService(Service):
     def _to_thread(self, function: Callable[..., Any], *args: Any, **kw: Any) -> Deferred[Any]:
         pool = self._reactor.getThreadPool()
         return deferToThreadPool(self._reactor, pool, function, *args, **kw)
+
+    def _is_own(self, url: str) -> bool:
+        """Whether a URL leads to this service."""
+        return leads_here(url, (self.port, self.admin_port), self._config.server.public_host)
 
     def privilegedStartService(self) -> None:
         """Take the address, which may need rights that are given up before the start.

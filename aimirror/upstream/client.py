@@ -36,7 +36,9 @@ class Upstream:
     """Speaks HTTP outward: no cookie jar, no decoding, fields as given.
 
     ``redirected`` is told the URL of each redirect that is followed.  ``name`` is added to
-    CDN-Loop (RFC 8586), by which a request that comes back is known; "" adds nothing.
+    CDN-Loop (RFC 8586), by which a request that comes back is known; "" adds nothing.  No redirect
+    is followed to a URL that ``is_own``: from this machine more is open to a request than to its
+    client.
     """
 
     def __init__(
@@ -44,10 +46,12 @@ class Upstream:
         agents: Agents,
         redirected: Callable[[str], None] = lambda url: None,
         name: str = "",
+        is_own: Callable[[str], bool] = lambda url: False,
     ) -> None:
         self._agents = agents
         self._redirected = redirected
         self._name = name
+        self._is_own = is_own
 
     def request(
         self, outgoing: Outgoing, body: object | None = None, redirects: int = 0
@@ -75,6 +79,8 @@ class Upstream:
                 onward = None
                 if following:
                     onward = trail.next_hop(reply.code, headers, reply.zone)
+                if onward is not None and self._is_own(onward.outgoing.url):
+                    raise BadRedirect("a redirect leads to this mirror itself")
             except BadRedirect as error:
                 reply.abortConnection()
                 raise UpstreamError(Reason.REDIRECTS, str(error)) from None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_network
 from types import SimpleNamespace
 from typing import Any
 
+from aimirror.admin.gate import Gate
 from aimirror.admin.status import Status
 from aimirror.exchanges.environment import Progress
 from aimirror.upstream.health import Health
 from tests.server.support import GET, connect
 from tests.store.support import StoreCase
+
+TOKEN = "0123456789abcdef"
 
 
 class StatusTests(StoreCase):
@@ -24,7 +28,13 @@ class StatusTests(StoreCase):
         )
         worker = SimpleNamespace(pid=7, state="ready", fetches=1, hashing=0, restarts=0)
         pool = SimpleNamespace(states=lambda: (worker,))
-        self.status = Status(self.store, downloads, pool, self.clock)  # type: ignore[arg-type]
+        self.status = Status(
+            self.store,
+            downloads,  # type: ignore[arg-type]
+            pool,  # type: ignore[arg-type]
+            self.clock,
+            lambda: Gate(TOKEN, (ip_network("192.0.2.0/24"),)),
+        )
 
     def told(self, handler: Any, request: bytes = GET) -> tuple[int, Any]:
         client = connect(handler, clock=self.clock)
@@ -33,12 +43,19 @@ class StatusTests(StoreCase):
         return status, json.loads(body) if body else None
 
     def test_health(self) -> None:
-        """The documented fields, and what runs; a signed URL loses its query."""
-        status, told = self.told(self.status.health)
+        """An administrator sees what runs, too; a signed URL loses its query."""
+        request = GET.replace(b"Host", b"X-Aimirror-Token: %b\r\nHost" % TOKEN.encode())
+        status, told = self.told(self.status.health, request)
         self.assertEqual((status, told["status"], told["active_downloads"]), (200, "ok", 1))
         self.assertEqual(told["downloads"], ["https://h/f"])
         self.assertEqual(told["details"][0]["spans"], [[0, 40]])
         self.assertNotIn("geheim", str(told))
+
+    def test_health_for_all(self) -> None:
+        """Others learn how much is running, and no name or path."""
+        status, told = self.told(self.status.health)
+        self.assertEqual((status, told["status"], told["active_downloads"]), (200, "ok", 1))
+        self.assertEqual((told["downloads"], told["details"]), ([], []))
 
     def test_stats(self) -> None:
         """The cache in files and megabytes, the workers, the upstreams that failed."""

@@ -7,9 +7,17 @@ import struct
 
 from twisted.internet import reactor
 from twisted.internet.protocol import ServerFactory
-from twisted.trial.unittest import SkipTest, TestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
-from aimirror.server.listening import BACKLOG, CannotListen, authority, bound, opened, own_names
+from aimirror.server.listening import (
+    BACKLOG,
+    CannotListen,
+    authority,
+    bound,
+    leads_here,
+    opened,
+    own_names,
+)
 
 #: struct tcp_info (linux/tcp.h): of a listening socket, tcpi_sacked is its backlog.
 _SACKED = 8 + 4 * 5
@@ -63,3 +71,28 @@ class ListeningTests(TestCase):
         """Addresses of IPv6 are bracketed."""
         self.assertEqual(authority("::1", 80), "[::1]:80")
         self.assertEqual(authority("mirror", 80), "mirror:80")
+
+
+class OwnTests(SynchronousTestCase):
+    def test_leads_here(self) -> None:
+        """Our ports on this machine are ours by all of its names, and so is the public name."""
+        for url in (
+            "http://127.0.0.1:8081/aimirror/api/overview",
+            "http://127.9.9.9:8081/",
+            "http://[::1]:8082/x",
+            "http://[::ffff:127.0.0.1]:8081/",
+            "http://localhost:8081/",
+            "http://a.localhost:8081/",
+            "http://0x7f.1:8081/",
+            f"http://{socket.gethostname()}:8081/",
+            "https://mirror.test/simple/",
+        ):
+            self.assertTrue(leads_here(url, (8081, 8082), "https://mirror.test"), url)
+        for url in (
+            "http://127.0.0.1:9000/",
+            "http://10.0.0.1:8081/",
+            "https://other.test/",
+            "ftp://localhost:8081/",
+        ):
+            self.assertFalse(leads_here(url, (8081, 8082), "https://mirror.test"), url)
+        self.assertFalse(leads_here("http://other.test/", (8081,), ""))

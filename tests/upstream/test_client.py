@@ -234,6 +234,16 @@ class RedirectTests(UpstreamCase):
         self.assertEqual(self.successResultOf(passed).status, 302)
         self.assertEqual(len(told), 1)
 
+    def test_own_addresses(self) -> None:
+        """No redirect leads back to the mirror: its own machine may do more than its clients."""
+        self.upstream = Upstream(
+            self.network.agents, is_own=lambda url: url.startswith("http://two.example:8081/")
+        )
+        asking = self.ask(redirects=3)
+        self.move(self.network.accept(), "http://two.example:8081/aimirror/api/overview")
+        self.assertIs(self.reason(asking), Reason.REDIRECTS)
+        self.assertEqual(len(self.network.dialled), 1)
+
     def test_name(self) -> None:
         """Each request says who has passed it on, after those who did before."""
         self.upstream = Upstream(self.network.agents, name="aimirror-1")

@@ -12,6 +12,7 @@ from aimirror.commands import (
     ca,
     check,
     clean_old,
+    doctor,
     prefetch,
     serve,
     setup,
@@ -23,7 +24,7 @@ from aimirror.commands.common import Complaint, complain
 from aimirror.config import ConfigError
 
 #: Each with ``add(commands)``, in the order of the help text.
-COMMANDS = (check, setup, watch, stored, prefetch, ca, balance, tier, clean_old)
+COMMANDS = (check, setup, doctor, watch, stored, prefetch, ca, balance, tier, clean_old)
 
 
 def main(arguments: Sequence[str] | None = None, config: Path | None = None) -> int:

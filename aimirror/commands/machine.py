@@ -1,9 +1,12 @@
-"""What this machine is."""
+"""What this machine is, and where its own mirror is."""
 
 from __future__ import annotations
 
 import shlex
 from pathlib import Path
+
+from aimirror.config import Config
+from aimirror.ecosystems.clients import Setting
 
 
 def os_release(file: Path = Path("/etc/os-release")) -> dict[str, str]:
@@ -21,3 +24,18 @@ def os_release(file: Path = Path("/etc/os-release")) -> dict[str, str]:
             except ValueError:
                 continue
     return found
+
+
+def for_machine(wanted: Setting) -> Setting:
+    """A setting as this machine's release needs it."""
+    return wanted if wanted.on is None else wanted.on(os_release())
+
+
+def own_url(config: Config) -> str:
+    """Where a configuration's mirror is reached, from this machine at least."""
+    server = config.server
+    if "://" in server.public_host:
+        return server.public_host
+    host = "localhost" if server.host in ("0.0.0.0", "::") else server.host
+    here = f"{f'[{host}]' if ':' in host else host}:{server.port}"
+    return f"{'http' if server.tls is None else 'https'}://{server.public_host or here}"

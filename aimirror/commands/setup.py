@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from aimirror.commands import editing
+from aimirror.commands import editing, findings
 from aimirror.commands.common import Complaint, add_config, complain
-from aimirror.commands.machine import os_release
-from aimirror.config import Config, load
+from aimirror.commands.machine import for_machine, own_url
+from aimirror.config import load
 from aimirror.config.offers import moved, offered, serves
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.registry import CLIENTS, setting
@@ -36,6 +36,7 @@ def add(commands: Commands) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--write", action="store_true", help="write it, keeping a backup")
     how.add_argument("--dry-run", action="store_true", help="show what --write would change")
+    how.add_argument("--check", action="store_true", help="ask the client, then the mirror")
     how.add_argument("--undo", action="store_true", help="take back what --write changed")
     add_config(parser)
     parser.set_defaults(run=run)
@@ -48,7 +49,9 @@ def run(given: argparse.Namespace) -> int:
     if given.undo:
         return _undo(given.client)
     address = _address(given)
-    wanted = _for_machine(setting(given.client, address))
+    if given.check:
+        return findings.checked(given.client, address)
+    wanted = for_machine(setting(given.client, address))
     if given.dry_run or given.write:
         return _apply(given.client, wanted, write=given.write)
     print(f"# {wanted.path}\n{wanted.text}", end="")
@@ -63,7 +66,7 @@ def _list(given: argparse.Namespace) -> int:
     url = checked(given.url, "") if given.url else own_url(config)
     address = Address(url, moved(config.rules))
     for client in offered(config.rules):
-        print(f"aimirror setup {client:<12} {_for_machine(setting(client, address)).path}")
+        print(f"aimirror setup {client:<12} {for_machine(setting(client, address)).path}")
     return 0
 
 
@@ -85,10 +88,6 @@ def _undo(client: str) -> int:
     if not changes:
         print(f"{client}: nothing was written that could be taken back")
     return 0 if changes else 1
-
-
-def _for_machine(wanted: Setting) -> Setting:
-    return wanted if wanted.on is None else wanted.on(os_release())
 
 
 def _address(given: argparse.Namespace) -> Address:
@@ -145,13 +144,3 @@ def _problem(url: str, client: str) -> str:
     if parts.path and client in _HOST_ONLY:
         return f"{client} takes a host and port alone"
     return ""
-
-
-def own_url(config: Config) -> str:
-    """Where a configuration's mirror is reached, from this machine at least."""
-    server = config.server
-    if "://" in server.public_host:
-        return server.public_host
-    host = "localhost" if server.host in ("0.0.0.0", "::") else server.host
-    here = f"{f'[{host}]' if ':' in host else host}:{server.port}"
-    return f"{'http' if server.tls is None else 'https'}://{server.public_host or here}"

@@ -301,6 +301,7 @@ _REGISTRY = Record(
         Key("upstream", Many(scalars.url, or_one=True, least=1), "upstreams"),
         Key("aliases", Many(scalars.registry_host)),
         Key("anonymous", scalars.flag),
+        Key("keep_deleted", scalars.flag),
     ),
 )
 

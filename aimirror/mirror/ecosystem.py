@@ -38,6 +38,8 @@ class ClientRequest:
     reached: str = ""
     #: Whether it has us for a proxy, so that links stay the upstream's.
     proxied: bool = False
+    #: Whether a login of the mirror's own was given; it is not among ``headers``.
+    admitted: bool = False
     #: The target as it was sent.
     target: str = ""
     body: RequestBody | None = None

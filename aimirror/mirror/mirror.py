@@ -107,6 +107,7 @@ class Mirror:
             peer=wire.peer,
             reached=self._reached(wire),
             proxied=bool(wire.proxied),
+            admitted=wire.admitted,
             target=wire.head.target,
             body=wire.body,
             waited=wire.wait,

@@ -39,6 +39,7 @@ class Login:
             if await self._users.admits(fields.get("authorization")):
                 request.headers = fields.without("authorization")
                 request.head = evolve(request.head, headers=request.headers)
+                request.admitted = True
                 return None
         except TooBusy:
             return error_answer(503, "too many logins", retry_after=1)

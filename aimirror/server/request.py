@@ -93,6 +93,8 @@ class MirrorRequest(server.Request):
         self._id = ""
         #: The rule that took the request, "" for none.
         self.rule = ""
+        #: Whether a login of this mirror's own was given; it is not among ``headers`` any more.
+        self.admitted = False
         #: Seconds spent on waiting for an upstream to say something.
         self.waited = 0.0
 

@@ -86,7 +86,9 @@ def _phrase(status: int) -> str:
 def simple(status: int, text: str = "", *fields: tuple[str, str]) -> Answer:
     """A small honest answer."""
     content = (text or _phrase(status)).encode()
-    headers = Headers([("Content-Type", "text/plain"), *fields])
+    given = Headers(fields)
+    headers = Headers([] if "content-type" in given else [("Content-Type", "text/plain")])
+    headers = Headers([*headers, *given])
     return Answer(status=status, headers=headers, content=content, stop=len(content))
 
 

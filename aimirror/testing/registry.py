@@ -38,6 +38,10 @@ class Policy:
     generation: int = 1
     #: Answer everything below /v2/ with this status.
     status: int = 0
+    #: "METHOD path" -> the status of its answers.
+    statuses: dict[str, int] = Factory(dict)
+    #: What such an answer says, in the format of the specification's errors.
+    reason: str = ""
 
 
 def digest_of(content: bytes) -> str:
@@ -78,8 +82,12 @@ class Registry(Origin):
 
     def _refusal(self, request: Request) -> Answer | None:
         policy = self.policy
-        if policy.status:
-            return simple(policy.status, "", ("Retry-After", "7"))
+        status = policy.statuses.get(f"{request.method} {request.path}", policy.status)
+        if status and policy.reason:
+            told = json.dumps({"errors": [{"code": "DENIED", "message": policy.reason}]})
+            return simple(status, told, ("Content-Type", "application/json"))
+        if status:
+            return simple(status, "", ("Retry-After", "7"))
         if not policy.auth:
             return None
         user, error = self._user(request)

@@ -6,6 +6,7 @@ import json
 
 from aimirror.ecosystems.oci.paths import Kind
 from aimirror.http.headers import Headers
+from aimirror.http.json_text import parse_json
 
 _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 405: "UNSUPPORTED", 429: "TOOMANYREQUESTS"}
 _UNKNOWN = {Kind.MANIFEST: "MANIFEST_UNKNOWN", Kind.BLOB: "BLOB_UNKNOWN"}
@@ -20,6 +21,21 @@ def error_code(status: int, kind: Kind | None = None) -> str:
     if status == 404:
         return _UNKNOWN.get(kind, "NAME_UNKNOWN") if kind is not None else "NAME_UNKNOWN"
     return _CODES.get(status, "UNAVAILABLE" if status >= 500 else "UNKNOWN")
+
+
+#: Bytes of a registry's own error that are passed on.
+MOST_ERROR = 64 << 10
+
+
+def own_words(content_type: str, body: bytes) -> bool:
+    """Whether a registry's error is in the format that clients read, and says more than a code."""
+    if "json" not in content_type.lower() or not body or len(body) > MOST_ERROR:
+        return False
+    try:
+        value = parse_json(body)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and bool(value.get("errors"))
 
 
 def error_body(code: str, message: str) -> bytes:

@@ -9,15 +9,16 @@ from aimirror.bounded import LRU
 from aimirror.caching.caching import prepare
 from aimirror.caching.entries import Entry
 from aimirror.ecosystems.oci.auth import Credential
+from aimirror.ecosystems.oci.errors import MOST_ERROR, own_words
 from aimirror.ecosystems.oci.paths import Kind, Target
 from aimirror.ecosystems.oci.tokens import Refused, Tokens
-from aimirror.exchanges.responses import drain
+from aimirror.exchanges.responses import collect, drain
 from aimirror.http import urls
 from aimirror.http.forwarding import asked_for_storing
 from aimirror.http.headers import Headers
 from aimirror.http.ranges import format_range
 from aimirror.http.statuses import NO_HEAD
-from aimirror.interfaces import ILibrary, Inquiry, IUpstreamResponse
+from aimirror.interfaces import BodyFailed, ILibrary, Inquiry, IUpstreamResponse, UpstreamError
 from aimirror.mirror.cached import GRANTED_FOR
 from aimirror.mirror.ecosystem import ClientRequest, Desk
 from aimirror.routing.rules import Route, Rule
@@ -144,6 +145,17 @@ class Images:
             raise Refused(response.status, "", response.headers)
         self.grant(visit)
         return response.headers
+
+    async def refusal(self, response: IUpstreamResponse) -> Refused:
+        """What a registry's refusal says, in its own words where clients can read them."""
+        body = b""
+        try:
+            body = await collect(response, MOST_ERROR)
+        except (UpstreamError, BodyFailed):
+            response.abort()
+        if not own_words(response.headers.get("content-type") or "", body):
+            body = b""
+        return Refused(response.status, "", response.headers, body)
 
     async def serve(self, visit: Visit, target: Target, authorization: str, scope: str) -> Answer:
         """The general way, with the client's right or anybody's, which is renewed as it ends."""

@@ -42,6 +42,8 @@ class Registry:
     aliases: tuple[str, ...] = ()
     #: Whether the mirror takes anonymous tokens itself for clients that bring no credentials.
     anonymous: bool = True
+    #: Whether tags that the registry has deleted are served on, as what they stood for last.
+    keep_deleted: bool = False
 
 
 def _known(name: str, upstream: str = "", *aliases: str) -> Registry:
@@ -80,6 +82,7 @@ def merged(configured: Iterable[Registry]) -> tuple[Registry, ...]:
             upstreams=each.upstreams or known.upstreams,
             aliases=(*known.aliases, *each.aliases),
             anonymous=each.anonymous,
+            keep_deleted=each.keep_deleted,
         )
     return tuple(table.values())
 

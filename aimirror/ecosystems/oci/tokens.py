@@ -32,11 +32,15 @@ _UNWELCOME = frozenset({400, 401, 403, 404})
 class Refused(Exception):
     """A registry or its token service has said no, or not now."""
 
-    def __init__(self, status: int, message: str, headers: Headers | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, headers: Headers | None = None, body: bytes = b""
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = headers or Headers()
+        #: What the registry itself said, in the format of its errors; b"" for nothing.
+        self.body = body
 
 
 class SingleFlight:

@@ -19,6 +19,7 @@ from aimirror.ecosystems.oci.auth import Credential
 from aimirror.ecosystems.oci.clients import containerd, docker, podman
 from aimirror.ecosystems.oci.errors import API_VERSION, error_body, error_code, error_fields
 from aimirror.ecosystems.oci.images import Images, Visit
+from aimirror.ecosystems.oci.lists import Lists
 from aimirror.ecosystems.oci.paths import (
     DOCKER_HUB,
     Kind,
@@ -30,7 +31,6 @@ from aimirror.ecosystems.oci.paths import (
     ns_of,
     parse,
     registry_of,
-    rewritten_link,
 )
 from aimirror.ecosystems.oci.sources import Sources
 from aimirror.ecosystems.oci.tags import Tags
@@ -42,7 +42,7 @@ from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Declined, Desk, Lo
 from aimirror.mirror.passing import failure
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
-from aimirror.server.relay import relayed
+from aimirror.server.relay import Relayed
 
 _BASE = "/v2/"
 _AUTH = "/v2/auth"
@@ -64,6 +64,7 @@ class Oci:
         self._tokens = Tokens(library)
         self._images = Images(library, self._tokens)
         self._tags = Tags(library, self._images)
+        self._lists = Lists(library, self._images)
         self._sources = Sources()
 
     async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
@@ -80,6 +81,9 @@ class Oci:
                 return await self._auth(request, route)
             return await self._repository(request, route, mirror)
         except Refused as refused:
+            if refused.body and refused.status != 401:
+                fields = error_fields(refused.headers)
+                return Answer(status=refused.status, headers=fields, body=refused.body)
             return self._refusal(request, path, refused.status, refused.message, refused.headers)
         except UpstreamError as error:
             status = failure(error).status
@@ -89,6 +93,8 @@ class Oci:
 
     def finish(self, lookup: Lookup, answer: Answer) -> Answer:
         """What clients check a manifest or blob by, and errors in their format."""
+        if isinstance(answer.body, Relayed) and answer.status >= 400:
+            return answer  # the registry's own words
         if answer.status >= 400:
             return self._refusal(
                 lookup.request, lookup.route.path, answer.status, "", answer.headers
@@ -108,6 +114,8 @@ class Oci:
             return None
         if response.status == 401:
             self._tokens.learn(lookup.rule, response)
+        elif _has_words(response):
+            return None
         return self._refusal(
             lookup.request, lookup.route.path, response.status, "", response.headers
         )
@@ -147,7 +155,9 @@ class Oci:
         try:
             answer = await self._library.first(upstreams, attempt, lambda each: each is not None)
         except (UpstreamError, Refused) as problem:
-            if isinstance(problem, Refused) and problem.status not in UNABLE:
+            deleted = isinstance(problem, Refused) and problem.status == 404
+            kept = deleted and visits[0].target.registry.keep_deleted
+            if isinstance(problem, Refused) and problem.status not in UNABLE and not kept:
                 raise
             stale = await self._last_known(visits)
             if isinstance(stale, Untaken):
@@ -161,7 +171,7 @@ class Oci:
         target = visits[0].target
         if target.kind is Kind.MANIFEST and target.digest is None:
             for visit in visits:
-                answer = await self._tags.stale(visit)
+                answer = await self._tags.last(visit)
                 if not isinstance(answer, Untaken):
                     return answer
         return UNTAKEN
@@ -169,23 +179,10 @@ class Oci:
     async def _of(self, visit: Visit) -> Answer:
         """The answer of one upstream."""
         if visit.target.kind in (Kind.TAGS, Kind.REFERRERS):
-            return await self._list(visit)
+            return await self._lists.answer(visit)
         if visit.target.digest is None:
             return await self._tags.by_tag(visit)
         return await self._images.by_digest(visit, visit.target)
-
-    async def _list(self, visit: Visit) -> Answer:
-        """Tags and referrers change at any time: passed on, page by page."""
-        response = await self._images.ask(visit, visit.target, visit.request.method)
-        if response.status >= 400:
-            response.abort()
-            raise Refused(response.status, "", response.headers)
-        headers = response.headers.with_("X-Cache", "PASS").with_(*API_VERSION)
-        links = (
-            rewritten_link(value, response.url, visit.request.path, visit.target.ns)
-            for value in response.headers.get_all("link")
-        )
-        return relayed(response, headers.with_("Link", *filter(None, links)))
 
     # -- who may read ----------------------------------------------------------------------
 
@@ -194,7 +191,7 @@ class Oci:
         registry = registry_of(ns_of(request.query or ""), self._registries)
         if isinstance(registry, Problem):
             return _error(registry.status, registry.code, registry.message)
-        if "authorization" not in request.headers:
+        if "authorization" not in request.headers and not request.admitted:
             return self._challenged(request, registry.name, "")
         fields = Headers([("Content-Type", "application/json"), API_VERSION])
         return Answer(status=200, headers=fields, body=b"{}")
@@ -278,6 +275,12 @@ class Oci:
         realm = request.reached + _AUTH
         told = ("WWW-Authenticate", oci_auth.format_challenge(realm, service, scope))
         return _error(401, "UNAUTHORIZED", message, told)
+
+
+def _has_words(response: IUpstreamResponse) -> bool:
+    """Whether a refusal that is passed on as it is will tell a client the registry's reason."""
+    kind = response.headers.get("content-type") or ""
+    return "json" in kind.lower() and response.length is not None and response.length > 2
 
 
 def _token(value: str, seconds: float) -> Answer:

@@ -1,0 +1,117 @@
+"""Lists of tags and of referrers: asked for each time, remembered for an outage."""
+
+from __future__ import annotations
+
+import hashlib
+
+from aimirror.caching.caching import prepare
+from aimirror.caching.entries import Entry
+from aimirror.ecosystems.oci.errors import API_VERSION, error_fields
+from aimirror.ecosystems.oci.images import Images, Visit
+from aimirror.ecosystems.oci.paths import Kind, rewritten_link
+from aimirror.ecosystems.oci.tokens import Refused
+from aimirror.exchanges.answering import UNABLE
+from aimirror.exchanges.responses import collect
+from aimirror.http.headers import Headers
+from aimirror.interfaces import BodyFailed, ILibrary, IUpstreamResponse, UpstreamError
+from aimirror.server.answers import Answer
+from aimirror.server.relay import relayed
+
+#: Bytes of a list that is remembered: longer ones are passed on alone.
+MOST_LIST = 4 << 20
+#: Of a list's header, what is stored.
+_KEPT = ("content-type", "link", "oci-filters-applied")
+#: How registries without the API of referrers answer: clients then look at a tag instead, unless
+#: they are told in an error of the specification that there is no such repository.
+_PLAIN_404 = b"404 page not found\n"
+
+
+class Lists:
+    """Answers for ``tags/list`` and ``referrers``."""
+
+    def __init__(self, library: ILibrary, images: Images) -> None:
+        self._library = library
+        self._images = images
+
+    async def answer(self, visit: Visit) -> Answer:
+        """The list of now, or the last one that anybody was given if the registry can't answer.
+
+        Raises UpstreamError and Refused.
+        """
+        try:
+            response = await self._images.ask(visit, visit.target, visit.request.method)
+            if response.status >= 400:
+                raise await self._images.refusal(response)
+        except (UpstreamError, Refused) as problem:
+            if isinstance(problem, Refused) and problem.status not in UNABLE:
+                return self._refused(visit, problem)
+            last = self._last(visit)
+            if last is None:
+                raise
+            return last
+        return await self._passed(visit, response)
+
+    def _refused(self, visit: Visit, refused: Refused) -> Answer:
+        """A refusal; the one that means "no such API" as plain as registries give it."""
+        if visit.target.kind is Kind.REFERRERS and refused.status == 404 and not refused.body:
+            plain = Headers([("Content-Type", "text/plain; charset=utf-8"), API_VERSION])
+            return Answer(status=404, headers=plain, body=_PLAIN_404)
+        if refused.status == 401 or not refused.body:
+            raise refused
+        return Answer(
+            status=refused.status, headers=error_fields(refused.headers), body=refused.body
+        )
+
+    async def _passed(self, visit: Visit, response: IUpstreamResponse) -> Answer:
+        """A page, which is remembered if anybody may read it."""
+        size, whole = response.length, response.status == 200
+        _, scope = await self._images.right(visit)
+        if scope or not whole or size is None or size > MOST_LIST or visit.request.head_only:
+            headers = response.headers.with_("X-Cache", "PASS").with_(*API_VERSION)
+            return relayed(response, _led_here(visit, headers, response.url))
+        data = await collect(response, MOST_LIST)
+        await self._remember(visit, response.headers, data)
+        kept = response.headers.only(*_KEPT).with_("X-Cache", "PASS").with_(*API_VERSION)
+        return Answer(status=200, headers=_led_here(visit, kept, response.url), body=data)
+
+    async def _remember(self, visit: Visit, headers: Headers, data: bytes) -> None:
+        now = self._images.now()
+        entry = Entry(
+            key=visit.route(visit.target).key,
+            headers=prepare(headers.only(*_KEPT), now),
+            requested_at=now,
+            received_at=now,
+            blob=hashlib.sha256(data).hexdigest(),
+            size=len(data),
+            rule=visit.rule.name,
+        )
+        try:
+            await self._library.keep(entry, data)
+        except OSError:
+            return  # without room there is nothing to remember it by
+
+    def _last(self, visit: Visit) -> Answer | None:
+        """What was remembered, as long as the rule allows."""
+        key, bound = visit.route(visit.target).key, visit.rule.cache.stale_if_error
+        since = 0.0 if bound is None else self._images.now() - bound
+        for entry in self._library.at(key).entries:
+            if entry.scope or not entry.blob or entry.received_at < since:
+                continue
+            body = self._library.body(entry)
+            try:
+                data = None if body is None else body.data()
+            except (OSError, BodyFailed):
+                continue
+            if data is not None:
+                kept = entry.headers.only(*_KEPT).with_("X-Cache", "STALE").with_(*API_VERSION)
+                return Answer(status=200, headers=_led_here(visit, kept, key), body=data)
+        return None
+
+
+def _led_here(visit: Visit, headers: Headers, url: str) -> Headers:
+    """With links to further pages that lead to the mirror."""
+    links = (
+        rewritten_link(value, url, visit.request.path, visit.target.ns)
+        for value in headers.get_all("link")
+    )
+    return headers.with_("Link", *filter(None, links))

@@ -29,6 +29,8 @@ class Kind(enum.Enum):
     WHOLE = "whole"
     #: The answer makes no sense for a range: ask again without one.
     ASK_PLAINLY = "ask plainly"
+    #: A part where the whole was asked for: of no use to anybody.
+    PART = "part"
 
 
 @frozen
@@ -52,10 +54,12 @@ def meaning(
     """Judge an answer to a GET; ``asked`` is the half-open span of its Range, if it had one."""
     if status == 304 and conditional:
         return Meaning(Kind.NOT_MODIFIED)
-    if status not in (206, 416):
+    if status not in (206, 416) and not is_part(status, headers):
         return Meaning(Kind.WHOLE)
-    if asked is None or status == 416:
-        return Meaning(Kind.ASK_PLAINLY if asked else Kind.WHOLE)
+    if asked is None:
+        return Meaning(Kind.WHOLE if status == 416 else Kind.PART)
+    if status != 206 or _media_type(headers) == "multipart/byteranges":
+        return Meaning(Kind.ASK_PLAINLY)
     found = parse_content_range(headers.get("content-range", "") or "")
     encoded = headers.tokens("content-encoding") not in ((), ("identity",))
     if not isinstance(found, ContentRange) or found.total is None or encoded:
@@ -67,17 +71,19 @@ def meaning(
     return Meaning(Kind.RANGED, found.start, found.stop, found.total)
 
 
+def is_part(status: int, headers: Headers) -> bool:
+    """Whether a 200 is not the whole that it seems to be: some servers mean 206 by it."""
+    if status != 200 or "content-range" not in headers:
+        return False
+    told = parse_content_range(headers.joined("content-range") or "")
+    return not (isinstance(told, ContentRange) and (told.start, told.stop) == (0, told.total))
+
+
+def _media_type(headers: Headers) -> str:
+    return (headers.get("content-type") or "").partition(";")[0].strip().lower()
+
+
 def as_whole(headers: Headers, total: int) -> Headers:
     """The header that a 200 would have had, from that of a 206."""
     whole = headers.without("content-range").with_("Content-Length", str(total))
     return whole.with_("Accept-Ranges", "bytes")
-
-
-def whole(status: int, headers: Headers, asked: tuple[int, int] | None) -> tuple[int, Headers]:
-    """The status and the fields that a request without Range would have got."""
-    judged = meaning(status, headers, asked, False)
-    if judged.kind is Kind.RANGED:
-        return 200, as_whole(headers, judged.total)
-    if status == 416 and headers.get("content-range") == "bytes */0":
-        return 200, headers.without("content-range").with_("Content-Length", "0")
-    return status, headers

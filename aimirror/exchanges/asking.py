@@ -87,6 +87,9 @@ class Asking:
             if _rejected(self._wanted.route.rule, response):
                 response.abort()
                 raise PassedOver(UpstreamError(Reason.STATUS, "a page where a file should be"))
+            if span is None and _shows_part(response):
+                response.abort()
+                raise PassedOver(UpstreamError(Reason.PROTOCOL, "a part where the whole should be"))
             if response.status in WITHHELD and self._withholds(source):
                 response.abort()  # of no account: what failed before it is the trouble
                 raise PassedOver
@@ -190,7 +193,8 @@ class Asking:
             return FetchResult(error.reason, 0, detail=error.detail)
         same = version.same_version(source, validator(response.headers))
         plain = response.headers.tokens("content-encoding") in ((), ("identity",))
-        if response.status == 200 and same and plain and response.length in (None, version.total):
+        sized = response.length in (None, version.total) and not _shows_part(response)
+        if response.status == 200 and same and plain and sized:
             return response
         response.abort()
         if response.status != 200:
@@ -216,6 +220,10 @@ class Asking:
 
     def _now(self) -> float:
         return self._env.clock.seconds()
+
+
+def _shows_part(response: IUpstreamResponse) -> bool:
+    return meaning(response.status, response.headers, None, False).kind is Kind.PART
 
 
 def _rejected(rule: Rule, response: IUpstreamResponse) -> bool:

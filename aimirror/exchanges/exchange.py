@@ -14,7 +14,7 @@ from aimirror.download.assignment import Assignment
 from aimirror.download.connections import Allowance
 from aimirror.download.download import Download
 from aimirror.download.plan import first_piece
-from aimirror.download.tasks import FetchResult
+from aimirror.download.tasks import FetchResult, Reason
 from aimirror.exchanges.answering import Kind, Meaning, as_whole, meaning, validator
 from aimirror.exchanges.asking import Asking
 from aimirror.exchanges.continued import ContinuedResponse
@@ -31,6 +31,7 @@ from aimirror.interfaces import (
     IUpstreamResponse,
     Outcome,
     Passing,
+    UpstreamError,
     Validated,
     Wanted,
 )
@@ -144,6 +145,7 @@ class Exchange:
         """One stream: stored if it may be, else passed on to the one who asked."""
         response = DecodedResponse(response) if decodable(response.headers) else response
         response = self._continued(response)
+        self._check_size(response, response.length)
         judged = self._judged(response, response.status, response.headers)
         entry = judged.entry
         if (
@@ -164,6 +166,7 @@ class Exchange:
                 self._judge.digest(response),
                 self._rate_limit,
                 self._over,
+                size=self._wanted.route.size,
             )
         except OSError as error:
             self._not_cached(part, error)
@@ -184,6 +187,11 @@ class Exchange:
             wait=self._asking.wait,
             jitter=self._env.jitter,
         )
+
+    def _check_size(self, response: IUpstreamResponse, total: int | None) -> None:
+        why = self._judge.contradicted(response, total)
+        if why:
+            raise UpstreamError(Reason.CHANGED, why)
 
     def _passing(self, response: IUpstreamResponse) -> Outcome:
         self._over(Finished())
@@ -220,6 +228,7 @@ class Exchange:
 
         None, the part given up, when this file can't or may not be stored.
         """
+        self._check_size(response, found.total)
         judged = self._judged(response, 200, as_whole(response.headers, found.total))
         entry = judged.entry
         digest = self._judge.digest(response)

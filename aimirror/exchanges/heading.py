@@ -6,7 +6,7 @@ from attrs import evolve
 
 from aimirror.caching.entries import Entry
 from aimirror.caching.freshness import NEGATIVE
-from aimirror.exchanges.answering import whole
+from aimirror.exchanges.answering import Kind, as_whole, meaning
 from aimirror.exchanges.asking import Asking
 from aimirror.exchanges.decoding import DecodedResponse, decodable
 from aimirror.exchanges.environment import Environment
@@ -47,10 +47,19 @@ class Heading:
         """An answer, and its status and fields as those of a whole one."""
         span = (0, 1) if self._ranged else None
         response = await self._asking.first(span, conditional=conditional)
+        judged = meaning(response.status, response.headers, span, False)
+        if judged.kind is Kind.ASK_PLAINLY and not _is_empty(response):
+            response.abort()
+            response = await self._asking.first(None, conditional=conditional)
         let_go(response, bodiless=not self._ranged)
         if decodable(response.headers):
             response = DecodedResponse(response)
-        return response, *whole(response.status, response.headers, (0, 1))
+        if judged.kind is Kind.RANGED:
+            return response, 200, as_whole(response.headers, judged.total)
+        if _is_empty(response):
+            headers = response.headers.without("content-range").with_("Content-Length", "0")
+            return response, 200, headers
+        return response, response.status, response.headers
 
     def _renewed(
         self, previous: Entry, response: IUpstreamResponse, status: int, headers: Headers
@@ -81,3 +90,8 @@ class Heading:
 
     def _times(self) -> tuple[float, float]:
         return self._asking.asked_at, self._env.clock.seconds()
+
+
+def _is_empty(response: IUpstreamResponse) -> bool:
+    """Whether there is a file without a byte: no range of it can be had."""
+    return response.status == 416 and response.headers.get("content-range") == "bytes */0"

@@ -52,6 +52,8 @@ class Judge:
         now: float,
     ) -> Judged:
         """An answer with the ``status`` and ``headers`` that a whole one has."""
+        if status == 200:
+            headers = headers.without("content-range")  # of a whole: it would mislead clients
         headers = self._restrained(response, headers, now)
         store, public = self._storable(status, headers)
         for name in self._rule.head_meta_headers:
@@ -113,6 +115,23 @@ class Judge:
         worse = previous.status < 300 <= status
         return worse and holds(previous, self._rule.cache, now)
 
+    def contradicted(self, response: IUpstreamResponse, total: int | None) -> str:
+        """What speaks against ``total`` bytes being the whole file; "" for nothing.
+
+        Its size may be known beforehand, and a version of a file does not lose bytes.
+        """
+        if total is None or _coded(response.headers) or response.status not in (200, 206):
+            return ""
+        size, previous = self._wanted.route.size, self._wanted.previous
+        if size is not None and size != total:
+            return f"{total} bytes, and the file has {size}"
+        if previous is None or not previous.blob or _coded(previous.headers):
+            return ""
+        ours, theirs = validator(previous.headers), validator(response.headers)
+        same = ours == theirs and all((ours.etag, ours.last_modified, ours.if_range()))
+        shorter = same and total < previous.size
+        return f"{total} bytes of a version that has {previous.size}" if shorter else ""
+
     def too_large(self, size: int | None) -> bool:
         """Whether the rule wants files of this size passed on."""
         limit = self._rule.max_size
@@ -151,6 +170,10 @@ class Judge:
             stored = stored.without("vary")  # a digest names the same bytes for everybody
         unsaid = [n for n in self._wanted.route.vary if n not in stored.tokens("vary")]
         return stored.with_("Vary", *stored.get_all("vary"), *unsaid) if unsaid else stored
+
+
+def _coded(headers: Headers) -> bool:
+    return headers.tokens("content-encoding") not in ((), ("identity",))
 
 
 def part_meta(response: IUpstreamResponse, entry: Entry, total: int | None) -> PartMeta:

@@ -27,7 +27,8 @@ class PlainFill:
     """Writes a response into ``part``, hashing on the way; owns the part until ``over``.
 
     ``over(Finished)`` is called once.  The last block is held back until an expected digest has
-    matched.  Raises OSError when the part can't be opened; then nothing is owned.
+    matched; a ``size`` in bytes that is known beforehand must be right, too.
+    Raises OSError when the part can't be opened; then nothing is owned.
     """
 
     log = Logger()
@@ -41,8 +42,10 @@ class PlainFill:
         expected: Digest | None,
         rate_limit: Callable[[], int],
         over: Callable[[Finished], None],
+        size: int | None = None,
     ) -> None:
         self._env = env
+        self._size = size
         self._part = part
         self._entry = entry
         self._expected = expected
@@ -130,6 +133,9 @@ class PlainFill:
             result = evolve(result, reason=Reason.SHORT)
         if result.reason is not Reason.DONE:
             return Finished(reason=result.reason, detail=result.detail)
+        if self._size not in (None, self._written):
+            why = f"{self._written} bytes came, and the file has {self._size}"
+            return set_apart(self._env, self._part, why)
         digests = {name: running.hexdigest() for name, running in self._hashes.items()}
         expected = self._expected
         if expected is not None and digests[expected.algorithm] != expected.hex:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from aimirror.download.tasks import Reason
-from aimirror.exchanges.answering import validator
+from aimirror.exchanges.answering import is_part, validator
 from aimirror.http.dates import parse_date
 from aimirror.http.headers import Headers
 from aimirror.http.ranges import ContentRange, parse_content_range
@@ -63,7 +63,7 @@ def skipped(
             return None
         fits = said.start == position and length in (None, said.stop - said.start)
         return 0 if fits else None
-    same = found == known.validator and length == known.length
+    same = found == known.validator and length == known.length and not is_part(status, headers)
     return position if status == 200 and same else None
 
 

@@ -224,6 +224,8 @@ class Route:
     immutable: bool
     #: What the path or query says that the file hashes to.
     digest: Digest | None
+    #: Bytes that the file has, where that is known beforehand.
+    size: int | None = None
     #: Bodies are sent byte for byte: no links rewritten, nothing compressed on the way.
     exact: bool = False
     #: Request fields (lower case) that choose among answers, whether or not Vary names them.

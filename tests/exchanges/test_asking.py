@@ -4,6 +4,7 @@ from typing import Any
 
 from attrs import evolve
 
+from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Arriving, UpstreamError
@@ -11,6 +12,7 @@ from aimirror.routing.rules import Credentials, Strategy
 from tests.exchanges.support import (
     KB,
     MB,
+    URL,
     DownloadCase,
     FakeResponse,
     Reading,
@@ -116,6 +118,9 @@ class ShapeTests(DownloadCase):
             FakeResponse(206, ("Content-Range", "bytes 0-9/*"), length=10),
             FakeResponse(206, length=10),
             partial(0, MB, len(CONTENT), ("Content-Encoding", "gzip")),
+            partial(0, MB, len(CONTENT), ("Content-Type", "multipart/byteranges; boundary=x")),
+            whole(CONTENT[:MB], ("Content-Range", f"bytes 0-{MB - 1}/{len(CONTENT)}")),
+            whole(CONTENT[:MB], ("Content-Range", "nonsense")),
         ):
             self.setUp()
             fetching = self.downloads.fetch(self.wanted())
@@ -124,6 +129,56 @@ class ShapeTests(DownloadCase):
             self.assertNotIn("Range", self.upstream.requests[-1].headers)
             self.upstream.answer(whole(CONTENT))
             self.assertIsInstance(self.successResultOf(fetching), Arriving)
+
+    def test_part_for_the_whole(self) -> None:
+        """A part that comes where the whole was asked for is neither stored nor passed on."""
+        part = ("Content-Range", f"bytes 0-{MB - 1}/{len(CONTENT)}")
+        for answer in (whole(CONTENT[:MB], part), partial(0, MB, len(CONTENT))):
+            self.setUp()
+            fetching = self.downloads.fetch(self.wanted(rule=self.rule(strategy=Strategy.PROXY)))
+            self.upstream.answer(answer)
+            self.assertTrue(answer.aborted)
+            failed = self.failureResultOf(fetching, UpstreamError).value
+            self.assertIs(failed.reason, Reason.PROTOCOL)
+            self.assertEqual(self.store.entries(URL), ())
+
+    def test_whole_in_range_form(self) -> None:
+        """A 200 with a Content-Range of all bytes is the whole, and stored without that field."""
+        fetching = self.downloads.fetch(self.wanted())
+        answer = whole(CONTENT, ("Content-Range", f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}"))
+        self.upstream.answer(answer)
+        outcome = self.successResultOf(fetching)
+        assert isinstance(outcome, Arriving)
+        self.assertNotIn("content-range", outcome.entry.headers)
+
+    def test_known_size(self) -> None:
+        """Another size than the file is known to have is not the file, told at once or later."""
+        for answer in (whole(CONTENT), partial(0, MB, len(CONTENT))):
+            self.setUp()
+            wanted = self.wanted()
+            wanted = evolve(wanted, route=evolve(wanted.route, size=len(CONTENT) + 1))
+            fetching = self.downloads.fetch(wanted)
+            self.upstream.answer(answer)
+            failed = self.failureResultOf(fetching, UpstreamError).value
+            self.assertEqual((failed.reason, answer.aborted), (Reason.CHANGED, True))
+        self.setUp()
+        fetching = self.downloads.fetch(wanted)
+        answer = self.upstream.answer(whole(CONTENT, length=None))
+        reading = Reading(self.successResultOf(fetching))
+        answer.flow(CONTENT)
+        answer.end()
+        assert reading.failed is not None
+        self.assertEqual((self.stored(), self.quarantined()), ([], 1))
+
+    def test_same_version_shorter(self) -> None:
+        """A stored file's ETag and date on fewer bytes are a part's: what is stored stays."""
+        dated = ("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+        headers = Headers([("ETag", '"v1"'), dated])
+        previous = Entry(key=URL, blob="0" * 64, size=len(CONTENT), headers=headers)
+        conditional = Headers([("If-None-Match", '"v1"')])
+        fetching = self.downloads.fetch(self.wanted(previous=previous, conditional=conditional))
+        self.upstream.answer(whole(CONTENT[:MB], dated))
+        self.assertIs(self.failureResultOf(fetching, UpstreamError).value.reason, Reason.CHANGED)
 
     def test_too_large(self) -> None:
         """A file over the rule's max_size is passed on in one stream."""

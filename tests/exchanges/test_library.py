@@ -9,7 +9,15 @@ from aimirror.http.headers import Headers
 from aimirror.interfaces import Arriving, Described, Validated
 from aimirror.routing.rules import Strategy
 from aimirror.testing.library import FakeLibrary
-from tests.exchanges.support import URL, DownloadCase, Reading, partial, sha256, whole
+from tests.exchanges.support import (
+    URL,
+    DownloadCase,
+    FakeResponse,
+    Reading,
+    partial,
+    sha256,
+    whole,
+)
 
 CONTENT = b"content of a file"
 
@@ -107,6 +115,16 @@ class HeadTests(LibraryCase):
         self.assertNotIn("if-none-match", self.upstream.requests[-1].headers)
         self.upstream.answer(partial(0, 1, 1000))
         self.assertIsInstance(self.successResultOf(heading), Described)
+
+    def test_part_for_the_whole(self) -> None:
+        """A 200 that is a part by its Content-Range does not tell the file's length."""
+        heading = self.library.head(self.wanted())
+        self.upstream.answer(whole(b"x", ("Content-Range", "bytes 0-0/1000")))
+        self.assertNotIn("range", self.upstream.requests[-1].headers)
+        self.upstream.answer(FakeResponse(200, ("Content-Length", "1000"), length=1000))
+        described = self.successResultOf(heading)
+        assert isinstance(described, Described)
+        self.assertEqual(described.entry.headers.get("content-length"), "1000")
 
     def test_confirmed(self) -> None:
         """A 304 confirms the stored entry, for GET as well."""

@@ -152,6 +152,12 @@ class Seen:
         return parse("sha256", bare(linked)) if linked else None
 
     @property
+    def linked_size(self) -> int | None:
+        """The bytes of a large file; other fields may be about the redirect that leads to it."""
+        told = self.headers.get("x-linked-size") or ""
+        return int(told) if told.isdecimal() else None
+
+    @property
     def size(self) -> int | None:
         """Its bytes."""
         told = self.headers.get("x-linked-size") or self.headers.get("content-length") or ""

@@ -159,6 +159,7 @@ class HuggingFace(General):
             key=urls.canonical(target.url),
             immutable=target.pinned,
             digest=None if seen is None else seen.sha256,
+            size=None if seen is None else seen.linked_size,
             exact=True,
             vary=visit.found.vary,
         )

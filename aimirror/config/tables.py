@@ -197,7 +197,11 @@ _PATH_REWRITE = Record(
 _CONTENT_REWRITE = Record(
     "a mapping",
     ContentRewrite,
-    (Key("content_types", Many(scalars.text)), Key("targets", Many(scalars.url))),
+    (
+        Key("content_types", Many(scalars.text)),
+        Key("targets", Many(scalars.url)),
+        Key("members", Many(scalars.text)),
+    ),
 )
 
 _CACHE_POLICY = Record(

@@ -11,7 +11,7 @@ from aimirror.ecosystems.world import Files
 from aimirror.http.urls import join
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import ClientRequest, Desk, Untaken
-from aimirror.routing.rules import Route, own_bases
+from aimirror.routing.rules import Route, own_bases, route
 
 if TYPE_CHECKING:
     from aimirror.server.answers import Answer
@@ -39,6 +39,10 @@ class Indexed(Proving):
         A client may say what it expects.  That is its wish, and proves nothing to others; but if
         no stored copy is that file, the upstream is asked whether it has another one by now.
         """
+        usual = self._files.usual(found.path, found.rule.path_prefix)
+        other = route(mirror.rules, usual, request.query or "") if usual else None
+        if isinstance(other, Route) and request.method in ("GET", "HEAD"):
+            return await mirror.answer(request, other)
         answer = await super().take(request, found, mirror)
         if not isinstance(answer, Untaken) or request.method != "GET":
             return answer

@@ -57,6 +57,16 @@ def document_path(path: str, prefix: str) -> str:
     return f"{prefix.rstrip('/')}/{match[1]}%2F{match[2]}" if match else ""
 
 
+def usual_path(path: str, prefix: str) -> str:
+    """The path of what npm 10 asks for below the prefix of its registry twice; "" for others.
+
+    It takes the whole path of a link in a document for one below the registry, and attestations
+    have such links.
+    """
+    doubled = f"{prefix}{prefix}/-/"
+    return path.removeprefix(prefix) if prefix and path.startswith(doubled) else ""
+
+
 def integrity(value: str) -> Digest | None:
     """The strongest digest of Subresource Integrity metadata such as ``sha512-BASE64``."""
     found = {}
@@ -120,7 +130,7 @@ npm: # npm, pnpm and yarn: registry http://MIRROR/registry/npm
     strategy: proxy
     immutable: false
     reject_types: []
-    content_rewrite: {} # dist.tarball leads to the mirror
+    content_rewrite: {members: [tarball]} # what is not a download is left alone
     cache: {ttl: 5m, stale_if_error: 7d}
 """
 
@@ -160,7 +170,7 @@ WORLD = World(
     name="npm",
     presets=_PRESETS,
     clients={"npm": _npm, "pnpm": _npm, "yarn": _yarn},
-    knowledge=Files(places=_places, reading=Reading(digests), expected=_expected),
+    knowledge=Files(places=_places, reading=Reading(digests), expected=_expected, usual=usual_path),
     page_path=document_path,
     row=Row(
         clients="npm, pnpm, yarn 1",

@@ -182,8 +182,10 @@ def _of_world(rule: Mapping[str, Any], world: str) -> Iterator[tuple[str, Any]]:
         yield "head_meta_headers", _HUB_FIELDS
         yield "path_rewrite", [{"search": "/blob/", "replace": "/resolve/"}]
     pages = world == "pypi" and rule.get("strategy", "proxy") == "proxy"
-    if pages or world == "npm":
+    if pages:
         yield "content_rewrite", _links(rule)
+    if world == "npm":
+        yield "content_rewrite", {"members": ["tarball"]}
     yield "cache", dict(_PAGES if pages else _CACHE)
 
 

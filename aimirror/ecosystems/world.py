@@ -29,6 +29,10 @@ class Reading:
     boundary: bytes = b""
 
 
+def _spelled_so(path: str, prefix: str) -> str:
+    return ""
+
+
 def _nothing(headers: Headers) -> Digest | None:
     return None
 
@@ -44,6 +48,8 @@ class Files:
     #: By names that are no hash of a whole file: how such a digest is made of a file's pieces.
     #: Files with these can't be checked before they are stored, but are when they are asked for.
     fingerprints: Mapping[str, Callable[[Iterable[bytes]], str]] = {}
+    #: The usual spelling of a path below a prefix, "" for what is spelled so.
+    usual: Callable[[str, str], str] = _spelled_so
     #: What the client says that it expects.
     expected: Callable[[Headers], Digest | None] = _nothing
 

@@ -23,6 +23,8 @@ class Change:
 
     links: tuple[Link, ...] = ()
     root_relative: tuple[tuple[str, str], ...] = ()
+    #: JSON members whose values alone are links; none of them: most are.
+    members: tuple[str, ...] = ()
     #: The mirror's base that the links lead to; "" when there are none.
     mark: str = ""
     gzip: bool = False
@@ -32,17 +34,21 @@ class Change:
     @property
     def name(self) -> tuple[object, ...]:
         """What tells it from other changes that one mirror makes."""
-        return self.mark, self.root_relative, self.gzip
+        return self.mark, self.root_relative, self.members, self.gzip
 
     @property
     def of_bytes(self) -> bool:
         """Whether it changes the body, not its fields alone."""
         return bool(self.mark) or self.gzip
 
+    def rewriter(self) -> Rewriter:
+        """What leads the links to the mirror."""
+        return Rewriter(self.links, self.root_relative, self.members)
+
     def apply(self, data: bytes) -> bytes:
         """The whole body, changed."""
         if self.mark:
-            data = Rewriter(self.links, self.root_relative).rewrite(data)
+            data = self.rewriter().rewrite(data)
         return gzip.compress(data, GZIP_LEVEL, mtime=0) if self.gzip else data
 
     def headers(self, headers: Headers) -> Headers:

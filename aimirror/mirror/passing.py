@@ -13,7 +13,6 @@ from aimirror.http.headers import Headers
 from aimirror.http.urls import canonical
 from aimirror.interfaces import ILibrary, Inquiry, IUpstreamResponse, UpstreamError
 from aimirror.mirror.ecosystem import ClientRequest
-from aimirror.mirror.rewriting import Rewriter
 from aimirror.mirror.transforms import Transforms
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
@@ -93,7 +92,7 @@ class Passer:
             return Answer(status=response.status, headers=headers, body=b"")
         if change is None or not rewrites or request.head_only:
             return relayed(response, headers)
-        rewriter = Rewriter(change.links, change.root_relative)
+        rewriter = change.rewriter()
         body = Relayed(response, rewriter.feed, rewriter.end)
         return Answer(status=response.status, headers=headers, body=body)
 

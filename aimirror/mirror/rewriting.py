@@ -65,8 +65,19 @@ _BEFORE_PATH = _Before(
     ),
     len(b"href") + _BLANKS + len(b"=") + _BLANKS + len(b'"') + len(b"\\"),
 )
+#: Bytes before a link that are looked at to see which JSON member it is the value of.
+_MEMBER_REACH = 320
+#: What leads to a page for people, never to a download: the value of such a member, or one within
+#: such an object or list.
+_FOR_PEOPLE = re.compile(
+    rb"""(?:"(?:homepage|home_page|docs?_url|documentation|project_?url|icon_?url|license_?url"""
+    rb"""|bugtrack_url|website|bugs|repository|funding)"\s{0,4}:\s{0,4}"""
+    rb"""|"(?:bugs|repository|author|funding|support|project_urls)"\s{0,4}:\s{0,4}"""
+    rb"""[\[{]\s{0,16}(?:[^\[\]{}]{0,250}[:,]\s{0,16})?)"\Z""",
+    re.IGNORECASE,
+)
 #: Bytes to keep of what was given out.
-_LOOKBACK = max(_BEFORE_HOST.longest, _BEFORE_PATH.longest) + 1
+_LOOKBACK = max(_BEFORE_HOST.longest, _BEFORE_PATH.longest) + 1 + _MEMBER_REACH
 
 
 @frozen
@@ -102,6 +113,14 @@ class _Search:
     pattern: re.Pattern[bytes]
     before: _Before
     targets: tuple[_Target, ...]
+    #: What has to stand before a link, where only the values of some JSON members are ones.
+    member: re.Pattern[bytes] | None = None
+
+    def _is_download(self, data: bytes, start: int) -> bool:
+        reach = max(0, start - _MEMBER_REACH)
+        if self.member is not None:
+            return self.member.search(data, reach, start) is not None
+        return _FOR_PEOPLE.search(data, reach, start) is None
 
     def edits(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
         """All places to change, in order: start, stop and new text."""
@@ -113,7 +132,8 @@ class _Search:
                 continue
             own, scheme, escape = before.groups()
             target = targets[(found.lastindex or 0) - 1]
-            if (scheme or b"").lower() in target.schemes:
+            right = (scheme or b"").lower() in target.schemes
+            if right and self._is_download(data, slash - len(own)):
                 yield slash - len(own), stop, target.escaped if escape else target.plain
 
 
@@ -122,16 +142,21 @@ class Rewriter:
 
     ``links`` are tried longest first.  ``root_relative`` maps prefixes of root-relative links
     (``href="/whl/..."``, ``"url": "/whl/..."``) to others; the prefix "" means every such link.
+    With ``members``, values of JSON members of these names alone are links; else all but those
+    that lead to pages for people (``homepage``, ``bugs``, ``repository``).
     Raises ValueError for a link whose ``old`` is no plain http or https URL.
     """
 
     def __init__(
-        self, links: Sequence[Link], root_relative: Sequence[tuple[str, str]] = ()
+        self,
+        links: Sequence[Link],
+        root_relative: Sequence[tuple[str, str]] = (),
+        members: Sequence[str] = (),
     ) -> None:
         hosts = [target for link in links for target in _link_targets(link)]
         paths = [_path_target(old, new) for old, new in root_relative]
         self._searches = [
-            _search(before, targets)
+            _search(before, targets, _member(members))
             for before, targets in ((_BEFORE_HOST, hosts), (_BEFORE_PATH, paths))
             if targets
         ]
@@ -212,14 +237,23 @@ def _mark(base: str, *, weak: bool) -> str:
     return f"-{'w' if weak else 's'}{digest}"
 
 
-def _search(before: _Before, targets: Iterable[_Target]) -> _Search:
+def _member(names: Sequence[str]) -> re.Pattern[bytes] | None:
+    if not names:
+        return None
+    choices = b"|".join(re.escape(name.encode()) for name in names)
+    return re.compile(rb'"(?:%b)"\s{0,4}:\s{0,4}"\Z' % choices)
+
+
+def _search(
+    before: _Before, targets: Iterable[_Target], member: re.Pattern[bytes] | None
+) -> _Search:
     """One pattern of all targets, the longest first; ``re`` remembers it from body to body."""
     ordered = tuple(sorted(targets, key=lambda target: (target.head, -target.longest)))
     choices = b"|".join(
         b"%b(?:%b)" % (head, b"|".join(b"%b()" % target.tail for target in group))
         for head, group in groupby(ordered, lambda target: target.head)
     )
-    return _Search(re.compile(b"/(?<=%b/)(?:%b)" % (before.byte, choices)), before, ordered)
+    return _Search(re.compile(b"/(?<=%b/)(?:%b)" % (before.byte, choices)), before, ordered, member)
 
 
 def _link_targets(link: Link) -> Iterator[_Target]:

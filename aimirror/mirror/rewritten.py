@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from aimirror.interfaces import BodyFailed, IBody, IBodyReader
 from aimirror.mirror.changes import GZIP_LEVEL, Change
-from aimirror.mirror.rewriting import Rewriter
 from aimirror.server.answers import Answer, Streamed, Wire
 from aimirror.server.sendfile import ClientGone
 
@@ -29,7 +28,7 @@ class Piecewise:
     """A change of a body whose pieces come one after the other."""
 
     def __init__(self, change: Change) -> None:
-        self._rewriter = Rewriter(change.links, change.root_relative) if change.mark else None
+        self._rewriter = change.rewriter() if change.mark else None
         self._packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP) if change.gzip else None
 
     def feed(self, data: bytes) -> bytes:

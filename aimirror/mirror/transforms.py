@@ -62,7 +62,8 @@ class Transforms:
         rewrite: ContentRewrite | None = rule.content_rewrite
         made = Change()
         if mirror and rewrite is not None and rewrite.applies(kind):
-            made = Change(self.links_to(mirror), _root_relative(rule), mirror)
+            members = rewrite.members if "json" in kind.lower() else ()
+            made = Change(self.links_to(mirror), _root_relative(rule), members, mirror)
         size = _size(answer)
         if is_text(kind) and (size is None or size >= WORTH_GZIP):
             packed = accepts_gzip(request) and "range" not in request

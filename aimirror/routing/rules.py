@@ -65,11 +65,13 @@ class ContentRewrite:
     content_types: tuple[str, ...] = (
         "text/html",
         "application/json",
+        "+json",
         "application/vnd.pypi.simple",
-        "application/vnd.npm.install-v1+json",
     )
     #: Base URLs that clients shall reach through the mirror, beside the mounts of the rules.
     targets: tuple[str, ...] = ()
+    #: JSON members whose values alone are links; without any, all but those to pages for people.
+    members: tuple[str, ...] = ()
 
     def applies(self, content_type: str) -> bool:
         """Whether bodies of this Content-Type are rewritten."""

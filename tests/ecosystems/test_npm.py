@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.ecosystems import npm
 from aimirror.routing.digests import Digest
+from tests.ecosystems.support import WorldCase
 
 SHA512 = hashlib.sha512(b"x")
 SRI = "sha512-" + base64.b64encode(SHA512.digest()).decode()
@@ -51,6 +52,13 @@ class NpmTests(SynchronousTestCase):
         for bad in (b"", b"[]", b"{", b'{"versions": 1}', b"[" * 100_000):
             self.assertEqual(npm.digests(bad), {})
 
+    def test_doubled(self) -> None:
+        """What npm asks for below the registry's path twice is what lies below it once."""
+        prefix, path = "/registry/npm", "/registry/npm/-/npm/v1/attestations/a@1.0.0"
+        self.assertEqual(npm.usual_path(prefix + path, prefix), path)
+        for other, mount in ((path, prefix), (path, ""), ("/registry/npm/registry/npm", prefix)):
+            self.assertEqual(npm.usual_path(other, mount), "")
+
     def test_document_path(self) -> None:
         """A scoped package has one document, however its slash is written."""
         for written in ("@s/a", "@s%2fa", "@s%2Fa"):
@@ -58,3 +66,14 @@ class NpmTests(SynchronousTestCase):
             self.assertEqual(found, "/registry/npm/@s%2Fa")
         for other in ("a", "@s/a/-/a-1.0.0.tgz", "-/v1/search"):
             self.assertEqual(npm.document_path(f"/registry/npm/{other}", "/registry/npm"), "")
+
+
+class AttestationTests(WorldCase):
+    name = "npm"
+
+    def test_both_paths(self) -> None:
+        """Attestations are had by the path that their link has, and by npm's own."""
+        self.use(path_prefix="/npm", strip_prefix=True)
+        self.answers["/-/npm/v1/attestations/a@1"] = (200, [], b"attested")
+        for path in ("/npm/-/npm/v1/attestations/a@1", "/npm/npm/-/npm/v1/attestations/a@1"):
+            self.assertEqual(self.get(path)[2], b"attested")

@@ -140,6 +140,42 @@ class RewriterTests(SynchronousTestCase):
             }
         )
 
+    def test_for_people(self) -> None:
+        """Links to pages for people stay, whatever their host; downloads beside them do not."""
+        link = "https://files.pythonhosted.org/a"
+        for text in (
+            '{"homepage":"%s"}',
+            '{"home_page" : "%s"}',
+            '{"bugs": {"url": "%s"}}',
+            '{"bugs":{"email":"a@b.example","url":"%s"}}',
+            '{"repository":{"type":"git","url":"%s","directory":"x"}}',
+            '{"funding":["%s"]}',
+            '{"project_urls": {"Home": "http://x.example", "Source": "%s"}}',
+        ):
+            self.same(text % link)
+            data = (text % link).encode()
+            rewriter = Rewriter(LINKS)
+            pieces = [rewriter.feed(data[k : k + 1]) for k in range(len(data))]
+            self.assertEqual(b"".join([*pieces, rewriter.end()]), data)
+        for text in (
+            '{"bugs":{},"url":"%s"}',
+            '{"tarball":"%s","homepage":"x"}',
+            '{"urls":[{"url":"%s"}]}',
+            '{"repository_url":"%s"}',
+        ):
+            self.check({text % link: text % "http://127.0.0.1:8081/a"})
+
+    def test_members(self) -> None:
+        """With members, their values alone are links, also where a stream is cut."""
+        link, led = "https://files.pythonhosted.org/a", "http://127.0.0.1:8081/a"
+        text = '{"dist":{"tarball" : "%s","url":"%s"},"readme":"see %s","x-tarball":"%s"}'
+        data = (text % (link, link, link, link)).encode()
+        wanted = (text % (led, link, link, link)).encode()
+        rewriter = Rewriter(LINKS, (), ("tarball", "other"))
+        self.assertEqual(rewriter.rewrite(data), wanted)
+        pieces = [rewriter.feed(data[k : k + 1]) for k in range(len(data))]
+        self.assertEqual(b"".join([*pieces, rewriter.end()]), wanted)
+
     def test_every_boundary(self) -> None:
         """What ends a host or a path ends a target."""
         for byte in BOUNDARIES:

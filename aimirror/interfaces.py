@@ -24,13 +24,25 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class UpstreamError(Exception):
-    """An upstream could not be asked or fell over midway; ``detail`` names no credential."""
+_UNREACHABLE = frozenset({Reason.RESOLVE, Reason.CONNECT, Reason.TLS})
 
-    def __init__(self, reason: Reason, detail: str = "") -> None:
+
+class UpstreamError(Exception):
+    """An upstream could not be asked or fell over midway; ``detail`` names no credential.
+
+    ``redirected`` says that it was where a redirect led, so that the one who was asked did answer.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "", *, redirected: bool = False) -> None:
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
         self.detail = detail
+        self.redirected = redirected
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether any other URL of the upstream would have met the same."""
+        return not self.redirected and self.reason in _UNREACHABLE
 
 
 class BodyFailed(Exception):
@@ -350,8 +362,11 @@ class ILibrary(Interface):
     def keep(entry: Entry, content: bytes) -> Deferred[None]:
         """Store an entry with a small body that was made here; fails with OSError."""
 
-    def blob_size(sha256: str) -> int | None:
-        """Bytes of a stored blob, None when it is not stored."""
+    def blob_size(sha256: str, origin: str) -> int | None:
+        """Bytes of a stored blob that is anybody's, or that an upstream of ``origin`` brought.
+
+        None when there is no such one.
+        """
 
     def used(entry: Entry) -> None:
         """An entry is served."""

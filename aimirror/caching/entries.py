@@ -37,6 +37,10 @@ class Entry:
     size: int = 0
     #: The rule that stored it (by name) and the final URL it was read from, without its query.
     rule: str = ""
+    #: The origins of the upstream that was asked for it, and of where redirects from there ended:
+    #: who has opened what is private may say that it still holds.  "" where nobody was asked.
+    asked_of: str = ""
+    led_to: str = ""
     #: Immutable: never asked again (content-addressed path or rule's word).
     immutable: bool = False
     #: Stale on purpose: an unsafe method or an admin invalidated it; must be revalidated.

@@ -16,6 +16,8 @@ LARGEST_FILE = 1 << 50
 UNABLE = frozenset({429, 500, 502, 503, 504})
 #: How upstreams answer where a credential is missing; some hide what is private behind a 404.
 WITHHELD = frozenset({401, 403, 404, 410})
+#: What is no success, and no refusal either: it leads strangers elsewhere.
+REDIRECTS = frozenset(range(300, 400))
 
 
 class Kind(enum.Enum):

@@ -19,6 +19,8 @@ from aimirror.caching.entries import Entry
 from aimirror.caching.freshness import holds
 from aimirror.caching.redirected import restrained
 from aimirror.exchanges.answering import UNABLE, validator
+from aimirror.exchanges.responses import asked_of
+from aimirror.http import urls
 from aimirror.http.headers import Headers
 from aimirror.interfaces import IUpstreamResponse, Wanted
 from aimirror.routing import digests
@@ -73,6 +75,8 @@ class Judge:
             received_at=now,
             arrived_at=now,
             rule=self._rule.name,
+            asked_of=asked_of(response),
+            led_to=urls.origin(response.url),
             immutable=self._wanted.route.immutable and status == 200,
         )
         return Judged(entry, store, headers)
@@ -88,8 +92,13 @@ class Judge:
     ) -> Judged | None:
         """The entry as a 304, or a 200 to HEAD, updates it (RFC 9111 sections 4.3.4 and 4.3.5).
 
-        None when the answer is about another version.
+        None when the answer is about another version, or when an entry that is not for anybody
+        came another way: a second upstream, or where a redirect leads others, knows nothing of
+        what the one who opened it saw.
         """
+        way = (asked_of(response), urls.origin(response.url))
+        if previous.scope and way != (previous.asked_of, previous.led_to):
+            return None
         if status == 304 and not confirms(previous, response.headers):
             return None
         headers = self._restrained(response, headers, now)

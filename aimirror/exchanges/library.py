@@ -205,9 +205,9 @@ class Library:
             part.close()
         store.put(entry)
 
-    def blob_size(self, sha256: str) -> int | None:
+    def blob_size(self, sha256: str, origin: str) -> int | None:
         """See ILibrary."""
-        return self._store.blob_size(sha256)
+        return self._store.blob_size(sha256, origin)
 
     def used(self, entry: Entry) -> None:
         """See ILibrary."""

@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from aimirror.download.tasks import Reason
+from aimirror.http import urls
 from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
 
 #: Bytes of a body that are read rather than closing their connection.
@@ -84,3 +85,8 @@ def let_go(response: IUpstreamResponse, *, bodiless: bool) -> None:
         drain(response)
     else:
         response.abort()
+
+
+def asked_of(response: IUpstreamResponse) -> str:
+    """The origin of the upstream that was asked, before all redirects."""
+    return urls.origin(response.hops[0].url if response.hops else response.url)

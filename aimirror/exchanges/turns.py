@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from aimirror.download.tasks import Reason
-from aimirror.http import urls
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.health import Health
 
@@ -40,8 +39,7 @@ async def first_able(
     the last attempt failed with, UpstreamErrors alone leading to the next one; ``trouble`` if none
     of them failed.
     """
-    origins = [urls.origin(url) for url in upstreams]
-    order = health.order(origins, now())
+    order = health.order(upstreams, now())
     for index in order:
         try:
             answer = await attempt(index, index == order[-1])
@@ -51,13 +49,13 @@ async def first_able(
         except UpstreamError as error:
             if error.reason is Reason.CANCELLED:
                 raise
-            health.failed(origins[index], now())
+            health.failed(upstreams[index], now(), unreachable=error.unreachable)
             trouble = error
             continue
         if able(answer):
-            health.succeeded(origins[index])
+            health.succeeded(upstreams[index], now())
             return answer
-        health.failed(origins[index], now())
+        health.failed(upstreams[index], now())
         if index == order[-1]:
             return answer
         drop(answer)

@@ -12,6 +12,8 @@ from aimirror.caching import caching
 from aimirror.caching.caching import Forward, Handling
 from aimirror.caching.entries import Entry
 from aimirror.caching.telling import tells
+from aimirror.exchanges.responses import asked_of
+from aimirror.http import urls
 from aimirror.http.headers import Headers
 from aimirror.interfaces import (
     Arriving,
@@ -71,7 +73,7 @@ class Cached:
                 case caching.Fresh(entry) | caching.StaleWhileRevalidate(entry) if (
                     entry is arrived.entry
                 ):
-                    lookup.decline(entry.status)
+                    lookup.decline(entry)
                     return await self._serving.made(lookup, entry, arrived.body, "HIT", Handling())
                 case caching.Validate(entry) if entry is arrived.entry:
                     await self._library.settled(arrived)
@@ -194,7 +196,8 @@ class Cached:
         if stale is not None and self._serving.may_be_stale(lookup, stale, response.status):
             response.abort()
             return await self._serving.stale(lookup, stale, forward, response.status, "")
-        if response.status in lookup.declines:
+        elsewhere = urls.origin(response.url) != asked_of(response)
+        if response.status in lookup.declines or (lookup.here and elsewhere):
             response.abort()
             raise Declined(response.status)
         refused = lookup.ecosystem.refused(lookup, response)
@@ -210,7 +213,7 @@ class Cached:
         entry = described.entry
         if stale is not None and self._serving.may_be_stale(lookup, stale, entry.status):
             return await self._serving.stale(lookup, stale, forward, entry.status, "")
-        lookup.decline(entry.status)
+        lookup.decline(entry)
         lookup = evolve(lookup, now=self._serving.now())
         word = "MISS" if described.stored else "PASS"
         return await self._serving.made(lookup, entry, None, word, Handling(forward=forward))
@@ -229,7 +232,7 @@ class Cached:
     ) -> Answer:
         entry = outcome.entry
         lookup = evolve(lookup, now=self._serving.now())
-        lookup.decline(entry.status)
+        lookup.decline(entry)
         if joined and outcome.body.whole:  # only its last sync is still under way
             return await self._serving.made(lookup, entry, outcome.body, "HIT", Handling())
         handling = Handling(forward=forward, stored=True, collapsed=joined)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
+from aimirror.caching.entries import Entry
 from aimirror.http.headers import Headers
 from aimirror.interfaces import ILibrary, IUpstreamResponse, Refresh
 from aimirror.routing.rules import Route, Rule
@@ -172,14 +173,16 @@ class Lookup:
     granted: bool = False
     #: Statuses that are not sent but raised as ``Declined``.
     declines: frozenset[int] = frozenset()
+    #: Whether what a redirect to another origin led to is raised as ``Declined``, too.
+    here: bool = False
     #: Epoch seconds: what was confirmed before is asked for again, however fresh.  It may still
     #: stand in for a failure.
     not_before: float = 0.0
 
-    def decline(self, status: int) -> None:
-        """Raise Declined when this status is not wanted."""
-        if status in self.declines:
-            raise Declined(status)
+    def decline(self, entry: Entry) -> None:
+        """Raise Declined when an entry is not wanted."""
+        if entry.status in self.declines or (self.here and entry.led_to != entry.asked_of):
+            raise Declined(entry.status)
 
     @property
     def rule(self) -> Rule:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from aimirror.exchanges.answering import WITHHELD
+from aimirror.exchanges.answering import REDIRECTS, WITHHELD
 from aimirror.http.forwarding import asked_for_storing, scope_of
 from aimirror.http.headers import Headers
 from aimirror.http.tokens import misled
@@ -170,9 +170,13 @@ class Mirror:
         """
         if lookup.rule.public and lookup.scope:
             stripped = lookup.headers.without(*lookup.rule.secrets)
-            declines = lookup.declines | WITHHELD
+            declines = lookup.declines | WITHHELD | REDIRECTS
             # Nor may a renewal bring the credential back: what it opens would pass for public.
-            shared = evolve(lookup, headers=stripped, scope="", declines=declines, refresh=None)
+            # Many answer strangers by another server's page: only a digest makes that this one's.
+            here = lookup.route.digest is None
+            shared = evolve(
+                lookup, headers=stripped, scope="", declines=declines, refresh=None, here=here
+            )
             try:
                 return await self._cached.answer(shared)
             except Declined:

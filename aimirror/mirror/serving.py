@@ -50,7 +50,7 @@ class Serving:
 
         Raises Damaged when its body is not there any more.
         """
-        lookup.decline(entry.status)
+        lookup.decline(entry)
         try:
             body = self._body(entry)
             self._library.used(entry)

@@ -181,6 +181,14 @@ class Index:
         """Whether no entry needs this blob."""
         return not self._rows("SELECT 1 FROM entries WHERE blob = ? LIMIT 1", sha256)
 
+    def is_held(self, sha256: str, origin: str) -> bool:
+        """Whether an entry for anybody, or one whose key is of this origin, needs this blob."""
+        sql = (
+            "SELECT 1 FROM entries WHERE blob = ? AND (json_extract(record, '$.scope') = ''"
+            " OR (key >= ? AND key < ?)) LIMIT 1"
+        )
+        return bool(self._rows(sql, sha256, f"{origin}/", f"{origin}/{_LAST}"))
+
     def blobs_between(self, start: str, stop: str) -> list[Blob]:
         """All blobs whose name is in ``[start, stop)``."""
         return [

@@ -192,10 +192,13 @@ class Store:
         """All entries of a key, whatever their scope and variant; usually from memory."""
         return self._catalogue.of_key(key)
 
-    def blob_size(self, sha256: str) -> int | None:
-        """Bytes of a stored blob, whichever entries name it; None when it is not stored."""
+    def blob_size(self, sha256: str, origin: str) -> int | None:
+        """Bytes of a stored blob, None when it is not stored.
+
+        One of its entries is for anybody, or has a key of this ``origin``.
+        """
         blob = self._index.blob(sha256)
-        return None if blob is None else blob.size
+        return None if blob is None or not self._index.is_held(sha256, origin) else blob.size
 
     def put(self, entry: Entry) -> bool:
         """Store or replace an entry; False when its blob is not (or no longer) in the cache."""

@@ -191,10 +191,12 @@ class FakeLibrary:
         self.store(entry, content)
         return succeed(None)
 
-    def blob_size(self, sha256: str) -> int | None:
+    def blob_size(self, sha256: str, origin: str) -> int | None:
         """See ILibrary."""
         body = self._bodies.get(sha256)
-        return None if body is None else body.size
+        holders = (e for each in self._entries.values() for e in each if e.blob == sha256)
+        held = any(not e.scope or e.key.startswith(f"{origin}/") for e in holders)
+        return body.size if body is not None and held else None
 
     def used(self, entry: Entry) -> None:
         """See ILibrary; nothing is evicted."""

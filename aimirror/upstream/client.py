@@ -73,7 +73,12 @@ class Upstream:
         hops: list[Hop] = []
         following = trail.budget > 0
         while True:
-            reply = await self._agents.send(trail.outgoing, body)
+            try:
+                reply = await self._agents.send(trail.outgoing, body)
+            except UpstreamError as error:
+                if not hops:
+                    raise
+                raise UpstreamError(error.reason, error.detail, redirected=True) from error
             headers = reply.head.headers.end_to_end()
             try:
                 onward = None

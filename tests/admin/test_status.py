@@ -22,7 +22,7 @@ class StatusTests(StoreCase):
         super().setUp()
         progress = Progress("https://h/f?signature=geheim", "files", self.clock.seconds(), 100, 40)
         health = Health()
-        health.failed("h", self.clock.seconds())
+        health.failed("http://h/x", self.clock.seconds(), unreachable=True)
         downloads = SimpleNamespace(
             fills=lambda: iter([(progress, SimpleNamespace(readers=2), ((0, 40),))]), health=health
         )
@@ -64,7 +64,7 @@ class StatusTests(StoreCase):
         self.assertEqual(told["cache"]["file_count"], 1)
         self.assertEqual(told["cache"]["blob_bytes"], 2_000)
         self.assertEqual(told["workers"][0]["pid"], 7)
-        self.assertIn("h", told["upstreams_shunned"])
+        self.assertIn("http://h", told["upstreams_shunned"])
 
     def test_methods(self) -> None:
         """They are for reading."""

@@ -110,13 +110,18 @@ class Upstream:
         self, outgoing: Outgoing, body: object | None = None, redirects: int = 0
     ) -> Deferred[IUpstreamResponse]:
         sent = Sent(outgoing, body, redirects)
+
+        def placed(made: Played) -> Played:
+            made.url = made.url or outgoing.url
+            return made
+
+        sent.answer.addCallback(placed)
         self.sent.append(sent)
         if self.handler is not None:
             made = self.handler(outgoing)
             if isinstance(made, Exception):
                 sent.answer.errback(made)
             else:
-                made.url = made.url or outgoing.url
                 sent.answer.callback(made)
         return sent.answer
 

@@ -9,7 +9,8 @@ from twisted.internet.defer import Deferred
 
 from aimirror.download.tasks import Reason
 from aimirror.http.dates import format_date
-from aimirror.interfaces import UpstreamError
+from aimirror.http.headers import Headers
+from aimirror.interfaces import Hop, UpstreamError
 from aimirror.mirror.cached import GRANTED_FOR
 from aimirror.routing.policies import CachePolicy
 from aimirror.routing.rules import Strategy
@@ -366,6 +367,41 @@ class PrivateTests(MirrorCase):
                 self.plays(401, body=b"no")
                 for asked in ((BOB,), ("Authorization: Bearer wrong",), ()):
                     self.assertEqual(self.get(path, *asked)[0], 401, (said, options, asked))
+
+    def test_others_vouch_for_nothing(self) -> None:
+        """A second upstream's 304, or one where a redirect led, opens no private entry."""
+        second = "https://second.test"
+        for method in ("GET", "HEAD"):
+            path = f"/{method}"
+            self.use(upstreams=(UPSTREAM, second))
+            self.plays(200, *FRESH, body=b"alice's")
+            self.get(path, ALICE)
+            self.clock.advance(GRANTED_FOR + 1)
+            self.upstream.handler = lambda outgoing: (
+                refused()
+                if outgoing.url.startswith(UPSTREAM)
+                else Played(304, 'ETag: "v1"')
+                if "if-none-match" in outgoing.headers
+                else Played(404)
+            )
+            for fields in ((), (BOB,), (ALICE,)):
+                received = self.ask(path, *fields, method=method).received
+                self.assertNotIn(b" 200 ", received, fields)
+                self.assertNotIn(b"alice's", received, fields)
+
+            def led(outgoing: Any) -> Played:
+                played = Played(304, 'ETag: "v1"')
+                if "if-none-match" not in outgoing.headers:
+                    played = Played(403)
+                played.url = "https://elsewhere.test/"
+                played.hops = (Hop(302, outgoing.url, Headers()),)
+                return played
+
+            self.use()
+            self.upstream.handler = led
+            for fields in ((), (BOB,)):
+                received = self.ask(path, *fields, method=method).received
+                self.assertNotIn(b"alice's", received, fields)
 
     def test_no_proof(self) -> None:
         """A 304 to a date or a weak ETag gives nobody what another's credential fetched."""

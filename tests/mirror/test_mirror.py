@@ -6,6 +6,7 @@ from aimirror.http.egress import Outgoing
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Hop
 from aimirror.mirror.mirror import LONGEST_KEPT
+from aimirror.routing.policies import CachePolicy
 from aimirror.routing.rules import Credentials, KeySource, Route, Rule, Strategy
 from aimirror.server.answers import Answer
 from aimirror.server.request import MirrorRequest
@@ -141,6 +142,30 @@ class RoutingTests(MirrorCase):
         )
         self.assertEqual(self.get("/y", TOKEN)[2], b"private")
         self.assertEqual(self.get("/y")[0], 404)
+
+    def test_public_is_not_elsewhere(self) -> None:
+        """A public rule's stranger who is led to another server's page says nothing to a login."""
+        self.use(public=True, cache=CachePolicy(ttl=600, ignore_upstream=True))
+
+        def answer(outgoing: Outgoing) -> Played:
+            if "authorization" in outgoing.headers:
+                return Played(200, *FRESH, body=b"own")
+            played = Played(200, *FRESH, body=b"namesake")
+            played.url = "https://public.test/simple/x/"
+            played.hops = (Hop(302, outgoing.url, Headers()),)
+            return played
+
+        self.upstream.handler = answer
+        for _ in range(2):
+            self.assertEqual(self.get("/x", TOKEN)[2], b"own")
+            self.assertEqual(self.get("/x")[2], b"namesake")
+        self.upstream.handler = lambda outgoing: (
+            Played(200, *FRESH, body=b"own")
+            if "authorization" in outgoing.headers
+            else Played(302, "Location: https://public.test/", *FRESH)
+        )
+        self.get("/y")
+        self.assertEqual(self.get("/y", TOKEN)[2], b"own")
 
     def test_public_is_not_renewed(self) -> None:
         """What only a renewed credential opened is never stored for everybody."""

@@ -194,3 +194,18 @@ class RowsTests(IndexCase):
         self.addCleanup(fresh.close)
         for name in ("blobs", "bytes", "entries"):
             self.assertEqual(getattr(self.index, name), getattr(fresh, name))
+
+
+class HolderTests(IndexCase):
+    """Who vouches for a blob."""
+
+    def test_held(self) -> None:
+        """A blob is held by what is for anybody, and by keys of the same origin."""
+        private = Entry(key="https://a.test/x", scope="alice", blob=blob(1).sha256)
+        self.index.put(private, 0.0)
+        self.assertTrue(self.index.is_held(blob(1).sha256, "https://a.test"))
+        for other in ("https://a.tes", "https://a.test.evil", "https://b.test", ""):
+            self.assertFalse(self.index.is_held(blob(1).sha256, other), other)
+        self.index.put(Entry(key="https://c.test/x", blob=blob(1).sha256), 0.0)
+        self.assertTrue(self.index.is_held(blob(1).sha256, "https://b.test"))
+        self.assertFalse(self.index.is_held(blob(2).sha256, "https://a.test"))

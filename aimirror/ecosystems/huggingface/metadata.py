@@ -6,7 +6,7 @@ token first.  What it shows to a token alone is believed for a minute, for that 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 
 from attrs import frozen
 from twisted.logger import Logger
@@ -17,6 +17,7 @@ from aimirror.ecosystems.huggingface.paths import Seen, Target, seen
 from aimirror.ecosystems.oci.tokens import SingleFlight
 from aimirror.exchanges.answering import UNABLE
 from aimirror.exchanges.responses import drain
+from aimirror.http import urls
 from aimirror.http.headers import Headers
 from aimirror.interfaces import ILibrary, Inquiry, UpstreamError
 from aimirror.mirror.cached import GRANTED_FOR
@@ -39,6 +40,8 @@ class Look:
     scope: str
     #: Epoch seconds.
     at: float
+    #: The origin of the address that answered: it vouches for what it has itself.
+    hub: str = ""
 
 
 class Looks:
@@ -83,23 +86,25 @@ class Looks:
     async def _ask(self, rule: Rule, targets: Sequence[Target], headers: Headers, who: str) -> Look:
         public, repo = headers.without(*rule.secrets), targets[0].repo
         if not who:
-            return Look(await self._first(rule, targets, public), "", self.now())
+            return await self._first(rule, targets, public)
         if (self._hidden.get(repo) or 0.0) < self.now():
             found = await self._first(rule, targets, public)
-            if not found.hidden:
-                return Look(found, "", self.now())
-            if found.status != 429:
+            if not found.seen.hidden:
+                return found
+            if found.seen.status != 429:
                 self._hidden.put(repo, self.now() + GRANTED_FOR)
-        return Look(await self._head(rule, targets[0], headers), PRIVATE, self.now())
+        own = await self._head(rule, targets[0], headers)
+        return Look(own, PRIVATE, self.now(), urls.origin(targets[0].url))
 
-    async def _first(self, rule: Rule, targets: Sequence[Target], headers: Headers) -> Seen:
+    async def _first(self, rule: Rule, targets: Sequence[Target], headers: Headers) -> Look:
         """What the first address says that can; no token is among the fields."""
 
-        def attempt(index: int, last: bool) -> Awaitable[Seen]:
-            return self._head(rule, targets[index], headers)
+        async def attempt(index: int, last: bool) -> Look:
+            found = await self._head(rule, targets[index], headers)
+            return Look(found, "", self.now(), urls.origin(targets[index].url))
 
-        hubs = [each.repo for each in targets]
-        return await self._library.first(hubs, attempt, lambda seen: seen.status not in UNABLE)
+        hubs = [each.url for each in targets]
+        return await self._library.first(hubs, attempt, lambda look: look.seen.status not in UNABLE)
 
     async def _head(self, rule: Rule, target: Target, headers: Headers) -> Seen:
         """HEAD, followed as long as the hub leads to itself: beyond, the bytes begin."""

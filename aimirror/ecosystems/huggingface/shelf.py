@@ -10,6 +10,7 @@ from __future__ import annotations
 from aimirror.caching.caching import prepare
 from aimirror.caching.entries import Entry
 from aimirror.ecosystems.huggingface import paths as huggingface
+from aimirror.ecosystems.huggingface.metadata import Look
 from aimirror.ecosystems.huggingface.paths import Seen, Target, bare
 from aimirror.http import urls
 from aimirror.http.headers import Headers
@@ -62,32 +63,41 @@ class Shelf:
             headers = huggingface.told(seen).with_("Location", path)
             self._put(target, "", headers, rule, status=_NOTED, key=_noted_as(target))
 
-    def adopt(self, target: Target, scope: str, seen: Seen, last: Seen | None, rule: str) -> None:
+    def adopt(self, target: Target, look: Look, last: Seen | None, rule: str) -> None:
         """Store a commit's file by bytes that another commit, branch or repository has brought.
 
-        ``last`` is what the branch was told to be before.
+        ``last`` is what the branch was told to be before.  A hub's word is enough for bytes that
+        are anybody's, or that it brought itself: another hub only knows their digest.
         """
+        scope, seen = look.scope, look.seen
         if self.has(target, scope) or (scope and self.has(target, "")):
             return
         self._forget_absence(target)
-        found = self._equal(target, seen, last)
+        found = self._equal(target, look, last)
         if found is not None:
             blob, size, kind = found
             headers = huggingface.told(seen).with_("Content-Type", kind)
             headers = headers.without("content-length", "accept-ranges")
             self._put(target, scope, headers, rule, blob=blob, size=size)
 
-    def _equal(self, target: Target, seen: Seen, last: Seen | None) -> tuple[str, int, str] | None:
+    def _equal(self, target: Target, look: Look, last: Seen | None) -> tuple[str, int, str] | None:
         """Blob, size and type of what the hub says the file is; no blob for an empty one."""
+        seen = look.seen
         if seen.size == 0:
             return "", 0, _OCTETS
         if seen.sha256 is not None:
             blob = seen.sha256.hex
-            stored = self._library.blob_size(blob) == seen.size
+            stored = self._library.blob_size(blob, look.hub) == seen.size
             return (blob, seen.size or 0, _OCTETS) if stored else None
         before = () if last is None else self._entries(target.at(last.commit))
         for entry in (*self._entries(target), *before):
-            if entry.blob and seen.etag and bare(entry.headers.get("etag")) == seen.etag:
+            vouched = not entry.scope or look.hub == urls.origin(target.url)
+            if (
+                vouched
+                and entry.blob
+                and seen.etag
+                and bare(entry.headers.get("etag")) == seen.etag
+            ):
                 return entry.blob, entry.size, entry.headers.get("content-type") or _OCTETS
         return None
 

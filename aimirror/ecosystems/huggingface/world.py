@@ -120,7 +120,7 @@ class HuggingFace(General):
             headers, body = huggingface.refusal(seen)
             return Answer(status=seen.status, headers=headers, body=body)
         target = visit.target.at(seen.commit)
-        self._shelf.adopt(target, look.scope, seen, last, visit.rule.name)
+        self._shelf.adopt(target, look, last, visit.rule.name)
         if visit.request.method == "GET" or self._shelf.has(target, look.scope):
             return await self._serve(visit, target, look.scope, seen)
         if seen.size is None:

@@ -67,8 +67,8 @@ class Visit:
 
     @property
     def reader(self) -> tuple[str, str, str]:
-        """Who reads which repository."""
-        return (self.target.registry.name, self.target.name, self.who.hash)
+        """Who reads which repository at which upstream."""
+        return (self.rule.upstreams[0], self.target.name, self.who.hash)
 
 
 class Images:
@@ -105,12 +105,13 @@ class Images:
     ) -> bool:
         """Share bytes that another repository brought, once this one's registry has said yes.
 
-        Whether it has said so.
+        Whether it has said so.  They are anybody's, or of the same registry: whoever has a registry
+        can have it say yes to any digest.
         """
         digest, key = target.digest, visit.route(target).key
         if digest is None or digest.algorithm != "sha256":
             return told is not None
-        size = self._library.blob_size(digest.hex)
+        size = self._library.blob_size(digest.hex, urls.origin(key))
         if size is None or any(e.scope == scope and e.blob for e in self._library.at(key).entries):
             return told is not None
         told = told or await self._has(visit, target)

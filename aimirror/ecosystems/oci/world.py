@@ -151,7 +151,7 @@ class Oci:
                     raise
                 return None
 
-        upstreams = [visit.rule.upstreams[0] for visit in visits]
+        upstreams = [visit.route(visit.target).urls[0] for visit in visits]
         try:
             answer = await self._library.first(upstreams, attempt, lambda each: each is not None)
         except (UpstreamError, Refused) as problem:

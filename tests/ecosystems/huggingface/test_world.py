@@ -369,6 +369,26 @@ class FailoverTests(HubCase):
         self.head(TXT.format("main"))
         self.assertFalse([u for u in self.urls()[before:] if u.startswith("HEAD /ns")])
 
+    def test_other_hub(self) -> None:
+        """Another hub that knows the digest of a private file opens it to nobody."""
+        self.private = True
+        self.assertEqual(self.get(BIN.format(C1), TOKEN)[2], DATA)
+        told = (f"X-Repo-Commit: {C1}", f'X-Linked-Etag: "{SHA}"', f"X-Linked-Size: {len(DATA)}")
+        for path in (BIN.format(C1), BIN.format(C2), "/evil/evil/resolve/main/model.bin"):
+
+            def answer(outgoing: Outgoing) -> Any:
+                if outgoing.url.startswith(UPSTREAM):
+                    return refused() if outgoing.method == "HEAD" else Played(401)
+                return Played(200, *told) if outgoing.method == "HEAD" else Played(404)
+
+            self.upstream.handler = answer
+            self.clock.advance(61)
+            self.head(path)
+            for fields in ((), (OTHER,)):
+                status, _, body = self.get(path, *fields)
+                self.assertNotEqual(status, 200, path)
+                self.assertNotIn(DATA[:100], body)
+
     def test_token(self) -> None:
         """A token is for the first address alone."""
         self.private = True

@@ -1,0 +1,64 @@
+"""Failures count by what fails: a URL, or a host that can't be reached or fails all over."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aimirror.upstream.health import (
+    SHUNNED,
+    SHUNNED_LONGEST,
+    URLS_OF_AN_ILL_HOST,
+    WELL_FOR,
+    Health,
+)
+
+ONE, TWO = "https://one.test", "https://two.test"
+
+
+class HealthTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.health = Health()
+
+    def order(self, path: str, now: float) -> list[int]:
+        return self.health.order([ONE + path, TWO + path], now)
+
+    def test_one_url(self) -> None:
+        """One URL that fails, however often, is shunned itself, and nothing else of its host."""
+        for now in range(50):
+            self.health.failed(f"{ONE}/evil", float(now))
+        self.assertEqual(self.order("/evil", 50.0), [1, 0])
+        self.assertEqual(self.order("/good", 50.0), [0, 1])
+        self.assertEqual(self.health.shunned(50.0), {})
+
+    def test_many_urls(self) -> None:
+        """Where several fail and none succeeds, the host is ill."""
+        for number in range(URLS_OF_AN_ILL_HOST):
+            self.assertEqual(self.order("/good", 1.0), [0, 1])
+            self.health.failed(f"{ONE}/{number}", 1.0)
+        self.assertEqual(self.order("/good", 1.0), [1, 0])
+
+    def test_busy_host(self) -> None:
+        """A host that has just answered is not ill, whatever else fails there."""
+        self.health.succeeded(f"{ONE}/good", 1.0)
+        for number in range(20):
+            self.health.failed(f"{ONE}/{number}", 1.0 + WELL_FOR)
+        self.assertEqual(self.order("/good", 1.0 + WELL_FOR), [0, 1])
+        self.health.failed(f"{ONE}/last", 1.1 + WELL_FOR)
+        self.assertEqual(self.order("/good", 1.1 + WELL_FOR), [1, 0])
+
+    def test_unreachable(self) -> None:
+        """One that can't be reached is shunned at once, longer each time, and never for good."""
+        left = []
+        for _ in range(20):
+            self.health.failed(f"{ONE}/x", 0.0, unreachable=True)
+            left.append(self.health.shunned(0.0)[ONE])
+        self.assertEqual(left[:3], [SHUNNED, 2 * SHUNNED, 4 * SHUNNED])
+        self.assertEqual(left[-1], SHUNNED_LONGEST)
+        self.assertEqual(self.order("/y", 0.0), [1, 0])
+        self.assertEqual(self.order("/y", SHUNNED_LONGEST), [0, 1])
+
+    def test_success(self) -> None:
+        """A success forgets all of it."""
+        self.health.failed(f"{ONE}/x", 0.0, unreachable=True)
+        self.health.succeeded(f"{ONE}/x", 1.0)
+        self.assertEqual(self.order("/x", 1.0), [0, 1])

@@ -8,7 +8,7 @@ from statistics import median
 
 from attrs import Factory, define
 
-from aimirror.download.commands import Cancel, Command, Fetch, Trim
+from aimirror.download.commands import Cancel, Command, Fetch, Refused, Trim
 from aimirror.download.connections import Allowance
 from aimirror.download.flight import EVIDENCE, JUDGED_AFTER, RATE_WINDOW, Flight, usual_rate
 from aimirror.download.plan import (
@@ -36,6 +36,9 @@ LENIENCE = 0.4
 #: Finished pieces that are remembered, and the seconds of flow from which their rate means much.
 MOST_LANDED = 16
 LEAST_FLOW = 0.05
+#: Seconds, and round trips, without an answer to any request, after which they are too many.
+HANGING_AFTER = 4.0
+HANGING_ROUND_TRIPS = 20
 #: The flight of the interpreter's own first request.
 PROBE = 0
 
@@ -95,6 +98,10 @@ class Assignment:
         for source, number in granted.items():
             if source in self.sources:
                 self.sources[source].granted = number
+
+    def working(self, source: int) -> int:
+        """How many of them have brought something."""
+        return sum(f.source == source and f.first_at is not None for f in self.flights.values())
 
     # -- giving out ------------------------------------------------------------------------
 
@@ -201,8 +208,10 @@ class Assignment:
         self.written = self.written.add(start, position)
         running = self.flights.get(flight)
         if running is not None:
+            if running.first_at is None:
+                self.sources[running.source].accepted()
             running.moved(position, now)
-            self.sources[running.source].strikes = 0
+            self.sources[running.source].progressed()
 
     def land(self, flight: int, result: FetchResult, now: float) -> Flight | None:
         """A flight is over: learn from it.  None for one that is not missed."""
@@ -223,7 +232,7 @@ class Assignment:
 
     def drop_hopeless(self, now: float) -> list[Command]:
         """Drop connections far below their siblings; try whether fewer bring as much."""
-        commands: list[Command] = []
+        commands = self._drop_silent(now)
         usual = self._usual(now)
         if self._landed:
             brought = min(median(rate for _, rate in self._landed), self._remembered())
@@ -233,9 +242,31 @@ class Assignment:
                 del self.flights[flight.id]
                 self.sources[flight.source].rate *= FORGET
                 commands.append(Cancel(flight.id))
+                commands.extend(self._hung(flight, now))
         rate = sum(f.measured(now, self.latency) or 0.0 for f in self.flights.values())
         self.allowance.observe(now, rate, len(self.flights), self.missing())
         return commands
+
+    def _drop_silent(self, now: float) -> list[Command]:
+        """Several requests, and no answer to any: the host bears one, perhaps, and no second."""
+        patience = max(HANGING_AFTER, HANGING_ROUND_TRIPS * self.latency)
+        silent = [f for f in self.flights.values() if f.first_at is None]
+        late = [f for f in silent if now - f.sent_at > patience]
+        if len(silent) < max(2, len(self.flights)) or not late:
+            return []
+        commands: list[Command] = list(self.drop_all())
+        for source in {flight.source for flight in silent}:
+            self.sources[source].refused(1, False, None, self.jitter(), now)
+            commands.append(Refused(source, alone=True))
+        return commands
+
+    def _hung(self, flight: Flight, now: float) -> list[Command]:
+        """One that never got an answer beside others that work was one too many."""
+        working = self.working(flight.source)
+        if flight.first_at is not None or not working:
+            return []
+        self.sources[flight.source].refused(working, False, None, self.jitter(), now)
+        return [Refused(flight.source)]
 
     def drop_losers(self) -> list[Command]:
         """Drop flights whose whole span somebody else has written by now."""

@@ -40,6 +40,17 @@ class Resolve:
 
 
 @frozen
+class Refused:
+    """The host of a source refused a connection while others worked: it bears no more.
+
+    ``alone``: it left all of several unanswered, so that it bears one at the most.
+    """
+
+    source: int
+    alone: bool = False
+
+
+@frozen
 class FetchWhole:
     """The upstream has no usable ranges: read the whole file in one stream, from byte 0."""
 
@@ -88,4 +99,6 @@ class Wake:
     at: float
 
 
-Command = Fetch | Trim | Cancel | Resolve | FetchWhole | Hash | Complete | Restart | Fail | Wake
+Command = (
+    Fetch | Trim | Cancel | Resolve | Refused | FetchWhole | Hash | Complete | Restart | Fail | Wake
+)

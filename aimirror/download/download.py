@@ -10,12 +10,21 @@ from collections.abc import Mapping
 from attrs import Factory, define
 
 from aimirror.download.assignment import PROBE, Assignment
-from aimirror.download.commands import Command, Complete, Fail, FetchWhole, Resolve, Restart, Wake
+from aimirror.download.commands import (
+    Command,
+    Complete,
+    Fail,
+    FetchWhole,
+    Refused,
+    Resolve,
+    Restart,
+    Wake,
+)
 from aimirror.download.flight import Flight
 from aimirror.download.life import Life, Phase, Turn
 from aimirror.download.plan import CROWD, Demand
 from aimirror.download.proof import Proof
-from aimirror.download.sources import Source
+from aimirror.download.sources import MOST_ROUNDS, ROUNDS_BEFORE_EXPIRED, Source
 from aimirror.download.spans import Spans
 from aimirror.download.tasks import FetchResult, Reason
 
@@ -27,6 +36,8 @@ PAUSED_TICK = 1.0
 
 #: Statuses that say that the URL, not the file, has expired.
 EXPIRED = frozenset({401, 403, 404, 410})
+#: Of them, those by which some hosts say that they bear no more connections.
+LIMITING = frozenset({403, 404})
 #: Statuses that ask for fewer requests.
 BUSY = frozenset({429, 503})
 
@@ -104,12 +115,15 @@ class Download:
         frontier = self.assignment.frontier
         return self._proof.follow(frontier) if frontier < self.total else self._go(now)
 
-    def ended(self, flight: int, result: FetchResult, now: float) -> list[Command]:
-        """A flight is over; all its bytes up to ``result.stop`` were reported before."""
+    def ended(self, flight: int, result: FetchResult, now: float, beside: int = 0) -> list[Command]:
+        """A flight is over; all its bytes up to ``result.stop`` were reported before.
+
+        ``beside`` counts the connections to its host that bring something, for others, too.
+        """
         running = self.assignment.land(flight, result, now)
         if running is None or self.phase is not Phase.FILLING:
             return []
-        return self._judge(running, result, now)
+        return self._judge(running, result, now, beside)
 
     def joined(self, reader: int, position: int, stop: int, now: float) -> list[Command]:
         """A reader came or jumped: it wants ``[position, stop)``."""
@@ -146,19 +160,24 @@ class Download:
 
     def resolved(self, source: int, now: float) -> list[Command]:
         """The original URL gave a new place for the same version."""
-        self.assignment.sources[source].resolving = False
+        place = self.assignment.sources[source]
+        place.resolving, place.unaccepted, place.borne = False, 0, None
         return self._go(now)
 
-    def unresolved(self, source: int, result: FetchResult, now: float) -> list[Command]:
+    def unresolved(
+        self, source: int, result: FetchResult, now: float, beside: int = 0
+    ) -> list[Command]:
         """The original URL did not help."""
         self.assignment.sources[source].resolving = False
         if self.phase is not Phase.FILLING:
             return []
         if result.reason is Reason.CHANGED:
             return self._changed(source, result, now)
-        if result.reason is Reason.STATUS and result.status not in BUSY:
+        place = self.assignment.sources[source]
+        limited = beside > 0 and result.status in LIMITING and place.rounds < MOST_ROUNDS
+        if result.reason is Reason.STATUS and result.status not in BUSY and not limited:
             return self._lose(source, result, now)
-        return self._strike(Flight(-1, source, 0, 0, now), result, now)
+        return self._strike(Flight(-1, source, 0, 0, now), result, now, beside)
 
     def hashed(self, stop: int, digests: dict[str, str], now: float) -> list[Command]:
         """The digests of ``[0, stop)`` (those of the whole file when stop is its size)."""
@@ -206,7 +225,9 @@ class Download:
         wake = now + TICK if until is None else min(now + PAUSED_TICK, until)
         return [*given_out, *self._proof.follow(self.assignment.frontier), Wake(wake)]
 
-    def _judge(self, running: Flight, result: FetchResult, now: float) -> list[Command]:
+    def _judge(
+        self, running: Flight, result: FetchResult, now: float, beside: int
+    ) -> list[Command]:
         reason = result.reason
         source = self.assignment.sources[running.source]
         if reason in (Reason.DISK_FULL, Reason.DISK):
@@ -222,8 +243,8 @@ class Download:
         if reason in (Reason.WHOLE, Reason.BAD_RANGE, Reason.ENCODED):
             return self._ranges_lie(running.source, result, now)
         if reason is Reason.STATUS and result.status in EXPIRED:
-            return self._expired(running.source, result, now)
-        return self._strike(running, result, now)
+            return self._expired(running, result, now, beside)
+        return self._strike(running, result, now, beside)
 
     def _whole_ended(self, result: FetchResult, now: float) -> list[Command]:
         """The one stream is over before all was written: there is no way on."""
@@ -251,27 +272,40 @@ class Download:
         self.assignment.fly(self.whole, source, (0, self.total), now)
         return [*dropped, FetchWhole(self.whole, source)]
 
-    def _expired(self, source: int, result: FetchResult, now: float) -> list[Command]:
-        place = self.assignment.sources[source]
+    def _expired(
+        self, running: Flight, result: FetchResult, now: float, beside: int
+    ) -> list[Command]:
+        """A refused address: while others from there work, they are first taken for too many."""
+        place = self.assignment.sources[running.source]
+        works = self.assignment.working(running.source) or beside
+        limiting = bool(works) and result.status in LIMITING and place.rounds < MOST_ROUNDS
+        if limiting and place.unaccepted < ROUNDS_BEFORE_EXPIRED:
+            return self._strike(running, result, now, beside)
         if place.resolving:
             return self._go(now)
         self._resolves += 1
-        if self._resolves > MOST_RESOLVES:
-            return self._lose(source, result, now)
-        place.resolving = True
-        return [Resolve(source), *self._go(now)]
+        if self._resolves <= MOST_RESOLVES:
+            place.resolving = True
+            return [Resolve(running.source), *self._go(now)]
+        if limiting:
+            return self._strike(running, result, now, beside)
+        return self._lose(running.source, result, now)
 
-    def _strike(self, running: Flight, result: FetchResult, now: float) -> list[Command]:
+    def _strike(
+        self, running: Flight, result: FetchResult, now: float, beside: int
+    ) -> list[Command]:
         """A failure that may pass: go on with what works, wait, and try a few times."""
         busy = result.status in BUSY
         if result.stop > running.start and not busy:
             return self._go(now)
         place = self.assignment.sources[running.source]
-        siblings = self.assignment.siblings(running.source)
-        place.refused(siblings, busy, result.retry_after, self.assignment.jitter(), now)
-        if place.hopeless(not self._others(running.source), siblings, result.retry_after):
+        works = self.assignment.working(running.source) or beside
+        beside = max(beside, self.assignment.siblings(running.source))
+        place.refused(beside, busy, result.retry_after, self.assignment.jitter(), now)
+        if place.hopeless(not self._others(running.source), beside, result.retry_after):
             return self._lose(running.source, result, now)
-        return self._go(now)
+        told: list[Command] = [Refused(running.source)] if works else []
+        return [*told, *self._go(now)]
 
     def _lose(self, source: int, result: FetchResult, now: float) -> list[Command]:
         """A source is of no more use; without another one, the download fails."""

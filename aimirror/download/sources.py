@@ -12,6 +12,10 @@ MOST_STRIKES = 6
 MOST_STRIKES_BESIDE_OTHERS = 2
 #: Seconds: an upstream that asks us to wait longer than this has refused.
 LONGEST_RETRY_AFTER = 120.0
+#: Rounds of refusals without a byte of progress, while other connections to the host are at work,
+#: after which they count as failures; and rounds after which a refused address counts as expired.
+MOST_ROUNDS = 12
+ROUNDS_BEFORE_EXPIRED = 2
 #: Connections regained with each finished piece after the upstream had refused some.
 REGAIN = 0.25
 
@@ -21,6 +25,9 @@ class Source:
     """One place to fetch from; times in seconds, rates in bytes per second."""
 
     strikes: int = 0
+    #: Rounds of refusals beside working connections; those since a connection was accepted.
+    rounds: int = 0
+    unaccepted: int = 0
     resolving: bool = False
     alive: bool = True
     #: Of a usual connection, 0 while unknown.
@@ -43,29 +50,40 @@ class Source:
         """A whole piece came at this rate."""
         self.rate = 0.7 * self.rate + 0.3 * rate if self.rate else rate
 
+    def accepted(self) -> None:
+        """One more connection brought its first bytes."""
+        self.unaccepted = 0
+
+    def progressed(self) -> None:
+        """Some bytes came."""
+        self.strikes = self.rounds = 0
+
     def finished(self) -> None:
         """A piece came well: perhaps it bears more connections again."""
         if self.borne is not None:
             self.borne += REGAIN
 
     def refused(
-        self, siblings: int, busy: bool, retry_after: float | None, jitter: float, now: float
+        self, beside: int, busy: bool, retry_after: float | None, jitter: float, now: float
     ) -> None:
-        """A connection failed beside ``siblings`` that fly; ``busy``: the upstream said so.
+        """A connection failed beside others that are at work; ``busy``: the upstream said so.
 
-        While siblings fly, a refused connection only says that they are too many; the last one
-        to fail counts against the source.
+        While others work, it only says that they are too many; the last one to fail, and one that
+        fails again and again, counts against the source.
         """
-        if siblings:
-            self.borne = max(1.0, siblings / 2 if busy else siblings)
+        if now >= self.paused_until:
+            self.rounds += 1
+            self.unaccepted += 1
+        if beside and self.rounds <= MOST_ROUNDS:
+            self.borne = max(1.0, beside / 2 if busy else beside)
         else:
             self.borne = 1.0
             self.strikes += 1
-        wait = wait_before(self.strikes, jitter, retry_after)
+        wait = wait_before(max(self.strikes, self.rounds), jitter, retry_after)
         self.paused_until = max(self.paused_until, now + wait)
 
-    def hopeless(self, alone: bool, siblings: int, retry_after: float | None) -> bool:
+    def hopeless(self, alone: bool, beside: int, retry_after: float | None) -> bool:
         """Whether it is to be given up after such a failure."""
         most = MOST_STRIKES if alone else MOST_STRIKES_BESIDE_OTHERS
-        too_long = (retry_after or 0.0) > LONGEST_RETRY_AFTER and not siblings
+        too_long = (retry_after or 0.0) > LONGEST_RETRY_AFTER and not beside
         return self.strikes >= most or too_long

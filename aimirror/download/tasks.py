@@ -69,6 +69,8 @@ class FetchResult:
     detail: str = ""
     #: Seconds from sending the request to its response header, 0 when none came.
     latency: float = 0.0
+    #: Whether its connection is idle now, for the next piece from there.
+    kept: bool = False
 
 
 @frozen

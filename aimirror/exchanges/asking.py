@@ -23,6 +23,16 @@ from aimirror.interfaces import IUpstreamResponse, UpstreamError, Wanted
 from aimirror.routing.rules import Credentials, Rule
 from aimirror.upstream.health import Health
 
+#: Answers by which a host may say that it bears no more connections; those that are asked again
+#: wherever others are at work, and those that are where it is known to bear few.
+TURNED_AWAY = frozenset({403})
+PERHAPS_TURNED_AWAY = frozenset({404, 429, 503})
+#: Times that a request is repeated for that, and seconds that each waits for one of the others to
+#: end: at a host that is known to bear few, and at one that is not.
+MOST_TURNS = 8
+TURN_SECONDS = 4.0
+DOUBT_SECONDS = 0.3
+
 _NEEDS_LOGIN = "the first upstream can't answer, and only it may know the login"
 _OTHER_VERSION = FetchResult(Reason.CHANGED, 0, detail="the upstream has another version now")
 
@@ -71,7 +81,8 @@ class Asking:
                 return await self._of_any(span, conditional, if_range)
             except UpstreamError as error:
                 attempt += 1
-                if attempt > repeats or error.reason not in MAY_PASS:
+                most = MOST_TURNS if repeats and self._others_work() else repeats
+                if attempt > most or error.reason not in MAY_PASS:
                     raise
             await self.wait(wait_before(attempt, self._env.jitter()))
 
@@ -116,7 +127,7 @@ class Asking:
 
         Raises UpstreamError.
         """
-        response = await self._send(source, span, conditional, if_range)
+        response = await self._admitted(source, span, conditional, if_range)
         if response.status != 401 or self._wanted.refresh is None:
             return response
         headers = await self._wanted.refresh()
@@ -141,6 +152,35 @@ class Asking:
         egress = self._env.egress(route.rule)
         outgoing = Outgoing(self._method, route.urls[source], headers, egress, self._env.timeouts)
         return self._env.upstream.request(outgoing, None, self._env.redirects)
+
+    def _others_work(self) -> bool:
+        """Whether the host that was asked last has connections that bring something."""
+        host = urls.authority(self._wanted.route.urls[self.source])
+        works = self._env.hosts.working(host) > 0
+        if works:
+            self._env.hosts.refused(host)
+        return works
+
+    async def _admitted(
+        self, source: int, span: tuple[int, int] | None, conditional: bool, if_range: str
+    ) -> IUpstreamResponse:
+        """An answer; a refusal beside connections that work is asked again when one has ended."""
+        hosts = self._env.hosts
+        for _ in range(MOST_TURNS):
+            response = await self._send(source, span, conditional, if_range)
+            status, host = response.status, urls.authority(response.url)
+            if status not in TURNED_AWAY | PERHAPS_TURNED_AWAY or not hosts.shared(host):
+                return response
+            limited = hosts.limited(host)
+            if status in TURNED_AWAY or limited or span is not None:
+                await hosts.freed(host, TURN_SECONDS if limited else DOUBT_SECONDS)
+            sure = hosts.limited(host)
+            if not sure and status in PERHAPS_TURNED_AWAY:
+                return response
+            response.abort()
+            if not sure:
+                break
+        return await self._send(source, span, conditional, if_range)
 
     def _withholds(self, source: int) -> bool:
         """Whether an upstream is not shown the client's credentials."""

@@ -206,14 +206,14 @@ class RangedFill:
         if self.machine.phase is Phase.FILLING:
             self._keeping.follow(self.progress.written, now)
 
-    def _ended(self, flight: int, result: FetchResult) -> None:
+    def _ended(self, flight: int, result: FetchResult, beside: int = 0) -> None:
         self._flights.pop(flight, None)
         self._at.pop(flight, None)
         self._streams.discard(flight)
         if self._drained is not None and not self._flights:
             drained, self._drained = self._drained, None
             drained.callback(None)
-        self._do(self.machine.ended(flight, result, self._now()))
+        self._do(self.machine.ended(flight, result, self._now(), beside))
 
     def _disk_failed(self, error: OSError) -> None:
         self._do(self.machine.failed(disk_reason(error), error.strerror or str(error)))
@@ -257,6 +257,8 @@ class RangedFill:
             case c.FetchWhole(id=flight, source=source):
                 came = self._whole(source).addErrback(self._unasked)
                 came.addCallback(lambda found: self._whole_came(flight, found))
+            case c.Refused(source=source, alone=alone):
+                self._env.hosts.refused(urls.authority(self._places[source].url), alone=alone)
             case c.Wake(at=at):
                 self._wake_at(at)
             case c.Complete() | c.Restart() | c.Fail():
@@ -283,13 +285,19 @@ class RangedFill:
         )
         flight = command.id
         host = self._at[flight] = urls.authority(place.url)
-        permit = self._env.hosts.take(host)
-        fetch = self._env.pool.fetch(task, lambda a, b: self._wrote(flight, a, b))
+        hosts = self._env.hosts
+        permit = hosts.take(host)
+
+        def wrote(start: int, stop: int) -> None:
+            permit.works()
+            self._wrote(flight, start, stop)
+
+        fetch = self._env.pool.fetch(task, wrote)
         self._flights[flight] = fetch
 
         def over(result: FetchResult) -> None:
             permit.release()
-            self._ended(flight, result)
+            self._ended(flight, result, hosts.working(host))
 
         fetch.result.addCallback(over)
         fetch.result.addErrback(lambda f: self.log.failure("a piece ended badly", f))
@@ -334,7 +342,8 @@ class RangedFill:
 
     def _resolved(self, source: int, found: Place | FetchResult) -> None:
         if isinstance(found, FetchResult):
-            self._do(self.machine.unresolved(source, found, self._now()))
+            beside = self._env.hosts.working(urls.authority(self._places[source].url))
+            self._do(self.machine.unresolved(source, found, self._now(), beside))
         else:
             self._places[source] = found
             self._do(self.machine.resolved(source, self._now()))

@@ -97,6 +97,7 @@ class Sharing:
     def _rearrange(self) -> None:
         """Give places to those in front, and to each its share."""
         now = self._clock.seconds()
+        self._give_up_places()
         free = self._most - sum(m.since is not None for m, _ in self._ranged())
         waiting = False
         for member, fill in self._ranged():
@@ -115,6 +116,12 @@ class Sharing:
             self._turning.cancel()
             self._turning = None
 
+    def _give_up_places(self) -> None:
+        """At a host that bears fewer connections than there are downloads, the last ones wait."""
+        for host in {fill.host for _, fill in self._ranged()}:
+            for member, _ in self._on(host)[max(1, self._hosts.most(host)) :]:
+                member.since = None
+
     def _turn(self) -> None:
         """Those who had a place for a turn go to the end of the line."""
         self._turning = None
@@ -129,6 +136,9 @@ class Sharing:
     def _share_out(self, host: str) -> None:
         """Divide what a host may have among the downloads that draw from it."""
         members = self._on(host)
+        if len(members) > self._hosts.most(host):
+            self._rearrange()
+            return
         probes = sum(fill.streams_at(host) for _, fill in members)
         room = self._hosts.for_downloads(host, len(members)) + probes
         needs = [self._need(member, fill, host) for member, fill in members]

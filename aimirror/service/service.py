@@ -115,7 +115,7 @@ class MirrorService(Service):
             clock=reactor,
             defer_to_thread=to_thread,
         )
-        self.pool = Pool(reactor, config.server.worker_count())
+        self.pool = Pool(reactor, config.server.worker_count(), hosts=self._hosts)
         env = Environment(
             store=self.store,
             pool=self.pool,

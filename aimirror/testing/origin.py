@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict
+from attrs import asdict, evolve
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.error import ConnectionLost
@@ -90,6 +90,13 @@ class Origin(ServerFactory):
         self.reactor = reactor
         self.requests: deque[Request] = deque(maxlen=REMEMBERED)
         self.connections: set[OriginProtocol] = set()
+        self.asking: set[OriginProtocol] = set()
+        #: Connections at one time from which on one more is refused, 0 = none; and how: a status,
+        #: "close" or "hang".
+        self.bears = 0
+        self.refuses = "503"
+        #: The most that there were, and how many were refused.
+        self.most_asking = self.refused = 0
         self._counts: dict[str, Count] = {}
         self._resources: dict[str, Resource] = {}
         self._signatures = _Signatures()
@@ -126,6 +133,19 @@ class Origin(ServerFactory):
     def buildProtocol(self, addr: object) -> OriginProtocol:
         """A protocol that asks this origin what to answer."""
         return OriginProtocol(self)
+
+    def refusal(self, asking: OriginProtocol, request: Request) -> Answer | None:
+        """What one connection too many gets, None for the others."""
+        if request.path.startswith(CONTROL):
+            return None
+        if asking in self.asking or not self.bears or len(self.asking) < self.bears:
+            self.asking.add(asking)
+            self.most_asking = max(self.most_asking, len(self.asking))
+            return None
+        self.refused += 1
+        if self.refuses.isdigit():
+            return evolve(simple(int(self.refuses)), ending="close")
+        return Answer(status=0, mute=True, ending="reset" if self.refuses == "close" else "hang")
 
     def respond(self, request: Request, connection_of: Callable[[str], int]) -> Answer:
         """What to answer; ``connection_of`` numbers the asking connection among a path's."""
@@ -166,6 +186,12 @@ class Origin(ServerFactory):
             for path, script in json.loads(request.body).items():
                 self.add(scripted(path, script))
             return simple(200)
+        if what == "limits":
+            self.most_asking = self.refused = 0
+            self.bears, self.refuses = json.loads(request.body)
+            return simple(200)
+        if what == "asking":
+            return _json([self.most_asking, self.refused])
         if what == "counts":
             return _json({path: asdict(count) for path, count in self._counts.items()})
         if what.startswith("echo"):

@@ -30,9 +30,14 @@ class Answering(Shape):
 
     reactor: Any
     connections: set[OriginProtocol]
+    #: Those that have asked for a resource and were not refused.
+    asking: set[OriginProtocol]
 
     def count(self, path: str) -> Count:
         """What was asked of a path."""
+
+    def refusal(self, asking: OriginProtocol, request: Request) -> Answer | None:
+        """What one connection too many gets."""
 
     def respond(self, request: Request, connection_of: Callable[[str], int]) -> Answer:
         """What to answer; ``connection_of`` numbers the asking connection among a path's."""
@@ -179,6 +184,7 @@ class OriginProtocol(Protocol):
     def connectionLost(self, reason: object = None) -> None:
         """Forget what was under way."""
         self._origin.connections.discard(self)
+        self._origin.asking.discard(self)
         if self._sending is not None:
             self._sending.stopProducing()
         if self._waiting is not None and self._waiting.active():
@@ -217,7 +223,9 @@ class OriginProtocol(Protocol):
         self._buffer = self._buffer[length:]
         self._busy = True
         self._count = self._origin.count(request.path)
-        given = self._origin.respond(request, self._ordinal)
+        given = self._origin.refusal(self, request)
+        if given is None:
+            given = self._origin.respond(request, self._ordinal)
         if given.delay:
             self._waiting = self.call_later(given.delay, self._answer, given)
         else:
@@ -232,6 +240,8 @@ class OriginProtocol(Protocol):
 
     def _answer(self, given: Answer) -> None:
         if given.mute:
+            if given.ending == "reset":
+                self._transport.abortConnection()
             return
         head = given.head()
         self._head_left = len(head)

@@ -230,6 +230,8 @@ class _Sending:
             countdown.stop()
         if connection.head is None:
             raise UpstreamError(Reason.PROTOCOL, "no response header")
+        if connection.head.status < 400 and connection.permit is not None:
+            connection.permit.works()
         if connection.sending:  # answered early: the rest of the body is not wanted
             if watched is not None:
                 watched.stopProducing()

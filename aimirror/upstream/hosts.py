@@ -29,45 +29,30 @@ MOST_HOSTS = 4096
 #: Seconds for which a host is remembered to bear few connections, and between two attempts
 #: whether it bears one more by now.
 REMEMBERED = 600.0
-REGAIN_EVERY = 60.0
+REGAIN_EVERY = 30.0
+#: Refusals in a row from which something is learned.
+REFUSALS = 2
 
 log = Logger()
-
-
-@define(eq=False)
-class Permit:
-    """One connection at work; ``release`` it once, when its answer has come to its end."""
-
-    _release: Callable[[], None]
-    _held: bool = True
-
-    def release(self) -> None:
-        """The connection is idle or closed; idempotent."""
-        if self._held:
-            self._held = False
-            self._release()
-
-
-@define(eq=False)
-class Spare:
-    """An idle connection; ``close`` has its process close it and fires when it is gone."""
-
-    close: Callable[[], Deferred[None]]
-    _drop: Callable[[Spare], None]
-
-    def drop(self) -> None:
-        """It is used again, or closed; idempotent."""
-        self._drop(self)
 
 
 @define(eq=False)
 class _Host:
     streams: int = 0
     pieces: int = 0
+    #: Of these, those that have brought something; refusals since the last one did.
+    working: int = 0
+    #: Those that are not opened yet since too many others still are, and their owners.
+    unopened: int = 0
+    opening: list[Deferred[None]] = Factory(list)
+    unaccepted: int = 0
+    #: Whether one of them has ended since those in ``watching`` were told.
+    ended: bool = False
     #: Downloads that want at least one connection.
     downloads: int = 0
     spares: dict[Spare, None] = Factory(dict)
     waiting: deque[Deferred[None]] = Factory(deque)
+    watching: list[Deferred[None]] = Factory(list)
     #: Connections that it has shown to bear, None while it refused none; since when.
     borne: int | None = None
     refused_at: float = 0.0
@@ -81,6 +66,48 @@ class _Host:
     def idle(self) -> bool:
         """Whether nothing goes on there."""
         return not (self.busy or self.downloads or self.spares or self.waiting)
+
+
+@define(eq=False)
+class Permit:
+    """One connection at work; ``release`` it once, when its answer has come to its end."""
+
+    _host: _Host
+    _released: Callable[[], None]
+    _stream: bool
+    _works: bool = False
+    _held: bool = True
+
+    def works(self) -> None:
+        """It brings what was asked for; idempotent."""
+        if self._held and not self._works:
+            self._works = True
+            self._host.working += 1
+            self._host.unaccepted = 0
+
+    def release(self) -> None:
+        """The connection is idle or closed; idempotent."""
+        if self._held:
+            self._held = False
+            self._host.working -= self._works
+            self._host.ended = self._host.ended or self._works
+            if self._stream:
+                self._host.streams -= 1
+            else:
+                self._host.pieces -= 1
+            self._released()
+
+
+@define(eq=False)
+class Spare:
+    """An idle connection; ``close`` has its process close it and fires when it is gone."""
+
+    close: Callable[[], Deferred[None]]
+    _drop: Callable[[Spare], None]
+
+    def drop(self) -> None:
+        """It is used again, or closed; idempotent."""
+        self._drop(self)
 
 
 class Hosts:
@@ -122,12 +149,36 @@ class Hosts:
         rest = most - known.streams
         return max(0, min(rest, max(rest - len(known.waiting), _reserve(downloads, most))))
 
-    def refused(self, host: str) -> None:
-        """It refused a connection while others were at work: that many are too many for it."""
+    def working(self, host: str) -> int:
+        """Connections that bring something."""
+        known = self._hosts.get(host)
+        return 0 if known is None else known.working
+
+    def shared(self, host: str) -> bool:
+        """Whether others are at work there beside one that was just answered."""
+        known = self._hosts.get(host)
+        return known is not None and (known.busy > 1 or known.working > 0)
+
+    def limited(self, host: str) -> bool:
+        """Whether it has shown to bear fewer than the limit."""
+        return self.most(host) < self.limit
+
+    def refused(self, host: str, *, alone: bool = False) -> None:
+        """It refused a connection while others worked: perhaps that many are too many for it.
+
+        One refusal may be an accident; the next ones without an accepted one between are not.
+        ``alone``: it answers to nobody, so that one connection is all that may be tried.
+        """
         known, now = self._host(host), self._clock.seconds()
-        borne = max(1, min(known.busy, self.most(host) - 1))
-        known.borne, known.refused_at, known.raised_at = borne, now, now
-        log.info("{host} bears {borne} connections", host=host, borne=borne)
+        known.unaccepted += 1
+        if alone and not known.working:
+            known.borne = 1
+        elif known.unaccepted < REFUSALS or not known.working:
+            return
+        else:
+            known.borne = max(1, min(known.busy, self.most(host) - 1))
+        known.refused_at = known.raised_at = now
+        log.info("{host} bears {borne} connections", host=host, borne=known.borne)
         self._look(host, known)
 
     # -- at work ---------------------------------------------------------------------------
@@ -153,19 +204,10 @@ class Hosts:
         """One for a piece: ``for_downloads`` has said that there is room."""
         known = self._host(host)
         known.pieces += 1
-
-        def release() -> None:
-            known.pieces -= 1
-            self._look(host, known)
-
-        return Permit(release)
+        return Permit(known, lambda: self._look(host, known), stream=False)
 
     def _permit(self, host: str, known: _Host) -> Permit:
-        def release() -> None:
-            known.streams -= 1
-            self._look(host, known)
-
-        return Permit(release)
+        return Permit(known, lambda: self._look(host, known), stream=True)
 
     async def _queue(self, host: str, known: _Host, seconds: float) -> None:
         """Wait; whoever makes room counts the stream."""
@@ -183,13 +225,29 @@ class Hosts:
                 known.waiting.remove(turn)
                 self._look(host, known)
 
+    def _tell_watching(self, known: _Host) -> None:
+        if known.ended:
+            watching, known.watching, known.ended = known.watching, [], False
+            for freed in watching:
+                if not freed.called:
+                    freed.callback(None)
+
+    def freed(self, host: str, seconds: float) -> Deferred[None]:
+        """Fires when a connection that brought something has ended, or after so many seconds."""
+        known = self._host(host)
+        known.ended = False
+        freed: Deferred[None] = Deferred()
+        freed.addTimeout(seconds, self._clock, lambda _result, _seconds: None)
+        known.watching.append(freed)
+        return freed
+
     def _has_room(self, host: str, known: _Host) -> bool:
         most = self.most(host)
         return known.busy < most and known.streams < most - _reserve(known.downloads, most)
 
     def _look(self, host: str, known: _Host) -> None:
         """Not at once: who gives a connection back is still at it."""
-        if known.waiting or known.downloads:
+        if known.waiting or known.downloads or known.watching or known.opening:
             if not self._freed:
                 self._clock.callLater(0, self._turn)
             self._freed.add(host)
@@ -198,6 +256,10 @@ class Hosts:
         hosts, self._freed = self._freed, set()
         for host in hosts:
             known = self._host(host)
+            self._tell_watching(known)
+            opening, known.opening = known.opening, []
+            for gone in opening:
+                gone.callback(None)
             while known.waiting and self._has_room(host, known):
                 known.streams += 1
                 known.waiting.popleft().callback(None)
@@ -214,12 +276,24 @@ class Hosts:
         return spare
 
     async def make_room(self, host: str) -> None:
-        """Have idle connections closed, the oldest first, before a new one is opened."""
+        """Wait until one more connection can be opened, for which a permit is held already.
+
+        Idle ones are closed for it, the oldest first; pieces that were dropped take a moment.
+        """
         known = self._host(host)
-        while known.spares and known.busy + len(known.spares) > self.most(host):
-            spare = next(iter(known.spares))
-            del known.spares[spare]
-            await spare.close()
+        known.unopened += 1
+        try:
+            while known.busy - known.unopened + len(known.spares) >= self.most(host):
+                if known.spares:
+                    spare = next(iter(known.spares))
+                    del known.spares[spare]
+                    await spare.close()
+                else:
+                    gone: Deferred[None] = Deferred(known.opening.remove)
+                    known.opening.append(gone)
+                    await gone
+        finally:
+            known.unopened -= 1
 
     def _host(self, name: str) -> _Host:
         known = self._hosts.get(name)

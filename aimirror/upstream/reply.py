@@ -121,6 +121,11 @@ class Reply:
             return reason
         return Failure(explain(reason.value))
 
+    @property
+    def kept(self) -> bool:
+        """Whether the body is over and its connection waits for the next request."""
+        return self._over and self._connection.state == "QUIESCENT"
+
     def _current(self) -> bool:
         """Whether the connection still works on this response and on no later one."""
         connection = self._connection

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 
 from aimirror.download.assignment import Assignment
 from aimirror.download.commands import (
@@ -16,6 +16,7 @@ from aimirror.download.commands import (
     Fetch,
     FetchWhole,
     Hash,
+    Refused,
     Resolve,
     Restart,
     Trim,
@@ -46,6 +47,7 @@ class Connection:
     rate: float
     dies_after: float = float("inf")
     fails: FetchResult | None = None
+    served: bool = True
 
 
 @define
@@ -58,10 +60,22 @@ class World:
     now: float = 100.0
     fetched: int = 0
     opened: int = 0
+    refused: int = 0
+    #: Connections that the host bears, and what one more gets; a silent one has no end.
+    bears: int = 1000
+    overload: FetchResult | None = None
     connections: dict[int, Connection] = Factory(dict)
     outcome: Command | None = None
     log: list[Command] = Factory(list)
     covered: Spans = Factory(Spans)
+
+    def refusal(self, start: int) -> dict[str, object]:
+        """What one connection too many gets."""
+        if sum(c.served for c in self.connections.values()) < self.bears:
+            return {}
+        if self.overload is None:
+            return {"served": False, "delay": float("inf")}
+        return {"served": False, "fails": evolve(self.overload, stop=start)}
 
     def carry_out(self, commands: list[Command]) -> None:
         for command in commands:
@@ -74,6 +88,7 @@ class World:
                         2 if self.opened <= self.machine.assignment.allowance.share else 1
                     )
                     made = {"delay": delay, "rate": 1.0 * MB, **self.behave(self.opened)}
+                    made.update(self.refusal(start))
                     self.connections[i] = Connection(
                         i,
                         start,
@@ -98,8 +113,8 @@ class World:
                     self.connections[i] = Connection(i, 0, 0, total, self.now, self.rtt, MB)
                 case Complete() | Fail() | Restart():
                     self.outcome = command
-                case Wake():
-                    pass
+                case Wake() | Refused():
+                    self.refused += isinstance(command, Refused)
 
     def step(self) -> None:
         self.now += STEP

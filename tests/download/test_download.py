@@ -212,6 +212,57 @@ class Figures(SynchronousTestCase):
         self.assertLess(world.fetched, 2.2 * MB)
 
 
+class FewConnections(SynchronousTestCase):
+    """Hosts that bear few connections, and say so in their own ways."""
+
+    WAYS = (
+        FetchResult(Reason.STATUS, 0, status=403),
+        FetchResult(Reason.STATUS, 0, status=404),
+        FetchResult(Reason.STATUS, 0, status=503),
+        FetchResult(Reason.CONNECT, 0),
+        FetchResult(Reason.RESET, 0),
+        None,
+    )
+
+    def test_all_that_it_bears_are_used(self) -> None:
+        """However one connection too many is refused, the file comes by as many as are borne."""
+        for bears in (1, 2, 4):
+            for way in self.WAYS:
+                world = World(machine(total=20 * MB), lambda n: {}, bears=bears, overload=way)
+                seconds = world.run()
+                self.assertIsInstance(world.outcome, Complete, way)
+                self.assertEqual(world.fetched, 20 * MB)
+                self.assertLess(seconds, 1.5 * 20 / bears + 5.0, (bears, way))
+                self.assertFalse(any(isinstance(c, Resolve) for c in world.log), (bears, way))
+                self.assertGreater(world.refused, 0)
+
+    def test_others_have_the_connections(self) -> None:
+        """While others of the host's connections work, a refusal does not fail a download."""
+        download = machine(total=10 * MB, slots=4)
+        now, waiting = 0.0, fetches(download.begin(0.0, None))
+        for _ in range(8):
+            gone = FetchResult(Reason.STATUS, 0, status=403)
+            commands = [c for f in waiting for c in download.ended(f.id, gone, now, beside=2)]
+            self.assertNotIn(Fail, kinds(commands))
+            if Resolve in kinds(commands):
+                commands += download.unresolved(0, gone, now, beside=2)
+            now += 31.0
+            waiting = fetches(commands + download.tick(now))
+
+    def test_expired_address_beside_a_running_piece(self) -> None:
+        """An address that has expired is found out once the pieces that still run have ended."""
+        download = machine(total=10 * MB, slots=4)
+        first, *others = fetches(download.begin(0.0, None))
+        download.wrote(first.id, first.start, first.stop, 0.5)
+        gone = FetchResult(Reason.STATUS, 0, status=403)
+        for fetch in others:
+            self.assertNotIn(Resolve, kinds(download.ended(fetch.id, gone, 0.6)))
+        done = FetchResult(Reason.DONE, first.stop, latency=0.03)
+        commands = download.ended(first.id, done, 1.5)
+        (next_,) = fetches(commands)
+        self.assertIn(Resolve, kinds(download.ended(next_.id, gone, 1.6)))
+
+
 class Faults(SynchronousTestCase):
     """What each failure of a piece leads to."""
 

@@ -195,7 +195,7 @@ class FakeFetch:
     def bring(self, content: bytes) -> None:
         """All of it."""
         self.write(content)
-        self.end()
+        self.end(kept=True)
 
 
 @implementer(IPool)

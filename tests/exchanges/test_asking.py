@@ -297,7 +297,7 @@ class UpstreamsTests(DownloadCase):
             partial(0, 1, len(CONTENT), ("ETag", '"v2"'), url=more),
             partial(0, 1, len(CONTENT), ("ETag", 'W/"v1"'), url=more),
             partial(0, 1, len(CONTENT) + 1, url=more),
-            FakeResponse(404),
+            FakeResponse(404, url=more),
             whole(CONTENT, url=more),
         ):
             self.setUp()

@@ -144,21 +144,50 @@ class BearingTests(HostsCase):
 
     limit = 20
 
+    def working(self, count: int) -> list[Permit]:
+        held = [self.had() for _ in range(count)]
+        for permit in held:
+            permit.works()
+        return held
+
     def test_refused(self) -> None:
-        """A refusal beside four says four; it is remembered when all are gone, then tried again."""
-        held = [self.had() for _ in range(4)]
+        """Refusals beside four say four; it is remembered when all are gone, then tried again."""
+        held = self.working(4)
+        self.hosts.refused(HOST)
+        self.assertFalse(self.hosts.limited(HOST))
         self.hosts.refused(HOST)
         for permit in held:
             permit.release()
-        self.assertEqual(self.hosts.most(HOST), 4)
+        self.assertEqual((self.hosts.most(HOST), self.hosts.working(HOST)), (4, 0))
         self.clock.advance(REGAIN_EVERY)
         self.assertEqual(self.hosts.most(HOST), 5)
-        self.hosts.refused(HOST)
         self.clock.advance(REMEMBERED)
-        self.assertEqual(self.hosts.most(HOST), 20)
+        self.assertFalse(self.hosts.limited(HOST))
+
+    def test_accidents(self) -> None:
+        """A refusal now and then, or by a host at which nothing works, teaches nothing."""
+        for _ in range(10):
+            self.hosts.refused(HOST)
+        for _ in range(5):
+            self.working(1)
+            self.hosts.refused(HOST)
+        self.assertFalse(self.hosts.limited(HOST))
 
     def test_at_least_one(self) -> None:
         """However often it refuses, one connection may be tried."""
+        self.working(1)
         for _ in range(30):
             self.hosts.refused(HOST)
         self.assertEqual(self.hosts.most(HOST), 1)
+
+    def test_freed(self) -> None:
+        """Who was turned away is told when one has ended, or after a while."""
+        (permit,) = self.working(1)
+        first, late = self.hosts.freed(HOST, 5), self.hosts.freed(HOST, 5)
+        permit.release()
+        self.settle()
+        self.successResultOf(first)
+        self.successResultOf(late)
+        late = self.hosts.freed(HOST, 5)
+        self.clock.advance(5)
+        self.successResultOf(late)

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from aimirror.download.tasks import FetchResult, FetchTask, Reason
+from aimirror.http import urls
 from aimirror.interfaces import IFetch
 from aimirror.workers.wire import commands
 from aimirror.workers.wire.link import Link
@@ -38,6 +39,10 @@ class PoolFetch:
         self.task = task
         self.position = task.start
         self.result: Deferred[FetchResult] = Deferred(lambda _: self.cancel())
+        #: The host by which its connection is counted.
+        self.host = urls.authority(task.url)
+        #: Is told of the worker's result before its owner is.
+        self.ending: Callable[[FetchResult], FetchResult] = lambda result: result
         self._wrote = wrote
         self._state = _State.WAITING
         self._link: Link | None = None
@@ -110,4 +115,4 @@ class PoolFetch:
         if self._state is not _State.OVER:
             self._state = _State.OVER
             self._link = None
-            self.result.callback(result)
+            self.result.callback(self.ending(result))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,14 +13,18 @@ from typing import Any
 from attrs import evolve, frozen
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import ConnectionClosed
+from twisted.logger import Logger
 from twisted.protocols.amp import RemoteAmpError
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 import aimirror
 from aimirror.bounded import LRU
-from aimirror.download.tasks import FetchTask, HashTask, Reason
+from aimirror.download.tasks import FetchResult, FetchTask, HashTask, Reason
 from aimirror.interfaces import IPool
+from aimirror.upstream.hosts import Hosts
 from aimirror.workers.pool.fetch import PoolFetch
+from aimirror.workers.pool.idle import Idle
 from aimirror.workers.pool.slot import Recipe, Slot, State
 from aimirror.workers.wire.commands import Failed, HashFailed
 
@@ -35,6 +40,8 @@ HASH_ATTEMPTS = 10
 #: it any more.
 STILLBORN = 5
 HOPELESS = 30
+
+log = Logger()
 
 
 @frozen
@@ -71,7 +78,10 @@ class Pool:
         size: int,
         environment: Mapping[str, str] | None = None,
         window: int = WINDOW,
+        hosts: Hosts | None = None,
     ) -> None:
+        self._hosts = hosts if hosts is not None else Hosts(reactor, sys.maxsize)
+        self._idle = Idle(self._hosts, reactor.seconds)
         recipe = Recipe(worker_environment(os.environ if environment is None else environment))
         self._slots = tuple(Slot(reactor, number, recipe, self) for number in range(size))
         self._window = window
@@ -105,9 +115,18 @@ class Pool:
         elif len(self._waiting) >= MOST_WAITING:
             fetch.end(Reason.CONNECT, "too many pieces wait for a worker")
         else:
+            Deferred.fromCoroutine(self._enqueue(fetch)).addErrback(_log_failure)
+        return fetch
+
+    async def _enqueue(self, fetch: PoolFetch) -> None:
+        """Let it wait for a worker, once the host may have one more connection."""
+        if not self._idle.at(fetch.host):
+            await self._hosts.make_room(fetch.host)
+        if not self._running:
+            fetch.end(Reason.CONNECT, "the workers are stopped")
+        elif fetch.waiting:
             self._waiting.append(fetch)
             self._dispatch()
-        return fetch
 
     def hash(self, task: HashTask) -> Deferred[dict[str, str]]:
         """Digests (algorithm -> hex) of ``[0, stop)``; fails with OSError."""
@@ -154,10 +173,28 @@ class Pool:
             if not self._waiting[0].waiting:
                 self._waiting.popleft()
                 continue
-            slot = self._idlest()
+            slot = self._fitting(self._waiting[0].host)
             if slot is None or len(slot.fetches) >= self._window:
                 return
-            slot.fetch(self._waiting.popleft())
+            self._run(self._waiting.popleft(), slot)
+
+    def _run(self, fetch: PoolFetch, slot: Slot) -> None:
+        self._idle.use(slot, fetch.host)
+
+        def kept(result: FetchResult) -> FetchResult:
+            if result.kept and slot.ready:
+                self._idle.keep(slot, fetch.host)
+            return result
+
+        fetch.ending = kept
+        slot.fetch(fetch)
+
+    def _fitting(self, host: str) -> Slot | None:
+        """A worker that has an idle connection to the host, else the one with the least to do."""
+        for slot in reversed(self._idle.at(host)):
+            if slot.ready and len(slot.fetches) < self._window:
+                return slot
+        return self._idlest()
 
     def _idlest(self) -> Slot | None:
         return min((s for s in self._slots if s.ready), key=lambda s: s.load, default=None)
@@ -196,6 +233,10 @@ class Pool:
             slot = self._idlest()
         self._hashers.put(key, slot)
         return slot
+
+
+def _log_failure(failure: Failure) -> None:
+    log.failure("A fetch could not be given to a worker", failure)
 
 
 def _hopeless(slot: Slot) -> bool:

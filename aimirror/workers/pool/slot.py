@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.error import ConnectionClosed, ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
+from twisted.protocols.amp import RemoteAmpError
 from twisted.python.failure import Failure
 
 from aimirror.download.backoff import wait_before
@@ -164,6 +165,14 @@ class Slot:
             self.hashing -= 1
         values = (value.decode("ascii") for value in answer["digests"])
         return dict(zip(task.algorithms, values, strict=True))
+
+    async def close_idle(self, host: str) -> None:
+        """Have the worker close an idle connection; nothing happens when it is gone."""
+        if self._link is not None and self.ready:
+            try:
+                await self._link.ask(commands.CloseIdle, host=host)
+            except (commands.Failed, RemoteAmpError, ConnectionClosed) as error:
+                log.debug("Worker {number}: {error}", number=self.number, error=str(error))
 
     def forget(self, key: str) -> None:
         """Drop the worker's hashing state of a key."""

@@ -101,6 +101,14 @@ class Forget(amp.Command):
     requiresAnswer = False
 
 
+class CloseIdle(amp.Command):
+    """Parent to worker: close one idle connection to a host; answered when it is gone."""
+
+    commandName = b"close_idle"
+    arguments = [(b"host", amp.Unicode())]
+    errors = {Failed: b"FAILED"}
+
+
 class Ping(amp.Command):
     """Parent to worker: are you there?  The first answer says that the worker is up."""
 

@@ -81,6 +81,7 @@ def pack_result(result: FetchResult) -> bytes:
             result.retry_after,
             result.detail[:LONGEST_DETAIL],
             result.latency,
+            result.kept,
         ]
     )
 

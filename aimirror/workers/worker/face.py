@@ -71,6 +71,11 @@ class Face(Link):
         self._hasher.forget(key)
         return {}
 
+    @commands.CloseIdle.responder
+    async def _close_idle(self, host: str) -> dict[str, object]:
+        await self._agents.close_idle(host)
+        return {}
+
     @commands.Ping.responder
     def _ping(self) -> dict[str, object]:
         return {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from attrs import evolve
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
 from twisted.web.http_headers import Headers as WebHeaders
@@ -33,6 +34,9 @@ class Agents(Protocol):
 
         Cancelling closes the connection.
         """
+
+    def close_idle(self, host: str) -> Deferred[None]:
+        """Close one idle connection to a host, if there is any; fires when it is gone."""
 
 
 class Piece:
@@ -98,7 +102,9 @@ class Piece:
                 return self._result(Outcome(self._ended))
             return self._result(upstream_outcome(error))
         self._latency = exchange.latency
-        return self._result(await self._receive(response, exchange.accepted, part))
+        outcome = await self._receive(response, exchange.accepted, part)
+        kept = exchange.reply is not None and exchange.reply.kept
+        return evolve(self._result(outcome), kept=kept)
 
     async def _receive(self, response: IResponse, accepted: Accepted, part: PartFile) -> Outcome:
         body = PieceBody(self._clock, part, self._task, accepted.stop, self._wrote)
@@ -147,6 +153,7 @@ class _Exchange:
         #: Seconds from the request to the answer's header, the connecting included.
         self.latency = 0.0
         self.accepted = Accepted(task.stop)
+        self.reply: Reply | None = None
 
     def ask(self) -> Deferred[Any]:
         """Fires with an accepted response, its body still to be delivered.
@@ -184,5 +191,5 @@ class _Exchange:
         if isinstance(verdict, Refused):
             reply.abortConnection()
             raise _RefusedError(verdict)
-        self.accepted = verdict
+        self.accepted, self.reply = verdict, reply
         return reply

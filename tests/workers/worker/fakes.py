@@ -1,6 +1,6 @@
 """An upstream that answers as a test tells it."""
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
@@ -20,6 +20,7 @@ class FakeReply:
     phrase = b""
     request = None
     previousResponse = None
+    kept = False
 
     def __init__(self, status, headers, length):
         headers = Headers(headers)
@@ -78,6 +79,9 @@ class FakeAgents:
         self.requests.append(outgoing)
         self.answers.append(Deferred(self._cancel))
         return self.answers[-1]
+
+    def close_idle(self, host):
+        return succeed(None)
 
     def answer(self, reply):
         """Answer the last request."""

@@ -18,7 +18,13 @@ from aimirror.routing.rules import Route, Rule
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
-    from aimirror.download.tasks import FetchResult, FetchTask, HashTask
+    from aimirror.download.tasks import (
+        FetchResult,
+        FetchTask,
+        HashTask,
+        SendResult,
+        SendTask,
+    )
     from aimirror.http.egress import Outgoing
 
 _T = TypeVar("_T")
@@ -139,6 +145,9 @@ class IPool(Interface):
     def forget(key: str) -> None:
         """Drop the hashing state of a key."""
 
+    def send(task: SendTask) -> Deferred[SendResult]:
+        """Have part of a file PUT somewhere; never fails."""
+
 
 class IBodyReader(Interface):
     """One client's place in a body."""
@@ -210,6 +219,8 @@ class Wanted:
     client: str = ""
     #: Makes new ``headers`` when the upstream answers 401 to these: a token has a short life.
     refresh: Refresh | None = field(default=None, repr=False)
+    #: Epoch seconds: an answer that was received before that needs to be confirmed.
+    not_before: float = 0.0
 
     @property
     def unstored(self) -> bool:
@@ -237,6 +248,8 @@ class Arriving:
     entry: Entry
     body: IArrivingBody
     scope: str = ""
+    #: Whence it comes if not from the upstream, a word such as "tier".
+    via: str = ""
 
 
 @frozen

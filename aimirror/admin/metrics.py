@@ -23,6 +23,7 @@ from aimirror.interfaces import IUpstream, IUpstreamResponse
 from aimirror.server.access_log import AccessHook, AccessRecord
 from aimirror.server.answers import Answer
 from aimirror.server.tally import Histogram, Tally
+from aimirror.tier.breaker import State as BreakerState
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -127,6 +128,7 @@ class Metrics:
         yield from self._upstreams()
         yield from self._workers()
         yield from self._cache()
+        yield from self._tier()
 
     def _answers(self) -> Iterator[Metric]:
         labels = ["rule", "cache", "code"]
@@ -262,6 +264,31 @@ class Metrics:
         )
         yield GaugeMetricFamily(
             "aimirror_disk_free_bytes", "Free on the cache's disk", self._store.free()
+        )
+
+    def _tier(self) -> Iterator[Metric]:
+        tier = self._downloads.tier
+        if tier is None:
+            return
+        counts = tier.counts
+        requests = CounterMetricFamily(
+            "aimirror_tier_requests", "Requests to the tier", labels=["op", "result"]
+        )
+        for labels, number in counts.requests.items():
+            requests.add_metric(labels, number)
+        yield requests
+        moved = CounterMetricFamily("aimirror_tier_bytes", "Bytes of bodies", labels=["direction"])
+        moved.add_metric(["read"], counts.read)
+        moved.add_metric(["sent"], counts.sent)
+        yield moved
+        yield CounterMetricFamily("aimirror_tier_bad", "Damaged objects", counts.bad)
+        waiting, since = tier.backlog
+        yield GaugeMetricFamily("aimirror_tier_queue", "Entries to be sent", waiting)
+        age = 0.0 if since is None else self._seconds() - since
+        yield GaugeMetricFamily("aimirror_tier_queue_seconds", "Age of the oldest of them", age)
+        open_ = tier.breaker.state is not BreakerState.CLOSED
+        yield GaugeMetricFamily(
+            "aimirror_tier_off", "1 while the tier is not asked", int(open_ or bool(tier.problem))
         )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aimirror.exchanges.running import Downloads
     from aimirror.server.request import MirrorRequest
     from aimirror.store.store import Store
+    from aimirror.tier.tier import Tier
     from aimirror.workers.pool.pool import Pool
 
 _MB = 1000**2
@@ -61,7 +62,10 @@ class Status:
         count = len(running)
         if not named:
             running = []
+        tier = self._downloads.tier
+        behind = {} if tier is None else {"tier": _state(tier, named)}
         return {
+            **behind,
             "status": "ok",
             "active_downloads": count,
             "downloads": [_shown(progress.key) for progress, _, _ in running],
@@ -119,3 +123,10 @@ class Status:
 def _shown(key: str) -> str:
     """A cache key without its query, which may be a signature."""
     return key.partition("?")[0]
+
+
+def _state(tier: Tier, named: bool) -> str:
+    """How the tier is; why it is off is for those who may know."""
+    if tier.problem:
+        return tier.problem if named else "off"
+    return tier.breaker.state.value

@@ -50,5 +50,7 @@ def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
         ("cache.dir", old.cache.dir, new.cache.dir),
         ("cache.memory_mb", old.cache.memory_mb, new.cache.memory_mb),
         ("logging", old.logging, new.logging),
+        ("cluster", old.cluster, new.cluster),
+        ("tier", old.tier, new.tier),
     )
     return tuple(key for key, before, after in values if before != after)

@@ -179,6 +179,12 @@ class Tier:
     #: The URL of a server that speaks S3; "" is Amazon's.
     endpoint: str = ""
     region: str = "us-east-1"
+    #: Larger bodies stay on their node; None has no limit.
+    max_size: int | None = None
+    #: At a time.
+    uploads: int = 4
+    #: Bytes per second of all uploads, 0 without limit.
+    rate_limit: int = 0
 
     @property
     def base(self) -> str:

@@ -182,6 +182,9 @@ _TIER = Record(
         Key("url", scalars.s3_url, required=True),
         Key("endpoint", scalars.url_or_none),
         Key("region", scalars.region),
+        Key("max_size", scalars.size_or_none),
+        Key("uploads", integer(1, 64)),
+        Key("rate_limit", scalars.rate),
     ),
 )
 
@@ -293,6 +296,7 @@ _RULE = Record(
         Key("cooldown", duration()),
         Key("xet", one_of(Xet)),
         Key("upstream_proxy", scalars.proxy),
+        Key("tier", scalars.flag),
     ),
     _check_rule,
 )

@@ -84,3 +84,28 @@ class HashTask:
     path: str
     algorithms: tuple[str, ...]
     stop: int
+
+
+@frozen
+class SendTask:
+    """PUT ``[start, stop)`` of a file to a URL; ``headers`` are signed already."""
+
+    url: str
+    headers: Headers
+    path: str
+    start: int
+    stop: int
+    egress: Egress = Egress()
+    timeouts: Timeouts = Timeouts()
+    #: Bytes per second, 0 = unlimited.
+    rate_limit: int = 0
+
+
+@frozen
+class SendResult:
+    """How that ended: a status, or 0 and why there was none."""
+
+    status: int
+    #: What the server calls the bytes.
+    etag: str = ""
+    detail: str = ""

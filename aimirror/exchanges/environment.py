@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from aimirror.exchanges.stream import ToThread
     from aimirror.store.store import Store
+    from aimirror.tier.tier import Tier
     from aimirror.upstream.hosts import Hosts
 
 
@@ -46,6 +47,8 @@ class Environment:
     redirects: int = 10
     #: Whether a download goes on when its last reader has left.
     finish_abandoned: bool = True
+    #: What the nodes of a cluster share.
+    tier: Tier | None = None
 
 
 @define
@@ -68,6 +71,8 @@ class Finished:
     detail: str = ""
     #: The bytes were whole and did not hash to what they should.
     mismatch: bool = False
+    #: They came from the tier, and need not go there.
+    shared: bool = False
 
 
 @frozen

@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from attrs import evolve
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from aimirror.caching.entries import Entry
@@ -24,6 +25,14 @@ from aimirror.exchanges.judging import Judge, Judged, part_meta
 from aimirror.exchanges.plain import PlainFill
 from aimirror.exchanges.ranged import RangedFill
 from aimirror.exchanges.responses import drain
+from aimirror.exchanges.tiered import (
+    NOT_WHOLE,
+    TIER,
+    TierSource,
+    left,
+    outdated,
+    stands_in,
+)
 from aimirror.exchanges.versions import version
 from aimirror.http.headers import Headers
 from aimirror.interfaces import (
@@ -41,6 +50,7 @@ from aimirror.upstream.health import Health
 
 if TYPE_CHECKING:
     from aimirror.store.parts import Part
+    from aimirror.tier.tier import Tier
 
 Fill = PlainFill | RangedFill
 _T = TypeVar("_T")
@@ -70,12 +80,15 @@ class Exchange:
         over: Callable[[Finished], None],
     ) -> None:
         self._env = env
+        self._health = health
         self._asking = Asking(env, health, wanted)
         self._wanted = wanted
         self._judge = Judge(wanted)
         self._rule = wanted.route.rule
         self._storing = storing
         self._draws = draws
+        #: What another node has left, while the upstream is asked whether it still holds.
+        self._left: Entry | None = None
         self._begun = begun
         self._rate_limit = rate_limit
         self._over = over
@@ -90,17 +103,31 @@ class Exchange:
             outcome = await self._resume(part)
             if outcome is not None:
                 return outcome
+        outcome = await self._tiered()
+        if outcome is not None:
+            return outcome
         span = self._first_span()
         conditional = bool(len(self._wanted.conditional))
-        response = await self._asking.first(span, conditional=conditional)
+        try:
+            response = await self._asking.first(span, conditional=conditional)
+        except UpstreamError:
+            outcome = await self._instead(None)
+            if outcome is None:
+                raise
+            return outcome
+        return await self._judged_first(response, span, conditional)
+
+    async def _judged_first(
+        self, response: IUpstreamResponse, span: tuple[int, int] | None, conditional: bool
+    ) -> Outcome:
         found = meaning(response.status, response.headers, span, conditional)
-        previous = self._wanted.previous
-        if found.kind is Kind.NOT_MODIFIED and previous is not None:
-            renewed = self._judge.renewed(
-                previous, response, 304, response.headers, self._asking.asked_at, self._now()
-            )
-            if renewed is not None:
-                return self._validated(previous, renewed, response)
+        outcome = await self._instead(response)
+        if outcome is not None:
+            return outcome
+        if found.kind is Kind.NOT_MODIFIED:
+            outcome = await self._not_modified(response)
+            if outcome is not None:
+                return outcome
             found = Meaning(Kind.ASK_PLAINLY)
         if found.kind is Kind.RANGED:
             outcome = await self._or_abort(response, self._ranged(response, found, None))
@@ -124,7 +151,78 @@ class Exchange:
             return None
         return 0, first_piece(self._rule.chunk_size)
 
+    # -- the tier --------------------------------------------------------------------------
+
+    async def _tiered(self) -> Outcome | None:
+        """What other nodes have left, None when that is of no use."""
+        tier, wanted = self._env.tier, self._wanted
+        if tier is None or not self._draws or not self._storing():
+            return None
+        entry = await left(tier, wanted)
+        if entry is None or self._judge.too_large(entry.size):
+            return None
+        conditional = outdated(entry, wanted, self._now())
+        if conditional is None:
+            return await self._from_tier(tier, entry)
+        if len(conditional):
+            self._left = entry
+            self._wanted = evolve(wanted, previous=entry, conditional=conditional)
+            self._asking = Asking(self._env, self._health, self._wanted)
+        return None
+
+    async def _instead(self, response: IUpstreamResponse | None) -> Outcome | None:
+        """What stands in for an upstream that failed, where this node has nothing itself."""
+        status = None if response is None else response.status
+        tier, entry = self._env.tier, self._left
+        if tier is None or entry is None or not stands_in(entry, self._wanted, status, self._now()):
+            return None
+        outcome = await self._from_tier(tier, entry)
+        if outcome is not None and response is not None:
+            response.abort()
+        return outcome
+
+    async def _from_tier(self, tier: Tier, entry: Entry) -> Outcome | None:
+        """A download from the tier, which the upstreams take over when it does not go well."""
+        asked_at = self._now()
+        span = (0, min(entry.size, first_piece(self._rule.chunk_size)))
+        response = await tier.open(entry, span)
+        if response is None:
+            return None
+        found = meaning(response.status, response.headers, span, False)
+        if found.kind is not Kind.RANGED or found.total != entry.size:
+            response.abort()
+            tier.trouble()
+            return None
+        digest = self._wanted.route.digest or Digest("sha256", entry.blob)
+        source = TierSource(self._env, tier, entry, len(self._wanted.route.urls), asked_at)
+        part: Part | None = None
+        try:
+            part = await self._new_part(response, entry, found.total)
+            fill = self._fill(response, found, part, evolve(entry, blob="", size=0), digest, source)
+        except OSError as error:
+            self._not_cached(part, error)
+            response.abort()
+            return None
+        self._begun(fill)
+        fill.begin(response, found.start, found.stop)
+        source.watch(fill, partial(self._reinforce, fill, digest))
+        return Arriving(entry, fill.body, self._wanted.scope, TIER)
+
     # -- outcomes --------------------------------------------------------------------------
+
+    async def _not_modified(self, response: IUpstreamResponse) -> Outcome | None:
+        previous, tier = self._wanted.previous, self._env.tier
+        if previous is None:
+            return None
+        renewed = self._judge.renewed(
+            previous, response, 304, response.headers, self._asking.asked_at, self._now()
+        )
+        if renewed is None:
+            return None
+        if self._left is None or tier is None:
+            return self._validated(previous, renewed, response)
+        drain(response)
+        return await self._from_tier(tier, renewed.entry) if renewed.store else None
 
     def _validated(self, previous: Entry, renewed: Judged, response: IUpstreamResponse) -> Outcome:
         drain(response)
@@ -254,42 +352,55 @@ class Exchange:
         part: Part,
         entry: Entry,
         digest: Digest | None,
+        tiered: TierSource | None = None,
     ) -> RangedFill:
+        asking, over = self._asking, self._over
+        source, asked_at = asking.source, asking.asked_at
+        if tiered is not None:
+            source, asked_at = tiered.number, tiered.asked_at
+            over = partial(tiered.over, over)
         assignment = Assignment(
             total=found.total,
             allowance=Allowance(0),
-            primary=self._asking.source,
+            primary=source,
             chunk_size=self._rule.chunk_size,
             jitter=self._env.jitter,
             written=part.written,
-            latency=max(0.0, self._now() - self._asking.asked_at) / (1 + len(response.hops)),
+            latency=max(0.0, self._now() - asked_at) / (1 + len(response.hops)),
         )
         machine = Download(assignment, (digest.algorithm, digest.hex) if digest else None)
         fill: RangedFill
 
         def resolve(source: int) -> Deferred[Place | FetchResult]:
-            return Deferred.fromCoroutine(self._asking.resolve(source, fill))
+            if tiered is not None and source == tiered.number:
+                return Deferred.fromCoroutine(tiered.resolve())
+            return Deferred.fromCoroutine(asking.resolve(source, fill))
 
         def whole(source: int) -> Deferred[IUpstreamResponse | FetchResult]:
-            return Deferred.fromCoroutine(self._asking.whole(source, fill))
+            if tiered is not None and source == tiered.number:
+                return succeed(NOT_WHOLE)
+            return Deferred.fromCoroutine(asking.whole(source, fill))
 
         fill = RangedFill(
             self._env,
             part,
             machine,
             entry,
-            self._asking.place(self._asking.source, response),
+            asking.place(source, response) if tiered is None else tiered.place(response),
             resolve=resolve,
             whole=whole,
             rate_limit=self._rate_limit,
-            over=self._over,
+            over=over,
+            troubled=(lambda: None) if tiered is None else tiered.troubled,
         )
         return fill
 
     def _draw_from_others(self, fill: RangedFill, digest: Digest | None) -> None:
         """Ask the rule's other upstreams whether they have the same file, and use them too."""
-        if fill.total <= self._rule.min_size or not self._draws:
-            return
+        if fill.total > self._rule.min_size and self._draws:
+            self._reinforce(fill, digest)
+
+    def _reinforce(self, fill: RangedFill, digest: Digest | None) -> None:
         for source in range(len(self._wanted.route.urls)):
             if source != fill.machine.primary:
                 asked = Deferred.fromCoroutine(self._asking.locate(source, fill.total))

@@ -41,8 +41,9 @@ class RangedFill:
 
     ``place`` is where the machine's primary source is.  ``resolve(source)`` asks the original URL
     of a source again and fires with a Place or a FetchResult that says why not; ``whole(source)``
-    fires with a response to a request without Range, or with a FetchResult.  Raises OSError when
-    the part can't be read; then nothing is owned.
+    fires with a response to a request without Range, or with a FetchResult.  ``troubled()`` is
+    called when a piece did not come as it should.  Raises OSError when the part can't be read;
+    then nothing is owned.
     """
 
     log = Logger()
@@ -59,6 +60,7 @@ class RangedFill:
         whole: Callable[[int], Deferred[IUpstreamResponse | FetchResult]],
         rate_limit: Callable[[], int],
         over: Callable[[Finished], None],
+        troubled: Callable[[], None] = lambda: None,
     ) -> None:
         self._env = env
         self._part = part
@@ -69,6 +71,7 @@ class RangedFill:
         self._whole = whole
         self._rate_limit = rate_limit
         self._over = over
+        self._troubled = troubled
         self._flights: dict[int, IFetch | StreamWriter] = {}
         #: The host that each flight is at; the probe flies before ``begin``.
         self._at: dict[int, str] = {PROBE: urls.authority(place.url)}
@@ -214,6 +217,8 @@ class RangedFill:
             drained, self._drained = self._drained, None
             drained.callback(None)
         self._do(self.machine.ended(flight, result, self._now(), beside))
+        if result.reason not in (Reason.DONE, Reason.CANCELLED):
+            self._troubled()
 
     def _disk_failed(self, error: OSError) -> None:
         self._do(self.machine.failed(disk_reason(error), error.strerror or str(error)))

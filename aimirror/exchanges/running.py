@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
@@ -22,6 +23,9 @@ from aimirror.exchanges.unshared import Unshared
 from aimirror.exchanges.waiters import Running
 from aimirror.interfaces import Arriving, Outcome, Passing, UpstreamError, Validated, Wanted
 from aimirror.upstream.health import Health
+
+if TYPE_CHECKING:
+    from aimirror.tier.tier import Tier
 
 #: Whose an exchange is (scope), and what tells it from others of its key and scope.
 _Name = tuple[str, str]
@@ -116,6 +120,11 @@ class Downloads:
                 host = running.fill.host
                 found[host] = found.get(host, 0) + running.fill.connections
         return found
+
+    @property
+    def tier(self) -> Tier | None:
+        """What is behind this node's own disk, for status pages."""
+        return self._env.tier
 
     def reconfigure(self, env: Environment, *, most: int, per_host: int) -> None:
         """Later exchanges use these; running ones go on with what they have."""
@@ -228,7 +237,8 @@ class Downloads:
     def _over(self, name: _Name, running: Running, finished: Finished) -> None:
         self._forget(name, running)
         if finished.entry is not None:
-            self._keep(finished.entry, running.outdated)
+            shared = finished.shared or running.outdated or not running.wanted.route.rule.tier
+            self._keep(finished.entry, running.outdated, send=not shared)
         if running.fill is not None:
             self._sharing.leave(running.fill)
             self._report(running, finished)
@@ -247,12 +257,16 @@ class Downloads:
         if not of_key:
             self._running.pop(key, None)
 
-    def _keep(self, entry: Entry, outdated: bool) -> None:
-        key = entry.key
+    def _keep(self, entry: Entry, outdated: bool, send: bool) -> None:
+        key, tier = entry.key, self._env.tier
         self._troubles.stored(key)
         try:
             entry = _like_before(entry, self._env.store.entries(key))
-            self._env.store.put(evolve(entry, invalidated=outdated))
+            entry = evolve(entry, invalidated=outdated)
+            if tier is None or not send or not tier.wants(entry):
+                self._env.store.put(entry)
+            elif self._env.store.put(entry, send=True):
+                tier.stored()
         except OSError as error:
             self.log.error("{key} is not kept: {error}", key=_shown(key), error=str(error))
 

@@ -235,8 +235,9 @@ class Cached:
         lookup.decline(entry)
         if joined and outcome.body.whole:  # only its last sync is still under way
             return await self._serving.made(lookup, entry, outcome.body, "HIT", Handling())
-        handling = Handling(forward=forward, stored=True, collapsed=joined)
-        word = "JOIN" if joined else "MISS"
+        via = outcome.via
+        handling = Handling(forward=forward, stored=True, collapsed=joined, detail=via)
+        word = "JOIN" if joined else via.upper() or "MISS"
         return await self._serving.made(lookup, entry, outcome.body, word, handling)
 
     def _wanted(self, lookup: Lookup, stale: Entry | None, conditional: Headers | None) -> Wanted:
@@ -250,6 +251,7 @@ class Cached:
             conditional=conditional or Headers(),
             client=lookup.request.peer,
             refresh=lookup.refresh,
+            not_before=lookup.not_before,
         )
 
     async def _timed(self, lookup: Lookup, waiting: Deferred[_T]) -> _T:

@@ -158,6 +158,8 @@ class Rule:
     cooldown: float = 0.0
     #: What becomes of the hub's hints at its protocol for chunks, which leads past the mirror.
     xet: Xet = Xet.STRIP
+    #: Whether what is for anybody goes to the tier, where there is one.
+    tier: bool = True
     #: None uses the server's, "" goes directly.
     upstream_proxy: str | None = field(default=None, repr=lambda value: repr(value and "***"))
 

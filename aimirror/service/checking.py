@@ -11,6 +11,7 @@ from aimirror.forward.authority import AuthorityError
 from aimirror.forward.contexts import BadCertificate, read_context
 from aimirror.mirror.handlers import BadHandler, load_handler
 from aimirror.server.users import BadUsers, read_users
+from aimirror.service.tiering import keys
 
 
 def check_files(config: Config) -> None:
@@ -34,6 +35,8 @@ def _files(config: Config) -> Iterator[tuple[str, Callable[[], object]]]:
     for key, users in (("server.users", server.users), ("forward.users", forward.users)):
         if users is not None:
             yield key, partial(read_users, users)
+    if config.cluster.key_file is not None:
+        yield "", partial(keys, config)
     if forward.enabled and forward.intercept and forward.ca_dir is not None:
         yield "forward.ca_dir", partial(authority.load, forward.ca_dir)
     for rule in config.rules:

@@ -45,6 +45,7 @@ from aimirror.server.tls import ServerTLSFactory
 from aimirror.server.users import BadUsers
 from aimirror.service import systemd
 from aimirror.service.front import Edges, Front, made
+from aimirror.service.tiering import tier_of
 from aimirror.store.errors import CacheInUse
 from aimirror.store.store import Store
 from aimirror.upstream.agent import Agents
@@ -135,6 +136,7 @@ class MirrorService(Service):
             jitter=random.random,
             egress=egress_of(config),
         )
+        env = evolve(env, tier=tier_of(config, env))
         self.env = _configured(env, config)
         self.downloads = Downloads(
             self.env,
@@ -182,6 +184,8 @@ class MirrorService(Service):
         await self.store.open()
         self._own_token = make_token(self._config.cache.dir)
         await self._crewed()
+        if self.env.tier is not None:
+            self.env.tier.start()
         site = self._site = self._build_site()
         server = self._config.server
         taken, self._socket = self._socket, None
@@ -394,6 +398,8 @@ class MirrorService(Service):
         for site in (self._admin_site, self._site):
             if site is not None:
                 await site.drain(self._config.server.limits.stop_time)
+        if self.env.tier is not None:
+            await self._bounded(self.env.tier.stop())
         await gatherResults([self._bounded(self.downloads.stop()), self.pool.stop()])
         await self.store.close()
 

@@ -9,12 +9,15 @@ from attrs import frozen
 
 from aimirror.config import Config, ConfigError
 from aimirror.config.applying import egress_by
+from aimirror.exchanges.environment import Environment
 from aimirror.http.egress import ANYWHERE, Timeouts
 from aimirror.interfaces import IUpstream
 from aimirror.tier.keys import BadKeys, Keys
 from aimirror.tier.probe import Probe
 from aimirror.tier.s3 import Bucket, Place
 from aimirror.tier.sigv4 import Signer
+from aimirror.tier.tier import Tier
+from aimirror.tier.uploads import Limits
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 #: Seconds: the store is near, and there is another way to each file.
 TIMEOUTS = Timeouts(connect=0.3, header=0.7, silence=10.0)
-#: The same for commands, which have time.
+#: The same for commands and for what is sent, which have time.
 PATIENT = Timeouts()
 
 
@@ -51,9 +54,29 @@ def behind(
         prefix=tier.prefix,
         egress=egress_by(config, config.server.upstream_proxy, ANYWHERE),
         timeouts=timeouts,
+        patient=PATIENT,
     )
     bucket = Bucket(place, upstream, Signer(tier.region, clock.seconds, to_thread))
     return Behind(bucket, Probe(bucket, upstream, tier.region), keys(config))
+
+
+def tier_of(config: Config, env: Environment) -> Tier | None:
+    """The tier for downloads, None without one; raises ConfigError."""
+    store = behind(config, env.upstream, env.clock, env.to_thread)
+    if store is None or config.tier is None:
+        return None
+    limits = Limits(uploads=config.tier.uploads, rate=config.tier.rate_limit)
+    return Tier(
+        store.bucket,
+        store.probe,
+        store.keys,
+        env.upstream,
+        env.store,
+        env.pool,
+        env.clock,
+        limits,
+        config.tier.max_size,
+    )
 
 
 def keys(config: Config) -> Keys:

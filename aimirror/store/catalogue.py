@@ -59,14 +59,14 @@ class Catalogue:
         self._remembered.put(key, found)
         return found
 
-    def put(self, entry: Entry) -> set[str]:
+    def put(self, entry: Entry, *, send: bool = False) -> set[str]:
         """Store an entry, replacing the one of the same key, scope and variant."""
         name = entry_name(entry)
         loose = {self._index.blob_of(name)}
         self._forget(entry.key)
         with disk_errors("cannot store an entry"), self._index.transaction():
             records.write_sidecar(self._layout.sidecar(name), entry)
-            self._index.put(entry, self._clock.seconds())
+            self._index.put(entry, self._clock.seconds(), send=send)
         if self._index.entries > self._most:
             for old in self._index.stalest(SURPLUS):
                 loose |= self.drop(old)

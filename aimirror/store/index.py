@@ -33,6 +33,14 @@ CREATE INDEX entries_blob ON entries (blob, pinned);
 CREATE INDEX entries_used ON entries (used);
 CREATE INDEX entries_pinned ON entries (blob) WHERE pinned;
 """
+#: What is still to be sent to the tier; a table that older versions of the index lack.
+_OUTBOX = """
+CREATE TABLE IF NOT EXISTS outbox (
+    name TEXT PRIMARY KEY, size INTEGER NOT NULL, since REAL NOT NULL
+)
+"""
+#: Bytes of a body below which it is sent before larger ones: indexes, and most packages.
+SOON = 1 << 20
 #: Rows that a walk over the index reads at a time, so that it holds no lock and little memory.
 PAGE = 256
 #: Seconds that a statement waits for the other connection (a checkpoint in a thread).
@@ -115,6 +123,7 @@ class Index:
     def __init__(self, path: Path) -> None:
         with disk_errors("cannot open the index"):
             self._db = _connect(path)
+            self._db.execute(_OUTBOX)
         blobs, size = self._one("SELECT count(*), coalesce(sum(size), 0) FROM blobs")
         self.blobs: int = blobs
         self.bytes: int = size
@@ -234,13 +243,15 @@ class Index:
         rows = self._rows("SELECT blob FROM entries WHERE name = ?", name)
         return str(rows[0][0]) if rows else ""
 
-    def put(self, entry: Entry, used: float) -> None:
-        """Insert or replace an entry; it counts as used."""
+    def put(self, entry: Entry, used: float, *, send: bool = False) -> None:
+        """Insert or replace an entry; it counts as used.  ``send`` puts it into the outbox."""
         name = entry_name(entry)
         self.entries -= self._write("DELETE FROM entries WHERE name = ?", name)
         head = (name, entry.key, entry.blob, entry.rule, entry.received_at, used, entry.pinned)
         sql = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         self.entries += self._write(sql, *head, records.dump(entry))
+        if send:
+            self._write("REPLACE INTO outbox VALUES (?, ?, ?)", name, entry.size, used)
         self.touch(name, used)
 
     def remove(self, name: str) -> None:
@@ -252,6 +263,28 @@ class Index:
         self._write("UPDATE entries SET used = max(used, ?) WHERE name = ?", used, name)
         sql = "UPDATE blobs SET used = max(used, ?) WHERE sha256 = (SELECT blob FROM entries"
         self._write(f"{sql} WHERE name = ?)", used, name)
+
+    # -- outbox ----------------------------------------------------------------------------
+
+    def to_send(self, count: int) -> list[tuple[str, float]]:
+        """The entries to be sent next, and since when: small ones first, each kind by its age."""
+        sql = f"SELECT name, since FROM outbox ORDER BY size >= {SOON}, since, name LIMIT ?"
+        return self._rows(sql, count)
+
+    def sent(self, name: str, since: float) -> None:
+        """An entry need not be sent any more, unless it was put in anew."""
+        self._write("DELETE FROM outbox WHERE name = ? AND since = ?", name, since)
+
+    def unsent(self) -> tuple[int, float | None]:
+        """How many entries are to be sent, and since when (epoch seconds) the first one is."""
+        count, since = self._one("SELECT count(*), min(since) FROM outbox")
+        return count, since
+
+    def named(self, name: str) -> Entry | None:
+        """The entry of a name."""
+        return next(
+            iter(_load(self._rows("SELECT record FROM entries WHERE name = ?", name))), None
+        )
 
     def stalest(self, count: int) -> tuple[Entry, ...]:
         """The entries whose last use is longest ago, pinned ones left out."""

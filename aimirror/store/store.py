@@ -55,6 +55,15 @@ class Usage:
     quarantine: int
 
 
+@frozen
+class Unsent:
+    """An entry in the outbox since some moment; None when it is not stored any more."""
+
+    name: str
+    since: float
+    entry: Entry | None
+
+
 class Store:
     """One cache folder, open to one service at a time.
 
@@ -200,11 +209,14 @@ class Store:
         blob = self._index.blob(sha256)
         return None if blob is None or not self._index.is_held(sha256, origin) else blob.size
 
-    def put(self, entry: Entry) -> bool:
-        """Store or replace an entry; False when its blob is not (or no longer) in the cache."""
+    def put(self, entry: Entry, *, send: bool = False) -> bool:
+        """Store or replace an entry; False when its blob is not (or no longer) in the cache.
+
+        With ``send`` it is in the ``outbox`` from then on, whatever happens to this process.
+        """
         if entry.blob and self._index.blob(entry.blob) is None:
             return False
-        loose = self._catalogue.put(entry)
+        loose = self._catalogue.put(entry, send=send)
         self._shelf.named(entry.blob)
         self._shelf.drop_loose(loose)
         return True
@@ -246,6 +258,19 @@ class Store:
         moment that a reader is made, which should follow at once.
         """
         return self._shelf.body(entry.blob) if entry.blob else None
+
+    def outbox(self, count: int) -> list[Unsent]:
+        """What is to be sent to the tier next."""
+        rows = self._index.to_send(count)
+        return [Unsent(name, since, self._index.named(name)) for name, since in rows]
+
+    def sent(self, unsent: Unsent) -> None:
+        """It has been sent, or never will be."""
+        self._index.sent(unsent.name, unsent.since)
+
+    def unsent(self) -> tuple[int, float | None]:
+        """How many entries are in the outbox, and since when (epoch seconds) the first one is."""
+        return self._index.unsent()
 
     # -- parts -----------------------------------------------------------------------------
 

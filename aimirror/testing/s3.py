@@ -270,12 +270,18 @@ class InMemory:
         return succeed(_Response(outgoing.url, reply))
 
 
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients leave as they like."""
+
+
 class Served:
     """The script behind a port of 127.0.0.1; ``close`` ends it."""
 
     def __init__(self, script: Script, port: int = 0) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(script))
-        self._server.daemon_threads = True
+        self._server = _Quiet(("127.0.0.1", port), _handler(script))
         self.port: int = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

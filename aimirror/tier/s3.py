@@ -42,7 +42,9 @@ class Place:
     base: str
     prefix: str = ""
     egress: Egress = field(default=Egress(reach=ANYWHERE), repr=False)
+    #: Seconds for what a client waits for, and for what nobody waits for.
     timeouts: Timeouts = Timeouts()
+    patient: Timeouts = Timeouts()
 
     def url(self, name: str) -> str:
         """The URL of an object."""
@@ -169,8 +171,10 @@ class Bucket:
         digest = sha256(body).hexdigest() if body else _NOTHING
         headers = await self._signed(method, url, fields or Headers(), digest)
         place = self.place
-        outgoing = Outgoing(method, url, headers, place.egress, place.timeouts)
-        sends = Sent(body) if method in ("PUT", "POST") else None
+        reads = method in ("GET", "HEAD")
+        timeouts = place.timeouts if reads else place.patient
+        outgoing = Outgoing(method, url, headers, place.egress, timeouts)
+        sends = None if reads or method == "DELETE" else Sent(body)
         try:
             return await self._upstream.request(outgoing, sends)
         except UpstreamError as error:

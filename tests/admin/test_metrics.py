@@ -19,6 +19,8 @@ from aimirror.http.headers import Headers
 from aimirror.interfaces import UpstreamError
 from aimirror.server.access_log import AccessRecord
 from aimirror.server.tally import Tally
+from aimirror.tier.breaker import Breaker
+from aimirror.tier.counts import Counts
 from aimirror.upstream.health import Health
 from tests.server.support import GET, clock_at_now, connect
 from tests.store.support import StoreCase
@@ -72,6 +74,7 @@ class PageTests(StoreCase):
         self.tally = Tally()
         progress = Progress("k?secret=1", "files", 0.0, 100, 40)
         downloads = SimpleNamespace(
+            tier=SimpleNamespace(counts=Counts(), backlog=(3, None), breaker=Breaker(), problem=""),
             fills=lambda: iter([(progress, SimpleNamespace(readers=3), ((0, 40),))]),
             connections=lambda: {"h.test": 4},
             health=Health(),

@@ -24,7 +24,9 @@ class StatusTests(StoreCase):
         health = Health()
         health.failed("http://h/x", self.clock.seconds(), unreachable=True)
         downloads = SimpleNamespace(
-            fills=lambda: iter([(progress, SimpleNamespace(readers=2), ((0, 40),))]), health=health
+            tier=None,
+            fills=lambda: iter([(progress, SimpleNamespace(readers=2), ((0, 40),))]),
+            health=health,
         )
         worker = SimpleNamespace(pid=7, state="ready", fetches=1, hashing=0, restarts=0)
         pool = SimpleNamespace(states=lambda: (worker,))

@@ -11,7 +11,7 @@ from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from zope.interface import implementer
 
-from aimirror.download.tasks import FetchResult, FetchTask, HashTask, Reason
+from aimirror.download.tasks import FetchResult, FetchTask, HashTask, Reason, SendResult, SendTask
 from aimirror.exchanges.environment import Environment
 from aimirror.exchanges.running import Downloads
 from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Zone
@@ -206,6 +206,7 @@ class FakePool:
         self.fetches: list[FakeFetch] = []
         self.hashing: OSError | None = None
         self.forgotten: list[str] = []
+        self.sending: list[SendTask] = []
 
     def fetch(self, task: FetchTask, wrote: Callable[[int, int], None]) -> FakeFetch:
         self.fetches.append(FakeFetch(task, wrote))
@@ -225,6 +226,10 @@ class FakePool:
 
     def forget(self, key: str) -> None:
         self.forgotten.append(key)
+
+    def send(self, task: SendTask) -> Deferred[SendResult]:
+        self.sending.append(task)
+        return Deferred()
 
     @property
     def flying(self) -> list[FakeFetch]:

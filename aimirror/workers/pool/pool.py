@@ -20,13 +20,21 @@ from zope.interface import implementer
 
 import aimirror
 from aimirror.bounded import LRU
-from aimirror.download.tasks import FetchResult, FetchTask, HashTask, Reason
+from aimirror.download.tasks import (
+    FetchResult,
+    FetchTask,
+    HashTask,
+    Reason,
+    SendResult,
+    SendTask,
+)
 from aimirror.interfaces import IPool
 from aimirror.upstream.hosts import Hosts
 from aimirror.workers.pool.fetch import PoolFetch
 from aimirror.workers.pool.idle import Idle
 from aimirror.workers.pool.slot import Recipe, Slot, State
 from aimirror.workers.wire.commands import Failed, HashFailed
+from aimirror.workers.wire.tasks import TaskTooLarge
 
 #: Fetches in one worker at a time; AMP has no flow control, so this bounds what it carries.
 WINDOW = 128
@@ -137,6 +145,19 @@ class Pool:
         slot = self._hashers.pop(key)
         if slot is not None:
             slot.forget(key)
+
+    def send(self, task: SendTask) -> Deferred[SendResult]:
+        """Have part of a file PUT somewhere; never fails."""
+        return Deferred.fromCoroutine(self._send(task))
+
+    async def _send(self, task: SendTask) -> SendResult:
+        slot = self._idlest()
+        if slot is None:
+            return SendResult(0, detail="no worker is up")
+        try:
+            return await slot.send(task)
+        except (Failed, RemoteAmpError, ConnectionClosed, TaskTooLarge) as error:
+            return SendResult(0, detail=f"{type(error).__name__}: {error}")
 
     def states(self) -> tuple[WorkerStatus, ...]:
         """All workers as they are now."""

@@ -26,10 +26,11 @@ from twisted.protocols.amp import RemoteAmpError
 from twisted.python.failure import Failure
 
 from aimirror.download.backoff import wait_before
-from aimirror.download.tasks import HashTask, Reason
+from aimirror.download.tasks import HashTask, Reason, SendResult, SendTask
 from aimirror.workers.pool.fetch import PoolFetch
 from aimirror.workers.wire import commands
 from aimirror.workers.wire.link import WORKER_FD, Link, adopt, socket_pair
+from aimirror.workers.wire.tasks import pack_send, unpack_sent
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IProcessTransport
@@ -98,7 +99,7 @@ class Slot:
         self.number = number
         self.state = State.IDLE
         self.fetches: dict[int, PoolFetch] = {}
-        self.hashing = 0
+        self.hashing = self.sending = 0
         self.restarts = 0
         #: How often in a row it died young, and how often before it was up.
         self.early_deaths = self.stillborn = 0
@@ -111,7 +112,7 @@ class Slot:
     @property
     def load(self) -> int:
         """Tasks in the worker."""
-        return len(self.fetches) + self.hashing
+        return len(self.fetches) + self.hashing + self.sending
 
     @property
     def pid(self) -> int | None:
@@ -173,6 +174,16 @@ class Slot:
                 await self._link.ask(commands.CloseIdle, host=host)
             except (commands.Failed, RemoteAmpError, ConnectionClosed) as error:
                 log.debug("Worker {number}: {error}", number=self.number, error=str(error))
+
+    async def send(self, task: SendTask) -> SendResult:
+        """Run a task that sends in the worker; raises what the link's ``ask`` fails with."""
+        assert self._link is not None
+        self.sending += 1
+        try:
+            answer = await self._link.ask(commands.Send, task=pack_send(task))
+        finally:
+            self.sending -= 1
+        return unpack_sent(answer["result"])
 
     def forget(self, key: str) -> None:
         """Drop the worker's hashing state of a key."""

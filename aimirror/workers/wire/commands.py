@@ -109,6 +109,15 @@ class CloseIdle(amp.Command):
     errors = {Failed: b"FAILED"}
 
 
+class Send(amp.Command):
+    """Parent to worker: run a packed SendTask; answered with its SendResult when it ended."""
+
+    commandName = b"send"
+    arguments = [(b"task", amp.String())]
+    response = [(b"result", amp.String())]
+    errors = {Failed: b"FAILED"}
+
+
 class Ping(amp.Command):
     """Parent to worker: are you there?  The first answer says that the worker is up."""
 

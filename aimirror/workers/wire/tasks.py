@@ -9,7 +9,7 @@ import json
 from ipaddress import ip_network
 from typing import Any
 
-from aimirror.download.tasks import FetchResult, FetchTask, Reason
+from aimirror.download.tasks import FetchResult, FetchTask, Reason, SendResult, SendTask
 from aimirror.http.egress import Egress, Reach, Timeouts, Zone
 from aimirror.http.headers import Headers
 from aimirror.http.validator import Validator
@@ -26,8 +26,7 @@ class TaskTooLarge(Exception):
 
 def pack_task(task: FetchTask) -> bytes:
     """Raises TaskTooLarge."""
-    reach = task.egress.reach
-    packed = _dump(
+    return _checked(
         [
             task.id,
             task.url,
@@ -35,19 +34,49 @@ def pack_task(task: FetchTask) -> bytes:
             [task.start, task.stop, task.total],
             task.path,
             [task.validator.etag, task.validator.last_modified],
-            [
-                task.egress.proxy,
-                sorted(zone.name for zone in reach.zones),
-                [str(network) for network in reach.networks],
-                sorted(reach.hosts),
-                [str(network) for network in reach.refused],
-                task.egress.no_proxy,
-                task.egress.plain_proxy,
-            ],
+            _packed_egress(task.egress),
             [task.timeouts.connect, task.timeouts.header, task.timeouts.silence],
             task.rate_limit,
         ]
     )
+
+
+def pack_send(task: SendTask) -> bytes:
+    """Raises TaskTooLarge."""
+    return _checked(
+        [
+            task.url,
+            task.headers.items,
+            task.path,
+            task.start,
+            task.stop,
+            _packed_egress(task.egress),
+            [task.timeouts.connect, task.timeouts.header, task.timeouts.silence],
+            task.rate_limit,
+        ]
+    )
+
+
+def unpack_send(packed: bytes) -> SendTask:
+    """The inverse of ``pack_send``."""
+    url, headers, path, start, stop, egress, timeouts, rate_limit = json.loads(packed)
+    fields = Headers((name, value) for name, value in headers)
+    out, limits = _egress(*egress), Timeouts(*timeouts)
+    return SendTask(url, fields, path, start, stop, out, limits, rate_limit)
+
+
+def pack_sent(result: SendResult) -> bytes:
+    """A detail that is too long is cut."""
+    return _dump([result.status, result.etag, result.detail[:LONGEST_DETAIL]])
+
+
+def unpack_sent(packed: bytes) -> SendResult:
+    """The inverse of ``pack_sent``."""
+    return SendResult(*json.loads(packed))
+
+
+def _checked(fields: list[Any]) -> bytes:
+    packed = _dump(fields)
     if len(packed) > LARGEST_VALUE:
         raise TaskTooLarge(f"URL and header take {len(packed)} bytes, at most {LARGEST_VALUE} fit")
     return packed
@@ -90,6 +119,19 @@ def unpack_result(packed: bytes) -> FetchResult:
     """The inverse of ``pack_result``."""
     name, *rest = json.loads(packed)
     return FetchResult(Reason[name], *rest)
+
+
+def _packed_egress(egress: Egress) -> list[Any]:
+    reach = egress.reach
+    return [
+        egress.proxy,
+        sorted(zone.name for zone in reach.zones),
+        [str(network) for network in reach.networks],
+        sorted(reach.hosts),
+        [str(network) for network in reach.refused],
+        egress.no_proxy,
+        egress.plain_proxy,
+    ]
 
 
 def _egress(

@@ -11,9 +11,10 @@ from twisted.logger import Logger
 from aimirror.download.tasks import FetchResult, FetchTask, HashTask
 from aimirror.workers.wire import commands
 from aimirror.workers.wire.link import Link
-from aimirror.workers.wire.tasks import pack_result, unpack_task
+from aimirror.workers.wire.tasks import pack_result, pack_sent, unpack_send, unpack_task
 from aimirror.workers.worker.files import PartFiles
 from aimirror.workers.worker.piece import Agents, Piece
+from aimirror.workers.worker.sending import send
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -75,6 +76,11 @@ class Face(Link):
     async def _close_idle(self, host: str) -> dict[str, object]:
         await self._agents.close_idle(host)
         return {}
+
+    @commands.Send.responder
+    async def _send(self, task: bytes) -> dict[str, object]:
+        result = await send(unpack_send(task), self._agents, self._clock)
+        return {"result": pack_sent(result)}
 
     @commands.Ping.responder
     def _ping(self) -> dict[str, object]:

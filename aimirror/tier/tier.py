@@ -1,0 +1,229 @@
+"""The second tier as one node uses it: found there, proved here."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from aimirror.caching.caching import matches, variant
+from aimirror.caching.entries import Entry
+from aimirror.http.egress import Egress, Outgoing
+from aimirror.http.headers import Headers
+from aimirror.http.ranges import format_range
+from aimirror.interfaces import IPool, IUpstream, IUpstreamResponse, UpstreamError
+from aimirror.store import records
+from aimirror.tier import names
+from aimirror.tier.breaker import Breaker
+from aimirror.tier.counts import Counts
+from aimirror.tier.keys import Keys
+from aimirror.tier.names import LARGEST_ENTRY, Pointer
+from aimirror.tier.probe import Probe, refused
+from aimirror.tier.s3 import Bucket, StoreError
+from aimirror.tier.uploads import Limits, Uploads
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+    from aimirror.store.store import Store
+
+#: Seconds by which the clock of another node may be ahead of ours.
+SKEW = 60.0
+#: Damaged objects within so many seconds after which the store is not used any more.
+MOST_BAD = 3
+BAD_WINDOW = 3600.0
+#: Seconds after which a store that could not be looked at is looked at again.
+LOOK_AGAIN = 15.0
+
+
+class Tier:
+    """Finds what other nodes have left, and leaves for them what this one has stored.
+
+    Nothing of it fails: where the store does not help, the answer is None.  It is used once a
+    look at it (``start``) has found no fault.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        probe: Probe,
+        keys: Keys,
+        upstream: IUpstream,
+        store: Store,
+        pool: IPool,
+        clock: IReactorTime,
+        limits: Limits,
+        max_size: int | None = None,
+    ) -> None:
+        self._bucket = bucket
+        self._probe = probe
+        self._keys = keys
+        self._upstream = upstream
+        self._clock = clock
+        self._max_size = max_size
+        self.breaker = Breaker()
+        self.counts = Counts()
+        self._store = store
+        self._uploads = Uploads(bucket, keys, store, pool, clock, self.breaker, self.counts, limits)
+        #: Why it is not used, "" when it is.
+        self.problem = "it was not looked at yet"
+        self._bad: deque[float] = deque(maxlen=MOST_BAD)
+        self._later: IDelayedCall | None = None
+        self._stopped = False
+
+    # -- life ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Look at the store, and use it if it is good; again and again while it is away."""
+        looking: Deferred[None] = Deferred.fromCoroutine(self._look())
+        looking.addErrback(lambda f: self.log.failure("the tier could not be looked at", f))
+
+    async def _look(self) -> None:
+        try:
+            found = await self._probe.run()
+        except (StoreError, UpstreamError) as error:
+            if self.problem != str(error):
+                self.log.warn("the tier is not used yet: {why}", why=str(error))
+            self.problem = str(error)
+            if not self._stopped:
+                self._later = self._clock.callLater(LOOK_AGAIN, self.start)
+            return
+        self.problem = refused(found)
+        if self.problem:
+            self.log.error("the tier is not used: {why}", why=self.problem)
+        elif not self._stopped:
+            self.log.info("the tier is used: {base}", base=self._bucket.place.base)
+            self._uploads.start()
+
+    def stop(self) -> Deferred[None]:
+        """Fires when nothing is being sent any more."""
+        self._stopped = True
+        if self._later is not None and self._later.active():
+            self._later.cancel()
+        return self._uploads.stop()
+
+    @property
+    def egress(self) -> Egress:
+        """How requests to it leave."""
+        return self._bucket.place.egress
+
+    @property
+    def backlog(self) -> tuple[int, float | None]:
+        """Entries that wait to be sent, and since when the first one does."""
+        return self._store.unsent()
+
+    # -- finding ---------------------------------------------------------------------------
+
+    async def find(self, key: str, headers: Headers) -> Entry | None:
+        """The entry that some node has left for a key and for a request like this."""
+        now = self._clock.seconds()
+        if self.problem or not self.breaker.allows(now):
+            return None
+        try:
+            record = await self._record(key, headers)
+        except StoreError as error:
+            self._failed("find", error)
+            return None
+        self.breaker.succeeded()
+        entry = None if record is None else self._judged(key, headers, record)
+        self.counts.note("find", "miss" if entry is None else "hit")
+        return entry
+
+    async def _record(self, key: str, headers: Headers) -> str | None:
+        found = await self._told(names.entry_name(key))
+        if isinstance(found, Pointer):
+            varies = variant(found.vary, headers)
+            if varies is None or not varies[0]:
+                return None
+            found = await self._told(names.entry_name(key, varies[0]))
+        return found if isinstance(found, str) else None
+
+    async def _told(self, name: str) -> str | Pointer | None:
+        data = await self._bucket.get(name, LARGEST_ENTRY)
+        if data is None:
+            return None
+        told = names.unpacked(name, data, self._keys)
+        if told is None:
+            self.counts.note("find", "foreign")
+        return told
+
+    def _judged(self, key: str, headers: Headers, record: str) -> Entry | None:
+        try:
+            entry = records.load(record)
+        except ValueError:
+            return None
+        now = self._clock.seconds()
+        fits = entry.key == key and names.shareable(entry) and entry.size > 0
+        if not fits or not matches(entry, headers) or entry.received_at > now + SKEW:
+            return None
+        return evolve(
+            entry,
+            requested_at=min(entry.requested_at, now),
+            received_at=min(entry.received_at, now),
+            arrived_at=min(entry.arrived_at, now),
+        )
+
+    async def open(self, entry: Entry, span: tuple[int, int]) -> IUpstreamResponse | None:
+        """The first bytes of an entry's blob, by a URL that others can use."""
+        place = self._bucket.place
+        try:
+            url = await self._bucket.presigned(names.blob_name(entry.blob))
+            fields = Headers([("Range", format_range(*span)), ("Accept-Encoding", "identity")])
+            outgoing = Outgoing("GET", url, fields, place.egress, place.timeouts)
+            response = await self._upstream.request(outgoing)
+        except (StoreError, UpstreamError) as error:
+            self._failed("get", error)
+            return None
+        if response.status == 206:
+            self.counts.note("get", "hit")
+            return response
+        response.abort()
+        if response.status == 404:
+            self.counts.note("get", "lost")
+            await self._delete(names.entry_name(entry.key, entry.variant))
+        else:
+            self._failed("get", StoreError(f"status {response.status}"))
+        return None
+
+    def trouble(self) -> None:
+        """A piece of a blob did not come."""
+        self.breaker.failed(self._clock.seconds())
+
+    async def bad(self, entry: Entry) -> None:
+        """The bytes were not those that they are named by: nobody shall get them again."""
+        now = self._clock.seconds()
+        self.counts.bad += 1
+        self.log.error("a damaged blob in the tier: {blob}", blob=entry.blob)
+        self._bad.append(now)
+        if len(self._bad) == MOST_BAD and self._bad[0] > now - BAD_WINDOW:
+            self.problem = f"{MOST_BAD} of its objects were damaged within an hour"
+            self.log.error("the tier is not used any more: {why}", why=self.problem)
+        await self._delete(names.blob_name(entry.blob))
+        await self._delete(names.entry_name(entry.key, entry.variant))
+
+    async def _delete(self, name: str) -> None:
+        try:
+            await self._bucket.delete(name)
+        except StoreError as error:
+            self._failed("delete", error)
+
+    def _failed(self, operation: str, error: Exception) -> None:
+        self.counts.note(operation, "error")
+        self.breaker.failed(self._clock.seconds())
+        self.log.debug("tier: {operation}: {error}", operation=operation, error=str(error))
+
+    # -- leaving ---------------------------------------------------------------------------
+
+    def wants(self, entry: Entry) -> bool:
+        """Whether an entry that was just stored goes there."""
+        fits = self._max_size is None or entry.size <= self._max_size
+        return names.shareable(entry) and entry.size > 0 and fits
+
+    def stored(self) -> None:
+        """Something was put into the outbox."""
+        self._uploads.kick()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -72,9 +73,21 @@ def _written(
     name = own.pop("name", rule["preset"])
     suffixed = isinstance(name, str)
     return [
-        {**each, **own, "name": name + each["name"] if suffixed else name}
+        {**_mounted(each, own), **own, "name": name + each["name"] if suffixed else name}
         for each in known[rule["preset"]]
     ]
+
+
+def _mounted(rule: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A preset's rule for the root of a host, its paths led below the user's own prefix."""
+    prefix, pattern = own.get("path_prefix"), rule.get("pattern", "")
+    if "path_prefix" in rule or not isinstance(prefix, str) or not pattern.startswith("^/"):
+        return rule
+    return {
+        **rule,
+        "strip_prefix": True,
+        "pattern": f"^{re.escape(prefix.rstrip('/'))}{pattern[1:]}",
+    }
 
 
 def described() -> list[tuple[str, str]]:

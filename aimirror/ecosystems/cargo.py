@@ -55,7 +55,7 @@ def digests(lines: bytes) -> dict[str, Digest]:
 
 _PRESETS = r"""
 cargo: # registry = "sparse+http://MIRROR/crates/"
-  - &cargo
+  - &files
     name: -files
     path_prefix: /crates-files
     strip_prefix: true
@@ -64,17 +64,25 @@ cargo: # registry = "sparse+http://MIRROR/crates/"
     strategy: parallel
     immutable: true
     reject_types: [text/html]
-  - <<: *cargo
+  - &index
+    <<: *files
     name: ""
     path_prefix: /crates
     upstream: "https://index.crates.io"
     strategy: proxy
     immutable: false
     reject_types: []
-    content_rewrite: # config.json says where files are
+    content_rewrite: &links # config.json says where files are
       content_types: [json, text/plain, octet-stream]
       targets: ["https://static.crates.io/crates"]
     cache: {ttl: 1m, stale_if_error: 7d}
+
+# Another registry takes both of these, each with an upstream and a path_prefix of its own. Where
+# files have another host than the index, content_rewrite.targets of the index names their place.
+cargo-files: [*files]
+cargo-index:
+  - <<: *index
+    content_rewrite: {<<: *links, targets: []}
 """
 
 

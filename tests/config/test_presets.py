@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.config import Config, ConfigError, expanded, load
 from aimirror.config.presets import presets
-from aimirror.routing.rules import Refused, Route, Rule, Strategy, mounts, route
+from aimirror.routing.rules import Mount, Refused, Route, Rule, Strategy, mounts, own_bases, route
 
 HEX = "0f" * 32
 
@@ -62,7 +62,9 @@ class PresetTests(SynchronousTestCase):
         """All presets together are a right configuration, and every rule is theirs by name."""
         text = "rules:\n" + "".join(f"  - preset: {name}\n" for name in presets())
         rules = self.load(text).rules
-        self.assertEqual({r.name.partition("-")[0] for r in rules}, set(presets()))
+        for name in presets():
+            own = [r for r in rules if r.name == name or r.name.startswith(f"{name}-")]
+            self.assertNotEqual(own, [], name)
 
     def test_routes(self) -> None:
         """The paths of each client go to the right URL; released files alone are immutable."""
@@ -106,6 +108,43 @@ class PresetTests(SynchronousTestCase):
             found = self.only(rules, path)
             self.assertTrue(found.urls[0].startswith(f"https://{url}"), found.urls)
             self.assertEqual(found.immutable, immutable, path)
+
+    def test_cran_elsewhere(self) -> None:
+        """CRAN's rules go below a prefix, and its kin have mounts of their own."""
+        rules = self.load(
+            "rules: [{preset: cran, name: ours, path_prefix: /ours, upstream: 'https://r.example/x'},"
+            " {preset: bioconductor}, {preset: ppm}, {preset: r-universe}, {preset: cran}]"
+        ).rules
+        bioc = "/packages/3.19/bioc/src/contrib"
+        linux = "/cran/__linux__/jammy/latest/src/contrib"
+        for path, url, immutable in (
+            ("/ours/src/contrib/PACKAGES", "r.example/x/src/contrib/PACKAGES", False),
+            ("/ours/bin/macosx/c/a_1.0.tgz", "r.example/x/bin/macosx/c/a_1.0.tgz", True),
+            ("/src/contrib/PACKAGES", "cran.r-project.org/src/contrib/PACKAGES", False),
+            (f"/bioconductor{bioc}/PACKAGES.gz", f"bioconductor.org{bioc}/PACKAGES.gz", False),
+            (f"/bioconductor{bioc}/a_1.0.tar.gz", f"bioconductor.org{bioc}/a_1.0.tar.gz", True),
+            ("/bioconductor/config.yaml", "bioconductor.org/config.yaml", False),
+            (f"/ppm{linux}/a_1.0.tar.gz", f"packagemanager.posit.co{linux}/a_1.0.tar.gz", True),
+            ("/r-universe/src/contrib/PACKAGES", "ropensci.r-universe.dev/src/contrib/", False),
+        ):
+            found = self.only(rules, path)
+            self.assertTrue(found.urls[0].startswith(f"https://{url}"), found.urls)
+            self.assertEqual((found.immutable, found.rule.ecosystem), (immutable, "cran"), path)
+
+    def test_second_cargo(self) -> None:
+        """A second registry of crates has mounts, and an index, of its own."""
+        rules = self.load(
+            "rules: [{preset: cargo}, {preset: cargo-files, name: ours-files, path_prefix: /of, "
+            "upstream: 'https://dl.example'}, {preset: cargo-index, name: ours, path_prefix: /oi, "
+            "upstream: 'https://i.example', content_rewrite: {content_types: [json], "
+            "targets: ['https://dl.example']}}]"
+        ).rules
+        url = self.only(rules, "/of/a/1.0.0/download").urls[0]
+        self.assertEqual(url, "https://dl.example/a/1.0.0/download")
+        bases = own_bases(rules, "cargo", url)
+        self.assertIn("https://i.example/", bases)
+        self.assertNotIn("https://index.crates.io/", bases)
+        self.assertIn(Mount("https://dl.example", "/of"), mounts(rules))
 
     def test_override(self) -> None:
         """Fields beside ``preset`` replace those of each of its rules; the name becomes theirs."""

@@ -29,6 +29,15 @@ def indexes(url: str) -> tuple[str, ...]:
     return tuple(f"{folder}/{name}" for name in INDEXES)
 
 
+def chosen_by_client(path: str) -> bool:
+    """Whether binaries for the client's R and Linux are given out under the names of sources.
+
+    Posit Package Manager, "Using Linux binary packages": the User-Agent says which R it is.  The
+    digest in an index that one client got says nothing of another's files then.
+    """
+    return "/__linux__/" in path
+
+
 def archived(path: str) -> str:
     """Where a source package moves when a newer one replaces it; "" for other paths."""
     match = _SOURCE.fullmatch(path)

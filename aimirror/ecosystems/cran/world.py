@@ -35,9 +35,14 @@ class Cran(Indexed):
         """See Ecosystem."""
         if request.method not in ("GET", "HEAD"):
             return UNTAKEN
+        chosen = cran.chosen_by_client(found.path)
+        if chosen:
+            found = evolve(found, vary=("user-agent",))
         if _is_form(found):
             since = changed_at(mirror, found, cran.indexes(found.urls[0]))
             return await mirror.answer(request, found, not_before=since)
+        if chosen:
+            return await mirror.answer(request, found)
         if not cran.package(found.urls[0]):
             return UNTAKEN
         digest = await self.digest(request, found, mirror)
@@ -63,19 +68,47 @@ def _is_form(found: Route) -> bool:
 
 
 _PRESETS = r"""
-cran: # options(repos = "http://MIRROR")
-  - &cran
+cran: # options(repos = "http://MIRROR"); with a path_prefix the paths below that
+  - &index
     name: -index
     pattern: '^/(src|bin/[a-z]+)/(.+/)?(PACKAGES|Meta/)'
     upstream: "https://cran.r-project.org"
     ecosystem: cran # one generation of PACKAGES*; Archive
-    cache: {ttl: 10m, stale_if_error: 7d}
-  - <<: *cran
+    cache: &cran-cache {ttl: 10m, stale_if_error: 7d}
+  - &package
+    <<: *index
     name: -package
-    pattern: '^/(src/contrib|bin/(windows|macosx))/.+'
+    pattern: '^/(src/contrib|bin/(windows|macosx|linux))/.+'
     strategy: parallel
     immutable: '/[A-Za-z][A-Za-z0-9.]*_[0-9][^/]*\.(tar\.gz|zip|tgz)$'
     reject_types: [text/html]
+
+bioconductor: # options(BioC_mirror = "http://MIRROR/bioconductor")
+  - &bioc-index
+    <<: *index
+    path_prefix: /bioconductor
+    strip_prefix: true
+    upstream: "https://bioconductor.org"
+    pattern: '/(src|bin/[a-z]+)/(.+/)?(PACKAGES|Meta/)'
+  - &bioc-package
+    <<: *package
+    path_prefix: /bioconductor
+    strip_prefix: true
+    upstream: "https://bioconductor.org"
+    pattern: '/(src/contrib|bin/[a-z]+)/.+'
+  - <<: *bioc-index
+    name: "" # config.yaml, which says which release is for which R
+    pattern: "^/"
+
+r-universe: # options(repos = "http://MIRROR/r-universe"); another upstream for another universe
+  - &universe {<<: *bioc-index, path_prefix: /r-universe, upstream: "https://ropensci.r-universe.dev"}
+  - {<<: *bioc-package, path_prefix: /r-universe, upstream: "https://ropensci.r-universe.dev"}
+  - {<<: *universe, name: "", pattern: "^/"}
+
+ppm: # options(repos = "http://MIRROR/ppm/cran/__linux__/jammy/latest")
+  - &ppm {<<: *bioc-index, path_prefix: /ppm, upstream: "https://packagemanager.posit.co"}
+  - {<<: *bioc-package, path_prefix: /ppm, upstream: "https://packagemanager.posit.co"}
+  - {<<: *ppm, name: "", pattern: "^/"}
 """
 
 

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.ecosystems.cran import packages as cran
 from aimirror.routing.digests import Digest
+from tests.ecosystems.support import WorldCase
 
 MD5 = "0f" * 16
 
@@ -77,3 +78,16 @@ class CranTests(SynchronousTestCase):
         self.assertEqual(cran.package("http://h/src/contrib/a_1.0.tar.gz"), "a_1.0")
         self.assertEqual(cran.package("http://h/bin/windows/contrib/4.2/a_1.0.zip"), "a_1.0")
         self.assertEqual(cran.package("http://h/src/contrib/PACKAGES.rds"), "")
+
+
+class ChosenTests(WorldCase):
+    name = "cran"
+
+    def test_by_user_agent(self) -> None:
+        """Binaries that a package manager chooses by the User-Agent are kept apart by it."""
+        path = "/cran/__linux__/jammy/latest/src/contrib/a_1.0.tar.gz"
+        self.use(immutable=True)
+        self.answers[path] = lambda outgoing: (200, [], outgoing.headers.get("user-agent").encode())
+        for agent in ("R/4.3", "R/4.4", "R/4.3"):
+            self.assertEqual(self.get(path, f"User-Agent: {agent}")[2], agent.encode())
+        self.assertEqual(len(self.urls()), 2)

@@ -1,6 +1,7 @@
 """Which of the running downloads may have how many connections to one host.
 
-Each keeps one.  The others go where they shorten the whole: to the client who has the fewest, and
+Each keeps one.  The others go where they shorten the whole: to those that somebody waits for,
+among them to the client who has the fewest, and
 of its files to the one of which most is left for each of its connections.  What a file can't use
 goes on at once to the next.  A running piece is never cut for it: who has more than its share
 opens no new ones, and the others get theirs as connections become free.
@@ -54,14 +55,16 @@ def targets(needs: Sequence[Need], limit: int) -> tuple[int, ...]:
     for n, need in enumerate(needs):
         if rest > 0 and need.most > 0:
             given[n], rest = 1, rest - 1
-    _spread(needs, given, rest)
+    rest = _spread(needs, given, rest, [n for n, need in enumerate(needs) if need.clients])
+    _spread(needs, given, rest, [n for n, need in enumerate(needs) if not need.clients])
     return tuple(given)
 
 
-def _spread(needs: Sequence[Need], given: list[int], rest: int) -> None:
-    """Give out ``rest`` more, one by one, to those of the client who has the fewest."""
+def _spread(needs: Sequence[Need], given: list[int], rest: int, among: Sequence[int]) -> int:
+    """Give ``rest`` more out, one by one, to those of the poorest client; what is left of it."""
     files: dict[tuple[str, ...], list[tuple[float, int]]] = {}
-    for n, need in enumerate(needs):
+    for n in among:
+        need = needs[n]
         if 0 < given[n] < need.most:
             files.setdefault(need.clients, []).append((-need.left / given[n], n))
     has: dict[str, int] = {}
@@ -80,6 +83,7 @@ def _spread(needs: Sequence[Need], given: list[int], rest: int) -> None:
             heappush(files[clients], (-needs[n].left / given[n], n))
         if not files[clients]:
             del files[clients]
+    return rest
 
 
 def _level(clients: tuple[str, ...], has: dict[str, int]) -> int:

@@ -228,7 +228,7 @@ class Downloads:
     def _begun(self, running: Running, fill: Fill) -> None:
         running.fill = fill
         rule = running.wanted.route.rule
-        self._sharing.enter(fill, rule, lambda: tuple(sorted(running.clients)))
+        self._sharing.enter(fill, rule, running.wanted_by)
         if isinstance(fill, RangedFill):
             fill.machine.assignment.awaited = running.awaited
         if self._stopping:

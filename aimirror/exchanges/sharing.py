@@ -43,7 +43,8 @@ class _Member:
 class Sharing:
     """``most`` ranged downloads use workers at a time, the others wait in line.
 
-    Each takes its turn, so that a huge file does not hold back small ones; the probe, and so the
+    Each takes its turn, so that a huge file does not hold back small ones; those whom nobody waits
+    for any more come last, and have what the others leave.  The probe, and so the
     start of every file, waits for no place.  ``hosts`` bounds the connections to one host, which
     ``shares`` divides.  ``rate_limit`` is in bytes per second, 0 without limit.
     """
@@ -97,7 +98,9 @@ class Sharing:
     def _rearrange(self) -> None:
         """Give places to those in front, and to each its share."""
         now = self._clock.seconds()
+        self._line.sort(key=lambda member: not member.clients())
         self._give_up_places()
+        self._abandoned_yield()
         free = self._most - sum(m.since is not None for m, _ in self._ranged())
         waiting = False
         for member, fill in self._ranged():
@@ -121,6 +124,17 @@ class Sharing:
         for host in {fill.host for _, fill in self._ranged()}:
             for member, _ in self._on(host)[max(1, self._hosts.most(host)) :]:
                 member.since = None
+
+    def _abandoned_yield(self) -> None:
+        """Those whom nobody waits for any more make room at once for those who are waited for."""
+        ranged = [member for member, _ in self._ranged()]
+        held = sum(member.since is not None for member in ranged)
+        lacking = sum(member.since is None and bool(member.clients()) for member in ranged)
+        for member in reversed(ranged):
+            if held + lacking <= self._most:
+                return
+            if member.since is not None and not member.clients():
+                member.since, held = None, held - 1
 
     def _turn(self) -> None:
         """Those who had a place for a turn go to the end of the line."""

@@ -37,6 +37,11 @@ class Running:
         """Requests that wait for the outcome."""
         return len(self._waiting)
 
+    def wanted_by(self) -> tuple[str, ...]:
+        """The clients that it is for; nobody once the last one has left."""
+        reading = self.fill is not None and self.fill.body.readers > 0
+        return tuple(sorted(self.clients)) if reading or self._waiting else ()
+
     @property
     def failed(self) -> bool:
         """Whether its body can't be completed, and it is about to be over."""

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.environment import shared
 from aimirror.exchanges.sharing import TURN
+from aimirror.interfaces import IBodyReader
 from aimirror.routing.rules import Rule, Strategy
 from tests.exchanges.support import MB, DownloadCase, FakeFetch, FakeResponse, pattern, whole
 
@@ -14,7 +15,11 @@ CONTENT = pattern(40 * MB)
 
 
 class SharingCase(DownloadCase):
-    """Many big files at once."""
+    """Many big files at once, each read by somebody."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.readers: dict[str, IBodyReader] = {}
 
     def begin_file(
         self, file: str, host: str = "files.test", client: str = "", **rule: Any
@@ -23,7 +28,8 @@ class SharingCase(DownloadCase):
         url = f"http://{host}/{file}"
         response = self.probe(CONTENT)
         response.url = url
-        self.begin(response, self.wanted(rule=made, url=url, client=client))
+        arriving = self.begin(response, self.wanted(rule=made, url=url, client=client))
+        self.readers[file] = arriving.body.reader(0, None)
         return response
 
     def flying(self, name: str) -> list[FakeFetch]:
@@ -74,6 +80,18 @@ class PlacesTests(SharingCase):
         self.assertEqual(len(self.pool.fetches), before)
         self.turn()
         self.assertGreaterEqual(self.flying_for("huge"), 7)
+
+    def test_awaited_before_abandoned(self) -> None:
+        """Whoever waits for a file does not wait for those that nobody wants any more."""
+        self.limits = {"most": 2, "per_host": 64}
+        self.setUp()
+        for name in "abcd":
+            self.begin_file(name)
+        self.assertEqual([self.flying_for(name) > 0 for name in "abcd"], [True, True, False, False])
+        for name in "abcd":
+            self.readers[name].close()
+        self.begin_file("e")
+        self.assertEqual(self.flying_for("e"), 7)
 
     def test_failure_frees_the_place(self) -> None:
         """The next one begins when the first one fails."""

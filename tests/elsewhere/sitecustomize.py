@@ -67,6 +67,10 @@ def delete() -> None:
         more = [name for name in vars(module) if starts and name.startswith(starts)]
         for name in (*names, *more):
             vars(module).pop(name, None)
+    selectors = sys.modules.get("selectors")
+    if selectors is not None:  # an environment's own .pth files come first
+        vars(selectors).pop("EpollSelector", None)
+        vars(selectors)["DefaultSelector"] = vars(selectors)["PollSelector"]
 
 
 _sendfile = os.sendfile

@@ -25,6 +25,10 @@ _BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 _BOOT_SYSCTL = b"kern.bootsessionuuid"
 #: Where Linux keeps the environment with which this process began.
 _ENVIRONMENT = Path("/proc/self/environ")
+#: Where Linux keeps what it knows of processes and their sockets, and the code of one that listens.
+_PROCESSES = Path("/proc")
+_TCP_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_LISTEN = "0A"
 
 _allocate: Callable[[int, int, int], None] | None = getattr(os, "posix_fallocate", None)
 #: What a file system says that can't reserve room.
@@ -196,3 +200,40 @@ def install_reactor() -> None:
         from twisted.internet import kqreactor
 
         kqreactor.install()  # type: ignore[no-untyped-call,unused-ignore]
+
+
+def port_owner(port: int) -> str:
+    """The program that listens on a TCP port, as ``NAME (pid 12)``; "" where that can't be told.
+
+    Only Linux tells, and of another user's programs only root.
+    """
+    sockets = set()
+    for table in _TCP_TABLES:
+        with contextlib.suppress(OSError):
+            lines = table.read_text("ascii").splitlines()[1:]
+            sockets |= {
+                f"socket:[{row[9]}]" for row in map(str.split, lines) if _listens(row, port)
+            }
+    if not sockets:
+        return ""
+    for process in _PROCESSES.iterdir():
+        with contextlib.suppress(OSError):
+            if process.name.isdecimal() and any(
+                str(fd.readlink()) in sockets for fd in (process / "fd").iterdir()
+            ):
+                return f"{_program(process)} (pid {process.name})"
+    return ""
+
+
+def _listens(row: Sequence[str], port: int) -> bool:
+    """Whether a row of /proc/net/tcp is a socket that listens on a port."""
+    return row[3] == _LISTEN and int(row[1].rpartition(":")[2], 16) == port
+
+
+def _program(process: Path) -> str:
+    """The name of a program, of one in Python that of its module or file; no other argument."""
+    words = [os.fsdecode(w) for w in (process / "cmdline").read_bytes().split(b"\0")]
+    name = Path(words[0]).name
+    if name.startswith("python") and len(words) > 1:
+        return words[2] if words[1] == "-m" and len(words) > 2 else Path(words[1]).name or name
+    return name or (process / "comm").read_text("utf-8", "replace").strip()

@@ -156,6 +156,28 @@ class SendFileTests(SynchronousTestCase):
 
 
 class ProcessTests(SynchronousTestCase):
+    def test_port(self) -> None:
+        """Who listens on a port is named, where that can be told: a program, without its words."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            owner = platform.port_owner(port)
+        if Path("/proc/self").exists():
+            self.assertRegex(owner, rf"^[\w.-]+ \(pid {os.getpid()}\)$")
+        self.assertEqual(platform.port_owner(port), "")
+
+    def test_program(self) -> None:
+        """A program in Python has the name of its module or file."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        for words, name in (
+            ("/usr/sbin/nginx\0-g\0secret\0", "nginx"),
+            ("/x/bin/python3\0/x/bin/aimirror\0--config\0c\0", "aimirror"),
+            ("python\0-m\0aimirror\0", "aimirror"),
+            ("python\0", "python"),
+        ):
+            (folder / "cmdline").write_text(words)
+            self.assertEqual(platform._program(folder), name)
+
     def test_cores(self) -> None:
         """There is at least one."""
         self.assertGreaterEqual(platform.usable_cores(), 1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,6 +21,7 @@ from aimirror.ecosystems.clients import Address
 from aimirror.monotonic import steady
 from aimirror.platform import install_reactor, prepare_process
 from aimirror.server.listening import CannotListen
+from aimirror.server.short_log import Short
 from aimirror.service.logs import Logs, observer, open_logs
 from aimirror.store.legacy import notice
 from aimirror.tap import on_signal, prepared
@@ -128,10 +130,16 @@ def _run(make: Callable[[Callable[[str], None]], Any]) -> int:
 
 def _begin_logging(config: Config, reactor: Any) -> Logs:
     """Send events and answers to the configured files or to standard error."""
-    logs = open_logs(config.logging, reactor, _bytes_to(sys.stderr))
+    short = Short(colours=has_colours(sys.stderr, os.environ))
+    logs = open_logs(config.logging, reactor, _bytes_to(sys.stderr), short)
     events = observer(config.logging.level, logs.file or sys.stderr)
     globalLogBeginner.beginLoggingTo([events], redirectStandardIO=False)
     return logs
+
+
+def has_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether a stream is a terminal that shows colours, and wants them (no-color.org)."""
+    return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
 def _bytes_to(stream: TextIO) -> Callable[[bytes], object]:

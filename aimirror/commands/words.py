@@ -7,20 +7,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from aimirror.server.short_log import size as size
+
 #: Seconds between two looks at a job.
 LOOK = 0.25
 _WIDTH = 30
-
-
-def size(count: float | None) -> str:
-    """Bytes for people."""
-    if count is None:
-        return "?"
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 999.5:
-            return f"{count:.0f} {unit}" if unit == "B" or count >= 99.5 else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
 
 
 def span(seconds: float) -> str:

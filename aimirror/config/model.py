@@ -29,8 +29,10 @@ class Abandoned(enum.Enum):
 
 
 class AccessFormat(enum.Enum):
-    """How answers are logged."""
+    """How answers are logged; AUTO is SHORT on the foreground's standard error, else COMMON."""
 
+    AUTO = "auto"
+    SHORT = "short"
     COMMON = "common"
     JSON = "json"
     OFF = "off"
@@ -154,7 +156,7 @@ class Logging:
 
     level: Level = Level.INFO
     file: Path | None = None
-    access: AccessFormat = AccessFormat.COMMON
+    access: AccessFormat = AccessFormat.AUTO
     #: None writes it where the rest goes.
     access_file: Path | None = None
     #: Bytes after which a file is put aside, 0 for never, and how many of those are kept.

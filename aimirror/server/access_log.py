@@ -1,4 +1,7 @@
-"""What is told of each answer, and a log of it in the combined format or as JSON lines."""
+"""What is told of each answer, and a log of it in the combined format or as JSON lines.
+
+The format for people is in ``short_log``.
+"""
 
 from __future__ import annotations
 
@@ -69,8 +72,8 @@ class Combined:
             self._second = second
             self._date = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second))
         return (
-            f'{peer} - - [{self._date}] "{record.method} {_quoted(_path(record.target))} '
-            f'{record.version}" {record.status} {sent} "{_quoted(_path(record.referer))}" '
+            f'{peer} - - [{self._date}] "{record.method} {_quoted(path_of(record.target))} '
+            f'{record.version}" {record.status} {sent} "{_quoted(path_of(record.referer))}" '
             f'"{_quoted(record.agent)}" {record.outcome or "-"} {seconds:.3f} '
             f'"{_quoted(record.rule)}" {record.waited:.3f} {record.id or "-"}\n'
         )
@@ -83,7 +86,7 @@ def as_json(second: int, record: AccessRecord, peer: str, sent: int, seconds: fl
         "id": record.id,
         "client": peer,
         "method": record.method,
-        "path": _path(record.target),
+        "path": path_of(record.target),
         "status": record.status,
         "bytes": sent,
         "seconds": round(seconds, 4),
@@ -91,7 +94,7 @@ def as_json(second: int, record: AccessRecord, peer: str, sent: int, seconds: fl
         "rule": record.rule,
         "cache": record.outcome,
         "upstream": round(record.waited, 4),
-        "referer": _path(record.referer),
+        "referer": path_of(record.referer),
         "agent": record.agent,
     }
     return json.dumps(told) + "\n"
@@ -146,7 +149,7 @@ class AccessLog:
                 self._log.error("access log: {count} lines lost: {e}", count=len(lines), e=problem)
 
 
-def _path(url: str) -> str:
+def path_of(url: str) -> str:
     """A URL or path without what may be secret: user and password, and the query."""
     path, query, _ = url.partition("?")
     scheme, slashes, rest = path.partition("://")

@@ -4,11 +4,14 @@ there, and opened to clients when everything behind it is ready.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import socket
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from aimirror.http.targets import BadTarget, parse_target
+from aimirror.platform import port_owner
 from aimirror.server.access import is_local
 from aimirror.server.sendfile import FilePort
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Connections that wait to be accepted: a burst of clients must not be refused.
 BACKLOG = 511
+#: Ports that are looked at for a free one to suggest.
+_LOOKED_AT = 20
 
 
 class CannotListen(Exception):
@@ -80,4 +85,18 @@ def leads_here(url: str, ports: Iterable[int], public: str) -> bool:
 
 
 def _told(host: str, port: int, error: OSError) -> str:
-    return f"cannot listen on {authority(host, port)}: {error.strerror or error}"
+    why = f"cannot listen on {authority(host, port)}: {error.strerror or error}"
+    if error.errno != errno.EADDRINUSE:
+        return why
+    owner = port_owner(port) or "another program"
+    return f"{why}: {owner} does; --port takes another one, such as --port {_free_after(port)}"
+
+
+def _free_after(port: int) -> int:
+    """A port on which nobody listens now, 0 (which means any) if it is none of the next ones."""
+    for other in range(port + 1, min(port + 1 + _LOOKED_AT, 65536)):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("", other))
+            return other
+    return 0

@@ -15,8 +15,9 @@ from twisted.logger import (
 )
 
 from aimirror.config import AccessFormat, ConfigError, Level
-from aimirror.server.access_log import FORMATS, AccessLog
+from aimirror.server.access_log import FORMATS, AccessLog, Format
 from aimirror.server.log_file import LogFile
+from aimirror.server.short_log import Short
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -60,9 +61,15 @@ class Logs:
             self.access.flush()
 
 
-def open_logs(logging: Logging, clock: IReactorTime, standard: Callable[[bytes], object]) -> Logs:
+def open_logs(
+    logging: Logging,
+    clock: IReactorTime,
+    standard: Callable[[bytes], object],
+    short: Short | None = None,
+) -> Logs:
     """Open the files of a configuration; ``standard`` writes answers where there is none.
 
+    ``short`` makes the lines of answers for people who look at that; None when nobody does.
     Raises ConfigError when a file can't be opened.
     """
     files = {}
@@ -78,8 +85,17 @@ def open_logs(logging: Logging, clock: IReactorTime, standard: Callable[[bytes],
         return Logs(events, None, tuple(files.values()))
     file = files.get(logging.access_file or logging.file)  # type: ignore[arg-type]
     write = standard if file is None else file.write_bytes
-    access = AccessLog(write, clock, FORMATS[logging.access.value]())
+    access = AccessLog(write, clock, _format(logging.access, short if file is None else None))
     return Logs(events, access, tuple(files.values()))
+
+
+def _format(chosen: AccessFormat, short: Short | None) -> Format:
+    """What makes the lines of answers; ``short`` where people look at them."""
+    if chosen is AccessFormat.AUTO:
+        chosen = AccessFormat.COMMON if short is None else AccessFormat.SHORT
+    if chosen is AccessFormat.SHORT:
+        return short or Short()
+    return FORMATS[chosen.value]()
 
 
 def observer(level: Level, stream: LogFile | IO[str]) -> ILogObserver:

@@ -9,6 +9,7 @@ from twisted.internet import reactor
 from twisted.internet.protocol import ServerFactory
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
+from aimirror.server import listening
 from aimirror.server.listening import (
     BACKLOG,
     CannotListen,
@@ -44,10 +45,22 @@ class ListeningTests(TestCase):
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]
             error = self.assertRaises(CannotListen, bound, "127.0.0.1", port)
-        self.assertEqual(str(error), f"cannot listen on 127.0.0.1:{port}: Address already in use")
+        self.assertIn(f"cannot listen on 127.0.0.1:{port}: Address already in use: ", str(error))
         for host in ("192.0.2.1", "2001:db8::1", "no host"):
             error = self.assertRaises(CannotListen, bound, host, 0)
             self.assertIn(f"cannot listen on {authority(host, 0)}: ", str(error))
+
+    def test_who_has_it(self) -> None:
+        """Of a port that is in use the owner is named, where that can be told, and a free one."""
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            for owner, named in (("nginx (pid 12)", "nginx (pid 12)"), ("", "another program")):
+                self.patch(listening, "port_owner", {port: owner}.get)
+                error = self.assertRaises(CannotListen, bound, "127.0.0.1", port)
+                self.assertIn(f"in use: {named} does; --port takes another one", str(error))
+            suggested = int(str(error).rpartition(" ")[2])
+            with socket.create_server(("127.0.0.1", suggested)):
+                self.assertNotEqual(suggested, port)
 
     def test_taken_meanwhile(self) -> None:
         """Who else had bound the address and opens it first has it."""

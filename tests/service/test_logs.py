@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.config import AccessFormat, ConfigError, Level, Logging
 from aimirror.server.access_log import AccessRecord
+from aimirror.server.short_log import Short
 from aimirror.service.logs import Logs, observer, open_logs
 from aimirror.tap import LogService
 
@@ -44,6 +45,26 @@ class LogsTests(SynchronousTestCase):
         self.answered(evolve(self.own, access_file=self.folder / "answers"))
         self.assertIn("GET /a", (self.folder / "answers").read_text())
         self.assertEqual(len(self.standard), 1)
+
+    def test_format(self) -> None:
+        """People who look at the program's stream get short lines, files the combined format."""
+        both = evolve(Logging(), access_file=self.folder / "answers")
+        for access, people, standard, filed in (
+            (AccessFormat.AUTO, True, "  /a\n", '"GET /a HTTP/1.1"'),
+            (AccessFormat.AUTO, False, '"GET /a HTTP/1.1"', '"GET /a HTTP/1.1"'),
+            (AccessFormat.SHORT, False, "  /a\n", "  /a\n"),
+            (AccessFormat.COMMON, True, '"GET /a HTTP/1.1"', '"GET /a HTTP/1.1"'),
+        ):
+            for logging in (Logging(access=access), evolve(both, access=access)):
+                short = Short(colours=True) if people else None
+                logs = open_logs(logging, Clock(), self.standard.append, short)
+                assert logs.access is not None
+                logs.access(EXCHANGE, "127.0.0.1", 3, 0.1)
+                logs.flush()
+            self.assertIn(standard, self.standard[-1].decode())
+            last = (self.folder / "answers").read_text().splitlines(keepends=True)[-1]
+            self.assertIn(filed, last)
+            self.assertNotIn("\x1b", last)
 
     def test_no_answers(self) -> None:
         """None are written when they are off, or when only what is wrong shall be told."""

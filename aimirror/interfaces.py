@@ -126,6 +126,9 @@ class IFetch(Interface):
     def trim(stop: int) -> None:
         """End earlier: bytes from ``stop`` on are somebody else's."""
 
+    def limit(rate: int) -> None:
+        """From now on so many bytes per second at the most, 0 without limit."""
+
     def cancel() -> None:
         """Give up; ``result`` fires with CANCELLED (or what it had come to)."""
 

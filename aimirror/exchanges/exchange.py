@@ -62,7 +62,8 @@ class Exchange:
     ``begun(fill)`` is called before the fill starts and lets it have its share of connections,
     ``over(Finished)`` once it has ended; for outcomes that store nothing only the latter.
     ``storing()`` says whether there is any use in trying to store the file, ``draws`` whether to
-    draw it from several upstreams at once.
+    draw it from several upstreams at once.  ``rate_limit()`` is in bytes per second, 0 = none;
+    ``limited`` holds a response that is passed on to it.
     """
 
     log = Logger()
@@ -77,6 +78,7 @@ class Exchange:
         draws: bool,
         begun: Callable[[Fill], None],
         rate_limit: Callable[[], int],
+        limited: Callable[[IUpstreamResponse], IUpstreamResponse],
         over: Callable[[Finished], None],
     ) -> None:
         self._env = env
@@ -91,6 +93,7 @@ class Exchange:
         self._left: Entry | None = None
         self._begun = begun
         self._rate_limit = rate_limit
+        self._limited = limited
         self._over = over
 
     async def run(self) -> Outcome:
@@ -293,7 +296,7 @@ class Exchange:
 
     def _passing(self, response: IUpstreamResponse) -> Outcome:
         self._over(Finished())
-        return Passing(response)
+        return Passing(self._limited(response))
 
     def _not_cached(self, part: Part | None, error: OSError) -> None:
         self.log.warn("not cached: {error}", error=str(error))

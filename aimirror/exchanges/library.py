@@ -161,7 +161,8 @@ class Library:
             egress = evolve(egress, reach=redirected_reach(egress.reach, inquiry.named_by))
         outgoing = Outgoing(inquiry.method, inquiry.url, inquiry.headers, egress, env.timeouts)
         redirects = env.redirects if inquiry.redirects is None else inquiry.redirects
-        return env.upstream.request(outgoing, inquiry.body, redirects)
+        asked = env.upstream.request(outgoing, inquiry.body, redirects)
+        return asked.addCallback(lambda came: self._downloads.limited(inquiry.rule, came))
 
     def first(
         self,

@@ -83,6 +83,9 @@ class PlainFill:
         """Start the flow."""
         self._writer.begin()
 
+    def paced(self) -> None:
+        """Its share of a rate limit changed: the stream asks for it with every chunk."""
+
     def cancel(self) -> None:
         """Stop; readers are cut."""
         self._writer.cancel()

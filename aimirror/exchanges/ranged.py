@@ -213,6 +213,8 @@ class RangedFill:
         self._flights.pop(flight, None)
         self._at.pop(flight, None)
         self._streams.discard(flight)
+        if self._rate_limit():
+            self.paced()
         if self._drained is not None and not self._flights:
             drained, self._drained = self._drained, None
             drained.callback(None)
@@ -299,6 +301,8 @@ class RangedFill:
 
         fetch = self._env.pool.fetch(task, wrote)
         self._flights[flight] = fetch
+        if task.rate_limit:
+            self.paced()
 
         def over(result: FetchResult) -> None:
             permit.release()
@@ -308,7 +312,15 @@ class RangedFill:
         fetch.result.addErrback(lambda f: self.log.failure("a piece ended badly", f))
 
     def _rate(self) -> int:
-        return shared(self._rate_limit(), self.machine.assignment.allowance.share)
+        """Bytes per second of each connection, 0 without limit."""
+        return shared(self._rate_limit(), len(self._at))
+
+    def paced(self) -> None:
+        """The rate limit is to be divided anew."""
+        rate = self._rate()
+        for flight in self._flights.values():
+            if not isinstance(flight, StreamWriter):
+                flight.limit(rate)
 
     def _stream(
         self, flight: int, response: IUpstreamResponse, start: int, stop: int

@@ -18,10 +18,20 @@ from aimirror.exchanges.exchange import Exchange, Fill
 from aimirror.exchanges.failures import Troubles
 from aimirror.exchanges.growing import GrowingBody
 from aimirror.exchanges.ranged import RangedFill
+from aimirror.exchanges.rates import LimitedResponse, Rates
 from aimirror.exchanges.sharing import Sharing
 from aimirror.exchanges.unshared import Unshared
 from aimirror.exchanges.waiters import Running
-from aimirror.interfaces import Arriving, Outcome, Passing, UpstreamError, Validated, Wanted
+from aimirror.interfaces import (
+    Arriving,
+    IUpstreamResponse,
+    Outcome,
+    Passing,
+    UpstreamError,
+    Validated,
+    Wanted,
+)
+from aimirror.routing.rules import Rule
 from aimirror.upstream.health import Health
 
 if TYPE_CHECKING:
@@ -50,7 +60,8 @@ class Downloads:
         self._env = env
         self._ended = ended
         env.hosts.limit = per_host
-        self._sharing = Sharing(env.clock, env.hosts, most=most, rate_limit=env.rate_limit)
+        self._rates = Rates(env.rate_limit)
+        self._sharing = Sharing(env.clock, env.hosts, most=most, rates=self._rates)
         self.health = Health()
         self._running: dict[str, dict[_Name, Running]] = {}
         self._troubles = Troubles()
@@ -111,6 +122,12 @@ class Downloads:
         for running in self._all():
             if running.fill is not None:
                 yield running.fill.progress, running.fill.body, running.fill.spans()
+
+    def limited(self, rule: Rule, response: IUpstreamResponse) -> IUpstreamResponse:
+        """A response that is passed on, held to the rate limits."""
+        if not self._rates.limits(rule):
+            return response
+        return LimitedResponse(response, self._env.clock, self._rates, rule)
 
     def connections(self) -> dict[str, int]:
         """Connections of ranged downloads by upstream host, for status pages."""
@@ -210,7 +227,8 @@ class Downloads:
             storing=lambda: self._troubles.storable(key, now()),
             draws=not self._troubles.suspicious(key, now()),
             begun=lambda fill: self._begun(running, fill),
-            rate_limit=lambda: self._sharing.rate(wanted.route.rule),
+            rate_limit=lambda: self._rates.rate(wanted.route.rule),
+            limited=lambda response: self.limited(wanted.route.rule, response),
             over=lambda finished: self._over(name, running, finished),
         )
 

@@ -9,9 +9,9 @@ from attrs import define
 
 from aimirror.download.connections import useful
 from aimirror.download.shares import Need, shares
-from aimirror.exchanges.environment import shared
 from aimirror.exchanges.plain import PlainFill
 from aimirror.exchanges.ranged import RangedFill
+from aimirror.exchanges.rates import Rates
 from aimirror.routing.rules import Rule
 from aimirror.upstream.hosts import Hosts
 
@@ -46,14 +46,14 @@ class Sharing:
     Each takes its turn, so that a huge file does not hold back small ones; those whom nobody waits
     for any more come last, and have what the others leave.  The probe, and so the
     start of every file, waits for no place.  ``hosts`` bounds the connections to one host, which
-    ``shares`` divides.  ``rate_limit`` is in bytes per second, 0 without limit.
+    ``shares`` divides.
     """
 
-    def __init__(self, clock: IReactorTime, hosts: Hosts, *, most: int, rate_limit: int) -> None:
+    def __init__(self, clock: IReactorTime, hosts: Hosts, *, most: int, rates: Rates) -> None:
         self._clock = clock
         self._hosts = hosts
         self._most = most
-        self._rate_limit = rate_limit
+        self._rates = rates
         #: In the order in which they came, or came back after their turn.
         self._line: list[_Member] = []
         self._turning: IDelayedCall | None = None
@@ -63,28 +63,24 @@ class Sharing:
         """Other limits, at once."""
         self._most = most
         self._hosts.limit = per_host
-        self._rate_limit = rate_limit
+        self._rates.limit = rate_limit
         self._rearrange()
 
     def enter(self, fill: PlainFill | RangedFill, rule: Rule, clients: Clients = _nobody) -> None:
         """A download begins."""
         self._line.append(_Member(fill, rule, clients))
+        self._rates.enter(fill, rule, fill.paced)
         if isinstance(fill, RangedFill):
             self._rearrange()
 
     def leave(self, fill: PlainFill | RangedFill) -> None:
         """A download is over."""
         self._line = [member for member in self._line if member.fill is not fill]
+        self._rates.leave(fill)
         self._rearrange()
         if isinstance(fill, RangedFill):
             for host in fill.hosts:
                 self._share_out(host)
-
-    def rate(self, rule: Rule) -> int:
-        """Bytes per second for one download: its share of its rule's and of the whole limit."""
-        same = sum(member.rule.name == rule.name for member in self._line)
-        limits = (shared(rule.rate_limit, same), shared(self._rate_limit, len(self._line)))
-        return min((limit for limit in limits if limit > 0), default=0)
 
     def _ranged(self) -> Iterator[tuple[_Member, RangedFill]]:
         for member in self._line:

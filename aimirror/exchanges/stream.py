@@ -78,7 +78,7 @@ class Throttle:
         self._due = max(now, self._due) + count / rate
         if self._due - now > THROTTLE_STEP and self._timer is None:
             self._response.pause()
-            self._timer = self._clock.callLater(self._due - now, self._go_on)
+            self._wait()
 
     def hold(self) -> None:
         """Pause for another reason until ``release``."""
@@ -100,9 +100,14 @@ class Throttle:
             self._timer.cancel()
             self._timer = None
 
+    def _wait(self) -> None:
+        self._timer = self._clock.callLater(self._due - self._clock.seconds(), self._go_on)
+
     def _go_on(self) -> None:
         self._timer = None
-        if not self.held:
+        if self._due - self._clock.seconds() > THROTTLE_STEP:  # more came that was on its way
+            self._wait()
+        elif not self.held:
             self._response.resume()
 
 

@@ -169,6 +169,9 @@ class FakeFetch:
         self.lingers = False
         self._wrote = wrote
 
+    def limit(self, rate: int) -> None:
+        self.task = evolve(self.task, rate_limit=rate)
+
     def trim(self, stop: int) -> None:
         self.stop = min(self.stop, stop)
 

@@ -61,6 +61,14 @@ class PoolFetch:
         elif stop < self.task.stop:
             self.task = evolve(self.task, stop=stop)
 
+    def limit(self, rate: int) -> None:
+        """Another rate limit, in bytes per second."""
+        if rate == self.task.rate_limit:
+            return
+        self.task = evolve(self.task, rate_limit=rate)
+        if self._link is not None:
+            self._link.tell(commands.Limit, id=self.task.id, rate=rate)
+
     def cancel(self) -> None:
         """Give up; ``result`` fires with CANCELLED (or what it had come to)."""
         if self._link is not None:

@@ -48,6 +48,14 @@ class Trim(amp.Command):
     requiresAnswer = False
 
 
+class Limit(amp.Command):
+    """Parent to worker: a running fetch takes so many bytes per second at the most, 0 = any."""
+
+    commandName = b"limit"
+    arguments = [(b"id", amp.Integer()), (b"rate", amp.Integer())]
+    requiresAnswer = False
+
+
 class Cancel(amp.Command):
     """Parent to worker: drop a running fetch and its connection."""
 

@@ -45,7 +45,7 @@ class PieceBody(Protocol):
         self._announced = announced
         self._asked = task.stop
         self._stop = announced
-        self._throttle = Throttle(task.rate_limit) if task.rate_limit > 0 else None
+        self._throttle = Throttle(task.rate_limit)
         self._pause: IDelayedCall | None = None
         self._over = False
         self.ended: Deferred[Outcome] = Deferred(self._cancelled)
@@ -65,6 +65,10 @@ class PieceBody(Protocol):
         if self._writer.position >= self._stop:
             self._drop(Outcome(Reason.DONE))
 
+    def limit(self, rate: int) -> None:
+        """Another rate limit, in bytes per second; 0 is none."""
+        self._throttle.rate = rate
+
     def dataReceived(self, data: bytes) -> None:
         """Some bytes, in order."""
         if self._over:
@@ -80,7 +84,7 @@ class PieceBody(Protocol):
             self._drop(Outcome(Reason.DONE))
         elif len(data) > room:
             self._drop(Outcome(Reason.PROTOCOL, "more bytes than announced"))
-        elif self._throttle is not None and len(data) < room:
+        elif self._throttle.rate > 0 and len(data) < room:
             self._slow_down(self._throttle.pause_after(len(data), self._clock.seconds()))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

@@ -49,6 +49,12 @@ class Face(Link):
             self._pieces[id].trim(stop)
         return {}
 
+    @commands.Limit.responder
+    def _limit(self, id: int, rate: int) -> dict[str, object]:
+        if id in self._pieces:
+            self._pieces[id].limit(rate)
+        return {}
+
     @commands.Cancel.responder
     def _cancel(self, id: int) -> dict[str, object]:
         if id in self._pieces:

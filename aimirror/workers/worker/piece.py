@@ -56,6 +56,7 @@ class Piece:
         self._task = task
         self._wrote = wrote
         self._stop = task.stop
+        self._rate = task.rate_limit
         self._body: PieceBody | None = None
         self._pending: Deferred[Any] | None = None
         #: Set when the parent has ended the piece before its answer came.
@@ -77,6 +78,12 @@ class Piece:
             self._body.trim(stop)
         elif self._stop <= self._task.start:
             self._give_up(Reason.DONE)
+
+    def limit(self, rate: int) -> None:
+        """Another rate limit, in bytes per second; 0 is none."""
+        self._rate = rate
+        if self._body is not None:
+            self._body.limit(rate)
 
     def cancel(self) -> None:
         """Drop the connection; the result says CANCELLED."""
@@ -109,6 +116,7 @@ class Piece:
     async def _receive(self, response: IResponse, accepted: Accepted, part: PartFile) -> Outcome:
         body = PieceBody(self._clock, part, self._task, accepted.stop, self._wrote)
         body.trim(self._stop)
+        body.limit(self._rate)
         self._body = body
         response.deliverBody(body)
         return await body.ended

@@ -147,7 +147,7 @@ class Api:
         return {"entries": await self._entries.listed(wanted)}
 
     async def _inspect(self, request: MirrorRequest) -> Told:
-        selection = _selection(query_of(request))
+        selection = _meant(query_of(request), request)
         if not selection.exact:
             raise BadSelection("url or name is wanted")
         return {"entries": await self._entries.details(selection)}
@@ -155,13 +155,14 @@ class Api:
     async def _purge(self, request: MirrorRequest) -> Told:
         words = await body_of(request)
         dry = bool(words.flag("dry_run"))
-        count, size = await self._entries.purge(_selection(words), dry=dry)
+        count, size = await self._entries.purge(_meant(words, request), dry=dry)
         return {"purged": count, "bytes": size, "dry_run": dry}
 
     async def _pin(self, request: MirrorRequest) -> Told:
         words = await body_of(request)
         pinned = words.flag("pinned")
-        return {"changed": await self._entries.pin(_selection(words), pinned is not False)}
+        matched, changed = await self._entries.pin(_meant(words, request), pinned is not False)
+        return {"matched": matched, "changed": changed}
 
     # -- jobs ------------------------------------------------------------------------------
 
@@ -249,15 +250,24 @@ def json_answer(told: Told, status: int = 200) -> Answer:
     return Answer(status=status, headers=Headers(fields), body=body, ranges=False)
 
 
-def _selection(words: Words) -> Selection:
+def _meant(words: Words, request: MirrorRequest) -> Selection:
+    """What is selected; a URL of the mirror, as the client has it, is a path of it."""
     return Selection(
-        url=words.text("url"),
+        url=own_path(words.text("url"), request.headers.get("host") or ""),
         name=words.text("name"),
         prefix=words.text("prefix"),
         rule=words.text("rule") or None,
         older_than=words.number("older_than"),
         everything=bool(words.flag("everything")),
     )
+
+
+def own_path(url: str, authority: str) -> str:
+    """The path of a URL that leads to the mirror, as one under this host and port; else the URL."""
+    scheme, is_url, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    ours = is_url and scheme.lower() in ("http", "https") and host.lower() == authority.lower()
+    return f"/{path}" if ours else url
 
 
 def _as_path(given: str, rules: tuple[Rule, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,10 @@ class Entries:
 
     async def listed(self, wanted: Listing) -> list[dict[str, Any]]:
         """A page of entries."""
-        return [self._summary(item) for item in await self._store.listing(wanted)]
+        found = [self._summary(item) for item in await self._store.listing(wanted)]
+        if not found:
+            self._look_for(wanted.rule)
+        return found
 
     async def details(self, selection: Selection) -> list[dict[str, Any]]:
         """The entries of one URL, with what their responses said."""
@@ -102,17 +106,33 @@ class Entries:
                 self._store.drop(entry)
             if count % SLICE == 0:
                 await self._pause()
+        if not count:
+            self._look_for(selection.rule)
         return count, size
 
-    async def pin(self, selection: Selection, pinned: bool) -> int:
-        """Keep entries from eviction, or no more; how many changed."""
-        count = 0
+    async def pin(self, selection: Selection, pinned: bool) -> tuple[int, int]:
+        """Keep entries from eviction, or no more; how many were meant, and how many changed."""
+        matched = changed = 0
         for entry in self._selected(selection):
+            matched += 1
             if entry.pinned is not pinned and self._store.put(evolve(entry, pinned=pinned)):
-                count += 1
-                if count % SLICE == 0:
+                changed += 1
+                if changed % SLICE == 0:
                     await self._pause()
-        return count
+        if not matched:
+            self._look_for(selection.rule)
+        return matched, changed
+
+    def _look_for(self, rule: str | None) -> None:
+        """Nothing was found of a rule: raises BadSelection when there is none of that name.
+
+        Entries of a rule that is gone can be named as long as there are some.
+        """
+        names = [each.name for each in self._rules()]
+        if rule and rule not in names:
+            close = difflib.get_close_matches(rule, names, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise BadSelection(f"there is no rule {rule[:80]!r}{hint}")
 
     def _selected(self, selection: Selection) -> Iterator[Entry]:
         if selection.empty:

@@ -19,6 +19,7 @@ from aimirror.admin.own_token import read_token
 from aimirror.commands.common import Complaint, add_common
 from aimirror.config import Config, check_dirs
 from aimirror.server.access import is_local
+from aimirror.server.listening import own_names
 from aimirror.tap import configured
 
 T = TypeVar("T")
@@ -147,6 +148,17 @@ def is_here(url: str) -> bool:
     """Whether a URL leads to this machine."""
     host = urlsplit(url if "://" in url else f"http://{url}").hostname or ""
     return host == "localhost" or is_local(host)
+
+
+def own_path(url: str, service: tuple[Link, Config]) -> str:
+    """The path of a URL that leads to this service, as clients have it; else the URL itself."""
+    link, config = service
+    server = config.server
+    names = own_names(server.host, server.port, server.public_host) | {urlsplit(link.url).netloc}
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or parts.netloc.lower() not in names:
+        return url
+    return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
 
 
 def online(given: argparse.Namespace) -> Link:

@@ -9,12 +9,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from attrs import evolve
 from twisted.internet.task import LoopingCall
 
 from aimirror.admin.entries import BadSelection, Entries, Selection
 from aimirror.commands.common import Complaint
-from aimirror.commands.link import Link, NotRunning, add_link, either, linked, on_folder
-from aimirror.commands.words import LOOK, follow, show_progress, size, span
+from aimirror.commands.link import Link, NotRunning, add_link, either, linked, on_folder, own_path
+from aimirror.commands.words import (
+    LOOK,
+    columns,
+    counted,
+    ending,
+    follow,
+    show_progress,
+    size,
+    span,
+)
 from aimirror.config.scalars import duration
 from aimirror.config.schema import At
 from aimirror.store.listing import Listing, Order
@@ -72,19 +82,25 @@ def show(given: argparse.Namespace) -> int:
         count=given.count,
     )
 
+    text, width = own_path(given.text, linked(given)), columns()
+    wanted = evolve(wanted, contains=text)
+
     def running(link: Link) -> Any:
-        words = {"contains": given.text, "rule": given.rule, "order": given.order}
+        words = {"contains": text, "rule": given.rule, "order": given.order}
         return link.get("entries", count=given.count, pinned=pinned and "true", **words)["entries"]
 
     now = time.time()
-    for entry in either(given, running, lambda entries: entries.listed(wanted)):
+    found = _meant(lambda: either(given, running, lambda entries: entries.listed(wanted)))
+    for entry in found:
         if given.json:
             print(json.dumps(entry))
             continue
         mark = "*" if entry["pinned"] else " "
         facts = f"{size(entry['size']):>9} {span(now - entry['received']):>7} {mark}"
-        print(f"{facts} {entry['rule']:<20} {entry['url']}")
-    return 0
+        known = f"{facts} {entry['rule']:<20} "
+        url = entry["url"] if width is None else ending(entry["url"], max(10, width - len(known)))
+        print(known + url)
+    return 0 if found else 1
 
 
 def drop(given: argparse.Namespace) -> int:
@@ -94,8 +110,8 @@ def drop(given: argparse.Namespace) -> int:
         purged, freed = _drop_one(given, selection)
         count, total = count + purged, total + freed
     verb = "would go" if given.dry_run else "purged"
-    print(f"{count} entries {verb}, {size(total)}")
-    return 0 if count or not given.what else 1
+    print(f"{counted(count, 'entry')} {verb}, {size(total)}")
+    return 0 if count else 1
 
 
 def _drop_one(given: argparse.Namespace, selection: Selection) -> tuple[int, int]:
@@ -111,19 +127,20 @@ def _drop_one(given: argparse.Namespace, selection: Selection) -> tuple[int, int
 
 def keep(given: argparse.Namespace) -> int:
     """Pin entries, or no longer."""
-    pinned, count = not given.undo, 0
+    pinned, matched, changed = not given.undo, 0, 0
     for selection in _selections(given):
-        count += _keep_one(given, selection, pinned)
-    print(f"{count} entries {'pinned' if pinned else 'no longer pinned'}")
-    return 0
+        meant, count = _keep_one(given, selection, pinned)
+        matched, changed = matched + meant, changed + count
+    print(f"{counted(changed, 'entry')} {'pinned' if pinned else 'no longer pinned'}")
+    return 0 if matched else 1
 
 
-def _keep_one(given: argparse.Namespace, selection: Selection, pinned: bool) -> int:
-    def running(link: Link) -> int:
-        changed: int = link.post("pin", pinned=pinned, **_words(selection))["changed"]
-        return changed
+def _keep_one(given: argparse.Namespace, selection: Selection, pinned: bool) -> tuple[int, int]:
+    def running(link: Link) -> tuple[int, int]:
+        told = link.post("pin", pinned=pinned, **_words(selection))
+        return told["matched"], told["changed"]
 
-    async def alone(entries: Entries) -> int:
+    async def alone(entries: Entries) -> tuple[int, int]:
         return await entries.pin(selection, pinned)
 
     return _meant(lambda: either(given, running, alone))
@@ -174,7 +191,11 @@ def _selections(given: argparse.Namespace) -> list[Selection]:
         if common.empty:
             raise Complaint("say which: URLs, --prefix, --rule, --older-than or --all")
         return [common]
-    return [Selection(url=url, rule=given.rule, older_than=older) for url in given.what]
+    service = linked(given)
+    return [
+        Selection(url=own_path(url, service), rule=given.rule, older_than=older)
+        for url in given.what
+    ]
 
 
 def _words(selection: Selection) -> dict[str, Any]:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import shutil
+import signal
+import sys
+import termios
+import threading
+import tty
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from aimirror.commands.common import Complaint
 from aimirror.commands.link import NotRunning, add_link, linked, online
-from aimirror.commands.words import bar, ending, size, span, strip
+from aimirror.commands.words import bar, columns, counted, ending, fitted, size, span, strip
 
 if TYPE_CHECKING:
     from aimirror.commands.common import Commands
 
 #: Columns where the terminal does not tell.
 _COLUMNS = 100
+#: What leads to a terminal's other screen, and back to what was there before.
+_OTHER_SCREEN, _OWN_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 
 
 def add(commands: Commands) -> None:
@@ -24,7 +34,7 @@ def add(commands: Commands) -> None:
     add_link(status)
     status.add_argument("--json", action="store_true", help="all of it, as JSON")
     status.set_defaults(run=show_status)
-    top = commands.add_parser("top", help="watch downloads as they run (ctrl-c ends it)")
+    top = commands.add_parser("top", help="watch downloads as they run (q ends it)")
     add_link(top)
     top.set_defaults(run=show_top)
 
@@ -37,27 +47,63 @@ def show_status(given: argparse.Namespace) -> int:
     except NotRunning as error:
         print(f"not running: {error}")
         return 3
-    print(json.dumps(told, indent=1) if given.json else "\n".join([link.url, *_lines(told)]))
+    if given.json:
+        print(json.dumps(told, indent=1))
+        return 0
+    for line in (link.url, *_lines(told)):
+        print(fitted(line, columns()))
     return 0
 
 
 def show_top(given: argparse.Namespace) -> int:
-    """Redraw once a second until ctrl-c."""
+    """Redraw once a second until q or ctrl-c; where there is no terminal, tell it once."""
     link = online(given)
+    if columns() is None or os.environ.get("TERM") == "dumb":
+        told = next(link.events())
+        print("\n".join([*_lines(told), "", *_downloads(told, {}, _COLUMNS)]))
+        return 0
     before: dict[int, tuple[float, int]] = {}
     try:
-        print("\x1b[?1049h", end="")
-        for told in link.events():
-            columns = shutil.get_terminal_size((_COLUMNS, 24)).columns
-            lines = [*_lines(told), "", *_downloads(told, before, columns)]
-            shown = "\n".join(f"{line[:columns]}\x1b[K" for line in lines)
-            print(f"\x1b[H{shown}\x1b[J", end="", flush=True)
-            before = {d["id"]: (told["time"], d["written"]) for d in told["downloads"]}
+        with _quit_by_key():
+            print(_OTHER_SCREEN, end="")
+            for told in link.events():
+                _draw(told, before)
+                before = {d["id"]: (told["time"], d["written"]) for d in told["downloads"]}
     except KeyboardInterrupt:
         return 0
     finally:
-        print("\x1b[?1049l", end="", flush=True)
+        print(_OWN_SCREEN, end="", flush=True)
     raise Complaint("the service has ended")
+
+
+def _draw(told: dict[str, Any], before: dict[int, tuple[float, int]]) -> None:
+    """One picture in as many lines and columns as there are."""
+    width, height = columns() or _COLUMNS, shutil.get_terminal_size((_COLUMNS, 24)).lines
+    lines = [*_lines(told), "", *_downloads(told, before, width)][: max(1, height - 1)]
+    shown = "".join(f"{fitted(line, width)}\x1b[K\n" for line in (*lines, "q ends it"))
+    print(f"\x1b[H{shown.rstrip(chr(10))}\x1b[J", end="", flush=True)
+
+
+@contextlib.contextmanager
+def _quit_by_key() -> Iterator[None]:
+    """Have ``q`` be what ctrl-c is, and other keys nothing, while this lasts."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    number = sys.stdin.fileno()
+    before = termios.tcgetattr(number)
+    threading.Thread(target=_read_keys, args=(number,), daemon=True).start()
+    try:
+        tty.setcbreak(number)
+        yield
+    finally:
+        termios.tcsetattr(number, termios.TCSADRAIN, before)
+
+
+def _read_keys(number: int) -> None:
+    while key := os.read(number, 1):
+        if key in b"qQ":
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def _lines(told: dict[str, Any]) -> list[str]:
@@ -65,13 +111,14 @@ def _lines(told: dict[str, Any]) -> list[str]:
     asked = totals["hits"] + totals["misses"]
     rate = f"{100 * totals['hits'] / asked:.0f} %" if asked else "none yet"
     ready = sum(worker["state"] == "ready" for worker in told["workers"])
+    clients, waiting = counted(told["clients"], "connection"), counted(told["queued"], "piece")
     lines = [
-        f"aimirror {told['version']}, up {span(told['uptime'])}, {told['clients']} connections",
+        f"aimirror {told['version']}, up {span(told['uptime'])}, {clients}",
         f"hits       {rate} ({totals['hits']} of {asked}), {size(totals['saved'])} saved",
         f"sent       {size(totals['served'])}, fetched {size(totals['fetched'])}",
         f"cache      {bar(cache['bytes'], cache['limit'], 20)} {size(cache['bytes'])}"
-        f" of {size(cache['limit'])}, {cache['entries']} entries",
-        f"workers    {ready} of {len(told['workers'])} ready, {told['queued']} pieces wait",
+        f" of {size(cache['limit'])}, {counted(cache['entries'], 'entry')}",
+        f"workers    {ready} of {len(told['workers'])} ready, {waiting} waiting",
         f"downloads  {len(told['downloads'])} running",
     ]
     for host in told["upstreams"]:
@@ -91,7 +138,8 @@ def _downloads(
         rate = (each["written"] - written) / max(0.1, told["time"] - at)
         total = each["total"]
         share = f"{100 * each['written'] / total:3.0f} %" if total else "    "
-        facts = f"{share} {size(total):>8} {size(rate):>8}/s {each['readers']:>3} readers"
-        known = f"{strip(each['spans'], total)} {facts}  "
+        readers = counted(each["readers"], "reader")
+        facts = f"{share} {size(total):>8} {size(rate):>8}/s {readers:>10}"
+        known = f"{strip(each['spans'], total, 30 if columns >= _COLUMNS else 8)} {facts}  "
         lines.append(known + ending(each["url"], columns - len(known)))
     return lines

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 from aimirror.server.short_log import size as size
 
 #: Seconds between two looks at a job.
 LOOK = 0.25
 _WIDTH = 30
+#: Columns where a terminal does not tell, and the fewest for which lines are made.
+_COLUMNS = 100
+_LEAST_COLUMNS = 20
 
 
 def span(seconds: float) -> str:
@@ -52,6 +56,18 @@ def ending(text: str, width: int) -> str:
     return text if len(text) <= width else f"…{text[len(text) - max(0, width - 1) :]}"
 
 
+def columns(stream: TextIO = sys.stdout) -> int | None:
+    """The columns of a terminal; None for a file or a pipe, whose lines may be of any length."""
+    if not stream.isatty():
+        return None
+    return max(_LEAST_COLUMNS, shutil.get_terminal_size((_COLUMNS, 24)).columns)
+
+
+def fitted(line: str, width: int | None) -> str:
+    """A line in so many columns, its end left out where need be."""
+    return line if width is None or len(line) <= width else f"{line[: width - 1]}…"
+
+
 def follow(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Show a job's progress until it ends; its last state."""
     wait = threading.Event()
@@ -66,9 +82,11 @@ def follow(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def show_progress(job: dict[str, Any], ended: bool) -> None:
     """Draw a job's line anew where standard error is a terminal."""
-    if sys.stderr.isatty():
+    width = columns(sys.stderr)
+    if width is not None:
         end = "\n" if ended else ""
-        print(f"\r\x1b[K{progress(job)}", end=end, file=sys.stderr, flush=True)
+        line = fitted(progress(job), width - 1)
+        print(f"\r\x1b[K{line}", end=end, file=sys.stderr, flush=True)
 
 
 def progress(job: dict[str, Any]) -> str:

@@ -54,7 +54,8 @@ def notice(folder: Path) -> str:
         return ""
     if old is None:
         return ""
-    told = f"version 0.3 left {len(old.files)} files ({old.size / 1e6:,.0f} MB) in {folder}"
+    count = f"{len(old.files)} file{'' if len(old.files) == 1 else 's'}"
+    told = f"version 0.3 left {count} ({old.size / 1e6:,.0f} MB) in {folder}"
     return f"{told}, which nothing reads; to remove them: aimirror clean-old --cache-dir {folder}"
 
 

@@ -49,7 +49,8 @@ class Verification:
     def told(self) -> str:
         """What it came to, in words."""
         unread = f", {self.unreadable} could not be read" if self.unreadable else ""
-        return f"{self.checked} files checked, {self.bad} damaged ones dropped{unread}"
+        checked = f"{self.checked} file{'' if self.checked == 1 else 's'} checked"
+        return f"{checked}, {self.bad} damaged dropped{unread}"
 
 
 class Verifier:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aimirror.commands import shipped
 from tests.commands.support import LineTests
 
 
@@ -31,6 +32,28 @@ class CommandLineTests(LineTests):
         said = self.run_line("check", "--presets")[1]
         for line in ("npm          /registry/npm from registry.npmjs.org", "torch "):
             self.assertIn(f"\n{line}", said)
+
+    def test_did_you_mean(self) -> None:
+        """A word that is not known is told with the likeliest one, whatever kind it is."""
+        for words, meant in (
+            (("statsu",), "status"),
+            (("setup", "hugingface"), "huggingface"),
+            (("--prot=1",), "--port"),
+            (("purge", "--olderthan=1d"), "--older-than"),
+            (("ca", "inti"), "init"),
+        ):
+            status, said = self.run_line(*words)
+            self.assertEqual((status, f"did you mean {meant}?" in said), (2, True), said)
+
+    def test_interrupted(self) -> None:
+        """Ctrl-c ends any command with the status that shells know it by, and no traceback."""
+
+        def interrupted(given: object) -> int:
+            raise KeyboardInterrupt
+
+        self.patch(shipped, "show_config", interrupted)
+        status, said = self.run_line("config")
+        self.assertEqual((status, said), (130, "\n"))
 
     def test_unknown(self) -> None:
         """A command that there is not is told with those that there are."""

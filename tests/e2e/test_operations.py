@@ -228,10 +228,16 @@ class OperationsTests(EndToEndTests):
         self.serve()
         service.get("/file.bin")
         self.settle(service)
-        self.assertIn("1 entries", self.command(service, "status"))
+        self.assertIn("1 entry", self.command(service, "status"))
         self.assertIn("/file.bin", self.command(service, "ls"))
-        self.assertIn("1 entries pinned", self.command(service, "pin", "/file.bin"))
-        self.assertIn("1 files checked, 0 damaged", self.command(service, "verify"))
+        own = f"http://127.0.0.1:{service.port}/file.bin"
+        self.assertIn("/file.bin", self.command(service, "ls", own))
+        self.assertIn("1 entry pinned", self.command(service, "pin", own))
+        self.assertIn("0 entries pinned", self.command(service, "pin", "/file.bin"))
+        self.assertIn("1 file checked, 0 damaged", self.command(service, "verify"))
+        told = self.command(service, "top")
+        self.assertIn("1 entry", told)
+        self.assertNotIn("\x1b", told)
         job = service.get("/aimirror/api/jobs").json()["jobs"][0]
         self.assertEqual((job["done"], job["total"]), (1, 1))
         self.assertEqual(job["bytes"], job["total_bytes"])
@@ -244,9 +250,34 @@ class OperationsTests(EndToEndTests):
         listed = self.command(service, "ls", "--json", url=False)
         self.assertTrue(json.loads(listed)["pinned"])
         checked = self.command(service, "verify", url=False)
-        self.assertIn("1 files checked, 0 damaged", checked)
-        self.assertIn("0 entries", self.command(service, "purge", "--all", url=False))
-        self.assertIn("1 entries purged", self.command(service, "purge", "/file.bin", url=False))
+        self.assertIn("1 file checked, 0 damaged", checked)
+        self.assertIn("0 entries", self.command(service, "purge", "--all", url=False, status=1))
+        self.assertIn("1 entry purged", self.command(service, "purge", "/file.bin", url=False))
+
+    def test_nothing_matched(self) -> None:
+        """What matches nothing ends with 1, a rule that there is not with what was meant."""
+        service = self.serving()
+        for command in (["ls", "nothing"], ["purge", "/nothing"], ["pin", "/nothing"]):
+            self.assertIn(
+                "0 entries" if command[0] != "ls" else "", self.command(service, *command, status=1)
+            )
+        for command in (["ls"], ["purge"], ["pin"]):
+            said = self.command(service, *command, "--rule", "file", status=1)
+            self.assertIn("there is no rule 'file'; did you mean files?", said)
+
+    def test_pipe(self) -> None:
+        """Who has read enough of what a command says hears no complaint."""
+        command = [sys.executable, "-m", "aimirror", "check", "--show"]
+        with subprocess.Popen(
+            command,
+            env=own_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as program:
+            assert program.stdout is not None and program.stderr is not None
+            program.stdout.close()
+            self.assertEqual(program.wait(COMMAND_LIMIT), 141)
+            self.assertEqual(program.stderr.read(), b"")
 
     def test_users_and_networks(self) -> None:
         """Clients of a denied network are refused, and /health with them."""

@@ -1,0 +1,149 @@
+"""``aimirror completion SHELL``: what a shell needs to complete command lines."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from aimirror.commands.parsing import arguments, helps, subparsers
+
+if TYPE_CHECKING:
+    from aimirror.commands.common import Commands
+
+
+@frozen
+class Place:
+    """What may stand behind some words of a command line, with what each is for."""
+
+    path: tuple[str, ...]
+    words: tuple[tuple[str, str], ...]
+    options: tuple[tuple[str, str], ...]
+
+
+def add(commands: Commands, parser: argparse.ArgumentParser) -> None:
+    """The parser of this command; ``parser`` is the whole line's."""
+    own = commands.add_parser("completion", help="print what a shell needs to complete commands")
+    own.add_argument("shell", choices=[*SHELLS], metavar="SHELL", help=", ".join(SHELLS))
+    own.set_defaults(run=lambda given: run(given, parser))
+
+
+def run(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Print a script; its first lines say where it goes."""
+    print(SHELLS[given.shell](list(places(parser))), end="")
+    return 0
+
+
+def places(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> Iterator[Place]:
+    """Every place of a command line."""
+    commands = subparsers(parser)
+    told = helps(parser)
+    words = [(name, told.get(name, "")) for name in commands]
+    options = []
+    for action in arguments(parser):
+        if action.option_strings:
+            options += [(name, action.help or "") for name in action.option_strings]
+        elif action.choices is not None:
+            words += [(str(each), "") for each in action.choices]
+    yield Place(path, tuple(words), tuple(options))
+    for name, other in commands.items():
+        yield from places(other, (*path, name))
+
+
+def _bash(found: list[Place]) -> str:
+    cases = "".join(
+        f"    {_key(place)}) words='{_names(place.words)}'; options='{_names(place.options)}' ;;\n"
+        for place in found
+    )
+    commands = " ".join("/".join(place.path) for place in found if place.path)
+    return f"""\
+# aimirror completion bash > ~/.local/share/bash-completion/completions/aimirror
+_aimirror() {{
+  local word at="" words options current="${{COMP_WORDS[COMP_CWORD]}}"
+  for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
+    case " {commands} " in *" ${{at:+$at/}}$word "*) at="${{at:+$at/}}$word" ;; esac
+  done
+  case "$at" in
+{cases}  esac
+  case "$current" in
+    -*) COMPREPLY=($(compgen -W "$options" -- "$current")) ;;
+    *) COMPREPLY=($(compgen -W "$words" -- "$current")) ;;
+  esac
+}}
+complete -o default -o bashdefault -F _aimirror aimirror
+"""
+
+
+def _zsh(found: list[Place]) -> str:
+    cases = "".join(
+        f"    {_key(place)}) words=({_described(place.words)}); "
+        f"options=({_described(place.options)}) ;;\n"
+        for place in found
+    )
+    commands = " ".join("/".join(place.path) for place in found if place.path)
+    return f"""\
+#compdef aimirror
+# aimirror completion zsh > "${{fpath[1]}}/_aimirror"
+_aimirror() {{
+  local word at="" -a words_ options
+  local -a words_before=("${{(@)words[2,CURRENT-1]}}") words=("${{(@)words}}")
+  local current="${{words[CURRENT]}}"
+  for word in $words_before; do
+    case " {commands} " in *" ${{at:+$at/}}$word "*) at="${{at:+$at/}}$word" ;; esac
+  done
+  case "$at" in
+{cases.replace(") words=(", ") words_=(")}  esac
+  if [[ "$current" == -* ]]; then
+    _describe option options
+  else
+    _describe command words_ || _files
+  fi
+}}
+_aimirror "$@"
+"""
+
+
+def _fish(found: list[Place]) -> str:
+    lines = ["# aimirror completion fish > ~/.config/fish/completions/aimirror.fish"]
+    top = next(place for place in found if not place.path)
+    names = " ".join(name for name, _ in top.words)
+    for place in found:
+        seen = [f"__fish_seen_subcommand_from {name}" for name in place.path]
+        if not seen:
+            seen = [f"not __fish_seen_subcommand_from {names}"]
+        inner = [
+            name for other in found if other.path[:-1] == place.path for name in other.path[-1:]
+        ]
+        if place.path and inner:
+            seen.append(f"not __fish_seen_subcommand_from {' '.join(inner)}")
+        when = "; and ".join(seen)
+        for name, told in place.words:
+            lines.append(f"complete -c aimirror -f -n '{when}' -a {name} -d '{_plain(told)}'")
+        for name, told in place.options:
+            kind = "-l" if name.startswith("--") else "-s"
+            flag = f"{kind} {name.lstrip('-')}"
+            lines.append(f"complete -c aimirror -n '{when}' {flag} -d '{_plain(told)}'")
+    return "\n".join(lines) + "\n"
+
+
+SHELLS: dict[str, Callable[[list[Place]], str]] = {"bash": _bash, "zsh": _zsh, "fish": _fish}
+
+
+def _key(place: Place) -> str:
+    return "/".join(place.path) or "''"
+
+
+def _names(pairs: tuple[tuple[str, str], ...]) -> str:
+    return " ".join(name for name, _ in pairs)
+
+
+def _described(pairs: tuple[tuple[str, str], ...]) -> str:
+    return " ".join(f"'{name}:{_plain(told)}'" for name, told in pairs)
+
+
+def _plain(text: str) -> str:
+    """A help text without what shells read; ``%%`` of argparse is one."""
+    return re.sub(r"['\"\\`$\[\]:]", "", text.replace("%%", "%"))

@@ -95,7 +95,7 @@ class ConfigTests(EndToEndTests):
         self.assertNotIn("Traceback", ended.stderr)
 
     def test_port_in_use(self) -> None:
-        """A port that is taken ends the start with one line that names it."""
+        """A port that is taken ends the start with one line that names it and who has it."""
         config = {
             "server": {"host": "127.0.0.1", "port": self.origin.port},
             "rules": [self.rule()],
@@ -103,8 +103,10 @@ class ConfigTests(EndToEndTests):
         }
         ended = self.command(config, "--config")
         self.assertEqual((ended.returncode, ended.stdout), (1, ""))
-        told = f"aimirror: cannot listen on 127.0.0.1:{self.origin.port}: Address already in use\n"
-        self.assertEqual(ended.stderr, told)
+        told = f"aimirror: cannot listen on 127.0.0.1:{self.origin.port}: Address already in use: "
+        self.assertTrue(ended.stderr.startswith(told), ended.stderr)
+        self.assertIn(f"(pid {self.origin.program.pid}) does; --port takes", ended.stderr)
+        self.assertEqual(ended.stderr.count("\n"), 1)
 
 
 class StartTests(EndToEndTests):

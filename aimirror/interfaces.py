@@ -39,11 +39,20 @@ class UpstreamError(Exception):
     ``redirected`` says that it was where a redirect led, so that the one who was asked did answer.
     """
 
-    def __init__(self, reason: Reason, detail: str = "", *, redirected: bool = False) -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        detail: str = "",
+        *,
+        redirected: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
         self.detail = detail
         self.redirected = redirected
+        #: Seconds after which it may be asked again, if it has said so.
+        self.retry_after = retry_after
 
     @property
     def unreachable(self) -> bool:
@@ -358,7 +367,7 @@ class ILibrary(Interface):
         """Ask one URL; nothing is stored.  Fails with UpstreamError; cancelling closes."""
 
     def first(
-        urls: Sequence[str],
+        upstreams: Sequence[str],
         attempt: Callable[[int, bool], Awaitable[_T]],
         able: Callable[[_T], bool],
     ) -> Deferred[_T]:
@@ -367,6 +376,13 @@ class ILibrary(Interface):
         It is given the URL's index, and whether it is the last one.
 
         They are asked in order of health; the last one's failure or answer is the whole's.
+        """
+
+    def away(route: Route) -> bool:
+        """Whether no upstream of a route can be reached, as far as is known.
+
+        Once in a while one caller is told no, and is to try for all: ask where a stored copy may
+        stand in.
         """
 
     def final(wanted: Wanted) -> Deferred[str | None]:

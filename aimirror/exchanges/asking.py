@@ -7,6 +7,8 @@ from typing import Protocol
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
+from aimirror.caching.directives import response_directives
+from aimirror.caching.freshness import explicit_lifetime
 from aimirror.download.backoff import MAY_PASS, MOST_REPEATS, wait_before
 from aimirror.download.piece import retry_after
 from aimirror.download.tasks import FetchResult, Reason
@@ -32,6 +34,10 @@ PERHAPS_TURNED_AWAY = frozenset({404, 429, 503})
 MOST_TURNS = 8
 TURN_SECONDS = 4.0
 DOUBT_SECONDS = 0.3
+#: Answers that are asked for again at once, unless they say when to come again.
+TRANSIENT = frozenset({500, 502, 503, 504})
+#: Seconds that a request waits for an upstream that wants to be left alone.
+SHORT_PAUSE = 2.0
 
 _NEEDS_LOGIN = "the first upstream can't answer, and only it may know the login"
 _OTHER_VERSION = FetchResult(Reason.CHANGED, 0, detail="the upstream has another version now")
@@ -75,15 +81,20 @@ class Asking:
         Raises UpstreamError.  With a stored entry that may stand in, nothing is tried again.
         """
         repeats = 0 if self._wanted.previous is not None else MOST_REPEATS
+        calm = not any(self._health.ill(url, self._now()) for url in self._wanted.route.urls)
         attempt = 0
         while True:
+            attempt += 1
             try:
-                return await self._of_any(span, conditional, if_range)
+                response = await self._of_any(span, conditional, if_range)
             except UpstreamError as error:
-                attempt += 1
                 most = MOST_TURNS if repeats and self._others_work() else repeats
                 if attempt > most or error.reason not in MAY_PASS:
                     raise
+            else:
+                if attempt > repeats or not (calm and _may_pass(response)):
+                    return response
+                response.abort()
             await self.wait(wait_before(attempt, self._env.jitter()))
 
     async def _of_any(
@@ -92,9 +103,11 @@ class Asking:
         """The upstreams are asked in order of health until one can answer."""
 
         async def attempt(source: int, last: bool) -> IUpstreamResponse:
+            await self._obey(source)
             self.asked_at = self._now()
             self.source = source
             response = await self.request(source, span, conditional, if_range)
+            self._heed(source, response)
             if _rejected(self._wanted.route.rule, response):
                 response.abort()
                 raise PassedOver(UpstreamError(Reason.STATUS, "a page where a file should be"))
@@ -115,6 +128,25 @@ class Asking:
             drop=lambda response: response.abort(),
             trouble=UpstreamError(Reason.STATUS, _NEEDS_LOGIN),
         )
+
+    async def _obey(self, source: int) -> None:
+        """Leave an upstream alone that asked for it: wait a little, or do without it."""
+        url = self._wanted.route.urls[source]
+        seconds = self._health.paused(url, self._wanted.scope, self._now())
+        if seconds > SHORT_PAUSE:
+            detail = f"the upstream wants to be left alone for {seconds:.0f} s"
+            raise PassedOver(UpstreamError(Reason.STATUS, detail, retry_after=seconds))
+        if seconds:
+            await self.wait(seconds)
+
+    def _heed(self, source: int, response: IUpstreamResponse) -> None:
+        """Note an upstream's wish to be left alone; 429 is about who asks."""
+        if response.status not in (429, 503):
+            return
+        seconds = retry_after(response.headers.get("retry-after"), self._now())
+        if seconds:
+            scope = self._wanted.scope if response.status == 429 else ""
+            self._health.pause(self._wanted.route.urls[source], scope, seconds, self._now())
 
     async def request(
         self,
@@ -260,6 +292,17 @@ class Asking:
 
     def _now(self) -> float:
         return self._env.clock.seconds()
+
+
+def _may_pass(response: IUpstreamResponse) -> bool:
+    """Whether an answer tells of a failure that may be over in a moment.
+
+    One that says for how long it holds, or when to come again, means it.
+    """
+    headers = response.headers
+    if response.status not in TRANSIENT or "retry-after" in headers:
+        return False
+    return explicit_lifetime(headers, response_directives(headers)) is None
 
 
 def _shows_part(response: IUpstreamResponse) -> bool:

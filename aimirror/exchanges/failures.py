@@ -8,8 +8,11 @@ from aimirror.exchanges.recent import Recent
 
 #: Files remembered for each kind of trouble.
 MOST_TROUBLES = 1000
-#: Seconds for which a file that twice did not hash to its digest is refused.
-REFUSED_FOR = 30.0
+#: Seconds for which a file that twice did not hash to its digest is refused, four times as long
+#: with each further time up to the longest; and for which that is remembered.
+REFUSED_FOR = 2.0
+REFUSED_LONGEST = 120.0
+MISMATCHED_FOR = 300.0
 #: Seconds for which a file that has changed midway is not begun anew by itself again.
 RESTARTED_FOR = 30.0
 #: Seconds for which a file that found the disk full is passed through without being stored.
@@ -20,7 +23,7 @@ class Troubles:
     """What is known of cache keys; ``now`` is in seconds."""
 
     def __init__(self) -> None:
-        self._mismatched = Recent(MOST_TROUBLES, REFUSED_FOR)
+        self._mismatched = Recent(MOST_TROUBLES, MISMATCHED_FOR)
         self._changed = Recent(MOST_TROUBLES, RESTARTED_FOR)
         self._no_room = Recent(MOST_TROUBLES, UNSTORED_FOR)
 
@@ -44,7 +47,11 @@ class Troubles:
 
     def refused(self, key: str, now: float) -> bool:
         """Whether the file was twice not what it should be."""
-        return self._mismatched.count(key, now) >= 2
+        further = self._mismatched.count(key, now) - 2
+        if further < 0:
+            return False
+        refused_for = min(REFUSED_LONGEST, REFUSED_FOR * 4.0 ** min(further, 10))
+        return now - self._mismatched.last(key) < refused_for
 
     def suspicious(self, key: str, now: float) -> bool:
         """Whether it was so once: one upstream alone is asked then."""

@@ -34,6 +34,7 @@ from aimirror.interfaces import (
     Validated,
     Wanted,
 )
+from aimirror.routing.rules import Route
 from aimirror.store.journal import PartMeta
 from aimirror.upstream.redirects import redirected_reach
 
@@ -166,13 +167,17 @@ class Library:
 
     def first(
         self,
-        urls: Sequence[str],
+        upstreams: Sequence[str],
         attempt: Callable[[int, bool], Awaitable[_T]],
         able: Callable[[_T], bool],
     ) -> Deferred[_T]:
         """See ILibrary."""
         health = self._downloads.health
-        return Deferred.fromCoroutine(first_able(health, self.now, urls, attempt, able=able))
+        return Deferred.fromCoroutine(first_able(health, self.now, upstreams, attempt, able=able))
+
+    def away(self, route: Route) -> bool:
+        """See ILibrary."""
+        return self._downloads.health.away(route.urls, self.now())
 
     def final(self, wanted: Wanted) -> Deferred[str | None]:
         """See ILibrary."""

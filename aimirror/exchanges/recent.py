@@ -32,6 +32,10 @@ class Recent:
             return 0
         return count
 
+    def last(self, name: str) -> float:
+        """When it happened last."""
+        return (self._known.peek(name) or (0, 0.0))[1]
+
     def forget(self, name: str) -> None:
         """It is over."""
         self._known.pop(name)

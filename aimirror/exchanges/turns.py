@@ -50,8 +50,11 @@ async def first_able(
             if error.reason is Reason.CANCELLED:
                 raise
             health.failed(upstreams[index], now(), unreachable=error.unreachable)
+            if error.unreachable or error.reason is Reason.SILENT:
+                health.unreached(upstreams[index], now(), unreachable=error.unreachable)
             trouble = error
             continue
+        health.reached(upstreams[index])
         if able(answer):
             health.succeeded(upstreams[index], now())
             return answer

@@ -168,6 +168,9 @@ class Cached:
         """Ask the upstream, or join who asks already; ``stale`` may stand in for a failure."""
         joined = self._library.at(lookup.route.key, lookup.scope).under_way
         instead = stale if stale is not None and stale.scope in ("", lookup.scope) else None
+        if instead is not None and self._away(lookup, instead):
+            why = "the upstream could not be reached lately"
+            return await self._serving.stale(lookup, instead, forward, None, why)
         wanted = self._wanted(lookup, stale, conditional)
         outcome: Outcome | Described
         try:
@@ -188,6 +191,11 @@ class Cached:
                 return await self._validated(lookup, outcome, forward, joined)
             case Arriving():
                 return await self._arriving(lookup, outcome, forward, joined)
+
+    def _away(self, lookup: Lookup, stale: Entry) -> bool:
+        """Whether an entry is served because nobody need wait for upstreams that are away."""
+        may = self._serving.may_be_stale(lookup, stale, None)
+        return may and self._library.away(lookup.route)
 
     async def _passed(
         self, lookup: Lookup, forward: Forward, stale: Entry | None, response: IUpstreamResponse

@@ -45,9 +45,13 @@ _STATUS = {
 }
 
 
-def failure_answer(reason: Reason, detail: str) -> Answer:
-    """The answer when an upstream or the disk failed before a byte was sent."""
-    return error_answer(_STATUS.get(reason, 502), reason.value, detail)
+def failure_answer(reason: Reason, detail: str, retry_after: float | None = None) -> Answer:
+    """The answer when an upstream or the disk failed before a byte was sent.
+
+    ``retry_after`` is when an upstream wants to be asked again, in seconds.
+    """
+    status = _STATUS.get(reason, 502) if retry_after is None else 503
+    return error_answer(status, reason.value, detail, retry_after)
 
 
 def phrase(status: int) -> str:

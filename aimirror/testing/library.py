@@ -30,6 +30,7 @@ from aimirror.interfaces import (
     Validated,
     Wanted,
 )
+from aimirror.routing.rules import Route
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -165,7 +166,7 @@ class FakeLibrary:
 
     def first(
         self,
-        urls: Sequence[str],
+        upstreams: Sequence[str],
         attempt: Callable[[int, bool], Awaitable[_T]],
         able: Callable[[_T], bool],
     ) -> Deferred[_T]:
@@ -175,6 +176,10 @@ class FakeLibrary:
             return await attempt(0, True)
 
         return Deferred.fromCoroutine(run())
+
+    def away(self, route: Route) -> bool:
+        """See ILibrary."""
+        return False
 
     def final(self, wanted: Wanted) -> Deferred[str | None]:
         """See ILibrary; nothing is redirected."""

@@ -1,4 +1,4 @@
-"""Which of a rule's upstreams to ask first: those that did not fail lately.
+"""How upstreams fare: which to ask first, which can't be reached, which asked to be left alone.
 
 What fails is what is shunned.  A host that can't be reached is one thing; a URL at which a host
 answers 500, or says nothing, is another: who finds one such URL must not move all traffic to the
@@ -24,6 +24,14 @@ URLS_OF_AN_ILL_HOST = 3
 WELL_FOR = 10.0
 #: URLs that are remembered.
 MOST_URLS = 1000
+#: Seconds for which what could not be reached, or said nothing, is left alone where a stored copy
+#: may stand in, but for one request that tries; doubled with each time in a row.
+AWAY = 5.0
+AWAY_LONGEST = 60.0
+#: Seconds: a host's wish to be left alone is obeyed no longer than this.
+PAUSE_LONGEST = 120.0
+#: Hosts, by credential, of which such wishes are remembered.
+MOST_PAUSES = 10_000
 
 
 @frozen
@@ -33,9 +41,11 @@ class _Trouble:
     count: int = 0
     until: float = 0.0
 
-    def again(self, now: float) -> _Trouble:
+    def again(
+        self, now: float, first: float = SHUNNED, longest: float = SHUNNED_LONGEST
+    ) -> _Trouble:
         count = self.count + 1
-        return _Trouble(count, now + min(SHUNNED_LONGEST, SHUNNED * 2.0 ** min(count - 1, 10)))
+        return _Trouble(count, now + min(longest, first * 2.0 ** min(count - 1, 10)))
 
 
 @frozen
@@ -52,11 +62,16 @@ class Health:
 
     _hosts: dict[str, _Host] = Factory(dict)
     _urls: LRU[str, _Trouble] = Factory(lambda: LRU(MOST_URLS))
+    #: By origin, or by URL where that alone says nothing.
+    _away: LRU[str, _Trouble] = Factory(lambda: LRU(MOST_URLS))
+    #: By origin and scope of a credential ("" for everybody): until when it wants to be left alone.
+    _pauses: LRU[tuple[str, str], float] = Factory(lambda: LRU(MOST_PAUSES))
 
     def succeeded(self, url: str, now: float) -> None:
         """It answered."""
         self._hosts[origin(url)] = _Host(well_at=now)
         self._urls.pop(url)
+        self.reached(url)
 
     def failed(self, url: str, now: float, *, unreachable: bool = False) -> None:
         """It did not answer, or only to say that it can't; ``unreachable``: nor would another."""
@@ -72,9 +87,10 @@ class Health:
 
     def order(self, urls: Sequence[str], now: float) -> list[int]:
         """Indexes of ``urls``, the healthy ones first, else as configured."""
-        return sorted(range(len(urls)), key=lambda index: self._ill(urls[index], now))
+        return sorted(range(len(urls)), key=lambda index: self.ill(urls[index], now))
 
-    def _ill(self, url: str, now: float) -> bool:
+    def ill(self, url: str, now: float) -> bool:
+        """Whether it, or its host, failed lately."""
         trouble = self._urls.peek(url)
         host = self._hosts.get(origin(url))
         return (trouble is not None and trouble.until > now) or (
@@ -88,3 +104,45 @@ class Health:
             for name, host in self._hosts.items()
             if host.trouble.until > now
         }
+
+    # -- out of reach ----------------------------------------------------------------------
+
+    def unreached(self, url: str, now: float, *, unreachable: bool) -> None:
+        """Its host can't be reached, or this URL says nothing."""
+        name = origin(url) if unreachable else url
+        trouble = self._away.peek(name) or _Trouble()
+        self._away.put(name, trouble.again(now, AWAY, AWAY_LONGEST))
+
+    def reached(self, url: str) -> None:
+        """It said something, whatever that was."""
+        self._away.pop(url)
+        self._away.pop(origin(url))
+
+    def away(self, urls: Sequence[str], now: float) -> bool:
+        """Whether none of the URLs will answer, as far as is known.
+
+        Once in a while one caller is told no, and is to try for all.
+        """
+        names = [url if self._away.peek(url) else origin(url) for url in urls]
+        known = [self._away.peek(name) for name in names]
+        if not all(known):
+            return False
+        due = [
+            (n, each) for n, each in zip(names, known, strict=True) if each and each.until <= now
+        ]
+        for name, trouble in due:
+            again = trouble.again(now, AWAY, AWAY_LONGEST)
+            self._away.put(name, evolve(again, count=trouble.count))
+        return not due
+
+    # -- wishes ----------------------------------------------------------------------------
+
+    def pause(self, url: str, scope: str, seconds: float, now: float) -> None:
+        """Its host wants to be left alone for so long by those whose credential has this scope."""
+        self._pauses.put((origin(url), scope), now + min(PAUSE_LONGEST, seconds))
+
+    def paused(self, url: str, scope: str, now: float) -> float:
+        """For how many seconds its host wants to be left alone still."""
+        host = origin(url)
+        until = max(self._pauses.peek((host, each)) or 0.0 for each in ("", scope))
+        return max(0.0, until - now)

@@ -71,10 +71,59 @@ class RepeatingTests(DownloadCase):
     def test_answers_are_passed_on(self) -> None:
         """A refusal in HTTP is the upstream's word: it is passed on, Retry-After and all."""
         for status in (404, 429, 500, 503):
+            self.setUp()
             fetching = self.downloads.fetch(self.wanted())
             fields = (("Retry-After", "7"), ("Cache-Control", "no-store"))
             answer = self.upstream.answer(FakeResponse(status, *fields))
             self.assertPasses(self.successResultOf(fetching), answer)
+
+    def test_transient(self) -> None:
+        """A failure that may be over in a moment is asked for again, within a second."""
+        for status in (500, 502, 503, 504):
+            self.setUp()
+            fetching = self.downloads.fetch(self.wanted())
+            for _ in range(2):
+                failure = self.upstream.answer(FakeResponse(status, length=4))
+                self.assertTrue(failure.aborted)
+                self.clock.advance(0.5)
+            self.upstream.answer(self.probe(CONTENT))
+            self.assertIsInstance(self.successResultOf(fetching), Arriving)
+
+    def test_lasting(self) -> None:
+        """One that lasts is passed on, and the next request is not asked again and again."""
+        for tries in (3, 1):
+            fetching = self.downloads.fetch(self.wanted())
+            for _ in range(tries):
+                answer = self.upstream.answer(FakeResponse(502, length=4))
+                self.clock.advance(0.5)
+            self.assertPasses(self.successResultOf(fetching), answer)
+            self.assertEqual(self.upstream.waiting, 0)
+
+    def test_left_alone(self) -> None:
+        """A host's Retry-After is obeyed by requests for its other files, too."""
+        for seconds, status in ((30, 503), (30, 429), (1, 503)):
+            self.setUp()
+            fetching = self.downloads.fetch(self.wanted())
+            refusal = FakeResponse(status, ("Retry-After", str(seconds)), length=4)
+            self.upstream.answer(refusal)
+            self.assertPasses(self.successResultOf(fetching), refusal)
+            other = self.downloads.fetch(self.wanted(url="http://files.test/two.bin"))
+            self.assertEqual(len(self.upstream.requests), 1)
+            if seconds > 2:
+                failed = self.failureResultOf(other, UpstreamError).value
+                self.assertEqual(failed.retry_after, seconds)
+            self.clock.advance(seconds)
+            self.downloads.fetch(self.wanted(url="http://files.test/three.bin"))
+            self.assertEqual(len(self.upstream.requests), 2 if seconds > 2 else 3)
+
+    def test_one_credential_too_often(self) -> None:
+        """429 is about who asks: those with another credential go on."""
+        fetching = self.downloads.fetch(self.wanted(scope="a"))
+        self.upstream.answer(FakeResponse(429, ("Retry-After", "30"), length=4))
+        self.successResultOf(fetching).response.abort()
+        self.downloads.fetch(self.wanted(scope="b", url="http://files.test/two.bin"))
+        self.assertEqual(self.upstream.waiting, 1)
+        self.failureResultOf(self.downloads.fetch(self.wanted(scope="a")), UpstreamError)
 
     def test_refusals_are_not_immutable(self) -> None:
         """That a path never changes says nothing of how the upstream refuses it today."""

@@ -102,9 +102,9 @@ class JoiningTests(PageCase):
     def test_crowd_after_a_failure(self) -> None:
         """After a failure that may pass those who waited ask once, together, and then each."""
         crowd = [self.downloads.fetch(self.wanted(("X", str(n)))) for n in range(5)]
-        self.upstream.answer(FakeResponse(503, length=4))
+        self.upstream.answer(FakeResponse(429, length=4))
         self.assertEqual(self.upstream.waiting, 1)
-        self.upstream.answer(FakeResponse(503, length=4), 1)
+        self.upstream.answer(FakeResponse(429, length=4), 1)
         self.assertEqual(self.upstream.waiting, 3)
         for number in range(3):
             self.upstream.answer(FakeResponse(404, PRIVATE, length=4), 2 + number)
@@ -114,7 +114,7 @@ class JoiningTests(PageCase):
     def test_crowd_after_one_failure(self) -> None:
         """A failure that has passed costs its leader the file, and nobody a second download."""
         crowd = [self.downloads.fetch(self.wanted(("X", str(n)))) for n in range(5)]
-        self.upstream.answer(FakeResponse(503, length=4))
+        self.upstream.answer(FakeResponse(429, length=4))
         self.upstream.answer(whole(PAGE), 1)
         leader, *others = (self.successResultOf(each) for each in crowd)
         self.assertIsInstance(leader, Passing)
@@ -481,7 +481,7 @@ class ResumingTests(DownloadCase):
     def test_trouble_upstream(self) -> None:
         """An upstream that can't answer now costs nothing of what was kept."""
         fetching = self.downloads.fetch(self.wanted())
-        answer = self.upstream.answer(FakeResponse(503))
+        answer = self.upstream.answer(FakeResponse(429))
         self.assertPasses(self.successResultOf(fetching), answer)
         fetching = self.downloads.fetch(self.wanted())
         self.assertEqual(self.next()[0], self.kept)

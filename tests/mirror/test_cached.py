@@ -14,6 +14,7 @@ from aimirror.interfaces import Hop, UpstreamError
 from aimirror.mirror.cached import GRANTED_FOR
 from aimirror.routing.policies import CachePolicy
 from aimirror.routing.rules import Strategy
+from aimirror.upstream.health import AWAY
 from tests.mirror.support import UPSTREAM, MirrorCase, Played, refused
 
 FRESH = ("Content-Type: text/plain", 'ETag: "v1"', "Cache-Control: max-age=100")
@@ -169,6 +170,22 @@ class StaleTests(MirrorCase):
         self.assertEqual(self.get()[0], 429)
         self.falls()
         self.assertEqual(self.get()[0], 502)
+
+    def test_away(self) -> None:
+        """While the upstream can't be reached, one request in a while waits for it."""
+        self.stored()
+        for silence in (False, True):
+            reason = Reason.SILENT if silence else Reason.CONNECT
+            self.upstream.handler = lambda outgoing, why=reason: UpstreamError(why)
+            asked = self.asked
+            for _ in range(5):
+                status, headers, _body = self.get()
+                self.assertEqual((status, headers.get("x-cache")), (200, "STALE"))
+            self.assertEqual(self.asked, asked + 1)
+            self.clock.advance(AWAY)
+            self.plays(200, "Cache-Control: max-age=1", 'ETag: "v2"', body=b"again")
+            self.assertEqual(self.get()[2], b"again")
+            self.clock.advance(2)
 
     def test_cacheable_failure(self) -> None:
         """A failure that says how long it lasts does not take the place of what stands in."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.upstream.health import (
+    AWAY,
+    PAUSE_LONGEST,
     SHUNNED,
     SHUNNED_LONGEST,
     URLS_OF_AN_ILL_HOST,
@@ -62,3 +64,42 @@ class HealthTests(SynchronousTestCase):
         self.health.failed(f"{ONE}/x", 0.0, unreachable=True)
         self.health.succeeded(f"{ONE}/x", 1.0)
         self.assertEqual(self.order("/x", 1.0), [0, 1])
+
+
+class AwayTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.health = Health()
+
+    def test_one_tries(self) -> None:
+        """While a host can't be reached, one caller in a window is to try, ever more rarely."""
+        self.assertFalse(self.health.away([f"{ONE}/x"], 0.0))
+        self.health.unreached(f"{ONE}/x", 0.0, unreachable=True)
+        self.assertTrue(self.health.away([f"{ONE}/other"], AWAY - 0.1))
+        self.assertFalse(self.health.away([f"{ONE}/other"], AWAY))
+        self.assertTrue(self.health.away([f"{ONE}/third"], AWAY + 0.1))
+        self.health.unreached(f"{ONE}/x", AWAY, unreachable=True)
+        self.assertTrue(self.health.away([f"{ONE}/x"], 2.9 * AWAY))
+        self.health.reached(f"{ONE}/x")
+        self.assertFalse(self.health.away([f"{ONE}/x"], 2.9 * AWAY))
+
+    def test_silent_url(self) -> None:
+        """A URL that says nothing is known by itself: its host may answer others."""
+        self.health.unreached(f"{ONE}/x", 0.0, unreachable=False)
+        self.assertTrue(self.health.away([f"{ONE}/x"], 1.0))
+        self.assertFalse(self.health.away([f"{ONE}/y"], 1.0))
+
+    def test_another_upstream(self) -> None:
+        """Where one of several can be reached, all is well."""
+        self.health.unreached(f"{ONE}/x", 0.0, unreachable=True)
+        self.assertFalse(self.health.away([f"{ONE}/x", "https://elsewhere.test/x"], 1.0))
+
+
+class PauseTests(SynchronousTestCase):
+    def test_bounded(self) -> None:
+        """A wish holds for the host, for one credential or all, and not for ever."""
+        health = Health()
+        health.pause(f"{ONE}/x", "a", 10.0, 0.0)
+        self.assertEqual(health.paused(f"{ONE}/y", "a", 4.0), 6.0)
+        self.assertEqual(health.paused(f"{ONE}/y", "", 4.0), 0.0)
+        health.pause(f"{ONE}/x", "", 1e9, 0.0)
+        self.assertEqual(health.paused(f"{ONE}/y", "b", 0.0), PAUSE_LONGEST)

@@ -233,6 +233,8 @@ class Wanted:
     refresh: Refresh | None = field(default=None, repr=False)
     #: Epoch seconds: an answer that was received before that needs to be confirmed.
     not_before: float = 0.0
+    #: Another node wants it: the upstream is asked, and no third node.
+    hop: bool = False
 
     @property
     def unstored(self) -> bool:

@@ -57,6 +57,8 @@ PURE_MODULES = frozenset(
         "aimirror.ecosystems.apt",
         "aimirror.cluster.affinity",
         "aimirror.cluster.balancers",
+        "aimirror.cluster.questions",
+        "aimirror.cluster.roster",
         "aimirror.ecosystems.cargo",
         "aimirror.ecosystems.clients",
         "aimirror.ecosystems.conda",

@@ -14,6 +14,7 @@ from aimirror.server.answers import Answer
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
+    from aimirror.cluster.peers import Peers
     from aimirror.exchanges.running import Downloads
     from aimirror.server.request import MirrorRequest
     from aimirror.store.store import Store
@@ -87,7 +88,10 @@ class Status:
 
     def _stats(self) -> dict[str, Any]:
         usage = self._store.usage()
+        peers = self._downloads.peers
+        nodes = {} if peers is None else {"cluster": _nodes(peers, self._clock.seconds())}
         return {
+            **nodes,
             "cache": {
                 "total_size_mb": round(usage.total / _MB, 2),
                 "file_count": usage.files,
@@ -123,6 +127,12 @@ class Status:
 def _shown(key: str) -> str:
     """A cache key without its query, which may be a signature."""
     return key.partition("?")[0]
+
+
+def _nodes(peers: Peers, now: float) -> dict[str, Any]:
+    """The nodes, and those that did not answer."""
+    roster = peers.roster
+    return {"self": roster.own, "nodes": sorted(roster.members), "away": roster.away(now)}
 
 
 def _state(tier: Tier, named: bool) -> str:

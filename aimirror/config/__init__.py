@@ -57,6 +57,8 @@ __all__ = [
 #: The variable that may hold the administrators' token, and bytes of a file that does.
 TOKEN_VARIABLE = "AIMIRROR_ADMIN_TOKEN"
 MAX_TOKEN = 4096
+#: The variable that may say how other nodes reach this one.
+SELF_VARIABLE = "AIMIRROR_SELF"
 _USERINFO = re.compile(r"//.*@")
 
 
@@ -162,6 +164,10 @@ def _surrounded(config: Config, environ: Mapping[str, str]) -> Config:
     if ENVIRONMENT in proxies:
         config = evolve(config, environment=_environment(config, environ))
     config = evolve(config, admin=_admin(config, environ))
+    if not config.cluster.own and environ.get(SELF_VARIABLE):
+        key = f"${SELF_VARIABLE}"
+        own = scalars.node_or_none.read(environ[SELF_VARIABLE], At(key, Path(), Path()))
+        config = evolve(config, cluster=evolve(config.cluster, own=own))
     if config.forward.ca_dir is None:
         config = evolve(config, forward=evolve(config.forward, ca_dir=_ca_home(environ)))
     return config

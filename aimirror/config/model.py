@@ -170,6 +170,10 @@ class Cluster:
 
     #: One or two secrets, a line each: what nodes write for each other is signed with the first.
     key_file: Path | None = None
+    #: ``host:port`` of each, or one ``dns://name:port``; none, and each node is alone.
+    peers: tuple[str, ...] = ()
+    #: ``host:port`` by which the others reach this node.
+    own: str = ""
 
 
 @frozen(kw_only=True)

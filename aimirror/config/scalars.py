@@ -192,6 +192,11 @@ url_or_none = Scalar(f'{url.allowed}; or ""', lambda v, at: "" if v == "" else _
 s3_url = matching(
     r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*/?", "s3://BUCKET/PREFIX", str
 )
+_NODE = rf"{_HOST}:\d{{1,5}}"
+node_or_none = matching(rf"{_NODE}|", 'host:port, or "" for the environment\'s AIMIRROR_SELF', str)
+peer = matching(
+    rf"(dns://)?{_NODE}", "host:port, or dns://NAME:PORT for all addresses of a name", str
+)
 region = matching(r"[a-z0-9-]+", 'a region such as "eu-central-1"', str)
 
 

@@ -173,7 +173,15 @@ _ADMIN = Record(
     _check_admin,
 )
 
-_CLUSTER = Record("a mapping", Cluster, (Key("key_file", scalars.no_file),))
+_CLUSTER = Record(
+    "a mapping",
+    Cluster,
+    (
+        Key("key_file", scalars.no_file),
+        Key("peers", Many(scalars.peer, or_one=True)),
+        Key("self", scalars.node_or_none, "own"),
+    ),
+)
 
 _TIER = Record(
     "a mapping",
@@ -334,11 +342,16 @@ def _check_proxy(key: str, url: str | None, server: Server) -> None:
         raise Conflict(key, "that is this mirror itself", "another proxy")
 
 
+def _check_cluster(config: Config) -> None:
+    cluster = config.cluster
+    if (config.tier is not None or cluster.peers) and cluster.key_file is None:
+        raise Conflict("cluster.key_file", "missing", "a file; nodes sign with what is in it")
+    if len(cluster.peers) > 1 and any("//" in peer for peer in cluster.peers):
+        raise Conflict("cluster.peers", "a name among others", "one dns://name:port, or a list")
+
+
 def _check_config(config: Config) -> None:
-    if config.tier is not None and config.cluster.key_file is None:
-        raise Conflict(
-            "cluster.key_file", "missing", "the file whose key signs what is in the tier"
-        )
+    _check_cluster(config)
     _check_registries(config.registries)
     _check_proxy("server.upstream_proxy", config.server.upstream_proxy, config.server)
     for index, rule in enumerate(config.rules):

@@ -19,6 +19,7 @@ from aimirror.routing.rules import Rule
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
+    from aimirror.cluster.peers import Peers
     from aimirror.exchanges.stream import ToThread
     from aimirror.store.store import Store
     from aimirror.tier.tier import Tier
@@ -49,6 +50,7 @@ class Environment:
     finish_abandoned: bool = True
     #: What the nodes of a cluster share.
     tier: Tier | None = None
+    peers: Peers | None = None
 
 
 @define

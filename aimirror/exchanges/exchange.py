@@ -22,6 +22,7 @@ from aimirror.exchanges.continued import ContinuedResponse
 from aimirror.exchanges.decoding import DecodedResponse, decodable
 from aimirror.exchanges.environment import Environment, Finished, Place
 from aimirror.exchanges.judging import Judge, Judged, part_meta
+from aimirror.exchanges.owned import PEER, OwnersResponse, as_ours, passed_on
 from aimirror.exchanges.plain import PlainFill
 from aimirror.exchanges.ranged import RangedFill
 from aimirror.exchanges.responses import drain
@@ -106,7 +107,7 @@ class Exchange:
             outcome = await self._resume(part)
             if outcome is not None:
                 return outcome
-        outcome = await self._tiered()
+        outcome = await self._tiered() or await self._from_owner()
         if outcome is not None:
             return outcome
         span = self._first_span()
@@ -172,6 +173,47 @@ class Exchange:
             self._wanted = evolve(wanted, previous=entry, conditional=conditional)
             self._asking = Asking(self._env, self._health, self._wanted)
         return None
+
+    async def _from_owner(self) -> Outcome | None:
+        """What the node that owns it says, None when that is this one, or of no use.
+
+        One stream: it may be growing there.  The upstream goes on where it breaks off.
+        """
+        if self._env.peers is None or not self._draws or not self._storing():
+            return None
+        previous = self._wanted.previous if self._left is None else None
+        have = previous.blob if previous is not None and not previous.scope else ""
+        told = await self._env.peers.ask(self._wanted, have)
+        if told is None:
+            return None
+        entry = evolve(as_ours(told.entry, self._wanted), blob="", size=0)
+        if told.response is None:
+            return self._confirmed(told.entry, previous)
+        url = self._wanted.route.urls[0]
+        response = self._continued(OwnersResponse(told.response, entry, url))
+        part: Part | None = None
+        try:
+            part = await self._new_part(response, entry, response.length)
+            over = partial(passed_on, self._over)
+            known = Digest("sha256", told.entry.blob) if told.entry.blob else None
+            digest = self._judge.digest(response) or known
+            fill = PlainFill(self._env, part, response, entry, digest, self._rate_limit, over)
+        except OSError as error:
+            self._not_cached(part, error)
+            response.abort()
+            return None
+        self._begun(fill)
+        fill.begin()
+        return Arriving(entry, fill.body, self._wanted.scope, PEER)
+
+    def _confirmed(self, told: Entry, previous: Entry | None) -> Outcome | None:
+        """The owner has confirmed the bytes that this node has."""
+        if previous is None or told.blob != previous.blob:
+            return None
+        entry = evolve(as_ours(told, self._wanted), pinned=previous.pinned)
+        self._env.store.put(entry)
+        self._over(Finished())
+        return Validated(entry)
 
     async def _instead(self, response: IUpstreamResponse | None) -> Outcome | None:
         """What stands in for an upstream that failed, where this node has nothing itself."""

@@ -35,6 +35,7 @@ from aimirror.routing.rules import Rule
 from aimirror.upstream.health import Health
 
 if TYPE_CHECKING:
+    from aimirror.cluster.peers import Peers
     from aimirror.tier.tier import Tier
 
 #: Whose an exchange is (scope), and what tells it from others of its key and scope.
@@ -142,6 +143,11 @@ class Downloads:
     def tier(self) -> Tier | None:
         """What is behind this node's own disk, for status pages."""
         return self._env.tier
+
+    @property
+    def peers(self) -> Peers | None:
+        """The other nodes, for status pages."""
+        return self._env.peers
 
     def reconfigure(self, env: Environment, *, most: int, per_host: int) -> None:
         """Later exchanges use these; running ones go on with what they have."""

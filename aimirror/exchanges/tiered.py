@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from aimirror.caching import caching
 from aimirror.caching.entries import Entry
+from aimirror.caching.telling import tells
 from aimirror.download.life import Phase
 from aimirror.download.tasks import FetchResult, Reason
 from aimirror.exchanges.answering import validator
@@ -36,11 +37,13 @@ _GONE = FetchResult(Reason.STATUS, 0, status=404, detail="the tier has it no mor
 async def left(tier: Tier, wanted: Wanted) -> Entry | None:
     """What another node has left for a request, as an entry of this node's."""
     route = wanted.route
-    if wanted.previous is not None or not route.rule.tier:
+    if wanted.previous is not None or wanted.unstored or not route.rule.tier:
         return None
     entry = await tier.find(wanted.key, wanted.headers)
     digest = route.digest
     if entry is None or (digest and digest.algorithm == "sha256" and digest.hex != entry.blob):
+        return None
+    if not tells(entry, wanted.scope, digest):
         return None
     return evolve(entry, rule=route.rule.name, immutable=route.immutable)
 

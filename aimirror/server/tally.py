@@ -20,7 +20,7 @@ DURATION = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
 MOST_ROWS = 2000
 OTHER = "other"
 #: X-Cache words, of which some tell that no byte came from the upstream for the answer.
-OUTCOMES = frozenset({"HIT", "STALE", "REVALIDATED", "JOIN", "MISS", "PASS", "TIER"})
+OUTCOMES = frozenset({"HIT", "STALE", "REVALIDATED", "JOIN", "MISS", "PASS", "TIER", "PEER"})
 FROM_CACHE = frozenset({"HIT", "STALE", "REVALIDATED"})
 
 N = TypeVar("N", bound=Hashable)

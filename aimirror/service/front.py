@@ -17,6 +17,7 @@ from aimirror.forward.proxy import Seen
 from aimirror.http.egress import Egress, Reach
 from aimirror.mirror.handlers import custom_handlers
 from aimirror.mirror.mirror import Mirror
+from aimirror.mirror.owner import Owner
 from aimirror.server.base_url import base_url
 from aimirror.server.login import Login
 from aimirror.server.request import Handler
@@ -39,6 +40,8 @@ class Front:
     inside: Handler
     forward: Handler
     login: Callable[[Handler], Handler]
+    #: What answers other nodes, where there are any.
+    owner: Handler = refuse_forward
     named: Mapping[str, Handler] = {}
 
 
@@ -83,4 +86,7 @@ def made(config: Config, edges: Edges) -> Front:
     if config.forward.enabled:
         proxy = forward_proxy(config, mirror, env, edges.agents, edges.seen, egress)
         forward = proxy.handle
-    return Front(login(mirror.handle), mirror.handle, forward, login)
+    owner: Handler = refuse_forward
+    if env.peers is not None:
+        owner = Owner(library, config.rules, env.peers).answer
+    return Front(login(mirror.handle), mirror.handle, forward, login, owner)

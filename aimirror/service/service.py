@@ -23,6 +23,7 @@ from aimirror.admin.operations import NAMED, Operations, Parts, elsewhere
 from aimirror.admin.own_token import make_token
 from aimirror.admin.prefetch import Prefetcher
 from aimirror.admin.prefetch_lists import bases
+from aimirror.cluster.questions import NAME as PEER_NAME
 from aimirror.config import Config, ConfigError
 from aimirror.config.applying import egress_of, needs_restart
 from aimirror.config.model import Abandoned
@@ -45,7 +46,7 @@ from aimirror.server.tls import ServerTLSFactory
 from aimirror.server.users import BadUsers
 from aimirror.service import systemd
 from aimirror.service.front import Edges, Front, made
-from aimirror.service.tiering import tier_of
+from aimirror.service.tiering import peers_of, tier_of
 from aimirror.store.errors import CacheInUse
 from aimirror.store.store import Store
 from aimirror.upstream.agent import Agents
@@ -136,7 +137,7 @@ class MirrorService(Service):
             jitter=random.random,
             egress=egress_of(config),
         )
-        env = evolve(env, tier=tier_of(config, env))
+        env = evolve(env, tier=tier_of(config, env), peers=peers_of(config, env))
         self.env = _configured(env, config)
         self.downloads = Downloads(
             self.env,
@@ -186,6 +187,8 @@ class MirrorService(Service):
         await self._crewed()
         if self.env.tier is not None:
             self.env.tier.start()
+        if self.env.peers is not None:
+            self.env.peers.start()
         site = self._site = self._build_site()
         server = self._config.server
         taken, self._socket = self._socket, None
@@ -278,6 +281,8 @@ class MirrorService(Service):
     def _all_named(self, *, here: bool) -> dict[str, Handler]:
         """The mirror's own paths; administration among them only if it is ``here``."""
         handlers = {name: self._named(name) for name in NAMED}
+        if self.env.peers is not None:
+            handlers[PEER_NAME] = lambda request: self._front.owner(request)
         if not here:
             handlers["aimirror"] = own_words(elsewhere)
         return {name: at_the_door(each, self._own_name) for name, each in handlers.items()}
@@ -398,6 +403,8 @@ class MirrorService(Service):
         for site in (self._admin_site, self._site):
             if site is not None:
                 await site.drain(self._config.server.limits.stop_time)
+        if self.env.peers is not None:
+            self.env.peers.stop()
         if self.env.tier is not None:
             await self._bounded(self.env.tier.stop())
         await gatherResults([self._bounded(self.downloads.stop()), self.pool.stop()])

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from aimirror.cluster.affinity import shapes
+from aimirror.cluster.peers import Peers
 from aimirror.config import Config, ConfigError
 from aimirror.config.applying import egress_by
 from aimirror.exchanges.environment import Environment
@@ -76,6 +78,28 @@ def tier_of(config: Config, env: Environment) -> Tier | None:
         env.clock,
         limits,
         config.tier.max_size,
+    )
+
+
+def peers_of(config: Config, env: Environment) -> Peers | None:
+    """The other nodes, None where each is alone; raises ConfigError."""
+    cluster = config.cluster
+    if not cluster.peers:
+        return None
+    if not cluster.own:
+        raise ConfigError(
+            f"{config.source}: cluster.self: missing; allowed: host:port by which the others"
+            " reach this node, here or in the environment's AIMIRROR_SELF"
+        )
+    return Peers(
+        cluster.peers,
+        cluster.own,
+        keys(config),
+        shapes(config.rules),
+        env.upstream,
+        env.clock,
+        env.to_thread,
+        "https" if config.server.tls else "http",
     )
 
 

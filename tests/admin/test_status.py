@@ -25,6 +25,7 @@ class StatusTests(StoreCase):
         health.failed("http://h/x", self.clock.seconds(), unreachable=True)
         downloads = SimpleNamespace(
             tier=None,
+            peers=None,
             fills=lambda: iter([(progress, SimpleNamespace(readers=2), ((0, 40),))]),
             health=health,
         )

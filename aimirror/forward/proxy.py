@@ -27,11 +27,13 @@ from aimirror.http.targets import BadTarget, Target, parse_target
 from aimirror.interfaces import IUpstream, UpstreamError
 from aimirror.mirror.passing import failed
 from aimirror.routing.rules import Refused
+from aimirror.server.access import client
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
 from aimirror.server.head import Form
 from aimirror.server.relay import relay
-from aimirror.server.users import TooBusy, Users
+from aimirror.server.turns import TooBusy
+from aimirror.server.users import Users
 
 if TYPE_CHECKING:
     from aimirror.forward.intercept import Interceptor
@@ -105,7 +107,9 @@ class Forward:
                 return None
         if self.users is not None:
             try:
-                known = await self.users.admits(request.headers.get("proxy-authorization"))
+                known = await self.users.admits(
+                    request.headers.get("proxy-authorization"), client(request.peer)
+                )
             except TooBusy:
                 return error_answer(503, "too many logins at once", retry_after=1)
             if not known:

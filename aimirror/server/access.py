@@ -10,6 +10,7 @@ from attrs import Factory, define, frozen
 
 from aimirror.bounded import LRU
 from aimirror.http.egress import Network
+from aimirror.http.headers import Headers
 
 #: Clients whose rates are remembered; of more, those who asked longest ago start anew.
 MOST_CLIENTS = 10_000
@@ -39,8 +40,8 @@ class Limits:
     requests: int = 10_000
     #: Simultaneous connections; further ones are closed at once.
     connections: int = 8192
-    #: Of them those of one client; 0 is no limit.
-    client_connections: int = 0
+    #: Of them those of one client, trusted proxies apart; 0 is no limit.
+    client_connections: int = 2048
     #: Requests per second of one client; 0 is no limit.
     client_rate: float = 0.0
     #: Bytes of a request's head: room for the bearer tokens of registries, answered 431 beyond.
@@ -76,6 +77,18 @@ def forwarded(told: str) -> str:
     match = _FORWARDED.fullmatch(told)
     found = told if match is None else match[1] or match[2]
     return found if address(found) is not None else NAMELESS
+
+
+def among(peer: str, networks: tuple[Network, ...]) -> bool:
+    """Whether a peer's address is in one of some networks."""
+    found = address(peer) if networks else None
+    return found is not None and any(found in network for network in networks)
+
+
+def asker(peer: str, headers: Headers, proxies: tuple[Network, ...]) -> str:
+    """Who really asks: the client that the nearest proxy names, if it is one of ours."""
+    told = (headers.joined("x-forwarded-for") or "").rpartition(",")[2].strip()
+    return forwarded(told) if told and among(peer, proxies) else peer
 
 
 def plain(peer: str) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 
 from aimirror.http.egress import Network
+from aimirror.server.access import among
 from aimirror.server.head import valid_authority
 from aimirror.server.request import MirrorRequest
 
@@ -27,25 +26,11 @@ def base_url(
         return public_host.rstrip("/")
     scheme = "https" if request.isSecure() else "http"
     host = request.headers.get("host") or _local(request)
-    if trusted(request.peer, trusted_proxies):
+    if among(request.peer, trusted_proxies):
         told_scheme, told_host = _forwarded(request)
         scheme = told_scheme if told_scheme in ("http", "https") else scheme
         host = told_host if told_host and valid_authority(told_host) else host
     return f"{scheme}://{public_host or host}"
-
-
-@lru_cache(maxsize=1024)
-def trusted(peer: str, proxies: tuple[Network, ...]) -> bool:
-    """Whether an address is in one of the networks; IPv4 in its IPv6 dress counts as IPv4."""
-    if not proxies:
-        return False
-    try:
-        address = ip_address(peer)
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return any(address in network for network in proxies)
 
 
 def _forwarded(request: MirrorRequest) -> tuple[str, str]:

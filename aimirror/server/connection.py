@@ -155,6 +155,11 @@ class Connection(http.HTTPChannel):
             else:
                 self._networkProducer.pauseProducing()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being answered, nor handed over to another protocol."""
+        return not self.requests and self._heir is None
+
     def expire(self) -> None:
         """The deadline has passed."""
         self.transport.abortConnection()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aimirror.http.egress import Network
 from aimirror.http.headers import Headers
-from aimirror.server.access import Networks, Rates, address, forwarded
+from aimirror.server.access import Networks, Rates, among, asker
 from aimirror.server.head import BadRequest
 from aimirror.server.tally import Tally
 
@@ -39,18 +39,13 @@ class Guard:
 
     def check(self, peer: str) -> None:
         """Raise BadRequest for a client that is not welcome, now or at all."""
-        if not self._is_proxy(peer):
+        if not among(peer, self._proxies):
             self._check(peer)
 
     def check_forwarded(self, peer: str, headers: Headers) -> None:
         """The same for the client that a proxy of ours names."""
-        if self._is_proxy(peer):
-            told = (headers.joined("x-forwarded-for") or "").rpartition(",")[2].strip()
-            self._check(forwarded(told) if told else peer)
-
-    def _is_proxy(self, peer: str) -> bool:
-        found = address(peer) if self._proxies else None
-        return found is not None and any(found in network for network in self._proxies)
+        if among(peer, self._proxies):
+            self._check(asker(peer, headers, self._proxies))
 
     def _check(self, client: str) -> None:
         if not self._networks.admit(client):

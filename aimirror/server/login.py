@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from aimirror.http.egress import Network
 from aimirror.http.headers import Headers
+from aimirror.server.access import asker, client
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
 from aimirror.server.request import Handler, MirrorRequest
 from aimirror.server.tally import Tally
-from aimirror.server.users import TooBusy, Users
+from aimirror.server.turns import TooBusy
+from aimirror.server.users import Users
 
 
 class Login:
-    """Has clients log in, where there are users; what they send for it goes no further."""
+    """Has clients log in, where there are users; what they send for it goes no further.
 
-    def __init__(self, users: Users | None, tally: Tally) -> None:
+    ``proxies`` are believed about whom they ask for.
+    """
+
+    def __init__(
+        self, users: Users | None, tally: Tally, proxies: tuple[Network, ...] = ()
+    ) -> None:
         self._users = users
         self._tally = tally
+        self._proxies = proxies
 
     def guarding(self, handler: Handler) -> Handler:
         """A handler for those who have logged in."""
@@ -33,10 +42,11 @@ class Login:
     async def _objection(self, request: MirrorRequest) -> Answer | None:
         assert self._users is not None
         fields = request.headers
+        who = client(asker(request.peer, fields, self._proxies))
         try:
-            if await self._users.admits(fields.get("proxy-authorization")):
+            if await self._users.admits(fields.get("proxy-authorization"), who):
                 return None
-            if await self._users.admits(fields.get("authorization")):
+            if await self._users.admits(fields.get("authorization"), who):
                 request.headers = fields.without("authorization")
                 request.head = evolve(request.head, headers=request.headers)
                 request.admitted = True

@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource, Resource
 
-from aimirror.server.access import Limits, client
+from aimirror.server.access import Limits
 from aimirror.server.access_log import AccessHook, ignore
 from aimirror.server.answers import Answer
 from aimirror.server.channel import MirrorChannel
@@ -78,13 +78,8 @@ class MirrorSite(SiteBase):
 
     def buildProtocol(self, addr: IAddress | None) -> MirrorChannel | None:  # type: ignore[override]
         """A channel for a new connection, None (close it) when there are too many."""
-        limits = self.limits
-        if len(self.channels) >= limits.connections:
+        if not self.has_room(getattr(addr, "host", "unix")):
             return None
-        if limits.client_connections:
-            name = client(getattr(addr, "host", "unix"))
-            if self.clients[name] >= limits.client_connections:
-                return None
         return MirrorChannel(self, self._destinations)
 
     def _here(self, request: MirrorRequest) -> None:

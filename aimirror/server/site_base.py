@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred
@@ -14,7 +13,8 @@ from twisted.web.http import Request
 from twisted.web.resource import IResource
 
 from aimirror.http.dates import format_date
-from aimirror.server.access import Limits, client
+from aimirror.http.egress import Network
+from aimirror.server.access import Limits, among, client
 from aimirror.server.access_log import AccessHook
 from aimirror.server.guard import Guard
 from aimirror.server.memo import Memo
@@ -35,6 +35,10 @@ class Connected(Protocol):
     deadline: float
     #: The client's address as text.
     peer: str
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being answered."""
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -59,8 +63,10 @@ class SiteBase(server.Site):
         self.access = access
         self.memo = Memo() if memo is None else memo  # an empty one is false, yet shared
         self.channels: set[Connected] = set()
-        #: Connections of each client.
-        self.clients: Counter[str] = Counter()
+        #: Connections of each client, the oldest first.
+        self.clients: dict[str, dict[Connected, None]] = {}
+        #: Their connections are those of many clients.
+        self.proxies: tuple[Network, ...] = ()
         #: Says who may ask; None lets everybody.
         self.guard: Guard | None = None
         self.seconds = reactor.seconds
@@ -73,15 +79,36 @@ class SiteBase(server.Site):
     def joined(self, channel: Connected) -> None:
         """A connection was made."""
         self.channels.add(channel)
-        self.clients[client(channel.peer)] += 1
+        self.clients.setdefault(client(channel.peer), {})[channel] = None
 
     def left(self, channel: Connected) -> None:
         """A connection has ended."""
         self.channels.discard(channel)
         name = client(channel.peer)
-        self.clients[name] -= 1
-        if self.clients[name] <= 0:
-            del self.clients[name]
+        its = self.clients.get(name, {})
+        its.pop(channel, None)
+        if not its:
+            self.clients.pop(name, None)
+
+    def has_room(self, peer: str) -> bool:
+        """Whether a client may have one more connection.
+
+        Where there are too many, an idle one of the client that has most of them is closed for a
+        client that has fewer: one that opens all it can keeps nobody out.
+        """
+        limits, name = self.limits, client(peer)
+        count = len(self.clients.get(name, ()))
+        if 0 < limits.client_connections <= count and not among(peer, self.proxies):
+            return False
+        if len(self.channels) < limits.connections:
+            return True
+        greedy = max(self.clients.values(), key=len)
+        oldest = next((channel for channel in greedy if channel.idle), None)
+        if oldest is None or len(greedy) <= count + 1:
+            return False
+        self.left(oldest)
+        oldest.drain(late=True)
+        return True
 
     def acceptableProtocols(self) -> list[bytes]:
         """What is offered by ALPN."""

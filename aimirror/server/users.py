@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bcrypt
-from twisted.internet.defer import DeferredSemaphore
 from twisted.logger import Logger
 
 from aimirror.bounded import LRU
+from aimirror.server.turns import Turns
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -25,6 +25,8 @@ MAX_BYTES = 1 << 20
 #: Logins that were right and are not hashed again (a hash takes some 50 ms), and for how long.
 MAX_KNOWN = 1024
 KNOWN_SECONDS = 300.0
+#: The same of wrong ones: a program that goes on with an old password costs us no CPU.
+WRONG_SECONDS = 60.0
 #: Hashes computed at one time, and logins that may wait for theirs: guessing costs us CPU.
 AT_ONCE = 2
 MAX_WAITING = 64
@@ -38,10 +40,6 @@ ToThread = Callable[..., "Deferred[Any]"]
 
 class BadUsers(Exception):
     """The file can't be used; the text names it and the line, and no hash."""
-
-
-class TooBusy(Exception):
-    """Too many logins wait already."""
 
 
 def read_users(path: Path) -> dict[bytes, bytes]:
@@ -85,12 +83,17 @@ class Users:
         self._known: LRU[bytes, float] = LRU(MAX_KNOWN)
         #: Our memory holds no passwords, and digests that are of no use elsewhere.
         self._secret = os.urandom(32)
-        self._hashing = DeferredSemaphore(AT_ONCE)
+        self._hashing = Turns(AT_ONCE, MAX_WAITING)
+        #: Logins that were wrong, and until when they are not hashed again.
+        self._wrong: LRU[bytes, float] = LRU(MAX_KNOWN)
         #: An unknown name takes as long as a wrong password.
         self._nobody = bcrypt.hashpw(os.urandom(16), bcrypt.gensalt(10))
 
-    async def admits(self, authorization: str | None) -> bool:
-        """Whether a Proxy-Authorization value is right; raises TooBusy."""
+    async def admits(self, authorization: str | None, client: str = "") -> bool:
+        """Whether a Proxy-Authorization value is right; raises TooBusy.
+
+        ``client`` says from where it comes: of many who guess and few who know, each has his turn.
+        """
         login = _login(authorization)
         if login is None:
             return False
@@ -102,12 +105,13 @@ class Users:
         now = self._seconds()
         if (self._known.get(mark) or 0.0) > now:
             return True
-        if len(self._hashing.waiting) >= MAX_WAITING:
-            raise TooBusy
+        if (self._wrong.get(mark) or 0.0) > now:
+            return False
         right: bool = await self._hashing.run(
-            self._to_thread, _matches, password, hashed or self._nobody
+            client, lambda: self._to_thread(_matches, password, hashed or self._nobody)
         )
         if not right or hashed is None:
+            self._wrong.put(mark, now + WRONG_SECONDS)
             return False
         self._known.put(mark, now + KNOWN_SECONDS)
         return True

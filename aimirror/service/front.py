@@ -81,7 +81,7 @@ def made(config: Config, edges: Edges) -> Front:
     users = None
     if server.users is not None:
         users = Users(server.users, env.to_thread, clock.seconds)
-    login = Login(users, edges.tally).guarding
+    login = Login(users, edges.tally, server.trusted_proxies).guarding
     forward: Handler = refuse_forward
     if config.forward.enabled:
         proxy = forward_proxy(config, mirror, env, edges.agents, edges.seen, egress)

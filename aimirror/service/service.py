@@ -309,6 +309,7 @@ class MirrorService(Service):
             self._reactor.seconds,
         )
         site.limits = server.limits
+        site.proxies = server.trusted_proxies
         site.guard = None if guard.idle else guard
 
     def _gate(self) -> Gate:

@@ -6,8 +6,9 @@ from ipaddress import ip_network
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from aimirror.server.access import among
 from aimirror.server.answers import Answer
-from aimirror.server.base_url import base_url, trusted
+from aimirror.server.base_url import base_url
 from aimirror.server.request import MirrorRequest
 from tests.server.support import answer, connect
 
@@ -81,4 +82,4 @@ class BaseUrlTests(SynchronousTestCase):
             ("192.0.3.1", False),
             ("unix", False),
         ):
-            self.assertIs(trusted(peer, PROXIES), verdict, peer)
+            self.assertIs(among(peer, PROXIES), verdict, peer)

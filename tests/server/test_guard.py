@@ -136,7 +136,7 @@ class Users:
     def __init__(self) -> None:
         self.asked: list[str | None] = []
 
-    def admits(self, authorization: str | None) -> Deferred[bool]:
+    def admits(self, authorization: str | None, client: str = "") -> Deferred[bool]:
         self.asked.append(authorization)
         admitted: Deferred[bool] = Deferred()
         admitted.callback(authorization == "Basic cTpx")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.iweb import IRequest
 from zope.interface.verify import verifyObject
 
+from aimirror.server.access import Limits
 from aimirror.server.answers import Answer
 from aimirror.server.request import MirrorRequest
-from tests.server.support import answer, connect
+from aimirror.server.site import MirrorSite
+from tests.server.support import Connection, Wire, answer, connect
 
 
 async def health(_: MirrorRequest) -> Answer:
@@ -95,3 +101,51 @@ class RequestTests(SynchronousTestCase):
         )
         self.assertEqual((request.received_cookies, request.args), ({}, None))
         self.assertIsNone(request.content)
+
+
+class RoomTests(SynchronousTestCase):
+    def peer(self, site: MirrorSite, host: str) -> Connection | None:
+        """A connection from an address; None where there is no room."""
+        channel = site.buildProtocol(IPv4Address("TCP", host, 5000))
+        if channel is None:
+            return None
+        wire = Wire(site.reactor, True)
+        wire.peerAddr = IPv4Address("TCP", host, 5000)
+        wire.protocol = channel
+        channel.makeConnection(wire)
+        return Connection(site, site.reactor, wire)
+
+    def test_idle_ones_make_room(self) -> None:
+        """A client that opens all there are keeps nobody out; what works is not cut."""
+        held: Deferred[Answer] = Deferred()
+
+        async def handler(_: MirrorRequest) -> Answer:
+            return await held
+
+        site = connect(handler, limits=Limits(connections=4)).site
+        greedy = [self.peer(site, "192.0.2.1") for _ in range(3)]
+        self.assertIsNone(self.peer(site, "192.0.2.1"))
+        greedy[0].send(ask("/x"))
+        self.assertIsNotNone(self.peer(site, "192.0.2.2"))
+        self.assertEqual([each.closed for each in greedy], [False, True, False])
+        self.assertEqual(len(site.channels), 4)
+
+    def test_all_at_work(self) -> None:
+        """Where nothing is idle, nobody else gets in."""
+
+        async def handler(_: MirrorRequest) -> Answer:
+            return await Deferred()
+
+        first = connect(handler, limits=Limits(connections=1))
+        first.send(ask("/x"))
+        self.assertIsNone(self.peer(first.site, "192.0.2.2"))
+
+    def test_one_client(self) -> None:
+        """One client has its own limit by default, a proxy of ours none."""
+        self.assertGreater(Limits().client_connections, 0)
+        site = connect(limits=Limits(client_connections=2)).site
+        for host, room in (("192.0.2.1", False), ("198.51.100.1", True)):
+            site.proxies = (ip_network("198.51.100.0/24"),)
+            for _ in range(2):
+                self.assertIsNotNone(self.peer(site, host))
+            self.assertEqual(self.peer(site, host) is not None, room)

@@ -11,13 +11,14 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from aimirror.server.turns import TooBusy
 from aimirror.server.users import (
     AT_ONCE,
     KNOWN_SECONDS,
     LOOK_EVERY,
     MAX_WAITING,
+    WRONG_SECONDS,
     BadUsers,
-    TooBusy,
     Users,
     read_users,
 )
@@ -78,7 +79,7 @@ class AdmitsTests(Case):
             self.assertEqual(self.admits(users, value), wanted, value)
 
     def test_hashed_once(self) -> None:
-        """A right login is hashed once in a while, a wrong one and an unknown name always."""
+        """A login is hashed once in a while, a wrong one and an unknown name more often."""
         users = self.users()
         for _ in range(3):
             self.admits(users, basic("anna:pass:word"))
@@ -86,10 +87,20 @@ class AdmitsTests(Case):
         for _ in range(2):
             self.admits(users, basic("anna:wrong"))
             self.admits(users, basic("bert:pass:word"))
+        self.assertEqual(self.hashed, 3)
+        self.clock.advance(WRONG_SECONDS)
+        self.admits(users, basic("anna:wrong"))
+        self.admits(users, basic("bert:pass:word"))
         self.assertEqual(self.hashed, 5)
         self.clock.advance(KNOWN_SECONDS)
         self.admits(users, basic("anna:pass:word"))
         self.assertEqual(self.hashed, 6)
+
+    def test_another_password(self) -> None:
+        """Who was wrong is let in at once by the right password."""
+        users = self.users()
+        self.assertFalse(self.admits(users, basic("anna:wrong")))
+        self.assertTrue(self.admits(users, basic("anna:pass:word")))
 
     def test_busy(self) -> None:
         """Guessing is bounded: a few hashes at a time, and so many that wait."""
@@ -100,10 +111,17 @@ class AdmitsTests(Case):
             return Deferred()
 
         users = Users(self.file, never, self.clock.seconds)
-        for number in range(AT_ONCE + MAX_WAITING):
-            self.assertNoResult(Deferred.fromCoroutine(users.admits(basic(f"u{number}:x"))))
+
+        def ask(login: str, client: str) -> Deferred[bool]:
+            return Deferred.fromCoroutine(users.admits(basic(login), client))
+
+        flood = [ask(f"u{number}:x", "192.0.2.1") for number in range(AT_ONCE + MAX_WAITING)]
+        for each in flood:
+            self.assertNoResult(each)
         self.assertEqual(len(started), AT_ONCE)
-        self.failureResultOf(Deferred.fromCoroutine(users.admits(basic("one:more"))), TooBusy)
+        self.failureResultOf(ask("one:more", "192.0.2.1"), TooBusy)
+        self.assertNoResult(ask("anna:pass:word", "192.0.2.2"))  # another client is not kept out
+        self.failureResultOf(flood[-1], TooBusy)
 
 
 class FileTests(Case):

@@ -90,6 +90,10 @@ class Download:
         """The end of the run of readable bytes at ``position`` (itself when there are none)."""
         return max(position, min(self.limit, self.written.run_from(position)))
 
+    def arrived(self, position: int) -> int:
+        """The same for readers who need not wait for the digest."""
+        return self.written.run_from(position)
+
     # -- events ----------------------------------------------------------------------------
 
     def begin(self, now: float, probe: tuple[int, int] | None = None) -> list[Command]:

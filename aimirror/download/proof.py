@@ -13,6 +13,16 @@ HOLDBACK = 64 << 10
 HASH_STEP = 8 << 20
 
 
+def waits_for_proof(start: int, stop: int, total: int) -> bool:
+    """Whether a reader of ``[start, stop)`` gets the last bytes only once the digest is right.
+
+    It does if it has the whole file then, or may have: who reads from the start, and who reads
+    more than a half, which may be the rest of a download that broke off.  Who looks at the end of
+    an archive does not wait for all that is before it.
+    """
+    return start < HOLDBACK or (stop - start) * 2 > total
+
+
 @define
 class Proof:
     """What is hashed so far; one request is under way at a time, each goes on from the last."""

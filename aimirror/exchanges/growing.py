@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
+from aimirror.download.proof import waits_for_proof
 from aimirror.download.tasks import Reason
 from aimirror.interfaces import BodyFailed, IArrivingBody, IBodyReader
 
@@ -40,10 +41,13 @@ class GrowingReader:
 
     def __init__(self, body: GrowingBody, number: int, start: int, stop: int | None) -> None:
         self.fd = body.fd
-        self.position = self._start = start
-        self._stop = stop
         self._body = body
         self._number = number
+        self.position = self._start = start
+        self._stop = stop
+        last, size = self.stop, body.size
+        #: Whether the bytes that are held back until the digest is right are held back from it.
+        self.held = size is None or last is None or waits_for_proof(start, last, size)
         self._waiting: Deferred[None] | None = None
         self._closed = False
 
@@ -57,7 +61,7 @@ class GrowingReader:
 
     def ready(self) -> int:
         """Bytes that can be read at ``position`` now."""
-        end = self._body.readable(self.position)
+        end = self._body.end_for(self)
         stop = self.stop
         return max(0, (end if stop is None else min(end, stop)) - self.position)
 
@@ -119,7 +123,8 @@ class GrowingBody:
 
     Owns one read-only descriptor, closed when the writing is over and the last reader has left,
     and opened again for a reader that comes later.
-    ``readable(position)`` gives the end of the readable run there; ``joined``, ``advanced`` and
+    ``readable(position)`` gives the end of the readable run there, ``arrived`` that for readers who
+    need not wait for the file's proof; ``joined``, ``advanced`` and
     ``left`` tell the writer about demand.  With a ``clock``, a crowd of readers is woken in steps.
     """
 
@@ -132,6 +137,7 @@ class GrowingBody:
         size: int | None,
         readable: Callable[[int], int],
         *,
+        arrived: Callable[[int], int] | None = None,
         joined: Joined = lambda reader, position, stop: None,
         advanced: Callable[[int, int], None] = lambda reader, position: None,
         left: Left = lambda reader: None,
@@ -144,6 +150,7 @@ class GrowingBody:
         #: Why the body can't be completed, once that is known.
         self.failed: tuple[str, Reason] | None = None
         self.readable = readable
+        self._arrived = readable if arrived is None else arrived
         self.advanced = advanced
         self._joined = joined
         self._left = left
@@ -171,6 +178,11 @@ class GrowingBody:
         if not self._over:
             self._joined(number, start, stop)
         return made
+
+    def end_for(self, reader: GrowingReader) -> int:
+        """The end of the run that a reader may read where it is."""
+        end = self.readable(reader.position)
+        return end if reader.held else max(end, self._arrived(reader.position))
 
     @property
     def whole(self) -> bool:
@@ -205,12 +217,13 @@ class GrowingBody:
 
     def _wake(self, least: int) -> bool:
         """Wake those for whom that many bytes are there; whether somebody waits beside fewer."""
-        position = end = -1
+        place: tuple[int, bool] | None = None
+        end = -1
         left_waiting = False
         for reader in list(self.waiting.values()):
-            if reader.position != position:  # most of them are at the frontier
-                position = reader.position
-                end = self.readable(position)
+            if (reader.position, reader.held) != place:  # most of them are at the frontier
+                place = reader.position, reader.held
+                end = self.end_for(reader)
             left_waiting |= reader.wake(end, least)
         return left_waiting
 
@@ -237,7 +250,7 @@ class GrowingBody:
         """The body can't be completed: readers are cut off where they are."""
         if not self.complete and self.failed is None:
             self.failed = detail, reason
-            self.readable = lambda position: position
+            self.readable = self._arrived = lambda position: position
             self._wake(1)
             self._writing_over()
 

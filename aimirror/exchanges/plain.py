@@ -59,6 +59,7 @@ class PlainFill:
                 str(part.path),
                 response.length,
                 self._readable,
+                arrived=lambda position: max(position, self._written),
                 left=self._left,
                 clock=env.clock,
             )

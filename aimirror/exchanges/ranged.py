@@ -91,6 +91,7 @@ class RangedFill:
             str(part.path),
             machine.total,
             machine.readable,
+            arrived=machine.arrived,
             joined=self._joined,
             advanced=machine.advanced,
             left=self._left,

@@ -7,6 +7,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from aimirror.download.proof import HOLDBACK
 from aimirror.download.spans import Spans
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.growing import FEW, LINGER, PATIENCE, STEP, GrowingBody, GrowingReader
@@ -52,6 +53,23 @@ class GrowingTests(SynchronousTestCase):
         body = self.body()
         self.assertTrue(IBody.providedBy(body))
         self.assertTrue(IBodyReader.providedBy(body.reader(0, None)))
+
+    def test_held_from_those_who_would_have_all(self) -> None:
+        """What waits for the proof is held from who reads all or most, not a part."""
+        path, size = self.path, 4 * HOLDBACK
+        path.write_bytes(bytes(size))
+        body = GrowingBody(
+            str(path), size, lambda at: min(size - HOLDBACK, max(at, size)), arrived=lambda at: size
+        )
+        self.addCleanup(self.close, body)
+        for start, stop, there in (
+            (0, None, size - HOLDBACK),
+            (1, None, size - HOLDBACK),
+            (HOLDBACK, size, size - HOLDBACK),
+            (size - 10, size, size),
+            (2 * HOLDBACK, size, size),
+        ):
+            self.assertEqual(body.reader(start, stop).ready(), max(0, there - start), start)
 
     def test_whole(self) -> None:
         """It is whole when its size is known and every byte can be read, synced or not."""

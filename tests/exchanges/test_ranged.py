@@ -360,6 +360,22 @@ class ProofTests(RangedCase):
         self.play()
         self.assertEqual((reading.data, self.stored()), (CONTENT, [CONTENT]))
 
+    def test_the_end_of_a_file_alone(self) -> None:
+        """Who reads a part at the end has it once it has arrived; who reads all waits for proof."""
+        outcome = self.start(digest=sha256(CONTENT))
+        total = len(CONTENT)
+        footer, whole_file = Reading(outcome, total - 1000), Reading(outcome)
+        most = Reading(outcome, total // 3)
+        last = max(self.pool.flying, key=lambda fetch: fetch.task.stop)
+        last.bring(CONTENT)
+        self.assertEqual(footer.data, CONTENT[-1000:])
+        self.play_probe(self.first, CONTENT)
+        for fetch in self.pool.flying[:-1]:
+            fetch.bring(CONTENT)
+        self.assertNotEqual(whole_file.data[-1000:], CONTENT[-1000:])
+        self.pool.bring_all(CONTENT)
+        self.assertEqual((whole_file.data, most.data), (CONTENT, CONTENT[total // 3 :]))
+
     def test_wrong_twice(self) -> None:
         """Wrong bytes: kept apart, fetched once more by itself, then refused for a while."""
         wanted = self.wanted(digest=sha256(b"other"))

@@ -269,8 +269,15 @@ class Assignment:
         return [Refused(flight.source)]
 
     def drop_losers(self) -> list[Command]:
-        """Drop flights whose whole span somebody else has written by now."""
-        losers = [f.id for f in self.flights.values() if self.written.covers(f.position, f.stop)]
+        """Drop flights whose whole span somebody else has written by now.
+
+        One that has written all of its own is about to end, and its connection serves again.
+        """
+        losers = [
+            f.id
+            for f in self.flights.values()
+            if f.position < f.stop and self.written.covers(f.position, f.stop)
+        ]
         for flight in losers:
             del self.flights[flight]
         return [Cancel(flight) for flight in losers]
@@ -280,6 +287,13 @@ class Assignment:
         dropped: list[Command] = [Cancel(flight) for flight in self.flights]
         self.flights.clear()
         return dropped
+
+    def let_land(self) -> list[Command]:
+        """Drop every flight but those that have written all of theirs, which end by themselves."""
+        landing = [flight.id for flight in self.flights.values() if flight.position >= flight.stop]
+        for flight in landing:
+            del self.flights[flight]
+        return self.drop_all()
 
     def _usual(self, now: float) -> float:
         """Bytes per second of a usual connection: the siblings' median, or what is remembered.

@@ -223,7 +223,7 @@ class Download:
             return []
         if self.assignment.frontier >= self.total:
             self._life.take(Turn.WRITTEN)
-            return [*self.assignment.drop_all(), *self._proof.follow(self.total)]
+            return [*self.assignment.let_land(), *self._proof.follow(self.total)]
         given_out = self.assignment.assign(now) if self.whole is None else []
         until = self.assignment.waits_until(now)
         wake = now + TICK if until is None else min(now + PAUSED_TICK, until)

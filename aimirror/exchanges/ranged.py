@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Bytes up to which the parent hashes a file itself: sooner than a worker could be asked.
 HASHED_HERE = 1 << 20
+#: Seconds for which the ends of complete pieces are awaited, so that their connections are kept.
+LANDING_SECONDS = 1.0
 
 
 class RangedFill:
@@ -450,7 +452,14 @@ class RangedFill:
         return await store(self._env, self._part, self.body, self._entry, blob, self.machine.total)
 
     async def _landed(self) -> None:
-        """Wait until no flight writes any more."""
+        """Wait until no flight writes any more; ends that do not come soon are not waited for."""
         if self._flights:
             self._drained = Deferred()
+            late = self._env.clock.callLater(LANDING_SECONDS, self._cut)
             await self._drained
+            if late.active():
+                late.cancel()
+
+    def _cut(self) -> None:
+        for flight in tuple(self._flights.values()):
+            flight.cancel()

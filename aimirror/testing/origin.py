@@ -95,8 +95,8 @@ class Origin(ServerFactory):
         #: "close" or "hang".
         self.bears = 0
         self.refuses = "503"
-        #: The most that there were, and how many were refused.
-        self.most_asking = self.refused = 0
+        #: The most that there were, how many were refused, and how many were not.
+        self.most_asking = self.refused = self.accepted = 0
         self._counts: dict[str, Count] = {}
         self._resources: dict[str, Resource] = {}
         self._signatures = _Signatures()
@@ -139,6 +139,7 @@ class Origin(ServerFactory):
         if request.path.startswith(CONTROL):
             return None
         if asking in self.asking or not self.bears or len(self.asking) < self.bears:
+            self.accepted += asking not in self.asking
             self.asking.add(asking)
             self.most_asking = max(self.most_asking, len(self.asking))
             return None
@@ -187,11 +188,12 @@ class Origin(ServerFactory):
                 self.add(scripted(path, script))
             return simple(200)
         if what == "limits":
-            self.most_asking = self.refused = 0
+            self.most_asking = self.refused = self.accepted = 0
+            self.asking.clear()
             self.bears, self.refuses = json.loads(request.body)
             return simple(200)
         if what == "asking":
-            return _json([self.most_asking, self.refused])
+            return _json([self.most_asking, self.refused, self.accepted])
         if what == "counts":
             return _json({path: asdict(count) for path, count in self._counts.items()})
         if what.startswith("echo"):

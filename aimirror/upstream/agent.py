@@ -39,8 +39,8 @@ from aimirror.upstream.tls import default_policy
 from aimirror.upstream.tunnel import authorization
 from aimirror.upstream.ways import Way
 
-#: Idle connections kept to one host.
-PERSISTENT = 8
+#: Idle connections kept to one host: as many as clients may have made at one time.
+PERSISTENT = 64
 
 #: Safe, and repeated on a fresh connection when a kept-alive one turns out to be dead.
 _REPEATABLE = ("GET", "HEAD")

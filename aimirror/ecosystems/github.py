@@ -25,6 +25,13 @@ github: # https://github.com/x -> http://MIRROR/github/x, git clone included
     content_rewrite: # what Git LFS is told to fetch
       {content_types: [application/vnd.git-lfs+json]}
   - <<: *github
+    name: -archives # of a commit or a tag, for Composer
+    path_prefix: /github-api
+    upstream: "https://api.github.com"
+    pattern: '/repos/[^/]+/[^/]+/(zip|tar)ball/'
+    immutable: '/(zip|tar)ball/[0-9a-f]{40}$'
+    public: true
+  - <<: *github
     name: -api # read-only: what it says of files leads back here
     path_prefix: /github-api
     upstream: "https://api.github.com"

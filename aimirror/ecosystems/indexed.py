@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from aimirror.ecosystems.indexes import Indexes, Naming, credential
+from aimirror.ecosystems.indexes import Indexes, Naming, credential, small
 from aimirror.ecosystems.proving import Proving
 from aimirror.ecosystems.world import Files
 from aimirror.http.urls import join
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import ClientRequest, Desk, Untaken
+from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route, own_bases, route
 
 if TYPE_CHECKING:
@@ -49,6 +50,25 @@ class Indexed(Proving):
         if not await self._disappoints(request, found):
             return answer
         return await mirror.answer(request, found, not_before=self.library.now() - WISH_SECONDS)
+
+    async def digest(self, request: ClientRequest, found: Route, mirror: Desk) -> Digest | None:
+        """See Proving."""
+        digest = await super().digest(request, found, mirror)
+        if digest is not None or self.copies(found, credential(request, found)):
+            return digest
+        return self._files.of_url(found.urls[0]) or await self._ask(request, found, mirror)
+
+    async def _ask(self, request: ClientRequest, found: Route, mirror: Desk) -> Digest | None:
+        """What an index says that this client did not ask for."""
+        for path, name in self._files.places(found.path) if self._files.asks else ():
+            index = route(mirror.rules, path, "")
+            if not isinstance(index, Route):
+                continue
+            told = await small(mirror, request, index, self._files.asks)
+            digest = self._files.reading.read(told).get(name) if told is not None else None
+            if digest is not None:
+                return digest
+        return None
 
     async def _disappoints(self, request: ClientRequest, found: Route) -> bool:
         """Whether there are copies, and none of them is what the client expects."""

@@ -33,6 +33,10 @@ def _spelled_so(path: str, prefix: str) -> str:
     return ""
 
 
+def _unsaid(url: str) -> Digest | None:
+    return None
+
+
 def _nothing(headers: Headers) -> Digest | None:
     return None
 
@@ -48,6 +52,10 @@ class Files:
     #: By names that are no hash of a whole file: how such a digest is made of a file's pieces.
     #: Files with these can't be checked before they are stored, but are when they are asked for.
     fingerprints: Mapping[str, Callable[[Iterable[bytes]], str]] = {}
+    #: What a file's own URL says that it hashes to, where no index at hand does.
+    of_url: Callable[[str], Digest | None] = _unsaid
+    #: Bytes of an index for which the mirror asks where no client has; 0: it does not.
+    asks: int = 0
     #: The usual spelling of a path below a prefix, "" for what is spelled so.
     usual: Callable[[str, str], str] = _spelled_so
     #: What the client says that it expects.

@@ -142,7 +142,8 @@ class Rewriter:
 
     ``links`` are tried longest first.  ``root_relative`` maps prefixes of root-relative links
     (``href="/whl/..."``, ``"url": "/whl/..."``) to others; the prefix "" means every such link.
-    With ``members``, values of JSON members of these names alone are links; else all but those
+    With ``members``, values of JSON members of these names alone are links (in YAML those, and
+    the first of a list); else all but those
     that lead to pages for people (``homepage``, ``bugs``, ``repository``).
     Raises ValueError for a link whose ``old`` is no plain http or https URL.
     """
@@ -241,7 +242,10 @@ def _member(names: Sequence[str]) -> re.Pattern[bytes] | None:
     if not names:
         return None
     choices = b"|".join(re.escape(name.encode()) for name in names)
-    return re.compile(rb'"(?:%b)"\s{0,4}:\s{0,4}"\Z' % choices)
+    return re.compile(
+        rb"""(?:"(?:%b)"\s{0,4}:\s{0,4}"|(?:\A|[\n\s])(?:%b):\s{0,80}(?:-\s{1,4})?["']?)\Z"""
+        % (choices, choices)
+    )
 
 
 def _search(

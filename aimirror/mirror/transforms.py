@@ -62,7 +62,7 @@ class Transforms:
         rewrite: ContentRewrite | None = rule.content_rewrite
         made = Change()
         if mirror and rewrite is not None and rewrite.applies(kind):
-            members = rewrite.members if "json" in kind.lower() else ()
+            members = () if "html" in kind.lower() else rewrite.members
             made = Change(self.links_to(mirror), _root_relative(rule), members, mirror)
         size = _size(answer)
         if is_text(kind) and (size is None or size >= WORTH_GZIP):
@@ -191,6 +191,7 @@ def _root_relative(rule: Rule) -> tuple[tuple[str, str], ...]:
     if not rule.path_prefix or not rule.strip_prefix or not rule.upstreams:
         return ()
     path = base(rule.upstreams[0]).partition("://")[2].partition("/")[2]
-    if not path and rule.ecosystem != "pypi":
+    named = rule.content_rewrite is not None and rule.content_rewrite.members
+    if not path and rule.ecosystem != "pypi" and not named:
         return ()  # JSON has many strings that only look like paths
     return ((f"/{path}" if path else "", rule.path_prefix),)

@@ -10,3 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 Merge = Callable[[str | None], str]
+
+
+def fresh(text: str) -> Merge:
+    """For formats in which only a new file can be written safely."""
+
+    def merge(before: str | None) -> str:
+        if before is not None and before.strip() and before != text:
+            raise ValueError("it holds something already; add the text above by hand")
+        return text
+
+    return merge

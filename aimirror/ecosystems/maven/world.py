@@ -78,7 +78,19 @@ maven: # <mirror><mirrorOf>central</mirrorOf><url>http://MIRROR/maven2</url>
     strategy: proxy
     immutable: false
     reject_types: []
-    cache: {ttl: 1m, stale_if_error: 7d}
+    cache: &maven-cache {ttl: 1m, stale_if_error: 7d}
+
+gradle-plugins: # pluginManagement.repositories: maven { url = "http://MIRROR/gradle-plugins" }
+  - {<<: *maven, path_prefix: /gradle-plugins, upstream: "https://plugins.gradle.org/m2"}
+  - <<: *maven
+    name: ""
+    path_prefix: /gradle-plugins
+    upstream: "https://plugins.gradle.org/m2"
+    pattern: "^/"
+    strategy: proxy
+    immutable: false
+    reject_types: []
+    cache: *maven-cache
 """
 
 
@@ -96,7 +108,7 @@ WORLD = Coded(
     make=lambda edges: Maven(),
     row=Row(
         clients="Maven, Gradle",
-        at="`/maven2`",
+        at="`/maven2`, `/gradle-plugins`",
         checked="the `.sha1` beside each file",
         changes="metadata and snapshots",
     ),

@@ -8,7 +8,6 @@ from typing import Any
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import lines, yaml
 from aimirror.ecosystems.indexed import Indexed
-from aimirror.ecosystems.indexes import credential, small
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.rubygems import index as rubygems
 from aimirror.ecosystems.world import Files, Reading, Row
@@ -16,14 +15,13 @@ from aimirror.http.headers import Headers
 from aimirror.http.urls import canonical
 from aimirror.interfaces import ILibrary, UpstreamError
 from aimirror.mirror.ecosystem import ClientRequest, Desk, Untaken
-from aimirror.routing.digests import Digest
-from aimirror.routing.rules import Route, route
+from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
 
 #: Bytes of a gem's file of the compact index: a line for each version.
 MOST_INFO = 2 << 20
 
-_FILES = Files(places=rubygems.gem, reading=Reading(rubygems.digests, b"\n"))
+_FILES = Files(places=rubygems.gem, reading=Reading(rubygems.digests, b"\n"), asks=MOST_INFO)
 
 
 class RubyGems(Indexed):
@@ -48,25 +46,6 @@ class RubyGems(Indexed):
                     status=200, headers=Headers([("Cache-Control", "no-store")]), body=b""
                 )
             raise
-
-    async def digest(self, request: ClientRequest, found: Route, mirror: Desk) -> Digest | None:
-        """See Proving."""
-        digest = await super().digest(request, found, mirror)
-        if digest is None and not self.copies(found, credential(request, found)):
-            return await self._ask(request, found, mirror)
-        return digest
-
-    async def _ask(self, request: ClientRequest, found: Route, mirror: Desk) -> Digest | None:
-        """What an index says that this client did not ask for: there are older ones."""
-        for path, version in rubygems.gem(found.path):
-            index = route(mirror.rules, path, "")
-            if not isinstance(index, Route):
-                continue
-            told = await small(mirror, request, index, MOST_INFO)
-            digest = rubygems.digests(told).get(version) if told is not None else None
-            if digest is not None:
-                return digest
-        return None
 
 
 _PRESETS = r"""

@@ -1,0 +1,49 @@
+"""Conan 2: what conan is told, and the rules that serve recipes and packages by their revisions."""
+
+from __future__ import annotations
+
+import json
+
+from aimirror.ecosystems.clients import Address, Setting
+from aimirror.ecosystems.formats import fresh
+from aimirror.ecosystems.world import Row, World
+
+_PRESETS = r"""
+conan: # conan remote add mirror http://MIRROR/conan
+  - &conan
+    name: -files # a revision is the digest of what it holds
+    path_prefix: /conan
+    strip_prefix: true
+    upstream: "https://center2.conan.io"
+    pattern: '/revisions/[0-9a-f]{32,64}/files(/[^/]+)?$'
+    strategy: parallel
+    immutable: '/revisions/[0-9a-f]{32,64}/files/[^/]+$'
+    reject_types: [text/html]
+  - <<: *conan
+    name: ""
+    pattern: "^/"
+    strategy: proxy
+    immutable: false
+    reject_types: []
+    cache: {ttl: 1m, stale_if_error: 7d}
+"""
+
+
+def _conan(mirror: Address) -> Setting:
+    url = mirror.at("/conan")
+    remote = {"name": "conancenter", "url": url, "verify_ssl": not mirror.plain}
+    text = json.dumps({"remotes": [remote]}, indent=1) + "\n"
+    return Setting("~/.conan2/remotes.json", text, fresh(text), probe=f"{url}/v1/ping")
+
+
+WORLD = World(
+    name="conan",
+    presets=_PRESETS,
+    clients={"conan": _conan},
+    row=Row(
+        clients="conan 2",
+        at="`/conan`",
+        checked="the server's `X-Checksum-Sha256`, and conan by the revision's manifest",
+        changes="`latest`, searches, lists of files",
+    ),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from email import message_from_bytes
 from email.policy import HTTP
+from http import HTTPStatus
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,7 +103,8 @@ class BytesTests(BodyCase):
         self.assertEqual((status, failed), (416, 412))
         self.assertEqual(headers.get("content-range"), "bytes */5")
         self.assertEqual(headers.get("etag"), '"v1"')
-        self.assertTrue(body.startswith(b'{"error": "Requested Range Not Satisfiable"'))
+        words = HTTPStatus(416).phrase  # which newer Pythons have shortened
+        self.assertTrue(body.startswith(f'{{"error": "{words}"'.encode()))
 
     def test_extra_fields(self) -> None:
         """Fields may be added when it is sent."""

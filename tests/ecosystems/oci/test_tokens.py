@@ -78,6 +78,13 @@ class Surroundings:
         return Egress(reach=ANYWHERE)
 
 
+class Unlimited:
+    """Downloads that hold nothing back."""
+
+    def limited(self, rule: Rule, response: Response) -> Response:
+        return response
+
+
 def target(name: str = "a/b") -> Target:
     found = parse(f"/v2/{name}/tags/list", "", Registries(DEFAULTS))
     assert isinstance(found, Target)
@@ -92,7 +99,7 @@ class TokensTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.tools = Surroundings()
         self.upstream = self.tools.upstream
-        self.tokens = Tokens(Library(self.tools, None))
+        self.tokens = Tokens(Library(self.tools, Unlimited()))
 
     def right(self, who: Credential = ANYBODY, name: str = "a/b", stale: str = "") -> Deferred:
         found = self.tokens.authorization(RULE, target(name), who, stale)

@@ -60,6 +60,10 @@ class UpstreamError(Exception):
         return not self.redirected and self.reason in _UNREACHABLE
 
 
+class Unreadable(ValueError):
+    """What an upstream wrote can't be read: it is wrong, or takes too much time or memory."""
+
+
 class BodyFailed(Exception):
     """A body can't be completed: its readers must be cut off, never ended cleanly."""
 
@@ -425,3 +429,12 @@ class ILibrary(Interface):
 
     def aside(function: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """Work that would hold up the reactor, done in a thread."""
+
+    def apart(
+        function: Callable[..., bytes], source: bytes | Callable[[], Awaitable[bytes]], *texts: str
+    ) -> Deferred[bytes]:
+        """``function(data, *texts)`` in a process whose time and memory are limited.
+
+        For whatever reads what others wrote.  The function is a module's own; ``source`` are its
+        bytes, or brings them when it is their turn.  Fails with Unreadable, and as ``source`` does.
+        """

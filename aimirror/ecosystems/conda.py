@@ -17,9 +17,12 @@ from aimirror.routing.digests import Digest, parse
 #: The field in which rattler says what it expects.
 EXPECTED = "x-expected-sha256"
 _PACKAGES = (".conda", ".tar.bz2")
-_PACKAGES_RAW = tuple(each.encode("ascii") for each in _PACKAGES)
-_SHA256 = b'"sha256"'
-_HEX = re.compile(rb'"sha256"\s*:\s*"([0-9a-f]{64})"')
+#: A package's name with the start of its record, or the sha256 in one.  A name has its bound, so
+#: that quotes can't make the search long.
+_RECORDS = re.compile(
+    rb'"([^"\\]{1,256}\.(?:conda|tar\.bz2))"\s{0,16}:\s{0,16}\{'
+    rb'|"sha256"\s{0,16}:\s{0,16}"([0-9a-f]{64})"'
+)
 _INDEXES = (
     "current_repodata.json",
     "repodata.json.zst",
@@ -53,19 +56,18 @@ def _expected(headers: Headers) -> Digest | None:
 def digests(repodata: bytes) -> dict[str, Digest]:
     """What a repodata.json, or a piece of it that ends behind a record, says of its packages.
 
-    By file name.  Such a file may hold hundreds of megabytes, so it is searched, not parsed:
-    records are objects without others inside, each after its package's name.
+    By file name.  Such a file may hold hundreds of megabytes, so it is searched, not parsed, from
+    its start to its end: records are objects, each after its package's name.
     """
-    found = {}
-    at = 0
-    while (at := repodata.find(_SHA256, at)) >= 0:
-        match = _HEX.match(repodata, at)
-        record = repodata.rfind(b"{", 0, at)
-        stop = repodata.rfind(b'"', 0, max(record, 0))
-        name = repodata[repodata.rfind(b'"', 0, max(stop, 0)) + 1 : max(stop, 0)]
-        if match is not None and name.endswith(_PACKAGES_RAW):
-            found[name.decode("utf-8", "replace")] = Digest("sha256", match[1].decode("ascii"))
-        at += len(_SHA256)
+    found: dict[str, Digest] = {}
+    name = b""
+    for record in _RECORDS.finditer(repodata):
+        if record[1] is not None:
+            name = record[1]
+        elif name:
+            said = Digest("sha256", record[2].decode("ascii"))
+            found[name.decode("utf-8", "replace")] = said
+            name = b""
     return found
 
 

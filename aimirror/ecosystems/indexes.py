@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from io import BytesIO
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable
+from weakref import ReferenceType, ref
 
-import zstandard
 from attrs import frozen
+from twisted.logger import Logger
 
 from aimirror.bounded import LRU
 from aimirror.caching.entries import Entry
 from aimirror.caching.telling import tells
 from aimirror.ecosystems.digest_table import DigestTable
+from aimirror.ecosystems.oci.tokens import SingleFlight
+from aimirror.ecosystems.tables import table
 from aimirror.ecosystems.world import Reading
 from aimirror.http.forwarding import asked_for_storing, scope_of
 from aimirror.http.urls import canonical
@@ -33,41 +30,19 @@ from aimirror.mirror.ecosystem import ClientRequest, Desk
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
 
-#: Bytes of an index that is read for its digests, as stored and once it is unpacked.
+#: Bytes of an index that is read for its digests, as it is stored.
 MOST_STORED = 64 << 20
-MOST_UNPACKED = 512 << 20
-#: Bytes of an unpacked index, or of a piece of it, that are in memory at once.
-MOST_AT_ONCE = 64 << 20
-#: Bytes of memory that unpacking zstd may take: what its own tool allows without being asked.
-MOST_WINDOW = 128 << 20
 #: Indexes whose digests are kept in mind, and digests in all of them together.
 MOST_INDEXES = 64
 MOST_DIGESTS = 1_000_000
+#: Indexes still to be stored whose digests are kept in mind.
+MOST_ARRIVING = 16
 #: Indexes that are looked at for one file: beside the newest, stores keep generations of them.
 MOST_NAMING = 64
 #: Folders whose indexes are kept in mind.
 MOST_PREFIXES = 64
 #: Bytes of a small file that is read on the way.
 MOST_SMALL = 64 << 10
-
-#: Bytes of an index that are read at a time: the rest of the program runs in between.
-PIECE = 1 << 20
-
-_MAGIC: tuple[tuple[bytes, Callable[[BytesIO], SupportsRead]], ...] = (
-    (b"\x1f\x8b", lambda packed: gzip.GzipFile(fileobj=packed)),
-    (b"\xfd7zXZ", lzma.LZMAFile),
-    (b"BZh", bz2.BZ2File),
-    (b"\x28\xb5\x2f\xfd", lambda p: _zstd().stream_reader(p, read_across_frames=True)),
-)
-#: What decompressors raise on bytes that they don't understand.
-_BAD = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
-
-
-class SupportsRead(Protocol):
-    """What unpacks an index."""
-
-    def read(self, size: int, /) -> bytes:
-        """The next bytes, b"" at the end."""
 
 
 @frozen
@@ -111,10 +86,15 @@ def _naming(name: str, stored: Iterable[Entry], arriving: Iterable[Arriving]) ->
 class Indexes:
     """Remembers what stored index files say."""
 
+    log = Logger()
+
     def __init__(self, library: ILibrary, reading: Reading) -> None:
         self._library = library
         self._reading = reading
         self._known: LRU[str, DigestTable] = LRU(MOST_INDEXES, weigh=len, heaviest=MOST_DIGESTS)
+        self._flights = SingleFlight()
+        #: What those that arrive say, by the identity of their bodies.
+        self._arriving: LRU[int, tuple[ReferenceType[IBody], DigestTable]] = LRU(MOST_ARRIVING)
         #: By prefix: the stored indexes below it, and at which of the store's changes.
         self._below: LRU[str, tuple[int, tuple[Entry, ...]]] = LRU(MOST_PREFIXES)
 
@@ -163,24 +143,39 @@ class Indexes:
 
     async def _of_body(self, body: IBody) -> DigestTable:
         """What an index that still arrives says: clients ask for its files at once."""
-        try:
-            data = await self._library.read(body, MOST_STORED)
-            found: DigestTable = await self._library.aside(_digests, self._reading, data)
-        except (BodyFailed, OSError):
-            return DigestTable(())
+        kept = self._arriving.get(id(body))
+        if kept is not None and kept[0]() is body:
+            return kept[1]
+
+        async def run() -> DigestTable:
+            return await self._table(lambda: self._library.read(body, MOST_STORED))
+
+        found: DigestTable = await self._flights.do(id(body), run)
+        self._arriving.put(id(body), (ref(body), found))
         return found
 
     async def _of(self, entry: Entry) -> DigestTable:
         kept = self._known.get(entry.blob)
         if kept is not None:
             return kept
-        try:
-            data = await stored_bytes(self._library, entry)
-            known: DigestTable = await self._library.aside(_digests, self._reading, data)
-        except (BodyFailed, OSError):
-            return DigestTable(())
+
+        async def run() -> DigestTable:
+            return await self._table(lambda: stored_bytes(self._library, entry))
+
+        known: DigestTable = await self._flights.do(entry.blob, run)
         self._known.put(entry.blob, known)
         return known
+
+    async def _table(self, source: Callable[[], Awaitable[bytes]]) -> DigestTable:
+        """What an index says, read once and apart; one that can't be read says nothing."""
+        read = self._reading.read
+        reader = f"{read.__module__}:{read.__qualname__}"
+        boundary = self._reading.boundary.decode("latin-1")
+        try:
+            return DigestTable.load(await self._library.apart(table, source, reader, boundary))
+        except (BodyFailed, OSError, ValueError) as error:
+            self.log.warn("an index can't be read by {reader}: {why}", reader=reader, why=error)
+            return DigestTable(())
 
 
 def credential(request: ClientRequest, route: Route) -> str:
@@ -243,38 +238,3 @@ async def small(
         return await stored_bytes(mirror.library, outcome.entry)
     except (UpstreamError, BodyFailed, OSError):
         return None
-
-
-def _digests(reading: Reading, data: bytes) -> DigestTable:
-    try:
-        return DigestTable(reading.read(piece) for piece in _pieces(data, reading.boundary))
-    except _BAD:
-        return DigestTable(())
-
-
-def _pieces(data: bytes, boundary: bytes) -> Iterator[bytes]:
-    """An index, unpacked, in pieces that end behind a boundary; whole where there is none.
-
-    Raises ValueError when one of them is too large: packed, it may be a thousandth of that.
-    """
-    unpacked: SupportsRead = BytesIO(data)
-    for magic, unpack in _MAGIC:
-        if data.startswith(magic):
-            unpacked = unpack(BytesIO(data))
-    held: list[bytes] = []
-    total = waiting = 0
-    while total < MOST_UNPACKED and (more := unpacked.read(PIECE)):
-        total += len(more)
-        cut = more.rfind(boundary) + len(boundary) if boundary and boundary in more else 0
-        if cut:
-            yield b"".join([*held, more[:cut]])
-            held, waiting = [], 0
-        held.append(more[cut:])
-        waiting += len(more) - cut
-        if waiting > MOST_AT_ONCE:
-            raise ValueError("a piece is too large")
-    yield b"".join(held)
-
-
-def _zstd() -> zstandard.ZstdDecompressor:
-    return zstandard.ZstdDecompressor(max_window_size=MOST_WINDOW)

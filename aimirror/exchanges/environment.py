@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
 
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
@@ -37,6 +38,8 @@ class Environment:
     #: Counts the connections to each host.
     hosts: Hosts
     to_thread: ToThread
+    #: See ``ILibrary.apart``.
+    apart: Callable[..., Deferred[bytes]]
     #: Numbers in [0, 1) to spread back-offs.
     jitter: Callable[[], float]
     #: How requests of a rule leave.

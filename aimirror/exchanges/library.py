@@ -248,3 +248,12 @@ class Library:
     def aside(self, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """See ILibrary."""
         return self._env.to_thread(function, *args)
+
+    def apart(
+        self,
+        function: Callable[..., bytes],
+        source: bytes | Callable[[], Awaitable[bytes]],
+        *texts: str,
+    ) -> Deferred[bytes]:
+        """See ILibrary."""
+        return self._env.apart(function, source, *texts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 import socket
@@ -52,7 +53,8 @@ from aimirror.store.store import Store
 from aimirror.upstream.agent import Agents
 from aimirror.upstream.client import Upstream
 from aimirror.upstream.hosts import Hosts
-from aimirror.workers.pool.pool import Pool
+from aimirror.workers.apart.apart import Apart
+from aimirror.workers.pool.pool import Pool, worker_environment
 
 if TYPE_CHECKING:
     from aimirror.server.sendfile import FilePort
@@ -118,6 +120,7 @@ class MirrorService(Service):
             defer_to_thread=to_thread,
         )
         self.pool = Pool(reactor, config.server.worker_count(), hosts=self._hosts)
+        self._apart = Apart(reactor, worker_environment(os.environ))
         env = Environment(
             store=self.store,
             pool=self.pool,
@@ -134,6 +137,7 @@ class MirrorService(Service):
             clock=reactor,
             hosts=self._hosts,
             to_thread=to_thread,
+            apart=self._apart,
             jitter=random.random,
             egress=egress_of(config),
         )
@@ -408,7 +412,9 @@ class MirrorService(Service):
             self.env.peers.stop()
         if self.env.tier is not None:
             await self._bounded(self.env.tier.stop())
-        await gatherResults([self._bounded(self.downloads.stop()), self.pool.stop()])
+        await gatherResults(
+            [self._bounded(self.downloads.stop()), self.pool.stop(), self._apart.stop()]
+        )
         await self.store.close()
 
     def _bounded(self, waiting: Deferred[None]) -> Deferred[None]:

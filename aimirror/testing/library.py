@@ -31,6 +31,7 @@ from aimirror.interfaces import (
     Wanted,
 )
 from aimirror.routing.rules import Route
+from aimirror.testing.apart import apart_by
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -236,3 +237,12 @@ class FakeLibrary:
     def aside(self, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """See ILibrary; done at once."""
         return maybeDeferred(function, *args)
+
+    def apart(
+        self,
+        function: Callable[..., bytes],
+        source: bytes | Callable[[], Awaitable[bytes]],
+        *texts: str,
+    ) -> Deferred[bytes]:
+        """See ILibrary; done at once, here."""
+        return apart_by()(function, source, *texts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -26,3 +28,15 @@ class DigestTableTests(SynchronousTestCase):
         for name, digest in whole.items():
             self.assertEqual(table.get(name), digest)
         self.assertIsNone(table.get("a name longer than any other"))
+        again = DigestTable.load(table.dump())
+        self.assertEqual(len(again), len(whole))
+        for name, digest in whole.items():
+            self.assertEqual(again.get(name), digest)
+
+    @given(st.binary(max_size=50))
+    def test_not_dumped(self, data: bytes) -> None:
+        """What was not dumped is no table."""
+        whole = DigestTable([{"a": Digest("md5", "0" * 32)}]).dump()
+        for wrong in (data, whole[:-1], whole.replace(b"[1, 16]", b"[9, 16]"), b'{"md5": 1}\n'):
+            with contextlib.suppress(ValueError, TypeError, AttributeError):
+                self.assertEqual(len(DigestTable.load(wrong)), 0)

@@ -34,6 +34,7 @@ from aimirror.interfaces import (
 from aimirror.routing.digests import Digest, new_hash
 from aimirror.routing.rules import Route, Rule, Strategy
 from aimirror.store.store import Store
+from aimirror.testing.apart import apart_by
 from aimirror.testing.behaviour import pattern
 from aimirror.upstream.hosts import Hosts, Permit
 from tests.store.support import StoreCase, Threads
@@ -270,6 +271,7 @@ class DownloadCase(StoreCase):
                 "clock": self.clock,
                 "hosts": self.ledger,
                 "to_thread": self.writes,
+                "apart": apart_by(),
                 "jitter": lambda: 0.0,
                 "egress": lambda rule: Egress(reach=ANYWHERE),
                 **self.settings,

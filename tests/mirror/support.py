@@ -26,6 +26,7 @@ from aimirror.server.base_url import base_url
 from aimirror.server.memo import Memo
 from aimirror.server.site import MirrorSite
 from aimirror.store.store import Store
+from aimirror.testing.apart import apart_by
 from aimirror.upstream.hosts import Hosts
 from tests.server.support import Connection, clock_at_now, connect
 
@@ -154,6 +155,7 @@ class MirrorCase(SynchronousTestCase):
             clock=self.clock,
             hosts=Hosts(self.clock, 8),
             to_thread=self._to_thread,
+            apart=apart_by(self._to_thread),
             jitter=lambda: 0.5,
             egress=lambda rule: Egress(),
         )

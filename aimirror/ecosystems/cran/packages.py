@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 from aimirror.routing.digests import Digest, parse
@@ -47,32 +48,48 @@ def archived(path: str) -> str:
 def digests(index: bytes) -> dict[str, Digest]:
     """The MD5 of packages in an index, unpacked (text or R serialization), by NAME_VERSION."""
     found = {}
-    for record in _matrix(index) if index.startswith(b"X\n") else _paragraphs(index):
-        digest = parse("md5", record.get("MD5sum", ""))
+    for name, version, md5 in _matrix(index) if index.startswith(b"X\n") else _paragraphs(index):
+        digest = parse("md5", md5)
         if digest is not None:
-            found[f"{record.get('Package', '')}_{record.get('Version', '')}"] = digest
+            found[f"{name}_{version}"] = digest
     return found
 
 
-def _paragraphs(index: bytes) -> list[dict[str, str]]:
-    records = []
-    for paragraph in index.decode("utf-8", "replace").split("\n\n"):
-        pairs = (line.partition(":") for line in paragraph.splitlines())
-        records.append({name: value.strip() for name, _, value in pairs})
-    return records
+#: What is read of each package, in this order.
+_FIELDS = ("Package", "Version", "MD5sum")
+_LINES = re.compile(rb"^(?:(Package|Version|MD5sum):[ \t]*(\S{1,256})|[ \t\r]*$)", re.MULTILINE)
+#: Cells of a matrix that are read: CRAN's has some hundred thousand.
+_MOST_CELLS = 4_000_000
 
 
-def _matrix(index: bytes) -> list[dict[str, str]]:
+def _paragraphs(index: bytes) -> Iterator[tuple[str, str, str]]:
+    fields: dict[bytes, bytes] = {}
+    for line in _LINES.finditer(index):
+        if line[1] is not None:
+            fields.setdefault(line[1], line[2])
+        elif fields:
+            yield _said(fields)
+            fields = {}
+    if fields:
+        yield _said(fields)
+
+
+def _said(fields: dict[bytes, bytes]) -> tuple[str, str, str]:
+    name, version, md5 = (fields.get(n.encode(), b"").decode("utf-8", "replace") for n in _FIELDS)
+    return name, version, md5
+
+
+def _matrix(index: bytes) -> Iterator[tuple[str, str, str]]:
     try:
         cells, attributes = _Serialized(index).read()
-        columns = attributes["dimnames"][1]
+        columns = [str(column) for column in attributes["dimnames"][1]]
         rows = len(cells) // len(columns)
-        return [
-            {str(c): str(cells[k * rows + row] or "") for k, c in enumerate(columns)}
-            for row in range(rows)
-        ]
+        starts = [columns.index(name) * rows for name in _FIELDS]
+        for row in range(rows):
+            name, version, md5 = (str(cells[start + row] or "") for start in starts)
+            yield name, version, md5
     except (struct.error, ValueError, LookupError, TypeError, ZeroDivisionError, RecursionError):
-        return []
+        return
 
 
 class _Serialized:
@@ -86,6 +103,7 @@ class _Serialized:
         self._data = data
         self._at = 2
         self._symbols: list[str] = []
+        self._left = _MOST_CELLS
         version = self._integer()
         self._at += 8
         if version == 3:
@@ -104,15 +122,24 @@ class _Serialized:
 
     def _item(self, flags: int) -> Any:
         kind = flags & 0xFF
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError("too many cells")
         if kind in (self._NIL, self._GLOBAL_NIL):
             return None
         if kind == self._CHARS:
             return self._text()
         if kind == self._INTEGERS:
-            return [self._integer() for _ in range(self._integer())]
+            return self._integers(self._integer())
         if kind in (self._TEXTS, self._LIST):
             return [self._item(self._integer()) for _ in range(self._integer())]
         raise ValueError(f"type {kind}")
+
+    def _integers(self, count: int) -> list[int]:
+        self._left -= max(0, count)
+        if self._left < 0:
+            raise ValueError("too many cells")
+        return [self._integer() for _ in range(count)]
 
     def _text(self) -> str | None:
         length = self._integer()

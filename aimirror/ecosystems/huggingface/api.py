@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from attrs import evolve
 
+from aimirror.caching.entries import Entry
+from aimirror.download.tasks import Reason
 from aimirror.ecosystems.huggingface import paths as huggingface
 from aimirror.ecosystems.indexes import stored_bytes
 from aimirror.exchanges.answering import UNABLE
@@ -14,7 +16,7 @@ from aimirror.exchanges.responses import collect
 from aimirror.http import urls
 from aimirror.http.forwarding import asked_for_storing, passed_on
 from aimirror.http.headers import Headers
-from aimirror.interfaces import BodyFailed, ILibrary, Inquiry, UpstreamError
+from aimirror.interfaces import BodyFailed, ILibrary, Inquiry, Unreadable, UpstreamError
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Declined, Desk, Untaken
 from aimirror.mirror.rewriting import Link, Rewriter
 from aimirror.routing.rules import Route, Rule, Xet
@@ -69,13 +71,19 @@ class Api:
             named = entry.key == repo or entry.key.startswith(f"{repo}/revision/")
             if not named or "?" in entry.key or entry.scope or entry.status != 200:
                 continue
-            try:
-                data = await stored_bytes(self._library, entry)
-            except (BodyFailed, OSError):
-                continue
-            if huggingface.commit_of(data) == commit:
+            if await self._commit_of(entry) == commit:
                 return entry.key
         return None
+
+    async def _commit_of(self, entry: Entry) -> str:
+        async def read() -> bytes:
+            return await stored_bytes(self._library, entry)
+
+        try:
+            told: bytes = await self._library.apart(huggingface.commit_told, read)
+        except (BodyFailed, OSError, Unreadable):
+            return ""
+        return told.decode("utf-8", "replace")
 
     async def _tree(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer:
         answer = await mirror.answer(request, evolve(found, exact=True))
@@ -84,10 +92,16 @@ class Api:
             return answer
         if not isinstance(data, bytes):
             data = await self._library.read(data, MOST_TREE)
-        data = await self._library.aside(huggingface.tree_without_xet, data)
+        data = await self._without_xet(data)
         headers = answer.headers.without("content-length", "etag", "content-md5", "digest")
         changed = evolve(answer, headers=headers, body=data, memo_until=0.0)
         return await mirror.changed(request, found, changed)
+
+    async def _without_xet(self, data: bytes) -> bytes:
+        try:
+            return await self._library.apart(huggingface.tree_without_xet, data)
+        except Unreadable as error:
+            raise UpstreamError(Reason.PROTOCOL, f"the hub's page: {error}") from None
 
     async def write(self, request: ClientRequest, found: Route) -> Answer | Untaken:
         """Any other method: passed on, whatever it is about; a few answers are changed."""
@@ -125,7 +139,11 @@ class Api:
         fields = self.led_here(request, found.rule, response.headers).with_("X-Cache", "PASS")
         if response.status not in (200, 201):
             return relayed(response, fields)
-        data = await self._library.aside(change, await collect(response, MOST_TREE))
+        data = await collect(response, MOST_TREE)
+        if change is huggingface.tree_without_xet:
+            data = await self._without_xet(data)
+        else:
+            data = await self._library.aside(change, data)
         fields = fields.without("content-length", "etag", "content-md5", "digest")
         return Answer(status=response.status, headers=fields, body=data)
 

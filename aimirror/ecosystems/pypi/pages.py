@@ -7,13 +7,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from itertools import islice
 from typing import Any
 from urllib.parse import unquote, urljoin
 
 from attrs import frozen
 
+from aimirror.ecosystems.digest_table import DigestTable
 from aimirror.http.json_text import parse_json
 from aimirror.http.urls import canonical
 from aimirror.routing.digests import ALGORITHMS, Digest, parse
@@ -132,6 +132,14 @@ def digests(data: bytes, url: str) -> Mapping[str, Digest]:
     return found
 
 
+def table(data: bytes, url: str) -> bytes:
+    """The same as a dumped DigestTable; what is no page says nothing."""
+    try:
+        return DigestTable([digests(data, url)]).dump()
+    except ValueError:
+        return DigestTable(()).dump()
+
+
 def name_of(url: str) -> str:
     """One spelling of a file's URL: pages and clients encode "+" and "~" as they like."""
     return unquote(canonical(url))
@@ -172,6 +180,19 @@ def older(data: bytes, before: float) -> Page:
     return Page(json.dumps(page, ensure_ascii=False).encode(), len(hidden), undated)
 
 
+def older_packed(data: bytes, before: str) -> bytes:
+    """``older``, its arguments and result as text and bytes."""
+    page = older(data, float(before))
+    return b"%d %d\n" % (page.hidden, page.undated) + page.data
+
+
+def unpacked(packed: bytes) -> Page:
+    """The page that ``older_packed`` gave."""
+    counts, _, data = packed.partition(b"\n")
+    hidden, undated = map(int, counts.split())
+    return Page(data, hidden, undated)
+
+
 def as_html(data: bytes) -> bytes:
     """A JSON page, of a project or of all projects, as HTML (PEP 503); ValueError for no page."""
     page = _object(data)
@@ -195,9 +216,7 @@ class _Link:
 
 def _links(data: bytes, url: str) -> Iterator[_Link]:
     if data.lstrip()[:1] != b"{":
-        parser = _Anchors(url)
-        parser.feed(data.decode("utf-8", "replace"))
-        yield from parser.links
+        yield from _anchors(data.decode("utf-8", "replace"), url)
         return
     for file in _object(data).get("files", []):
         target = str(file.get("url", ""))
@@ -207,24 +226,50 @@ def _links(data: bytes, url: str) -> Iterator[_Link]:
             yield _Link(target, _strongest(file.get("hashes")), _strongest(_sidecar(file)))
 
 
-class _Anchors(HTMLParser):
-    def __init__(self, base: str) -> None:
-        super().__init__()
-        self.base = base
-        self.links: list[_Link] = []
+def _anchors(text: str, base: str) -> Iterator[_Link]:
+    """The links of an HTML page, in time that grows with its length alone.
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a link; the fragment holds the digest."""
-        told = dict(attrs)
-        href = told.get("href")
-        if tag == "base" and href:
-            self.base = urljoin(self.base, href)
-        if tag != "a" or not href:
-            return
-        target, _, fragment = urljoin(self.base, href).partition("#")
+    Only the first <base> counts (HTML Standard section 4.2.3).
+    """
+    based = False
+    for tag, told in _tags(text):
+        href = told.get("href", "")
+        if not href or len(href) > _LONGEST:
+            continue
+        if tag == "base" and not based:
+            based, base = True, urljoin(base, href)[:_LONGEST]
+        if tag != "a":
+            continue
+        target, _, fragment = urljoin(base, href).partition("#")
         if _is_http(target):
             sidecar = told.get("data-core-metadata") or told.get("data-dist-info-metadata")
-            self.links.append(_Link(target, _labelled(fragment), _labelled(sidecar or "")))
+            yield _Link(target, _labelled(fragment), _labelled(sidecar or ""))
+
+
+#: Characters of a link, and of any attribute, that are looked at; real ones have some hundred.
+_LONGEST = 4096
+#: Attributes of one tag.
+_MOST_ATTRIBUTES = 32
+_TAG = re.compile(r"<(a|base)(?=[\s/])", re.IGNORECASE)
+_ATTRIBUTE = re.compile(
+    r"""[\s/]{0,256}([^\s"'<>/=]{1,256})(?:\s{0,256}=\s{0,256}"""
+    r"""(?:"([^"]{0,4096})"|'([^']{0,4096})'|([^\s"'<>=`]{1,4096})))?"""
+)
+
+
+def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each <a> and <base> with its attributes; of repeated ones the first counts."""
+    at = 0
+    while (tag := _TAG.search(text, at)) is not None:
+        at, told = tag.end(), dict[str, str]()
+        for _ in range(_MOST_ATTRIBUTES):
+            found = _ATTRIBUTE.match(text, at)
+            if found is None:
+                break
+            at = found.end()
+            value = next((v for v in found.group(2, 3, 4) if v is not None), "")
+            told.setdefault(found[1].lower(), html.unescape(value))
+        yield tag[1].lower(), told
 
 
 def _is_http(url: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 from attrs import evolve
 from twisted.logger import Logger
@@ -11,8 +11,10 @@ from twisted.logger import Logger
 from aimirror.bounded import LRU
 from aimirror.caching.entries import Entry
 from aimirror.caching.telling import tells
+from aimirror.ecosystems.digest_table import DigestTable
 from aimirror.ecosystems.indexes import credential, is_stored
 from aimirror.ecosystems.making import Coded
+from aimirror.ecosystems.oci.tokens import SingleFlight
 from aimirror.ecosystems.proving import Hashes
 from aimirror.ecosystems.pypi import pages as pypi
 from aimirror.ecosystems.pypi.clients import CLIENTS, PRESETS
@@ -57,7 +59,8 @@ class Pypi(General):
         self._library = library
         self._sidecars = Sidecars(library)
         self._hashes = Hashes(library)
-        self._known: LRU[tuple[str, str], Mapping[str, Digest]] = LRU(
+        self._flights = SingleFlight()
+        self._known: LRU[tuple[str, str], DigestTable] = LRU(
             MOST_PAGES, weigh=len, heaviest=MOST_DIGESTS
         )
 
@@ -142,7 +145,7 @@ class Pypi(General):
             return answer
         if pypi.JSON in (answer.headers.get("content-type") or ""):
             try:
-                data = await self._library.aside(pypi.as_html, await self._data(answer))
+                data = await self._library.apart(pypi.as_html, await self._data(answer))
             except ValueError:
                 return error_answer(502, "no page", "the index sent a page that can't be read")
             answer = _made(answer, data, pypi.asked(told).partition(",")[0])
@@ -172,7 +175,8 @@ class Pypi(General):
         before = self._library.now() - found.rule.cooldown
         try:
             data = await self._data(answer)
-            page = await self._library.aside(pypi.older, data, before)
+            made = await self._library.apart(pypi.older_packed, data, repr(before))
+            page = pypi.unpacked(made)
         except ValueError:
             return error_answer(502, "cooldown", "the index sent a page that can't be read")
         if page.hidden:
@@ -185,7 +189,7 @@ class Pypi(General):
             )
         kind, content = pypi.JSON, page.data
         if not accept.startswith(pypi.JSON):
-            content = await self._library.aside(pypi.as_html, content)
+            content = await self._library.apart(pypi.as_html, content)
             kind = accept.partition(",")[0]
         return await mirror.changed(request, found, _made(answer, content, kind))
 
@@ -249,12 +253,12 @@ class Pypi(General):
         names = [pypi.name_of(url) for url in found.urls]
         for key in pypi.pages(file, own_bases(mirror.rules, "pypi", file), _root(found, file)):
             async for known in self._said(key, scope):
-                digest = next((known[name] for name in names if name in known), None)
+                digest = next((d for name in names if (d := known.get(name))), None)
                 if digest is not None:
                     return digest
         return None
 
-    async def _said(self, key: str, scope: str) -> AsyncIterator[Mapping[str, Digest]]:
+    async def _said(self, key: str, scope: str) -> AsyncIterator[DigestTable]:
         """What the forms of one page say; clients ask for files while it still arrives."""
         held = self._library.at(key, scope)
         for arriving in held.arriving:
@@ -265,23 +269,29 @@ class Pypi(General):
             if readable and tells(entry, scope):
                 yield await self._digests_of(entry)
 
-    async def _digests_of(self, entry: Entry) -> Mapping[str, Digest]:
+    async def _digests_of(self, entry: Entry) -> DigestTable:
         name = (entry.key, entry.blob)
         kept = self._known.get(name)
         if kept is not None:
             return kept
         body = self._library.body(entry)
-        known = {} if body is None else await self._digests_in(body, entry.key)
+        known = DigestTable(()) if body is None else await self._digests_in(body, *name)
         self._known.put(name, known)
         return known
 
-    async def _digests_in(self, body: IBody, url: str) -> Mapping[str, Digest]:
-        found: Mapping[str, Digest]
-        try:
-            data = await self._library.read(body, MOST_PAGE)
-            found = await self._library.aside(pypi.digests, data, url)
-        except (BodyFailed, OSError, ValueError):
-            return {}
+    async def _digests_in(self, body: IBody, url: str, blob: str = "") -> DigestTable:
+        """What a page says, read once for all who ask meanwhile; it has no blob while it comes."""
+
+        async def read() -> bytes:
+            return await self._library.read(body, MOST_PAGE)
+
+        async def run() -> DigestTable:
+            try:
+                return DigestTable.load(await self._library.apart(pypi.table, read, url))
+            except (BodyFailed, OSError, ValueError):
+                return DigestTable(())
+
+        found: DigestTable = await self._flights.do((url, blob or id(body)), run)
         return found
 
 

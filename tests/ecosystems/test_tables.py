@@ -9,7 +9,8 @@ import lzma
 import zstandard
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems import apt, conda, indexes, rpm
+from aimirror.ecosystems import apt, conda, rpm, tables
+from aimirror.ecosystems.digest_table import DigestTable
 from aimirror.ecosystems.world import Reading
 from aimirror.routing.digests import Digest
 
@@ -48,16 +49,21 @@ KINDS = (
 )
 
 
+def said(reading: Reading, data: bytes) -> DigestTable:
+    reader = f"{reading.read.__module__}:{reading.read.__qualname__}"
+    return DigestTable.load(tables.table(data, reader, reading.boundary.decode("latin-1")))
+
+
 class ReadingTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.patch(indexes, "PIECE", 333)
+        self.patch(tables, "PIECE", 333)
 
     def test_pieces(self) -> None:
         """Each file is found, on whichever side of a cut it lies, in every form."""
         for reading, one, name in KINDS:
             text = "".join(one(n) for n in range(COUNT)).encode()
             for packed, pack in PACKERS.items():
-                found = indexes._digests(reading, pack(text))
+                found = said(reading, pack(text))
                 self.assertEqual(len(found), COUNT, packed)
                 for n in range(COUNT):
                     self.assertEqual(found.get(name.format(n)), Digest("sha256", f"{n:064x}"))
@@ -70,27 +76,21 @@ class ReadingTests(SynchronousTestCase):
             if data == text or "in " in packed:
                 continue
             flipped = data[:20] + bytes([data[20] ^ 0xFF]) + data[21:]
-            self.assertLess(len(indexes._digests(KINDS[0][0], flipped)), COUNT, packed)
+            self.assertLess(len(said(KINDS[0][0], flipped)), COUNT, packed)
 
     def test_bounded(self) -> None:
         """What unpacks to more than is read is read up to there."""
-        self.patch(indexes, "MOST_UNPACKED", 5000)
+        self.patch(tables, "MOST_UNPACKED", 5000)
         text = "".join(map(paragraph, range(COUNT))).encode()
         for pack in PACKERS.values():
-            found = len(indexes._digests(KINDS[0][0], pack(text)))
+            found = len(said(KINDS[0][0], pack(text)))
             self.assertTrue(0 < found < 100, found)
 
     def test_bomb(self) -> None:
         """What has no boundary for too long is not gathered in memory, and says nothing."""
-        self.patch(indexes, "MOST_AT_ONCE", 5000)
-        read: list[int] = []
-
-        def digests(piece: bytes) -> dict[str, Digest]:
-            read.append(len(piece))
-            return {}
-
+        self.patch(tables, "MOST_AT_ONCE", 5000)
         for pack in PACKERS.values():
             for boundary in (b"", b"\n\n"):
-                found = indexes._digests(Reading(digests, boundary), pack(b"[]," * 100_000))
-                self.assertEqual(len(found), 0)
-        self.assertEqual(read, [])
+                packed = pack(b"[]," * 100_000)
+                self.assertRaises(ValueError, list, tables.pieces(packed, boundary))
+                self.assertEqual(len(said(Reading(conda.digests, boundary), packed)), 0)

@@ -1,0 +1,178 @@
+"""Reading what others wrote takes time and memory that grow with its length, and no faster."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import time
+import tracemalloc
+from collections.abc import Callable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from aimirror.ecosystems import apk, apt, cargo, conda, npm, rpm
+from aimirror.ecosystems.cran import packages as cran
+from aimirror.ecosystems.pypi import pages
+from aimirror.ecosystems.rubygems import index as rubygems
+
+Reader = Callable[[bytes], object]
+
+#: How each format is read, and the words of which hostile ones are made.
+FORMATS: dict[str, tuple[Reader, tuple[bytes, ...]]] = {
+    "repodata": (
+        conda.digests,
+        (b'"sha256"', b'"', b"{", b"}", b'"a.conda": {', b'"sha256": "', b"0" * 64, b" ", b"\\"),
+    ),
+    "html": (
+        lambda data: pages.digests(data, "https://a.test/simple/x/"),
+        (
+            b"<a ",
+            b"<a",
+            b"<base href='a/'>",
+            b'href="',
+            b"href=",
+            b'"',
+            b"'",
+            b"<!--",
+            b"&amp;",
+            b"#sha256=",
+            b"</a>",
+            b"<",
+            b">",
+            b"x/",
+            b" ",
+            b"&#",
+            b"<![",
+            b"<?",
+            b"b = ",
+        ),
+    ),
+    "npm": (
+        npm.digests,
+        (
+            b'{"versions":',
+            b'{"a":',
+            b'{"dist":',
+            b"[",
+            b"{",
+            b'"',
+            b":",
+            b",",
+            b"}",
+            b"]",
+            b'"integrity":"',
+            b"sha512-",
+            b" ",
+            b"?",
+            b"1",
+            b"\\u0000",
+        ),
+    ),
+    "PACKAGES": (
+        cran.digests,
+        (
+            b"Package: a\n",
+            b"Version: 1\n",
+            b"MD5sum: ",
+            b"\n",
+            b"\n\n",
+            b":",
+            b" ",
+            b"a",
+            b"0" * 32,
+        ),
+    ),
+    "rds": (
+        lambda data: cran.digests(b"X\n" + struct.pack(">iii", 2, 0, 0) + data),
+        (
+            *(struct.pack(">i", n) for n in (0, 1, 2, 9, 13, 16, 19, 254, 255, 512, 1024, 1 << 30)),
+            b"\0\0\2\x13\x7f\xff\xff\xff",
+        ),
+    ),
+    "primary.xml": (
+        rpm.digests,
+        (
+            b"<package ",
+            b"</package>",
+            b"<data ",
+            b"</data>",
+            b"<checksum type='sha256'>",
+            b"<",
+            b"0" * 64,
+            b"</checksum>",
+            b"<location href='a.rpm'>",
+            b" ",
+            b"\n",
+            b"'",
+            b"type='",
+        ),
+    ),
+    "Packages": (
+        apt.digests,
+        (b"Filename: ", b"SHA256: ", b"0" * 64, b"\n", b"\n\n", b" ", b"./", b"a"),
+    ),
+    "Release": (
+        apt.listed,
+        (b"\nSHA256:\n", b" " + b"0" * 64, b" 1 ", b"\n", b" ", b"a", b"0"),
+    ),
+    "cargo": (cargo.digests, (b'{"vers":"1",', b'"cksum":"', b'"', b"}", b"\n", b"[", b"{")),
+    "gems": (
+        rubygems.digests,
+        (b"1.0 ", b"|", b",", b"checksum:", b"0" * 64, b"\n", b" ", b"a"),
+    ),
+    "APKINDEX": (apk.digests, (b"C:Q1", b"P:a", b"V:1", b"\n", b"\n\n", b"\0", b"a" * 28, b"=")),
+}
+#: Bytes of the smaller text, how many times the larger one is that, and seconds of CPU that are
+#: too few to tell anything.
+SMALL, TIMES, NOTHING = 20_000, 8, 0.1
+#: How much more than linear the larger one may take on a machine that is busy with other things.
+SLACK = 3.0
+#: Bytes of memory for each byte of text, and those that any text may take.
+PER_BYTE, ANY = 150, 2 << 20
+
+
+def seconds(reader: Reader, data: bytes) -> float:
+    """CPU seconds, the least of some runs."""
+    least = 1e9
+    for _ in range(2):
+        began = time.process_time()
+        with contextlib.suppress(ValueError):
+            reader(data)
+        least = min(least, time.process_time() - began)
+        if least < NOTHING:
+            break
+    return least
+
+
+class GrowthTests(SynchronousTestCase):
+    def check(self, name: str, words: list[bytes]) -> None:
+        reader, _ = FORMATS[name]
+        unit = b"".join(words)
+        data = (unit * (SMALL // len(unit) + 1))[:SMALL]
+        large = (unit * (SMALL * TIMES // len(unit) + 1))[: SMALL * TIMES]
+        taken = seconds(reader, large)
+        if taken > NOTHING:
+            self.assertLess(taken, seconds(reader, data) * TIMES * SLACK, (name, words))
+        tracemalloc.start()
+        try:
+            seconds(reader, data)
+            held = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        self.assertLess(held, len(data) * PER_BYTE + ANY, (name, words))
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.data())
+    def test_words(self, data: st.DataObject) -> None:
+        """Any few words of a format, over and over."""
+        name = data.draw(st.sampled_from(sorted(FORMATS)))
+        words = st.lists(st.sampled_from(FORMATS[name][1]), min_size=1, max_size=5)
+        self.check(name, data.draw(words))
+
+    def test_each_word(self) -> None:
+        """Each word of each format by itself."""
+        for name, (_, words) in FORMATS.items():
+            for word in words:
+                self.check(name, [word])

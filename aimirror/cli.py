@@ -18,6 +18,7 @@ from aimirror.commands import (
     clean_old,
     completion,
     doctor,
+    jobs,
     manual,
     prefetch,
     serve,
@@ -35,7 +36,20 @@ if TYPE_CHECKING:
     from aimirror.commands.common import Commands
 
 #: Each with ``add(commands)``, in the order of the help text.
-COMMANDS = (check, setup, doctor, watch, stored, prefetch, ca, balance, tier, clean_old, shipped)
+COMMANDS = (
+    check,
+    setup,
+    doctor,
+    watch,
+    stored,
+    prefetch,
+    jobs,
+    ca,
+    balance,
+    tier,
+    clean_old,
+    shipped,
+)
 
 #: Exit statuses as shells tell them of SIGINT and SIGPIPE.
 _INTERRUPTED = 130

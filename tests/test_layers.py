@@ -53,6 +53,7 @@ PURE_ROOMS = frozenset({"bounded", "http", "routing", "caching", "download"})
 PURE_MODULES = frozenset(
     {
         "aimirror.admin.prefetch_lists",
+        "aimirror.admin.prefetch_locks",
         "aimirror.ecosystems.apk",
         "aimirror.ecosystems.composer",
         "aimirror.ecosystems.conan",

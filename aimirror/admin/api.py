@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from aimirror.admin import prefetch as admin_prefetch
 from aimirror.admin import prefetch_lists as prefetch
+from aimirror.admin import prefetch_locks
 from aimirror.admin.entries import BadSelection, Entries, Selection
 from aimirror.admin.gate import Gate
 from aimirror.admin.inputs import Words, body_of, query_of
@@ -296,6 +297,11 @@ def _items(words: Words, interpreter: Interpreter) -> tuple[Items, str]:
     if text := words.text("requirements"):
         items = prefetch.requirements(text)
         return items, f"{len(items.projects)} requirements"
+    if text := words.text("lock"):
+        name = words.text("lock_name")
+        items = prefetch_locks.items(name, text, interpreter)
+        count = len(items.urls) + len(items.projects)
+        return items, f"{count} files of {name.rpartition('/')[2]}"
     if text := words.text("uv_lock"):
         items = prefetch.uv_lock(text, interpreter)
         return items, f"{len(items.urls)} files of a uv.lock"
@@ -304,4 +310,4 @@ def _items(words: Words, interpreter: Interpreter) -> tuple[Items, str]:
         return items, f"{len(items.urls)} packages of a package-lock.json"
     if urls := words.texts("urls"):
         return Items(urls=urls[:MOST_ITEMS]), f"{len(urls)} URLs"
-    raise BadList("say what: urls, requirements, uv_lock, package_lock, huggingface or image")
+    raise BadList("say what: urls, requirements, lock, uv_lock, package_lock, huggingface or image")

@@ -60,14 +60,16 @@ class InternalClient:
         *,
         keep: int = 0,
         got: Callable[[int], None] = lambda count: None,
+        sized: Callable[[int], None] = lambda size: None,
     ) -> Deferred[Fetched]:
         """GET a path with its query.
 
         Up to ``keep`` bytes of body are given back, more are a failure; with 0 the body is only
-        brought into the cache, and ``got(count)`` told of its bytes as they come.  Fails with
-        NotFetched.  Cancelling leaves; the download itself may go on.
+        brought into the cache, and ``got(count)`` told of its bytes as they come, ``sized(size)``
+        of their number once it is known.  Fails with NotFetched.  Cancelling leaves; the download
+        itself may go on.
         """
-        asking = _Asking(self._clock, keep, got)
+        asking = _Asking(self._clock, keep, got, sized)
         channel = self._site.buildProtocol(None)
         if channel is None:
             asking.fail("too many connections")
@@ -87,11 +89,18 @@ class _Asking:
     channel: MirrorChannel
     disconnecting = False
 
-    def __init__(self, clock: IReactorTime, keep: int, got: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        keep: int,
+        got: Callable[[int], None],
+        sized: Callable[[int], None],
+    ) -> None:
         self.done: Deferred[Fetched] = Deferred(lambda _: self._leave())
         self._clock = clock
         self._keep = keep
         self._got = got
+        self._sized = sized
         self._head = bytearray()
         self._headers: Headers | None = None
         self._body = bytearray()
@@ -171,8 +180,12 @@ class _Asking:
         elif self._from_cache and not self._keep:
             self._finish()
             self._leave()
-        elif rest:
-            self._take(rest)
+        else:
+            length = self._headers.get("content-length") or ""
+            if length.isdecimal():
+                self._sized(int(length))
+            if rest:
+                self._take(rest)
 
     @property
     def _from_cache(self) -> bool:

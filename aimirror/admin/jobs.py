@@ -44,12 +44,34 @@ class Job:
     #: Bytes that came or were read, and how many it will be, where that is known.
     bytes: int = 0
     total_bytes: int | None = None
+    #: The item that was begun last.
+    current: str = ""
+    #: Items whose sizes are known, and the sum of those that come or came.
+    sized: int = 0
+    expected: int = 0
     failures: list[tuple[str, str]] = Factory(list)
     failed: int = 0
     message: str = ""
     work: Deferred[None] | None = None
     #: Brings the numbers up to date, for work that is watched rather than tells.
     look: Callable[[], None] | None = None
+
+    def begin(self, item: str) -> None:
+        """One item is next."""
+        self.current = item
+
+    def expect(self, size: int) -> None:
+        """One more item's size is known."""
+        self.sized += 1
+        self.expected += size
+
+    @property
+    def likely_bytes(self) -> int | None:
+        """``total_bytes``, or what it is likely to be by the items that are known; else None."""
+        if self.total_bytes is not None or not self.sized or self.total is None:
+            return self.total_bytes
+        left = max(0, self.total - max(self.sized, self.done))
+        return self.expected + left * self.expected // self.sized
 
     def fail(self, item: str, why: str) -> None:
         """One item went wrong."""
@@ -73,6 +95,8 @@ class Job:
             "cached": self.cached,
             "bytes": self.bytes,
             "total_bytes": self.total_bytes,
+            "likely_bytes": self.likely_bytes,
+            "current": self.current if self.state == "running" else "",
             "failed": self.failed,
             "failures": [{"item": item, "why": why} for item, why in self.failures],
             "message": self.message,

@@ -111,9 +111,10 @@ class Prefetcher:
             job.bytes += count
 
         for path in waiting:
+            job.begin(path.partition("?")[0])
             try:
                 headers = _MANIFESTS if "/manifests/" in path else None
-                fetched = await self._inside.get(path, headers, got=got)
+                fetched = await self._inside.get(path, headers, got=got, sized=job.expect)
                 job.cached += fetched.cached
             except NotFetched as error:
                 job.fail(path.partition("?")[0], str(error))

@@ -6,33 +6,49 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aimirror.commands.common import Complaint
-from aimirror.commands.link import add_link, online
-from aimirror.commands.words import follow, size
+from aimirror.admin.prefetch_locks import is_list
+from aimirror.commands import resolving
+from aimirror.commands.common import Complaint, complain
+from aimirror.commands.jobs import followed
+from aimirror.commands.link import Link, add_link, online
+from aimirror.commands.words import size
 
 if TYPE_CHECKING:
     from aimirror.commands.common import Commands
 
 #: Failures that are printed.
 _SHOWN = 20
+#: Names of files that conda reads.
+_CONDA = ("environment.yml", "environment.yaml")
 
 
 def add(commands: Commands) -> None:
     """The parsers of these commands."""
     prefetch = commands.add_parser("prefetch", help="fetch files before somebody asks")
     add_link(prefetch)
+    words = (
+        "URLs, paths, or lists: requirements.txt, poetry.lock, pnpm-lock.yaml, go.sum and others"
+    )
     what = prefetch.add_mutually_exclusive_group(required=True)
-    what.add_argument("what", nargs="*", default=[], metavar="URL", help="URLs or paths")
-    what.add_argument("--requirements", "-r", metavar="FILE", help="a requirements.txt")
+    what.add_argument("what", nargs="*", default=[], metavar="WHAT", help=words)
+    what.add_argument(
+        *("--requirements", "-r"),
+        action="append",
+        metavar="FILE",
+        help="a requirements.txt, with all that it needs",
+    )
+    what.add_argument("--lock", metavar="FILE", help="a lock file, its kind told by its name")
     what.add_argument("--uv-lock", metavar="FILE", help="a uv.lock")
     what.add_argument("--package-lock", metavar="FILE", help="a package-lock.json of npm")
     what.add_argument("--huggingface", metavar="REPO", help="[datasets/]OWNER/NAME[@REVISION]")
     what.add_argument("--image", metavar="REFERENCE", help="such as nginx:1.27")
+    prefetch.add_argument("--no-deps", action="store_true", help="what is named, and no more")
     prefetch.add_argument("--python", default="", help="wheels for this version alone, as 3.11")
     prefetch.add_argument("--platform", default="", help="as linux_x86_64; of images linux/amd64")
     prefetch.add_argument("--index", default="", help="path of the Python index (/simple)")
     prefetch.add_argument("--include", action="append", default=[], metavar="GLOB")
     prefetch.add_argument("--exclude", action="append", default=[], metavar="GLOB")
+    prefetch.add_argument("--detach", action="store_true", help="do not wait for the end")
     prefetch.set_defaults(run=run)
     reload = commands.add_parser("reload", help="have the service read its configuration anew")
     add_link(reload)
@@ -40,23 +56,72 @@ def add(commands: Commands) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Start the job and follow it; status 1 when something failed."""
-    words: dict[str, Any] = {
-        "requirements": _text(given.requirements),
-        "uv_lock": _text(given.uv_lock),
-        "package_lock": _text(given.package_lock),
-        "huggingface": given.huggingface,
-        "image": given.image,
-        "urls": given.what or None,
+    """Start the jobs and follow them; status 1 when something failed."""
+    link = online(given)
+    common = {
         "include": given.include,
         "exclude": given.exclude,
         "python": given.python,
         "platform": given.platform,
         "index": given.index,
     }
-    link = online(given)
-    job = link.post("prefetch", **words)
-    ended = follow(lambda: link.get("jobs", id=job["id"])["jobs"][0])
+    status = 0
+    for words in _orders(given, link):
+        job = link.post("prefetch", **common, **words)
+        if given.detach:
+            print(f"job {job['id']} runs: aimirror jobs")
+        else:
+            status = max(status, _told(followed(link, job["id"])))
+    return status
+
+
+def _orders(given: argparse.Namespace, link: Link) -> list[dict[str, Any]]:
+    """What is asked of the service, one job each."""
+    lists = [file for file in (given.lock, given.uv_lock, given.package_lock) if file]
+    names = {given.uv_lock: "uv.lock", given.package_lock: "package-lock.json"}
+    urls: list[str] = []
+    required = list(given.requirements or ())
+    for word in given.what:
+        if not word.startswith("/") and "://" not in word and Path(word).is_file():
+            (required if word.endswith((".txt", ".in")) else lists).append(word)
+        else:
+            urls.append(word)
+    orders = [_list(file, names.get(file, ""), given) for file in lists]
+    if required:
+        orders.append(_required(tuple(required), given, link))
+    if urls:
+        orders.append({"urls": urls})
+    for key in ("huggingface", "image"):
+        if getattr(given, key):
+            orders.append({key: getattr(given, key)})
+    return orders
+
+
+def _list(file: str, name: str, given: argparse.Namespace) -> dict[str, Any]:
+    if Path(file).name in _CONDA:
+        return {"urls": resolving.from_conda(file)}
+    name = name or Path(file).name
+    if not is_list(name):
+        raise Complaint(f"{file}: not a list whose name is known, such as poetry.lock or go.sum")
+    return {"lock": resolving.read(Path(file)), "lock_name": name}
+
+
+def _required(files: tuple[str, ...], given: argparse.Namespace, link: Link) -> dict[str, Any]:
+    """Requirements with all that they need, where somebody here can find that out."""
+    index = f"{link.url}{given.index or '/simple'}"
+    found = None
+    if not given.no_deps:
+        wanted = resolving.Wanted(files, index, given.python, given.platform)
+        found = resolving.resolved(wanted)
+        if found is None:
+            complain("neither uv nor pip is here to find out dependencies; named ones alone come")
+    if found is None:
+        return {"requirements": resolving.flattened(files)}
+    return {"urls": found.urls} if found.urls else {"requirements": found.requirements}
+
+
+def _told(ended: dict[str, Any]) -> int:
+    """Say how a job ended; the exit status."""
     for failure in ended["failures"][:_SHOWN]:
         print(f"  {failure['item']}: {failure['why']}")
     if ended["failed"] > _SHOWN:
@@ -72,12 +137,3 @@ def again(given: argparse.Namespace) -> int:
     late = online(given).post("reload")["needs_restart"]
     print("reloaded" + (f"; needs a restart: {', '.join(late)}" if late else ""))
     return 0
-
-
-def _text(path: str | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        return Path(path).read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise Complaint(f"{path}: {getattr(error, 'strerror', None) or error}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.commands.words import ending, progress
+from aimirror.commands.words import Pace, counted, ending, fitted, progress
 
 
 class ProgressTests(SynchronousTestCase):
@@ -24,6 +24,31 @@ class ProgressTests(SynchronousTestCase):
         self.assertEqual((line.count("█"), line.count("░")), (15, 15))
         self.assertIn(" 1 of 4, 500 kB of 1.0 MB", line)
 
+    def test_pace(self) -> None:
+        """While it runs, the rate, the time left, and what is under way are told."""
+        pace = Pace()
+        for second, count in enumerate((0, 100_000, 300_000)):
+            pace.note(float(second), count)
+        self.assertEqual(pace.rate, 150_000)
+        job = {
+            "done": 1,
+            "total": 4,
+            "bytes": 300_000,
+            "total_bytes": None,
+            "likely_bytes": 900_000,
+        }
+        line = progress({**job, "current": "/packages/aa/torch.whl"}, pace.rate)
+        self.assertIn("300 kB of about 900 kB, 150 kB/s, 4 s left  torch.whl", line)
+        ended = progress({**job, "state": "done", "done": 4}, pace.rate)
+        self.assertNotIn("left", ended)
+        self.assertEqual(ended.count("█"), 30)
+
+    def test_fitted(self) -> None:
+        """A line never goes over the edge of a terminal."""
+        self.assertEqual(
+            [fitted("abcdef", width) for width in (6, 4, None)], ["abcdef", "abc…", "abcdef"]
+        )
+
     def test_unknown(self) -> None:
         """Before the items are known the bar is empty."""
         line = self.job(total=None)
@@ -37,3 +62,11 @@ class EndingTests(SynchronousTestCase):
         self.assertEqual(ending("http://h/a.whl", 14), "http://h/a.whl")
         self.assertEqual(ending("http://h/a.whl", 6), "…a.whl")
         self.assertEqual([ending("long", width) for width in (1, 0, -3)], ["…"] * 3)
+
+
+class CountedTests(SynchronousTestCase):
+    def test_plural(self) -> None:
+        """One is one, and all others are many."""
+        told = [counted(n, "entry") for n in (0, 1, 2)]
+        self.assertEqual(told, ["0 entries", "1 entry", "2 entries"])
+        self.assertEqual(counted(3, "file"), "3 files")

@@ -235,6 +235,7 @@ class OperationsTests(EndToEndTests):
         self.assertIn("1 entry pinned", self.command(service, "pin", own))
         self.assertIn("0 entries pinned", self.command(service, "pin", "/file.bin"))
         self.assertIn("1 file checked, 0 damaged", self.command(service, "verify"))
+        self.assertIn("verify    done", self.command(service, "jobs"))
         told = self.command(service, "top")
         self.assertIn("1 entry", told)
         self.assertNotIn("\x1b", told)

@@ -239,6 +239,8 @@ class Wanted:
     not_before: float = 0.0
     #: Another node wants it: the upstream is asked, and no third node.
     hop: bool = False
+    #: Only what another node has stored is wanted, fresh or not: the upstream is not asked.
+    stored_only: bool = False
 
     @property
     def unstored(self) -> bool:
@@ -389,6 +391,12 @@ class ILibrary(Interface):
 
         Once in a while one caller is told no, and is to try for all: ask where a stored copy may
         stand in.
+        """
+
+    def borrow(route: Route) -> Deferred[bool]:
+        """Bring what another node of the cluster has stored for anybody; whether there is any.
+
+        No upstream is asked.  It may still be arriving.
         """
 
     def final(wanted: Wanted) -> Deferred[str | None]:

@@ -131,17 +131,23 @@ class Peers:
         member = self.owner(wanted)
         if not member:
             return None
-        question = questions.asked(wanted.route, wanted.headers, wanted.not_before, have)
+        only = wanted.stored_only
+        question = questions.asked(
+            wanted.route, wanted.headers, wanted.not_before, have, stored_only=only
+        )
         text = questions.packed(question, self.keys, self._clock.seconds())
         if not text:
             return None
         self._asking[wanted.key] += 1
         try:
-            return await self._ask(member, wanted.key, text)
+            told = await self._ask(member, wanted.key, text)
         finally:
             self._asking[wanted.key] -= 1
             if not self._asking[wanted.key]:
                 del self._asking[wanted.key]
+        if told is None and not only and member not in self.roster.away(self._clock.seconds()):
+            self._unshared.put(wanted.key, self._clock.seconds() + UNSHARED_FOR)
+        return told
 
     async def _ask(self, member: str, name: str, text: str) -> Told | None:
         url = f"{self._scheme}://{member}/{questions.NAME}"
@@ -163,7 +169,6 @@ class Peers:
             entry = None
         if entry is None or entry.key != name or entry.scope or response.status not in (200, 204):
             response.abort()
-            self._unshared.put(name, self._clock.seconds() + UNSHARED_FOR)
             return None
         if response.status == 200:
             return Told(entry, response)

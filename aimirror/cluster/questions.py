@@ -45,6 +45,8 @@ class Question:
     not_before: float = 0.0
     #: The sha256 of the body that the asking node has, "" for none.
     have: str = ""
+    #: Only what is stored is wanted, fresh or not, and whatever chose it.
+    stored_only: bool = False
 
     def route(self, rule: Rule) -> Route:
         """The route, by the rule that this node has under the name."""
@@ -61,7 +63,9 @@ class Question:
         )
 
 
-def asked(route: Route, headers: Headers, not_before: float, have: str) -> Question:
+def asked(
+    route: Route, headers: Headers, not_before: float, have: str, *, stored_only: bool = False
+) -> Question:
     """The question for a route."""
     return Question(
         rule=route.rule.name,
@@ -76,6 +80,7 @@ def asked(route: Route, headers: Headers, not_before: float, have: str) -> Quest
         headers=headers,
         not_before=not_before,
         have=have,
+        stored_only=stored_only,
     )
 
 
@@ -96,6 +101,7 @@ def packed(question: Question, keys: Keys, now: float) -> str:
         "headers": question.headers.items,
         "not_before": question.not_before,
         "have": question.have,
+        "stored_only": question.stored_only,
     }
     said = urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode("ascii")
     text = f"{said}.{keys.sign(f'peer {said}')}"

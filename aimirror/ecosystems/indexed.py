@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from aimirror.ecosystems.indexes import Indexes, Naming, credential, small
 from aimirror.ecosystems.proving import Proving
 from aimirror.ecosystems.world import Files
+from aimirror.forward.routes import place
+from aimirror.http.targets import parse_target
 from aimirror.http.urls import join
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import ClientRequest, Desk, Untaken
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Seconds for which the upstream's word on a file stands against a client that expects another.
 WISH_SECONDS = 60.0
+#: Indexes of one file for which other nodes are asked.
+MOST_BORROWED = 5
 
 
 class Indexed(Proving):
@@ -52,10 +57,14 @@ class Indexed(Proving):
         return await mirror.answer(request, found, not_before=self.library.now() - WISH_SECONDS)
 
     async def digest(self, request: ClientRequest, found: Route, mirror: Desk) -> Digest | None:
-        """See Proving."""
+        """See Proving.  What is not known here may be known to another node."""
         digest = await super().digest(request, found, mirror)
         if digest is not None or self.copies(found, credential(request, found)):
             return digest
+        if request.method == "GET" and await self._borrowed(found, mirror):
+            digest = await super().digest(request, found, mirror)
+            if digest is not None:
+                return digest
         return self._files.of_url(found.urls[0]) or await self._ask(request, found, mirror)
 
     async def _ask(self, request: ClientRequest, found: Route, mirror: Desk) -> Digest | None:
@@ -80,6 +89,18 @@ class Indexed(Proving):
             if not await self.hashes.differs(copy, expected):
                 return False
         return bool(copies)
+
+    async def _borrowed(self, found: Route, mirror: Desk) -> bool:
+        """Bring an index that another node has; whether there was one."""
+        places = self._files.places(found.urls[0])
+        urls = dict.fromkeys(url for index, _ in places for url in _urls(index, found, mirror))
+        for url in islice(urls, MOST_BORROWED):
+            index = place(mirror.rules, parse_target(url))
+            if not isinstance(index, Route) or self.library.at(index.key).entries:
+                continue
+            if await self.library.borrow(index):
+                return True
+        return False
 
     def named_by(self, found: Route, mirror: Desk, scope: str) -> Iterator[tuple[Indexes, Naming]]:
         """See Proving."""

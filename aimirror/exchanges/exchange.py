@@ -110,6 +110,8 @@ class Exchange:
         outcome = await self._tiered() or await self._from_owner()
         if outcome is not None:
             return outcome
+        if self._wanted.stored_only:
+            raise UpstreamError(Reason.STATUS, "no other node has it")
         span = self._first_span()
         conditional = bool(len(self._wanted.conditional))
         try:
@@ -166,7 +168,7 @@ class Exchange:
         if entry is None or self._judge.too_large(entry.size):
             return None
         conditional = outdated(entry, wanted, self._now())
-        if conditional is None:
+        if conditional is None or wanted.stored_only:
             return await self._from_tier(tier, entry)
         if len(conditional):
             self._left = entry

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from aimirror.bounded import LRU
 from aimirror.caching.caching import matches
 from aimirror.caching.entries import Entry
 from aimirror.exchanges.asking import Asking
@@ -19,6 +20,7 @@ from aimirror.exchanges.heading import Heading
 from aimirror.exchanges.running import Downloads
 from aimirror.exchanges.turns import first_able
 from aimirror.http.egress import Outgoing
+from aimirror.http.headers import Headers
 from aimirror.interfaces import (
     Arriving,
     BodyFailed,
@@ -40,6 +42,10 @@ from aimirror.upstream.redirects import redirected_reach
 
 _T = TypeVar("_T")
 
+#: Keys that are remembered as had by no other node, and the seconds for which they are.
+MOST_UNBORROWED = 1000
+UNBORROWED_FOR = 30.0
+
 
 @implementer(ILibrary)
 class Library:
@@ -58,6 +64,8 @@ class Library:
         self._store = env.store
         self._downloads = downloads
         self._behind = behind
+        #: Keys that no other node has, and until when they are not asked for them again.
+        self._unborrowed: LRU[str, float] = LRU(MOST_UNBORROWED)
 
     @property
     def changes(self) -> int:
@@ -178,6 +186,23 @@ class Library:
     def away(self, route: Route) -> bool:
         """See ILibrary."""
         return self._downloads.health.away(route.urls, self.now())
+
+    def borrow(self, route: Route) -> Deferred[bool]:
+        """See ILibrary."""
+        if self._env.peers is None and self._env.tier is None:
+            return succeed(False)
+        return Deferred.fromCoroutine(self._borrow(route))
+
+    async def _borrow(self, route: Route) -> bool:
+        if (self._unborrowed.get(route.key) or 0.0) > self.now():
+            return False
+        wanted = Wanted(route=route, headers=Headers(), stored_only=True)
+        try:
+            outcome = await self._downloads.fetch(wanted)
+        except UpstreamError:
+            self._unborrowed.put(route.key, self.now() + UNBORROWED_FOR)
+            return False
+        return isinstance(outcome, Arriving)
 
     def final(self, wanted: Wanted) -> Deferred[str | None]:
         """See ILibrary."""

@@ -179,6 +179,8 @@ class Downloads:
             await running.end()
             running = self._named(wanted.key, name)
         self._refuse(wanted.key)
+        if wanted.stored_only:  # nobody else may want no more than that
+            return await self._lead(_alone(wanted), wanted)
         if wanted.unstored:  # it has nothing to give to others, who need not wait for it
             return await self._lead(_alone(wanted), wanted)
         if self._unshared.expected(wanted.key, wanted.scope, self._env.clock.seconds()):

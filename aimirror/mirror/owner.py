@@ -12,7 +12,7 @@ from aimirror.cluster import questions
 from aimirror.cluster.peers import Peers, described
 from aimirror.cluster.questions import ENTRY, QUESTION, Question
 from aimirror.http.headers import Headers
-from aimirror.interfaces import Arriving, IBody, ILibrary, Passing, UpstreamError, Wanted
+from aimirror.interfaces import Arriving, Held, IBody, ILibrary, Passing, UpstreamError, Wanted
 from aimirror.routing.rules import Rule
 from aimirror.server.answers import Answer
 from aimirror.server.request import MirrorRequest
@@ -53,6 +53,8 @@ class Owner:
         )
         held = self._library.at(wanted.key)
         entries = tuple(e for e in held.entries if not e.scope)
+        if question.stored_only:
+            return self._at_hand(held, question)
         decision = caching.decide(
             "GET",
             wanted.headers,
@@ -77,6 +79,15 @@ class Owner:
         if isinstance(outcome, Arriving):
             return _whole(outcome.entry, outcome.body)
         return self._stored(outcome.entry, question)
+
+    def _at_hand(self, held: Held, question: Question) -> Answer:
+        """What is there for anybody, the newest first; nothing is asked for."""
+        for arriving in held.arriving:
+            if arriving.entry.status == 200 and not arriving.entry.scope:
+                return _whole(arriving.entry, arriving.body)
+        good = [e for e in held.entries if e.status == 200 and e.blob and not e.scope]
+        newest = max(good, key=lambda e: e.received_at, default=None)
+        return _empty(404) if newest is None else self._stored(newest, question)
 
     def _stored(self, entry: Entry, question: Question) -> Answer:
         if entry.blob and entry.blob == question.have:

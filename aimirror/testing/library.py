@@ -182,6 +182,10 @@ class FakeLibrary:
         """See ILibrary."""
         return False
 
+    def borrow(self, route: Route) -> Deferred[bool]:
+        """See ILibrary; there is no other node."""
+        return succeed(False)
+
     def final(self, wanted: Wanted) -> Deferred[str | None]:
         """See ILibrary; nothing is redirected."""
         return succeed(None)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import threading
 import time
 from typing import Any
 
 from aimirror.testing import client
+from aimirror.testing.behaviour import pattern
 from aimirror.testing.processes import ServiceProgram
 from tests.e2e.support import CONTENT, SIZE, EndToEndTests, InBackground
 from tests.e2e.test_balancers import free_port
@@ -105,6 +109,31 @@ class ClusterTests(EndToEndTests):
             both = [InBackground(get, node, path) for node in (one, two)]
             for each in both:
                 self.assertEqual(each.result().body, CONTENT)
+
+    def test_index_of_another(self) -> None:
+        """A damaged file is refused on each node, though one alone was asked for the index."""
+        versions = {}
+        script: dict[str, Any] = {}
+        for number in range(10):
+            name = f"p-{number}.0.0.tgz"
+            right = hashlib.sha512(pattern(100_000, number)).digest()
+            integrity = f"sha512-{base64.b64encode(right).decode()}"
+            tarball = f"{self.origin.url}/p/-/{name}"
+            versions[f"{number}.0.0"] = {"dist": {"tarball": tarball, "integrity": integrity}}
+            script[f"/p/-/{name}"] = {"size": 100_000, "seed": 100 + number}
+        document = json.dumps({"name": "p", "versions": versions})
+        script["/p"] = {"text": document, "media_type": "application/json"}
+        self.origin.script(script)
+        rule = {"ecosystem": "npm", "immutable": False, "pattern": "^/"}
+        nodes = self.nodes(**rule)
+        self.assertEqual(nodes[0].get("/p").status, 200)
+        for node in nodes:
+            self.settle(node)
+        for number in range(10):
+            with self.assertRaises((client.Broken, ConnectionError, AssertionError)):
+                reply = nodes[number % 3].get(f"/p/-/p-{number}.0.0.tgz")
+                self.assertNotEqual(reply.status, 502, "refused")
+        self.assertEqual(self.origin.count("/p").requests, 1)
 
     def test_strangers(self) -> None:
         """Without a question that one of us has signed there is no answer."""

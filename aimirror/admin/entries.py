@@ -16,6 +16,7 @@ from aimirror.http.urls import canonical
 from aimirror.routing.rules import Route, Rule, route
 from aimirror.store.layout import entry_name
 from aimirror.store.listing import Listed, Listing
+from aimirror.tier.orders import Order, Orders
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -75,8 +76,12 @@ class Entries:
         store: Store,
         clock: IReactorTime,
         rules: Callable[[], tuple[Rule, ...]],
+        orders: Orders | None = None,
     ) -> None:
         self._store = store
+        self._orders = orders
+        if orders is not None:
+            orders.obey = self.obey
         self._clock = clock
         self._rules = rules
 
@@ -108,6 +113,8 @@ class Entries:
                 await self._pause()
         if not count:
             self._look_for(selection.rule)
+        if not dry:
+            await self._order("purge", selection)
         return count, size
 
     async def pin(self, selection: Selection, pinned: bool) -> tuple[int, int]:
@@ -121,7 +128,39 @@ class Entries:
                     await self._pause()
         if not matched:
             self._look_for(selection.rule)
+        await self._order("pin" if pinned else "unpin", selection)
         return matched, changed
+
+    async def _order(self, kind: str, selection: Selection) -> None:
+        """Have the other nodes do the same."""
+        if self._orders is None:
+            return
+        order = Order(
+            kind=kind,
+            before=self._clock.seconds() - (selection.older_than or 0.0),
+            key=self._key(selection.url) if selection.url else "",
+            name=selection.name,
+            prefix=selection.prefix,
+            rule=selection.rule,
+        )
+        await self._orders.give(order)
+
+    def obey(self, order: Order) -> Deferred[None]:
+        """Do what was ordered on another node, or here."""
+        return Deferred.fromCoroutine(self._obey(order))
+
+    async def _obey(self, order: Order) -> None:
+        exact, count = bool(order.key or order.name), 0
+        for entry in self._store.find(order.key or order.prefix, order.rule, order.before):
+            if not order.means(entry):
+                continue
+            if order.kind == "purge" and (exact or not entry.pinned):
+                self._store.drop(entry)
+            elif order.kind != "purge" and entry.pinned is not (order.kind == "pin"):
+                self._store.put(evolve(entry, pinned=order.kind == "pin"))
+            count += 1
+            if count % SLICE == 0:
+                await self._pause()
 
     def _look_for(self, rule: str | None) -> None:
         """Nothing was found of a rule: raises BadSelection when there is none of that name.

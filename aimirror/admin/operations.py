@@ -75,7 +75,12 @@ class Operations:
         self._admin = Api(
             store,
             parts.memo,
-            Entries(store, clock, steering.rules),
+            Entries(
+                store,
+                clock,
+                steering.rules,
+                None if downloads.tier is None else downloads.tier.orders,
+            ),
             self._jobs,
             steering,
             gate,

@@ -45,7 +45,8 @@ async def left(tier: Tier, wanted: Wanted) -> Entry | None:
         return None
     if not tells(entry, wanted.scope, digest):
         return None
-    return evolve(entry, rule=route.rule.name, immutable=route.immutable)
+    ours = evolve(entry, rule=route.rule.name, immutable=route.immutable)
+    return None if tier.orders.purged(ours) else ours
 
 
 def outdated(entry: Entry, wanted: Wanted, now: float) -> Headers | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from typing import Any
 
 from attrs import evolve, frozen
 
@@ -38,27 +39,22 @@ def entry_name(key: str, variant: str = "") -> str:
 
 def packed(entry: Entry, record: str, keys: Keys) -> bytes:
     """An entry's object: its record, signed together with where it lies."""
-    return _signed(entry_name(entry.key, entry.variant), {"entry": record}, keys)
+    return sealed(entry_name(entry.key, entry.variant), {"entry": record}, keys)
 
 
 def pointing(key: str, vary: tuple[str, ...], keys: Keys) -> bytes:
     """The object that leads to the variants of a key."""
-    return _signed(entry_name(key), {"key": key, "vary": list(vary)}, keys)
+    return sealed(entry_name(key), {"key": key, "vary": list(vary)}, keys)
 
 
 def unpacked(name: str, data: bytes, keys: Keys) -> str | Pointer | None:
     """The record or pointer in the object of this name; None when we have not signed it."""
-    try:
-        told = parse_json(data)
-        said, mac = told["said"], told["mac"]
-        if not isinstance(said, str) or not keys.right(f"{name}\n{said}", str(mac)):
-            return None
-        value = parse_json(said)
-        if "vary" in value:
-            return Pointer(tuple(str(field) for field in value["vary"]))
-        return str(value["entry"])
-    except (ValueError, TypeError, KeyError):
+    value = opened(name, data, keys)
+    if value is None:
         return None
+    if "vary" in value:
+        return Pointer(tuple(str(field) for field in value["vary"]))
+    return str(value.get("entry", ""))
 
 
 def shareable(entry: Entry) -> bool:
@@ -71,6 +67,20 @@ def bare(entry: Entry) -> Entry:
     return evolve(entry, pinned=False, rule="", selecting=Headers(entry.selecting))
 
 
-def _signed(name: str, value: dict[str, object], keys: Keys) -> bytes:
+def opened(name: str, data: bytes, keys: Keys) -> dict[str, Any] | None:
+    """What is in a sealed object; None when we have not sealed it, or not for this place."""
+    try:
+        told = parse_json(data)
+        said, mac = told["said"], told["mac"]
+        if not isinstance(said, str) or not keys.right(f"{name}\n{said}", str(mac)):
+            return None
+        value = parse_json(said)
+    except (ValueError, TypeError, KeyError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def sealed(name: str, value: dict[str, Any], keys: Keys) -> bytes:
+    """An object that says something, signed together with where it lies."""
     said = json.dumps(value, separators=(",", ":"))
     return json.dumps({"said": said, "mac": keys.sign(f"{name}\n{said}")}).encode("ascii")

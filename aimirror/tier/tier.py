@@ -21,6 +21,7 @@ from aimirror.tier.breaker import Breaker
 from aimirror.tier.counts import Counts
 from aimirror.tier.keys import Keys
 from aimirror.tier.names import LARGEST_ENTRY, Pointer
+from aimirror.tier.orders import Orders
 from aimirror.tier.probe import Probe, refused
 from aimirror.tier.s3 import Bucket, StoreError
 from aimirror.tier.uploads import Limits, Uploads
@@ -70,6 +71,7 @@ class Tier:
         self.counts = Counts()
         self._store = store
         self._uploads = Uploads(bucket, keys, store, pool, clock, self.breaker, self.counts, limits)
+        self.orders = Orders(bucket, keys, clock)
         #: Why it is not used, "" when it is.
         self.problem = "it was not looked at yet"
         self._bad: deque[float] = deque(maxlen=MOST_BAD)
@@ -99,12 +101,14 @@ class Tier:
         elif not self._stopped:
             self.log.info("the tier is used: {base}", base=self._bucket.place.base)
             self._uploads.start()
+            self.orders.start()
 
     def stop(self) -> Deferred[None]:
         """Fires when nothing is being sent any more."""
         self._stopped = True
         if self._later is not None and self._later.active():
             self._later.cancel()
+        self.orders.stop()
         return self._uploads.stop()
 
     @property

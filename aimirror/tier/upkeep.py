@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
 from aimirror.tier.keys import Keys
-from aimirror.tier.names import LARGEST_ENTRY, unpacked
+from aimirror.tier.names import LARGEST_ENTRY, opened
 from aimirror.tier.s3 import Bucket, StoreError
 
 #: The folders of the store.
@@ -57,7 +57,7 @@ async def verify(bucket: Bucket, keys: Keys) -> Checked:
 async def _right(bucket: Bucket, keys: Keys, kind: str, name: str) -> bool:
     if kind != "blobs":
         data = await bucket.get(name, LARGEST_ENTRY)
-        return data is None or unpacked(name, data, keys) is not None
+        return data is None or opened(name, data, keys) is not None
     response = await bucket.open(name)
     if response is None:
         return True

@@ -237,6 +237,8 @@ class Wanted:
     refresh: Refresh | None = field(default=None, repr=False)
     #: Epoch seconds: an answer that was received before that needs to be confirmed.
     not_before: float = 0.0
+    #: The client's Range and If-Range: what is not stored is asked for as the client asks.
+    part: Headers = Headers()
     #: Another node wants it: the upstream is asked, and no third node.
     hop: bool = False
     #: Only what another node has stored is wanted, fresh or not: the upstream is not asked.
@@ -285,6 +287,8 @@ class Described:
 
     entry: Entry
     stored: bool
+    #: Whether a range of it can be had.
+    ranges: bool = True
 
 
 Outcome = Validated | Arriving | Passing

@@ -97,6 +97,12 @@ class Asking:
                 response.abort()
             await self.wait(wait_before(attempt, self._env.jitter()))
 
+    async def part(self) -> IUpstreamResponse:
+        """The answer to the client's own Range; raises UpstreamError."""
+        headers = self._headers.with_("Accept-Encoding", "identity")
+        self._headers = Headers([*headers, *self._wanted.part])
+        return await self.first(None)
+
     async def _of_any(
         self, span: tuple[int, int] | None, conditional: bool, if_range: str
     ) -> IUpstreamResponse:
@@ -111,7 +117,7 @@ class Asking:
             if _rejected(self._wanted.route.rule, response):
                 response.abort()
                 raise PassedOver(UpstreamError(Reason.STATUS, "a page where a file should be"))
-            if span is None and _shows_part(response):
+            if span is None and not len(self._wanted.part) and _shows_part(response):
                 response.abort()
                 raise PassedOver(UpstreamError(Reason.PROTOCOL, "a part where the whole should be"))
             if response.status in WITHHELD and self._withholds(source):

@@ -21,11 +21,12 @@ from aimirror.exchanges.asking import Asking
 from aimirror.exchanges.continued import ContinuedResponse
 from aimirror.exchanges.decoding import DecodedResponse, decodable
 from aimirror.exchanges.environment import Environment, Finished, Place
+from aimirror.exchanges.gathered import GatheredResponse, WholeResponse
 from aimirror.exchanges.judging import Judge, Judged, part_meta
 from aimirror.exchanges.owned import PEER, OwnersResponse, as_ours, passed_on
 from aimirror.exchanges.plain import PlainFill
 from aimirror.exchanges.ranged import RangedFill
-from aimirror.exchanges.responses import drain
+from aimirror.exchanges.responses import TINY, drain
 from aimirror.exchanges.tiered import (
     NOT_WHOLE,
     TIER,
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from aimirror.tier.tier import Tier
 
 Fill = PlainFill | RangedFill
+#: Bytes of a file that is gathered on the disk though it is not stored.
+MOST_GATHERED = 4 << 30
 _T = TypeVar("_T")
 
 
@@ -140,10 +143,25 @@ class Exchange:
             if outcome is not None:
                 return outcome
             found = Meaning(Kind.ASK_PLAINLY)
+            if len(self._wanted.part):
+                response.abort()
+                return await self.pass_part()
         if found.kind is Kind.ASK_PLAINLY:
             response.abort()
             response = await self._asking.first(None)
-        return await self._or_abort(response, self._plain(response))
+        outcome = await self._or_abort(response, self._plain(response))
+        return await self._narrowed(outcome)
+
+    async def _narrowed(self, outcome: Outcome) -> Outcome:
+        """A whole that is passed on to a client who wants a part gives way to that part."""
+        if not isinstance(outcome, Passing) or not len(self._wanted.part):
+            return outcome
+        response = outcome.response
+        short = response.length is not None and response.length <= TINY
+        if response.status != 200 or short:
+            return outcome
+        response.abort()
+        return Passing(self._limited(await self._asking.part()))
 
     async def _or_abort(self, response: IUpstreamResponse, doing: Coroutine[Any, Any, _T]) -> _T:
         try:
@@ -377,20 +395,45 @@ class Exchange:
         judged = self._judged(response, 200, as_whole(response.headers, found.total))
         entry = judged.entry
         digest = self._judge.digest(response)
-        if not judged.store or self._judge.too_large(found.total) or not self._storing():
-            if part is not None:
-                self._give_up(part)
+        refused = self._judge.too_large(found.total) or not self._storing()
+        if part is not None and (refused or not judged.store):
+            self._give_up(part)
+        if refused:
             return None
+        if not judged.store and not self._gatherable(found):
+            return self._complete(response, found, judged)
         try:
             part = part or await self._new_part(response, entry, found.total)
-            fill = self._fill(response, found, part, entry, digest)
+            fill = self._fill(response, found, part, entry, digest, keep=judged.store)
         except OSError as error:
             self._not_cached(part, error)
             return None
         self._begun(fill)
         fill.begin(response, found.start, found.stop)
         self._draw_from_others(fill, digest)
+        if not judged.store:
+            headers = as_whole(judged.headers, found.total)
+            return Passing(GatheredResponse(response, headers, fill.body, fill.cancel))
         return Arriving(entry, fill.body, self._wanted.scope)
+
+    def _gatherable(self, found: Meaning) -> bool:
+        """Whether what is not stored is worth a part that is thrown away, and has room for it."""
+        usage = self._env.store.usage().total + found.total
+        fits = usage <= self._env.store.max_bytes and found.total * 2 <= self._env.store.free()
+        more = found.stop < found.total <= MOST_GATHERED
+        return more and fits and not len(self._wanted.part)
+
+    def _complete(
+        self, response: IUpstreamResponse, found: Meaning, judged: Judged
+    ) -> Outcome | None:
+        """An answer that has brought all bytes already is passed on; None when it has not."""
+        if (found.start, found.stop) != (0, found.total) or len(self._wanted.part):
+            return None
+        return self._passing(WholeResponse(response, as_whole(judged.headers, found.total)))
+
+    async def pass_part(self) -> Outcome:
+        """What the client's own Range asks for, stored nowhere; raises UpstreamError."""
+        return self._passing(await self._asking.part())
 
     def _fill(
         self,
@@ -400,6 +443,8 @@ class Exchange:
         entry: Entry,
         digest: Digest | None,
         tiered: TierSource | None = None,
+        *,
+        keep: bool = True,
     ) -> RangedFill:
         asking, over = self._asking, self._over
         source, asked_at = asking.source, asking.asked_at
@@ -439,6 +484,7 @@ class Exchange:
             rate_limit=self._rate_limit,
             over=over,
             troubled=(lambda: None) if tiered is None else tiered.troubled,
+            keep=keep,
         )
         return fill
 

@@ -30,6 +30,8 @@ class Heading:
         self._ranged = wanted.route.rule.strategy is Strategy.PARALLEL
         self._asking = Asking(env, health, wanted, "GET" if self._ranged else "HEAD")
         self._judge = Judge(wanted)
+        #: Whether the upstream has sent a part, or says that it does.
+        self._sends_ranges = False
 
     async def run(self) -> Validated | Described:
         """What the upstream says of the file; raises UpstreamError."""
@@ -51,6 +53,8 @@ class Heading:
         if judged.kind is Kind.ASK_PLAINLY and not _is_empty(response):
             response.abort()
             response = await self._asking.first(None, conditional=conditional)
+        said = response.headers.tokens("accept-ranges") == ("bytes",)
+        self._sends_ranges = judged.kind is Kind.RANGED or (not self._ranged and said)
         let_go(response, bodiless=not self._ranged)
         if decodable(response.headers):
             response = DecodedResponse(response)
@@ -79,8 +83,11 @@ class Heading:
         return renewed.entry
 
     def _described(self, judged: Judged) -> Described:
-        if not judged.store:
-            return Described(evolve(judged.entry, headers=judged.headers), stored=False)
+        length = judged.headers.get("content-length") or ""
+        large = length.isdecimal() and self._judge.too_large(int(length))
+        if not judged.store or large:
+            entry = evolve(judged.entry, headers=judged.headers)
+            return Described(entry, stored=False, ranges=self._sends_ranges)
         status = judged.entry.status
         if status in NEGATIVE and not self._judge.spares(status, self._env.clock.seconds()):
             # What HEAD found missing is missing for GET, too.

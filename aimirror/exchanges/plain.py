@@ -32,6 +32,8 @@ class PlainFill:
     """
 
     log = Logger()
+    #: Whether what comes is stored.
+    keep = True
 
     def __init__(
         self,

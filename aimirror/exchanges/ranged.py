@@ -63,6 +63,7 @@ class RangedFill:
         rate_limit: Callable[[], int],
         over: Callable[[Finished], None],
         troubled: Callable[[], None] = lambda: None,
+        keep: bool = True,
     ) -> None:
         self._env = env
         self._part = part
@@ -73,6 +74,7 @@ class RangedFill:
         self._whole = whole
         self._rate_limit = rate_limit
         self._over = over
+        self.keep = keep
         self._troubled = troubled
         self._flights: dict[int, IFetch | StreamWriter] = {}
         #: The host that each flight is at; the probe flies before ``begin``.
@@ -195,7 +197,8 @@ class RangedFill:
     def _left(self, reader: int) -> None:
         self.machine.left(reader)
         filling = self.machine.phase is Phase.FILLING
-        if filling and not self.body.readers and not self._env.finish_abandoned:
+        unwanted = not self.keep or not self._env.finish_abandoned
+        if filling and not self.body.readers and unwanted:
             self._do(self.machine.failed(Reason.CANCELLED, "nobody reads it any more"))
 
     def _wrote(self, flight: int, start: int, stop: int) -> None:
@@ -209,7 +212,7 @@ class RangedFill:
         self.progress.written = self.machine.written.total()
         self.body.wake()
         self._do(commands)
-        if self.machine.phase is Phase.FILLING:
+        if self.machine.phase is Phase.FILLING and self.keep:
             self._keeping.follow(self.progress.written, now)
 
     def _ended(self, flight: int, result: FetchResult, beside: int = 0) -> None:
@@ -434,7 +437,7 @@ class RangedFill:
                 return await self._complete(dict(digests)["sha256"])
             case c.Restart(reason=reason, detail=detail, quarantine=quarantine):
                 self.body.fail(detail or reason.value, reason)
-                if quarantine:
+                if quarantine and self.keep:
                     return set_apart(self._env, self._part, detail)
                 self._part.discard()
                 return Finished(reason=reason, detail=detail)
@@ -443,12 +446,18 @@ class RangedFill:
                 if reason in (Reason.DISK, Reason.DISK_FULL):
                     self._part.discard()
                 await self._landed()
+                if not self.keep:
+                    self._part.discard()
                 return Finished(reason=reason, detail=detail)
 
     async def _complete(self, blob: str) -> Finished:
         self.body.wake()
         # Losers of a race may still write; what is committed must not be touched any more.
         await self._landed()
+        if not self.keep:
+            self.body.finish_unstored(self.machine.total, self._env.clock)
+            self._part.discard()
+            return Finished()
         return await store(self._env, self._part, self.body, self._entry, blob, self.machine.total)
 
     async def _landed(self) -> None:

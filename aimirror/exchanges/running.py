@@ -184,7 +184,7 @@ class Downloads:
         if wanted.unstored:  # it has nothing to give to others, who need not wait for it
             return await self._lead(_alone(wanted), wanted)
         if self._unshared.expected(wanted.key, wanted.scope, self._env.clock.seconds()):
-            return await self._lead(_alone(wanted), wanted)
+            return await self._lead(_alone(wanted), wanted, direct=bool(len(wanted.part)))
         if running is None:
             return await self._lead(name, wanted)
         outcome = running.outcome or await running.header(wanted)
@@ -200,18 +200,21 @@ class Downloads:
         if running.unable and not again:  # one more try for all, then each for himself
             return await self._fetch(wanted, refined, again=True)
         # What may not be shared is asked for again, by each for himself.
-        return await self._lead(_alone(wanted), wanted)
+        direct = bool(len(wanted.part)) and not running.unable
+        return await self._lead(_alone(wanted), wanted, direct=direct)
 
     def _named(self, key: str, name: _Name) -> Running | None:
         of_key = self._running.get(key)
         return None if of_key is None else of_key.get(name)
 
-    async def _lead(self, name: _Name, wanted: Wanted) -> Outcome:
+    async def _lead(self, name: _Name, wanted: Wanted, direct: bool = False) -> Outcome:
         running = self._running.setdefault(wanted.key, {})[name] = Running(wanted)
         header = Deferred.fromCoroutine(running.header(wanted))
-        running.heading = Deferred.fromCoroutine(self._exchange(name, running).run())
+        exchange = self._exchange(running)
+        asking = exchange.pass_part() if direct else exchange.run()
+        running.heading = Deferred.fromCoroutine(asking)
         running.heading.addCallbacks(
-            running.announce, lambda failure: self._no_outcome(name, running, failure)
+            running.announce, lambda failure: self._no_outcome(running, failure)
         )
         running.heading.addErrback(lambda f: self.log.failure("an exchange went wrong", f))
         outcome = await header
@@ -226,7 +229,7 @@ class Downloads:
             # A failure is likely to pass, and to be one for all; a client's wish is its own.
             self._unshared.note(wanted.key, wanted.scope, self._env.clock.seconds())
 
-    def _exchange(self, name: _Name, running: Running) -> Exchange:
+    def _exchange(self, running: Running) -> Exchange:
         wanted, key, now = running.wanted, running.wanted.key, self._env.clock.seconds
         return Exchange(
             self._env,
@@ -237,15 +240,15 @@ class Downloads:
             begun=lambda fill: self._begun(running, fill),
             rate_limit=lambda: self._rates.rate(wanted.route.rule),
             limited=lambda response: self.limited(wanted.route.rule, response),
-            over=lambda finished: self._over(name, running, finished),
+            over=lambda finished: self._over(running, finished),
         )
 
-    def _no_outcome(self, name: _Name, running: Running, failure: Failure) -> None:
+    def _no_outcome(self, running: Running, failure: Failure) -> None:
         if failure.check(CancelledError):
             failure = Failure(UpstreamError(Reason.CANCELLED, "the service stops"))
         elif not failure.check(UpstreamError):
             self.log.failure("an exchange went wrong", failure)
-        self._forget(name, running)
+        self._forget(running)
         running.announce_failure(failure)
         self._tell_idle()
 
@@ -253,6 +256,10 @@ class Downloads:
 
     def _begun(self, running: Running, fill: Fill) -> None:
         running.fill = fill
+        if not fill.keep:  # nobody may join
+            self._forget(running)
+            alone = _alone(running.wanted)
+            self._running.setdefault(running.wanted.key, {})[alone] = running
         rule = running.wanted.route.rule
         self._sharing.enter(fill, rule, running.wanted_by)
         if isinstance(fill, RangedFill):
@@ -260,8 +267,8 @@ class Downloads:
         if self._stopping:
             self._env.clock.callLater(0, fill.cancel)
 
-    def _over(self, name: _Name, running: Running, finished: Finished) -> None:
-        self._forget(name, running)
+    def _over(self, running: Running, finished: Finished) -> None:
+        self._forget(running)
         if finished.entry is not None:
             shared = finished.shared or running.outdated or not running.wanted.route.rule.tier
             self._keep(finished.entry, running.outdated, send=not shared)
@@ -269,17 +276,16 @@ class Downloads:
             self._sharing.leave(running.fill)
             self._report(running, finished)
             self._ended(running.fill.progress, finished)
-            if finished.entry is None and not self._stopping:
+            if finished.entry is None and running.fill.keep and not self._stopping:
                 self._trouble(running.wanted, finished)
         running.over()
         self._tell_idle()
 
-    def _forget(self, name: _Name, running: Running) -> None:
+    def _forget(self, running: Running) -> None:
         key = running.wanted.key
         of_key = self._running.get(key, {})
-        for each in (name, (name[0], f"outdated {id(running)}")):
-            if of_key.get(each) is running:
-                del of_key[each]
+        for name in [name for name, each in of_key.items() if each is running]:
+            del of_key[name]
         if not of_key:
             self._running.pop(key, None)
 
@@ -298,8 +304,9 @@ class Downloads:
 
     def _report(self, running: Running, finished: Finished) -> None:
         key = _shown(running.wanted.key)
-        if finished.entry is not None:
-            self.log.debug("stored {key}", key=key)
+        done = running.fill is not None and not running.fill.keep and finished.reason is Reason.DONE
+        if finished.entry is not None or done:
+            self.log.debug("fetched {key}", key=key)
         else:
             self.log.warn(
                 "download of {key} ended: {reason} {detail}",

@@ -85,7 +85,8 @@ class Running:
         waiting, self._waiting = self._waiting, []
         heir = None
         if isinstance(outcome, Passing):
-            same = (w for w in waiting if w.wanted.headers == self.wanted.headers)
+            ours = (self.wanted.headers, self.wanted.part)
+            same = (w for w in waiting if (w.wanted.headers, w.wanted.part) == ours)
             heir = next(same, None)
             if heir is None:
                 outcome.response.abort()

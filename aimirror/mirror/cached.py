@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
     pass
 
 _T = TypeVar("_T")
+
+#: A Range that can be passed on: one span, from a place or of the end.
+_ONE_RANGE = re.compile(r"bytes=(?:[0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})")
+#: What else a client may make its request depend on; answered here.
+CONDITIONS = frozenset({"if-none-match", "if-modified-since", "if-match", "if-unmodified-since"})
 
 #: Seconds for which a credential that the upstream has accepted for a file is believed.
 GRANTED_FOR = 60.0
@@ -224,7 +230,8 @@ class Cached:
         lookup.decline(entry)
         lookup = evolve(lookup, now=self._serving.now())
         word = "MISS" if described.stored else "PASS"
-        return await self._serving.made(lookup, entry, None, word, Handling(forward=forward))
+        answer = await self._serving.made(lookup, entry, None, word, Handling(forward=forward))
+        return answer if described.ranges else evolve(answer, ranges=False)
 
     async def _validated(
         self, lookup: Lookup, outcome: Validated, forward: Forward, joined: bool
@@ -258,6 +265,7 @@ class Cached:
             previous=stale,
             conditional=conditional or Headers(),
             client=lookup.request.peer,
+            part=_part(lookup),
             refresh=lookup.refresh,
             not_before=lookup.not_before,
         )
@@ -289,3 +297,17 @@ class Cached:
             return
         if isinstance(outcome, Passing):
             outcome.response.abort()
+
+
+def _part(lookup: Lookup) -> Headers:
+    """The one range that a client asks for, and its condition, as they would go upstream.
+
+    Not of what may be rewritten on its way: our bytes are others than the upstream's.
+    """
+    asked = lookup.request.headers
+    wanted = asked.joined("range") or ""
+    others = asked.has_any(CONDITIONS)
+    rewritten = lookup.rule.content_rewrite is not None and not lookup.route.exact
+    if lookup.head_only or not _ONE_RANGE.fullmatch(wanted) or others or rewritten:
+        return Headers()
+    return asked.only("range", "if-range")

@@ -36,6 +36,34 @@ class ColdTests(EndToEndTests):
         self.assertWhole(reply)
         self.assertLess(reply.first_byte, reply.took / 2)
 
+    def test_private(self) -> None:
+        """What may not be stored comes by many connections all the same, once for each client."""
+        service = self.start(immutable=False)
+        path = self.serve(rate=1_000_000, headers=(("Cache-Control", "private, no-store"),))
+        for _ in range(2):
+            before = self.origin.count(path)
+            reply = service.get(path)
+            self.assertWhole(reply)
+            self.assertEqual(reply.headers.get("X-Cache"), "PASS")
+            self.settle(service)
+            count = self.origin.count(path)
+            self.assertLess(count.body_bytes - before.body_bytes, SIZE * 1.1)
+            self.assertGreater(count.requests - before.requests, 4)
+        self.assertEqual(list((service.cache / "parts").iterdir()), [])
+
+    def test_range_of_what_is_private(self) -> None:
+        """A Range of it is asked for as a Range: never by moving the whole."""
+        service = self.start(immutable=False)
+        path = self.serve(headers=(("Cache-Control", "private"),))
+        self.assertEqual(service.get(path, method="HEAD").headers.get("Accept-Ranges"), "bytes")
+        for asked, part in (
+            ("-1000", CONTENT[-1000:]),
+            ("5000000-5000999", CONTENT[5_000_000:][:1000]),
+        ):
+            reply = service.get(path, ("Range", f"bytes={asked}"))
+            self.assertEqual((reply.status, reply.body == part), (206, True))
+        self.assertLess(self.origin.count(path).body_bytes, SIZE / 2)
+
     def test_plain_strategy(self) -> None:
         """With ``strategy: proxy`` the same file comes in one stream."""
         service, path = self.start(strategy="proxy"), self.serve()

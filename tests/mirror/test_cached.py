@@ -13,7 +13,7 @@ from aimirror.http.headers import Headers
 from aimirror.interfaces import Hop, UpstreamError
 from aimirror.mirror.cached import GRANTED_FOR
 from aimirror.routing.policies import CachePolicy
-from aimirror.routing.rules import Strategy
+from aimirror.routing.rules import ContentRewrite, Strategy
 from aimirror.upstream.health import AWAY
 from tests.mirror.support import UPSTREAM, MirrorCase, Played, refused
 
@@ -474,6 +474,36 @@ class PrivateTests(MirrorCase):
         self.assertEqual(self.asked, 2)
         self.last().answer.callback(Played(200, "Cache-Control: no-store", body=b"two"))
         self.assertEqual([c.answer()[2] for c in (first, second)], [b"one", b"two"])
+
+
+class PartTests(MirrorCase):
+    def test_part_of_what_is_not_stored(self) -> None:
+        """A Range of a private file is answered by the upstream's own part."""
+
+        def answer(outgoing: Any) -> Played:
+            if outgoing.headers.get("range") == "bytes=1-2":
+                return Played(206, "Content-Range: bytes 1-2/90000", *FRESH, body=b"od")
+            return Played(200, "Cache-Control: private", "Content-Length: 90000", body=None)
+
+        self.upstream.handler = answer
+        for asked in (2, 3):  # known by now
+            status, headers, body = self.get("/x", "Range: bytes=1-2")
+            self.assertEqual((status, body, headers.get("x-cache")), (206, b"od", "PASS"))
+            self.assertEqual(headers.get("content-range"), "bytes 1-2/90000")
+            self.assertEqual(self.asked, asked)
+
+    def test_where_a_part_is_no_use(self) -> None:
+        """Several spans, other conditions and rewritten bodies are answered of the whole."""
+        self.plays(200, "Cache-Control: private", "Content-Type: text/html", body=b"x" * 90000)
+        for fields in (
+            ("Range: bytes=1-2, 4-5",),
+            ("Range: bytes=1-2", 'If-None-Match: "no"'),
+            ("Range: lines=1-2",),
+        ):
+            self.assertEqual(self.get("/x", *fields)[0], 200)
+            self.assertNotIn("range", self.last().headers)
+        self.use(content_rewrite=ContentRewrite(targets=("https://files.test",)))
+        self.assertEqual(self.get("/x", "Range: bytes=1-2")[0], 200)
 
 
 class HeadTests(MirrorCase):

@@ -348,7 +348,7 @@ class ILibrary(Interface):
         """What there is for a key, stored or arriving; nothing when the disk can't be read."""
 
     def stored_below(prefix: str) -> Iterator[Entry]:
-        """Stored entries by the start of their keys."""
+        """Stored entries by the start of their keys; not those that say that there is nothing."""
 
     def arriving_below(prefix: str) -> Iterator[Arriving]:
         """Downloads for anybody that are under way, by the start of their keys."""

@@ -94,7 +94,7 @@ class Library:
 
     def stored_below(self, prefix: str) -> Iterator[Entry]:
         """See ILibrary."""
-        return self._store.find(prefix)
+        return self._store.find(prefix, negative=False)
 
     def arriving_below(self, prefix: str) -> Iterator[Arriving]:
         """See ILibrary."""

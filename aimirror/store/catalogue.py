@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from typing import TYPE_CHECKING
 
 import attrs
@@ -23,6 +24,13 @@ MOST_REMEMBERED = 2048
 MOST_TOUCHES = 4096
 #: Entries in all.  Bodies are bounded by bytes, but an entry without one takes none of those.
 MOST_ENTRIES = 2_000_000
+#: Of them those that say that there is nothing: anybody can have as many made as he has names.
+MOST_NEGATIVE = 4096
+#: Seconds after whose last use such a one is dropped.
+NEGATIVE_SECONDS = 24 * 3600.0
+#: Entries of one key, and of those the variants of one scope: all are looked at for each request.
+MOST_OF_KEY = 128
+MOST_VARIANTS = 16
 #: How many are dropped together when there are too many.
 SURPLUS = 64
 
@@ -49,6 +57,8 @@ class Catalogue:
         self._changed = changed
         self._remembered: LRU[str, tuple[Entry, ...]] = LRU(MOST_REMEMBERED)
         self._touched: dict[tuple[str, str, str], tuple[Entry, float]] = {}
+        #: No fewer than there are.
+        self._negatives = index.negatives()
 
     def of_key(self, key: str) -> tuple[Entry, ...]:
         """All entries of a key: scopes and variants."""
@@ -67,10 +77,31 @@ class Catalogue:
         with disk_errors("cannot store an entry"), self._index.transaction():
             records.write_sidecar(self._layout.sidecar(name), entry)
             self._index.put(entry, self._clock.seconds(), send=send)
-        if self._index.entries > self._most:
-            for old in self._index.stalest(SURPLUS):
-                loose |= self.drop(old)
+        for old in self._superfluous(entry):
+            loose |= self.drop(old)
         return loose - {entry.blob, ""}
+
+    def _superfluous(self, entry: Entry) -> Iterator[Entry]:
+        """What has to make room for a new entry."""
+        if self._index.entries > self._most:
+            yield from self._index.stalest(SURPLUS)
+        if entry.status >= 400:
+            yield from self._old_negatives()
+        of_key = self.of_key(entry.key)
+        if len(of_key) > MOST_VARIANTS:
+            same = [each for each in of_key if each.scope == entry.scope]
+            yield from _oldest(same, MOST_VARIANTS, entry)
+            yield from _oldest(of_key, MOST_OF_KEY, entry)
+
+    def _old_negatives(self) -> Iterator[Entry]:
+        self._negatives += 1
+        yield from self._index.stalest_negatives(self._clock.seconds() - NEGATIVE_SECONDS, SURPLUS)
+        if self._negatives > MOST_NEGATIVE:
+            self._negatives = self._index.negatives()
+            if self._negatives > MOST_NEGATIVE:
+                surplus = max(SURPLUS, self._negatives - MOST_NEGATIVE)
+                self._negatives -= surplus
+                yield from self._index.stalest_negatives(inf, surplus)
 
     def drop(self, entry: Entry) -> set[str]:
         """Forget an entry; nothing happens when it is not there."""
@@ -103,9 +134,11 @@ class Catalogue:
             self.put(attrs.evolve(entry, invalidated=True))
         return len(found)
 
-    def find(self, prefix: str, rule: str | None, before: float | None) -> Iterator[Entry]:
-        """Entries by key prefix, rule, and time of receipt."""
-        return self._index.find(prefix, rule, before)
+    def find(
+        self, prefix: str, rule: str | None, before: float | None, *, negative: bool = True
+    ) -> Iterator[Entry]:
+        """Entries by key prefix, rule, and time of receipt; all or those that have something."""
+        return self._index.find(prefix, rule, before, negative=negative)
 
     def touch(self, entry: Entry) -> None:
         """Note a use in memory."""
@@ -121,3 +154,10 @@ class Catalogue:
             with self._index.transaction():
                 for entry, used in touched.values():
                     self._index.touch(entry_name(entry), used)
+
+
+def _oldest(entries: Sequence[Entry], most: int, new: Entry) -> list[Entry]:
+    """Those beyond ``most``, the first received first; never the new one, and nothing pinned."""
+    surplus = max(0, len(entries) - most)
+    loose = [each for each in entries if each != new and not each.pinned]
+    return sorted(loose, key=lambda each: each.received_at)[:surplus]

@@ -39,6 +39,9 @@ CREATE TABLE IF NOT EXISTS outbox (
     name TEXT PRIMARY KEY, size INTEGER NOT NULL, since REAL NOT NULL
 )
 """
+#: What says that there is nothing: looked for apart, as there may be any number of it.
+_NEGATIVE = """record GLOB '*"status":[45][0-9][0-9],*'"""
+_NEGATIVE_INDEX = f"CREATE INDEX IF NOT EXISTS entries_negative ON entries (used) WHERE {_NEGATIVE}"
 #: Bytes of a body below which it is sent before larger ones: indexes, and most packages.
 SOON = 1 << 20
 #: Rows that a walk over the index reads at a time, so that it holds no lock and little memory.
@@ -124,6 +127,7 @@ class Index:
         with disk_errors("cannot open the index"):
             self._db = _connect(path)
             self._db.execute(_OUTBOX)
+            self._db.execute(_NEGATIVE_INDEX)
         blobs, size = self._one("SELECT count(*), coalesce(sum(size), 0) FROM blobs")
         self.blobs: int = blobs
         self.bytes: int = size
@@ -291,17 +295,33 @@ class Index:
         sql = "SELECT record FROM entries WHERE NOT pinned ORDER BY used LIMIT ?"
         return _load(self._rows(sql, count))
 
+    def negatives(self) -> int:
+        """How many entries say that there is nothing (4xx and 5xx)."""
+        (count,) = self._one(f"SELECT count(*) FROM entries WHERE {_NEGATIVE}")
+        return int(count)
+
+    def stalest_negatives(self, before: float, count: int) -> tuple[Entry, ...]:
+        """Of these, those whose last use was before a time, pinned ones left out."""
+        sql = (
+            f"SELECT record FROM entries WHERE {_NEGATIVE} AND used < ? AND NOT pinned"
+            " ORDER BY used LIMIT ?"
+        )
+        return _load(self._rows(sql, before, count))
+
     def entries_between(self, start: str, stop: str) -> dict[str, Entry | None]:
         """Entries by name, names in ``[start, stop)``; None for a damaged record."""
         sql = "SELECT name, record FROM entries WHERE name >= ? AND name < ?"
         rows = self._rows(sql, start, stop)
         return {name: next(iter(_load([(record,)])), None) for name, record in rows}
 
-    def find(self, prefix: str, rule: str | None, before: float | None) -> Iterator[Entry]:
+    def find(
+        self, prefix: str, rule: str | None, before: float | None, *, negative: bool = True
+    ) -> Iterator[Entry]:
         """Walk over entries, page by page: what is changed meanwhile may be seen or not."""
+        only = "" if negative else f" AND NOT {_NEGATIVE}"
         sql = (
             "SELECT key, name, record FROM entries WHERE (key, name) > (?, ?) AND key < ?"
-            " AND (? IS NULL OR rule = ?) AND (? IS NULL OR received_at < ?)"
+            f" AND (? IS NULL OR rule = ?) AND (? IS NULL OR received_at < ?){only}"
             f" ORDER BY key, name LIMIT {PAGE}"
         )
         key, name, stop = prefix, "", prefix + _LAST

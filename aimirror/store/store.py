@@ -242,13 +242,19 @@ class Store:
         self._upkeep.soon()
 
     def find(
-        self, prefix: str = "", rule: str | None = None, received_before: float | None = None
+        self,
+        prefix: str = "",
+        rule: str | None = None,
+        received_before: float | None = None,
+        *,
+        negative: bool = True,
     ) -> Iterator[Entry]:
         """Walk over the entries that match all of this; they may be dropped on the way.
 
-        ``received_before`` is in epoch seconds.
+        ``received_before`` is in epoch seconds; ``negative`` says whether those count that say
+        that there is nothing.
         """
-        return self._catalogue.find(prefix, rule, received_before)
+        return self._catalogue.find(prefix, rule, received_before, negative=negative)
 
     def body(self, entry: Entry) -> StoredBody | None:
         """The body of an entry, or None: it has none, or its file is gone or was altered.

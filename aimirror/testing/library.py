@@ -127,7 +127,7 @@ class FakeLibrary:
         """See ILibrary."""
         for key in tuple(self._entries):
             if key.startswith(prefix):
-                yield from self._entries[key]
+                yield from (entry for entry in self._entries[key] if entry.status < 400)
 
     def arriving_below(self, prefix: str) -> Iterator[Arriving]:
         """See ILibrary; nothing is on its way."""

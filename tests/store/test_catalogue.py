@@ -5,7 +5,15 @@ from unittest import mock
 import attrs
 
 from aimirror.caching.entries import Entry
-from aimirror.store.catalogue import MOST_TOUCHES, SURPLUS, Catalogue
+from aimirror.store import catalogue as module
+from aimirror.store.catalogue import (
+    MOST_OF_KEY,
+    MOST_TOUCHES,
+    MOST_VARIANTS,
+    NEGATIVE_SECONDS,
+    SURPLUS,
+    Catalogue,
+)
 from aimirror.store.errors import DiskError
 from aimirror.store.index import Blob, Index
 from aimirror.store.layout import Layout, entry_name
@@ -91,6 +99,49 @@ class EntriesTests(CatalogueCase):
         self.assertEqual(len(catalogue.of_key("pinned")), 1)
         self.assertEqual(catalogue.of_key("0"), ())
         self.assertEqual(len(catalogue.of_key(str(SURPLUS + 9))), 1)
+
+
+class BoundsTests(CatalogueCase):
+    """What anybody could have stored any number of."""
+
+    def test_negative(self) -> None:
+        """Answers that there is nothing are bounded by number, the oldest go; others stay."""
+        self.patch(module, "MOST_NEGATIVE", 100)
+        self.catalogue.put(Entry(key="file"))
+        for n in range(300):
+            self.clock.advance(1)
+            self.catalogue.put(Entry(key=str(n), status=404, received_at=self.clock.seconds()))
+            self.assertLessEqual(self.index.negatives(), 100)
+        self.assertEqual(len(self.sidecars()), self.index.entries)
+        self.assertTrue(self.catalogue.of_key("file") and self.catalogue.of_key("299"))
+        self.assertEqual(self.catalogue.of_key("0"), ())
+
+    def test_old_negative(self) -> None:
+        """After a day they are gone."""
+        self.catalogue.put(Entry(key="old", status=404, received_at=self.clock.seconds()))
+        self.catalogue.put(Entry(key="file", received_at=self.clock.seconds()))
+        self.clock.advance(NEGATIVE_SECONDS + 1)
+        self.catalogue.put(Entry(key="new", status=404, received_at=self.clock.seconds()))
+        self.assertEqual([e.key for e in self.catalogue.find("", None, None)], ["file", "new"])
+
+    def test_negatives_in_the_way(self) -> None:
+        """Who looks for files below a path does not look at what is not there."""
+        for n in range(5):
+            self.catalogue.put(Entry(key=f"dists/{n}", status=404))
+        self.catalogue.put(Entry(key="dists/Release"))
+        found = self.catalogue.find("dists/", None, None, negative=False)
+        self.assertEqual([entry.key for entry in found], ["dists/Release"])
+
+    def test_variants(self) -> None:
+        """A key has so many variants for each scope, and so many entries; the oldest go."""
+        for n in range(MOST_VARIANTS + 10):
+            self.catalogue.put(Entry(key="a", variant=str(n), received_at=n))
+        kept = self.catalogue.of_key("a")
+        self.assertEqual({e.variant for e in kept}, {str(n + 10) for n in range(MOST_VARIANTS)})
+        for n in range(2 * MOST_OF_KEY):
+            self.catalogue.put(Entry(key="a", scope=str(n), received_at=100 + n))
+        self.assertEqual(len(self.catalogue.of_key("a")), MOST_OF_KEY)
+        self.assertEqual(self.index.entries, MOST_OF_KEY)
 
 
 class TouchTests(CatalogueCase):

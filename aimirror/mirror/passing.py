@@ -14,9 +14,12 @@ from aimirror.http.urls import canonical
 from aimirror.interfaces import ILibrary, Inquiry, IUpstreamResponse, UpstreamError
 from aimirror.mirror.ecosystem import ClientRequest
 from aimirror.mirror.transforms import Transforms
+from aimirror.routing import digests
+from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
 from aimirror.server.errors import failure_answer
+from aimirror.server.proving import HeldBack
 from aimirror.server.relay import Relayed, relayed
 
 if TYPE_CHECKING:
@@ -33,6 +36,15 @@ def failed(body: RequestBody | None, error: UpstreamError) -> Answer:
     if body is not None:
         body.check()
     return failure(error)
+
+
+def _digest(found: Route, response: IUpstreamResponse) -> Digest | None:
+    """What a whole body must hash to, if that is known."""
+    if response.status != 200 or "content-encoding" in response.headers:
+        return None
+    query = found.key.partition("#")[0].partition("?")[2]
+    said = found.rule.digests
+    return found.digest or digests.expected(said, found.path, query, response.headers)
 
 
 class Passer:
@@ -91,7 +103,12 @@ class Passer:
             let_go(response, bodiless=False)
             return Answer(status=response.status, headers=headers, body=b"")
         if change is None or not rewrites or request.head_only:
-            return relayed(response, headers)
+            digest = None if forward is Forward.METHOD else _digest(found, response)
+            if digest is None or request.head_only:
+                return relayed(response, headers)
+            proving = HeldBack(digest)
+            checked = Relayed(response, proving.feed, proving.end, same_length=True)
+            return Answer(status=response.status, headers=headers, body=checked)
         rewriter = change.rewriter()
         body = Relayed(response, rewriter.feed, rewriter.end)
         return Answer(status=response.status, headers=headers, body=body)

@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from aimirror.http.headers import Headers
-from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
+from aimirror.interfaces import BodyFailed, IReceiver, IUpstreamResponse, UpstreamError
 from aimirror.server.answers import Answer, Streamed, Wire
+
+log = Logger()
 
 
 @implementer(IReceiver, IPushProducer)
@@ -42,11 +45,20 @@ class _Relay:
             if error is not None:
                 wire.abort()
             else:
-                if rest := self._end():
-                    wire.write(rest)
-                wire.finish()
+                self._conclude(wire)
         if not self.done.called:
             self.done.callback(None)
+
+    def _conclude(self, wire: Wire) -> None:
+        try:
+            rest = self._end()
+        except BodyFailed as failed:
+            log.warn("an answer that is passed on was cut: {why}", why=str(failed))
+            wire.abort()
+            return
+        if rest:
+            wire.write(rest)
+        wire.finish()
 
     def pauseProducing(self) -> None:
         self._response.pause()
@@ -66,17 +78,19 @@ async def relay(
     end: Callable[[], bytes] = bytes,
     *,
     status: int | None = None,
+    same_length: bool = False,
 ) -> None:
     """Send a response with ``headers``; ``feed`` and ``end`` may change its body on the way.
 
-    Its status is the response's where none is given.
+    Its status is the response's where none is given.  With ``same_length`` they change nothing;
+    the transfer is cut when ``end`` raises BodyFailed.
 
     Returns when the body was handed over or the transfer was cut; cancelling cuts it.
     """
     if wire.gone:
         response.abort()
         return
-    length = response.length if feed is None else None
+    length = response.length if feed is None or same_length else None
     wire.start(response.status if status is None else status, headers, length)
     relaying = _Relay(wire, response, feed or (lambda chunk: chunk), end)
     wire.registerProducer(relaying, True)
@@ -92,15 +106,24 @@ class Relayed(Streamed):
         response: IUpstreamResponse,
         feed: Callable[[bytes], bytes] | None = None,
         end: Callable[[], bytes] = bytes,
+        *,
+        same_length: bool = False,
     ) -> None:
         self._response = response
         self._feed = feed
         self._end = end
+        self._same_length = same_length
 
     async def send(self, wire: Wire, answer: Answer) -> None:
         """See Streamed."""
         await relay(
-            wire, self._response, answer.headers, self._feed, self._end, status=answer.status
+            wire,
+            self._response,
+            answer.headers,
+            self._feed,
+            self._end,
+            status=answer.status,
+            same_length=self._same_length,
         )
 
 

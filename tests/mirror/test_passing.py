@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from aimirror.download.proof import HOLDBACK
 from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
-from aimirror.routing.rules import ContentRewrite, Rule
+from aimirror.routing.digests import DigestSource, Source
+from aimirror.routing.rules import ContentRewrite, Rule, Strategy
 from tests.mirror.support import REWRITES, UPSTREAM, MirrorCase, Played
+from tests.server.support import parse_answers
 
+HEX = re.compile(r"([0-9a-f]{64})$")
 FRESH = ("Content-Type: text/plain", "Cache-Control: max-age=100")
 
 
@@ -208,3 +214,51 @@ class PassedAnswerTests(MirrorCase):
         )
         self.last().answer.callback(played)
         self.assertEqual((client.answer()[0], played.aborted), (304, True))
+
+
+class UnstoredProofTests(MirrorCase):
+    """What is not stored is checked like what is."""
+
+    def fetch(self, body: bytes, *fields: str, told: tuple[str, ...] = ()) -> bytes:
+        digest = hashlib.sha256(b"right" * 40_000).hexdigest()
+        source = DigestSource(algorithm="sha256", source=Source.PATH, pattern=HEX)
+        self.use(digests=(source,), strategy=self.strategy)
+        self.plays(200, *told, body=body)
+        return self.ask(f"/{digest}", *fields).received
+
+    strategy = Strategy.PROXY
+    #: Whatever keeps an answer from being stored: (request fields, response fields).
+    WAYS = (
+        ((), ("Cache-Control: no-store",)),
+        ((), ("Cache-Control: private",)),
+        (("Cache-Control: no-store",), ()),
+        ((), ("Vary: *",)),
+    )
+
+    def test_wrong(self) -> None:
+        """A wrong one never goes out whole: its last block stays here, and the client is cut."""
+        for strategy in Strategy:
+            self.strategy = strategy
+            for asked, told in self.WAYS:
+                for wrong in (b"wrong" * 40_000, b"wrong"):
+                    received = self.fetch(wrong, *asked, told=told)
+                    self.assertNotIn(200, [answer[0] for answer in parse_answers(received)])
+                    _, _, body = received.partition(b"\r\n\r\n")
+                    sent = len(body) if received.startswith(b"HTTP/1.1 200") else 0
+                    self.assertLessEqual(sent, max(0, len(wrong) - HOLDBACK))
+
+    def test_right(self) -> None:
+        """A right one does, with its length."""
+        for asked, told in self.WAYS:
+            received = self.fetch(b"right" * 40_000, *asked, told=told)
+            ((status, headers, body),) = parse_answers(received)
+            self.assertEqual((status, body), (200, b"right" * 40_000))
+            self.assertEqual(headers.get("content-length"), "200000")
+
+    def test_said(self) -> None:
+        """A stored one that is small is answered by 502 and the reason, to all who wait."""
+        for _ in range(2):
+            received = self.fetch(b"wrong")
+            ((status, _, body),) = parse_answers(received)
+            self.assertEqual(status, 502)
+            self.assertRegex(body, b"sha256 is|does not match its digest")

@@ -54,6 +54,7 @@ PURE_MODULES = frozenset(
     {
         "aimirror.admin.prefetch_lists",
         "aimirror.admin.prefetch_locks",
+        "aimirror.admin.timetable",
         "aimirror.ecosystems.apk",
         "aimirror.ecosystems.composer",
         "aimirror.ecosystems.conan",

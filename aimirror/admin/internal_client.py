@@ -50,7 +50,7 @@ class InternalClient:
 
     def __init__(self, site: MirrorSite, clock: IReactorTime, host: str = "localhost") -> None:
         self._site = site
-        self._clock = clock
+        self.clock = clock
         self._host = host
 
     def get(
@@ -69,7 +69,7 @@ class InternalClient:
         of their number once it is known.  Fails with NotFetched.  Cancelling leaves; the download
         itself may go on.
         """
-        asking = _Asking(self._clock, keep, got, sized)
+        asking = _Asking(self.clock, keep, got, sized)
         channel = self._site.buildProtocol(None)
         if channel is None:
             asking.fail("too many connections")

@@ -15,6 +15,7 @@ from aimirror.admin.entries import Entries
 from aimirror.admin.gate import Gate
 from aimirror.admin.jobs import Jobs
 from aimirror.admin.metrics import Metrics
+from aimirror.admin.schedules import Schedules
 from aimirror.admin.status import Status
 from aimirror.server.admission import own_words
 from aimirror.server.answers import Answer
@@ -67,6 +68,7 @@ class Operations:
         tally, store, clock = parts.tally, parts.store, parts.clock
         downloads, pool = parts.downloads, parts.pool
         self._jobs = Jobs(clock)
+        self.schedules = Schedules(clock, self._jobs, lambda: steering.prefetcher("localhost"))
         self._pages = Pages()
         self._overview = Overview(
             tally, store, downloads, pool, self._jobs, clock, steering.rules, clients
@@ -118,6 +120,7 @@ class Operations:
         for call in self._sampling:
             call.stop()
         self._sampling.clear()
+        self.schedules.stop()
         self._events.stop()
         return self._jobs.stop()
 

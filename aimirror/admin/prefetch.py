@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import unescape
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,8 @@ class Order:
     interpreter: Interpreter = Interpreter()
     #: The path of the Python index.
     index: str = "/simple"
+    #: Bytes per second on average, 0 without limit.
+    rate_limit: int = 0
 
 
 class Prefetcher:
@@ -95,18 +97,36 @@ class Prefetcher:
         unique = list(dict.fromkeys(paths))
         job.total = len(unique) + job.failed
         job.done = job.failed
-        await self._fetch_all(unique, job)
+        await self._fetch_all(unique, job, order.rate_limit)
 
-    async def _fetch_all(self, paths: Sequence[str], job: Job) -> None:
-        waiting = iter(paths)
-        lanes = [Deferred.fromCoroutine(self._lane(waiting, job)) for _ in range(AT_ONCE)]
+    async def _fetch_all(self, paths: Sequence[str], job: Job, rate_limit: int) -> None:
+        waiting, many = iter(paths), 1 if rate_limit else AT_ONCE
+        rest = self._rest(job, rate_limit)
+        lanes = [Deferred.fromCoroutine(self._lane(waiting, job, rest)) for _ in range(many)]
         try:
             await gatherResults(lanes, consumeErrors=True)
         finally:
             for lane in lanes:
                 lane.cancel()
 
-    async def _lane(self, waiting: Iterator[str], job: Job) -> None:
+    def _rest(self, job: Job, rate_limit: int) -> Callable[[], Deferred[None]]:
+        """What waits until the bytes of a job are no more than its rate allows by then."""
+        began, before = self._inside.clock.seconds(), job.bytes
+
+        def rest() -> Deferred[None]:
+            ahead = 0.0
+            if rate_limit:
+                passed = self._inside.clock.seconds() - began
+                ahead = (job.bytes - before) / rate_limit - passed
+            pause: Deferred[None] = Deferred(lambda _: call.cancel())
+            call = self._inside.clock.callLater(max(0.0, ahead), pause.callback, None)
+            return pause
+
+        return rest
+
+    async def _lane(
+        self, waiting: Iterator[str], job: Job, rest: Callable[[], Deferred[None]]
+    ) -> None:
         def got(count: int) -> None:
             job.bytes += count
 
@@ -119,6 +139,7 @@ class Prefetcher:
             except NotFetched as error:
                 job.fail(path.partition("?")[0], str(error))
             job.done += 1
+            await rest()
 
     def _served(self, wanted: Iterable[str], job: Job) -> Iterator[str]:
         for url in wanted:

@@ -208,6 +208,24 @@ class Tier:
 
 
 @frozen(kw_only=True)
+class Prefetch:
+    """What is fetched ahead again and again."""
+
+    what: tuple[str, ...]
+    #: Seconds from one time to the next.
+    every: float = 86400.0
+    #: Seconds after midnight by the machine's clock, None for whenever the service starts.
+    at: float | None = None
+    #: Bytes per second on average, 0 without limit.
+    rate_limit: int = 0
+    python: str = ""
+    platform: str = ""
+    index: str = "/simple"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
 class Config:
     """A whole configuration; rules have inherited what the top level gives them."""
 
@@ -228,6 +246,7 @@ class Config:
     rate_limit: int = 0
     #: The registries that OCI clients may reach.
     registries: tuple[Registry, ...] = DEFAULTS
+    prefetch: tuple[Prefetch, ...] = ()
     #: The file as messages name it, and the folder where handler modules are looked for first.
     source: str
     folder: Path

@@ -325,6 +325,19 @@ module_name = matching(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", 'a module such as "hand
 path_prefix = matching(r"/[!-~]*", 'a path such as "/nvidia"', _plain_path)
 
 
+def _time_of_day(value: object, at: At) -> float:
+    """YAML takes ``13:30`` for a number of base 60: the minutes."""
+    match = re.fullmatch(r"(\d{1,2}):(\d\d)", value) if isinstance(value, str) else None
+    if match is not None:
+        value = int(match[1]) * 60 + int(match[2]) if int(match[2]) < 60 else None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 24 * 60:
+        raise Refusal
+    return value * 60.0
+
+
+time_of_day = Scalar('a time of day such as "03:00"', _time_of_day)
+
+
 def _file(value: object, at: At) -> Path | None:
     if not isinstance(value, str) or "\0" in value:
         raise Refusal

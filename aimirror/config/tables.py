@@ -19,6 +19,7 @@ from aimirror.config.model import (
     Forward,
     Level,
     Logging,
+    Prefetch,
     Server,
     Tier,
     Tls,
@@ -52,6 +53,8 @@ _MOST_MEMORY_MB = 1e5
 #: Seconds; less would fail on an ordinary network.
 _LEAST_TIMEOUT = 0.1
 _MOST_CLIENTS = 1_000_000
+#: Seconds between two times at which the same is fetched ahead.
+_LEAST_EVERY = 60.0
 #: Bytes; less refuses ordinary clients.
 _LEAST_HEAD = 4096
 
@@ -322,6 +325,23 @@ _REGISTRY = Record(
 )
 
 
+_PREFETCH = Record(
+    "a mapping",
+    Prefetch,
+    (
+        Key("what", Many(scalars.text, or_one=True, least=1), required=True),
+        Key("every", duration(_LEAST_EVERY)),
+        Key("at", scalars.time_of_day),
+        Key("rate_limit", scalars.rate),
+        Key("python", scalars.anything),
+        Key("platform", scalars.anything),
+        Key("index", scalars.path_prefix),
+        Key("include", Many(scalars.text)),
+        Key("exclude", Many(scalars.text)),
+    ),
+)
+
+
 def _check_registries(registries: Iterable[Registry]) -> None:
     """Each name leads to one registry."""
     owners: dict[str, str] = {}
@@ -382,6 +402,7 @@ def document(source: str, folder: Path) -> Record[Config]:
             Key("tier", _TIER),
             Key("content_rewrite", _CONTENT_REWRITE),
             Key("rate_limit", scalars.rate),
+            Key("prefetch", Many(_PREFETCH)),
             Key("registries", Made(Named(scalars.registry_host, _REGISTRY), merged), default={}),
         ),
         _check_config,

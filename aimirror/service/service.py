@@ -268,6 +268,7 @@ class MirrorService(Service):
         self._operations = Operations(parts, steering, self._gate, lambda: len(site.channels))
         self._front = evolve(self._front, named=self._operations.named(self._front.login))
         self._operations.start()
+        self._operations.schedules.use(config.prefetch, config.folder)
         return site
 
     def _build_admin_site(self) -> MirrorSite:
@@ -364,6 +365,8 @@ class MirrorService(Service):
             if site is not None:
                 self._admit(site, config)
         self._memo.invalidate()
+        if self._operations is not None:
+            self._operations.schedules.use(config.prefetch, config.folder)
         self.log.info("reloaded {source}", source=config.source)
         return needs_restart(old, config)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from twisted.internet.interfaces import IConsumer
-from zope.interface import implementer
-
 from aimirror.http.json_text import parse_json
 from aimirror.server.head import BadRequest
 
 if TYPE_CHECKING:
-    from aimirror.server.request import MirrorRequest
+    from aimirror.server.upload import gathered
+from aimirror.server.request import MirrorRequest
+from aimirror.server.upload import gathered
 
 #: Bytes of a body: lock files of large projects have a few megabytes.
 MAX_BODY = 16 << 20
@@ -74,34 +73,11 @@ async def body_of(request: MirrorRequest) -> Words:
     """The words of a JSON body; none without a body.  Raises BadRequest."""
     if request.body is None:
         return Words({})
-    sink = _Sink()
-    await request.body.startProducing(sink)
-    if sink.size > MAX_BODY:
-        raise BadRequest(413, f"more than {MAX_BODY} bytes")
+    data = await gathered(request.body, MAX_BODY)
     try:
-        value = parse_json(sink.data or b"{}")
+        value = parse_json(data or b"{}")
     except ValueError:
         raise BadRequest(400, "the body is no JSON") from None
     if not isinstance(value, dict):
         raise BadRequest(400, "the body is no JSON object")
     return Words(value)
-
-
-@implementer(IConsumer)
-class _Sink:
-    """Holds a body; of one that is too long only its size."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.size = 0
-
-    def write(self, data: bytes) -> None:
-        self.size += len(data)
-        if self.size <= MAX_BODY:
-            self.data += data
-
-    def registerProducer(self, producer: object, streaming: bool) -> None:
-        """The body's pace is the client's."""
-
-    def unregisterProducer(self) -> None:
-        """See ``registerProducer``."""

@@ -7,6 +7,7 @@ values that come out.
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import tempfile
@@ -33,6 +34,7 @@ from aimirror.config.model import (
     Tls,
 )
 from aimirror.config.schema import At
+from aimirror.ecosystems.oci.paths import Registry
 from aimirror.http.targets import BadTarget
 from aimirror.upstream.proxies import ENVIRONMENT, Proxies, from_environment, is_own
 
@@ -163,7 +165,11 @@ def _surrounded(config: Config, environ: Mapping[str, str]) -> Config:
     proxies = {config.server.upstream_proxy, *(rule.upstream_proxy for rule in config.rules)}
     if ENVIRONMENT in proxies:
         config = evolve(config, environment=_environment(config, environ))
-    config = evolve(config, admin=_admin(config, environ))
+    config = evolve(
+        config,
+        admin=_admin(config, environ),
+        registries=tuple(_logged_in(config, each) for each in config.registries),
+    )
     if not config.cluster.own and environ.get(SELF_VARIABLE):
         key = f"${SELF_VARIABLE}"
         own = scalars.node_or_none.read(environ[SELF_VARIABLE], At(key, Path(), Path()))
@@ -191,6 +197,24 @@ def _admin(config: Config, environ: Mapping[str, str]) -> Admin:
     except ValueError:
         raise ConfigError(f"{key}: not allowed; allowed: {scalars.token.allowed}") from None
     return evolve(admin, token=token)
+
+
+def _logged_in(config: Config, registry: Registry) -> Registry:
+    """A registry with the mirror's own login there, read from its file."""
+    key, name = "password_file", registry.password_file
+    if registry.token_file:
+        key, name = "token_file", registry.token_file
+    if not name:
+        return registry
+    where = f"{config.source}: registries.{registry.name}.{key}"
+    try:
+        with Path(name).open("rb") as stream:
+            secret = stream.read(MAX_TOKEN).decode("ascii").strip()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "no text"
+        raise ConfigError(f"{where}: '{name}' can't be read ({why})") from None
+    pair = f"{registry.username or '_token'}:{secret}".encode()
+    return evolve(registry, login=f"Basic {base64.b64encode(pair).decode('ascii')}")
 
 
 def _environment(config: Config, environ: Mapping[str, str]) -> Proxies:

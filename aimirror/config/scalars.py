@@ -252,7 +252,9 @@ def _bad_port(authority: str) -> bool:
 
 
 registry_host = matching(
-    rf"{_HOST}(?::\d{{1,5}})?", 'the host of a registry, such as "ghcr.io"', str.lower
+    rf"(?:\*\.)?{_HOST}(?::\d{{1,5}})?",
+    'the host of a registry, such as "ghcr.io", or of many, such as "*.pkg.dev"',
+    str.lower,
 )
 
 

@@ -313,6 +313,15 @@ _RULE = Record(
 )
 
 
+def _check_login(registry: Registry) -> None:
+    if registry.password_file and registry.token_file:
+        raise Conflict("token_file", "of no use beside password_file", "one of the two")
+    if registry.password_file and not registry.username:
+        raise Conflict("username", "missing", "the name that the password is of")
+    if registry.username and not (registry.password_file or registry.token_file):
+        raise Conflict("password_file", "missing", "the file that holds the password")
+
+
 _REGISTRY = Record(
     "a mapping",
     Registry,
@@ -321,7 +330,12 @@ _REGISTRY = Record(
         Key("aliases", Many(scalars.registry_host)),
         Key("anonymous", scalars.flag),
         Key("keep_deleted", scalars.flag),
+        Key("username", scalars.text),
+        Key("password_file", Made(scalars.file, str)),
+        Key("token_file", Made(scalars.file, str)),
+        Key("share", scalars.flag),
     ),
+    _check_login,
 )
 
 

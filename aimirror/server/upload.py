@@ -151,3 +151,36 @@ class RequestBody:
         elif self.complete:
             done, self._done, self._consumer = self._done, None, None
             done.callback(None)
+
+
+async def gathered(body: RequestBody | None, most: int) -> bytes:
+    """A short body as bytes; raises BadRequest (413) when it has more than ``most``."""
+    if body is None:
+        return b""
+    sink = _Sink(most)
+    await body.startProducing(sink)
+    if sink.size > most:
+        raise BadRequest(413, f"more than {most} bytes")
+    return bytes(sink.data)
+
+
+@implementer(IConsumer)
+class _Sink:
+    """Holds a body; of one that is too long only its size."""
+
+    def __init__(self, most: int) -> None:
+        self.data = bytearray()
+        self.size = 0
+        self._most = most
+
+    def write(self, data: bytes) -> None:
+        """See IConsumer."""
+        self.size += len(data)
+        if self.size <= self._most:
+            self.data += data
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """The body's pace is the client's."""
+
+    def unregisterProducer(self) -> None:
+        """See ``registerProducer``."""

@@ -45,7 +45,7 @@ def forward_proxy(
         upstream=env.upstream,
         agents=agents,
         policy=ForwardPolicy(
-            origins=origins(config.rules),
+            origins=origins(config.rules) | _registries(config),
             allow=told.allow,
             deny=told.deny,
             ports=frozenset(told.ports),
@@ -58,6 +58,13 @@ def forward_proxy(
         interceptor=interceptor,
         idle=told.idle_timeout,
     )
+
+
+def _registries(config: Config) -> frozenset[tuple[str, int]]:
+    """Where the registries of the table are: docker asks them by name through a proxy."""
+    upstreams = (url for registry in config.registries for url in registry.upstreams)
+    found = (parse_target(url) for url in upstreams if "*" not in url)
+    return frozenset((target.host, target.port) for target in found)
 
 
 def _own(config: Config) -> frozenset[tuple[str, int]]:

@@ -196,6 +196,9 @@ class Origin(ServerFactory):
             return _json([self.most_asking, self.refused, self.accepted])
         if what == "counts":
             return _json({path: asdict(count) for path, count in self._counts.items()})
+        if what == "authorizations":
+            told = [r.headers.get("authorization") or "" for r in self.requests]
+            return _json({"authorizations": told})
         if what.startswith("echo"):
             said = {
                 "method": request.method,

@@ -182,6 +182,11 @@ class OriginProgram:
         told = client.request(self.port, "/_origin/counts").json()
         return Count(**told.get(path, {}))
 
+    def authorizations(self) -> list[str]:
+        """The Authorization of each of the last requests, "" for none."""
+        told = client.request(self.port, "/_origin/authorizations").json()
+        return list(told["authorizations"])
+
 
 class RelayProgram:
     """``python -m aimirror.testing.relay``; ``network`` are the fields of ``relay.Network``."""

@@ -42,6 +42,8 @@ class ForwardProxyTests(SynchronousTestCase):
             ("pypi.example", 443, Granted),
             ("pypi.example", 8443, Granted),
             ("b.example", 22, Granted),
+            ("quay.io", 443, Granted),
+            ("registry.k8s.io", 443, Granted),
             ("a.bad.example", 443, Denied),
         ):
             self.assertIsInstance(made.policy.judge(host, port), wanted)

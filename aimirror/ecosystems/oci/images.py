@@ -236,6 +236,10 @@ class Images:
         found = await self._tokens.authorization(visit.rule, visit.target, visit.who)
         return found, PRIVATE if found and not visit.who.anonymous else ""
 
+    def opened(self, target: Target) -> None:
+        """Note that the registry lets anybody read a repository."""
+        self._tokens.opened(target)
+
     def grant(self, visit: Visit) -> None:
         """Note that the registry lets this client read this repository now."""
         self._grants.put(visit.reader, self.now() + GRANTED_FOR)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from urllib.parse import parse_qsl
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from aimirror.http import urls
 from aimirror.routing.digests import Digest
@@ -18,6 +18,8 @@ from aimirror.upstream.redirects import resolve
 
 #: Where requests go that name no registry: clients were built for it.
 DOCKER_HUB = "docker.io"
+#: Where Ollama's models are: its client names no registry either.
+OLLAMA = "registry.ollama.ai"
 #: Characters of a repository's name; the specification asks for at least 255 with the host's.
 MAX_NAME = 255
 
@@ -44,6 +46,16 @@ class Registry:
     anonymous: bool = True
     #: Whether tags that the registry has deleted are served on, as what they stood for last.
     keep_deleted: bool = False
+    #: Repositories lie below it at the upstream: a project of Harbor, a repository of a cloud.
+    prefix: str = ""
+    #: The mirror's own login, and the files that hold its secret.
+    username: str = ""
+    password_file: str = ""
+    token_file: str = ""
+    #: Whether what that login alone opens is served to everybody.
+    share: bool = False
+    #: Authorization as read from those files.
+    login: str = field(default="", repr=False)
 
 
 def _known(name: str, upstream: str = "", *aliases: str) -> Registry:
@@ -66,6 +78,7 @@ DEFAULTS = (
     _known("registry.gitlab.com"),
     _known("docker.elastic.co"),
     _known("registry.access.redhat.com"),
+    _known(OLLAMA),
 )
 
 
@@ -79,12 +92,28 @@ def merged(configured: Iterable[Registry]) -> tuple[Registry, ...]:
         known = table.get(each.name) or _known(each.name)
         table[each.name] = Registry(
             name=each.name,
-            upstreams=each.upstreams or known.upstreams,
+            upstreams=tuple(map(_base, each.upstreams)) or known.upstreams,
             aliases=(*known.aliases, *each.aliases),
             anonymous=each.anonymous,
             keep_deleted=each.keep_deleted,
+            prefix=_prefix(each.upstreams),
+            username=each.username,
+            password_file=each.password_file,
+            token_file=each.token_file,
+            share=each.share,
         )
     return tuple(table.values())
+
+
+def _base(upstream: str) -> str:
+    """A registry's URL without the API's path and what lies below it."""
+    return re.sub(r"/v2(/.*)?$", "", upstream.rstrip("/"))
+
+
+def _prefix(upstreams: tuple[str, ...]) -> str:
+    """What a URL such as ``https://harbor/v2/project`` puts before the names of repositories."""
+    found = re.search(r"/v2/(.+)$", upstreams[0].rstrip("/")) if upstreams else None
+    return found[1] if found is not None else ""
 
 
 class Registries:
@@ -98,7 +127,22 @@ class Registries:
 
     def find(self, name: str) -> Registry | None:
         """The registry of a name or alias, None when it is not listed."""
-        return self._named.get(name.lower())
+        lowered = name.lower()
+        found = self._named.get(lowered)
+        if found is not None:
+            return found
+        for parent in _parents(lowered):
+            wildcard = self._named.get(f"*.{parent}")
+            if wildcard is not None:
+                return evolve(wildcard, name=lowered, upstreams=(f"https://{lowered}",), aliases=())
+        return None
+
+
+def _parents(host: str) -> Iterator[str]:
+    """The domains that a host lies in, the nearest first."""
+    while "." in host:
+        host = host.partition(".")[2]
+        yield host
 
 
 class Kind(enum.Enum):
@@ -160,9 +204,14 @@ def parse_digest(text: str) -> Digest | None:
     return Digest(found[1] or found[3], found[2] or found[4]) if found else None
 
 
-def registry_of(ns: str, registries: Registries) -> Registry | Problem:
-    """The registry that ``ns`` names, Docker Hub for none."""
-    found = registries.find(ns or DOCKER_HUB)
+def default_of(agent: str) -> str:
+    """The registry that a client means when it names none, by its User-Agent."""
+    return OLLAMA if agent.lower().startswith("ollama/") else DOCKER_HUB
+
+
+def registry_of(ns: str, registries: Registries, default: str = DOCKER_HUB) -> Registry | Problem:
+    """The registry that ``ns`` names, the default for none."""
+    found = registries.find(ns or default)
     return found or Problem(404, "NAME_UNKNOWN", f"registry {ns[:100]!r} is not served here")
 
 
@@ -171,11 +220,13 @@ def ns_of(query: str) -> str:
     return next((value for name, value in parse_qsl(query) if name == "ns"), "")
 
 
-def parse(path: str, query: str, registries: Registries) -> Target | Problem:
+def parse(
+    path: str, query: str, registries: Registries, default: str = DOCKER_HUB
+) -> Target | Problem:
     """What a raw path below ``/v2/`` asks for.
 
-    The registry is that of ``ns=``, else that of a host name before the repository's, else
-    Docker Hub, whose official images live below ``library/``.
+    The registry is that of ``ns=``, else that of a host name before the repository's, else the
+    default: Docker Hub, whose official images live below ``library/``.
     """
     found = _PATH.fullmatch(path)
     if found is None:
@@ -186,7 +237,7 @@ def parse(path: str, query: str, registries: Registries) -> Target | Problem:
     if problem is not None:
         return problem
     ns = ns_of(query)
-    placed = locate(asked, ns, registries)
+    placed = locate(asked, ns, registries, default)
     if isinstance(placed, Problem):
         return placed
     kept = "&".join(p for p in query.split("&") if p and p != "ns" and not p.startswith("ns="))
@@ -202,7 +253,9 @@ def parse(path: str, query: str, registries: Registries) -> Target | Problem:
     )
 
 
-def locate(asked: str, ns: str, registries: Registries) -> tuple[Registry, str] | Problem:
+def locate(
+    asked: str, ns: str, registries: Registries, default: str = DOCKER_HUB
+) -> tuple[Registry, str] | Problem:
     """The registry of a repository and its name there."""
     host, slash, rest = asked.partition("/")
     looks_like_host = "." in host or ":" in host or host == "localhost"
@@ -210,14 +263,14 @@ def locate(asked: str, ns: str, registries: Registries) -> tuple[Registry, str] 
         ns, name = host, rest
     else:
         name = asked
-    registry = registry_of(ns, registries)
+    registry = registry_of(ns, registries, default)
     if isinstance(registry, Problem):
         return registry
     if len(name) > MAX_NAME or _NAME.fullmatch(name) is None:
         return Problem(404, "NAME_INVALID", "that is no name of a repository")
     if registry.name == DOCKER_HUB and "/" not in name:
         name = f"library/{name}"
-    return registry, name
+    return registry, f"{registry.prefix}/{name}" if registry.prefix else name
 
 
 def _unfit(kind: Kind, reference: str, digest: Digest | None) -> Problem | None:

@@ -61,6 +61,8 @@ class Tags:
         self._images.grant(visit)
         if not scope:
             self._note(visit, tag, headers, digest)
+            if visit.who.anonymous:
+                self._images.opened(visit.target)
         if visit.request.method == "HEAD" and headers.get("content-length", "0") != "0":
             return _told(headers)
         last = self._noted(visit, tag, self._since(visit))

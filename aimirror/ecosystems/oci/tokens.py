@@ -25,6 +25,9 @@ CHALLENGE_LIFE = 3600.0
 #: Tokens in memory, and bytes of the answer that brings one.
 MOST_TOKENS = 10_000
 MOST_BYTES = 256 << 10
+#: Seconds for which a repository is believed to be open to all, and how many are remembered.
+OPEN_FOR = 600.0
+MOST_OPEN = 10_000
 #: What token services answer to those whom they do not know or like.
 _UNWELCOME = frozenset({400, 401, 403, 404})
 
@@ -97,6 +100,18 @@ class Tokens:
         self._known: dict[str, _Known] = {}
         self._tokens: LRU[tuple[str, str, tuple[str, ...], str], Token] = LRU(MOST_TOKENS)
         self._flights = SingleFlight()
+        #: Until when (registry, repository) is believed to be open to all.
+        self._open: LRU[tuple[str, str], float] = LRU(MOST_OPEN)
+
+    def opened(self, target: Target) -> None:
+        """A registry has shown a repository to nobody in particular.
+
+        The mirror's own login, which the registry counts apart, opens nothing there that is closed.
+        """
+        self._open.put((target.registry.name, target.name), self._now() + OPEN_FOR)
+
+    def _is_open(self, target: Target) -> bool:
+        return (self._open.get((target.registry.name, target.name)) or 0.0) > self._now()
 
     async def authorization(
         self, rule: Rule, target: Target, who: Credential, stale: str = ""
@@ -108,6 +123,9 @@ class Tokens:
         """
         if who.bearer:
             return who.bearer
+        registry = target.registry
+        if who.anonymous and registry.login and (registry.share or self._is_open(target)):
+            who = Credential(basic=registry.login)
         challenge = await self.challenge(rule)
         if challenge is None or challenge.scheme == "basic":
             return who.basic if challenge is not None else ""

@@ -8,11 +8,13 @@ took a credential is served to those alone whom the registry lets read the repos
 
 from __future__ import annotations
 
+import base64
 from itertools import islice
 from urllib.parse import parse_qs
 
 from attrs import evolve
 
+from aimirror.bounded import LRU
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.oci import auth as oci_auth
 from aimirror.ecosystems.oci.auth import Credential
@@ -20,6 +22,7 @@ from aimirror.ecosystems.oci.clients import containerd, docker, podman
 from aimirror.ecosystems.oci.errors import API_VERSION, error_body, error_code, error_fields
 from aimirror.ecosystems.oci.images import Images, Visit
 from aimirror.ecosystems.oci.lists import Lists
+from aimirror.ecosystems.oci.logins import Logins
 from aimirror.ecosystems.oci.paths import (
     DOCKER_HUB,
     Kind,
@@ -27,6 +30,7 @@ from aimirror.ecosystems.oci.paths import (
     Registries,
     Registry,
     Target,
+    default_of,
     locate,
     ns_of,
     parse,
@@ -43,12 +47,20 @@ from aimirror.mirror.passing import failure
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
 from aimirror.server.relay import Relayed
+from aimirror.server.upload import gathered
 
 _BASE = "/v2/"
 _AUTH = "/v2/auth"
 _NO_PUSH = "this mirror is for pulling: push to the registry's own address"
 #: Seconds that the mirror's own tokens live: they hold no right that could be withdrawn.
 _OWN_LIFE = 3600.0
+#: Seconds for which a repository is believed to need a login, and repositories that are remembered.
+NEEDED_FOR = 600.0
+MOST_NEEDED = 10_000
+#: Answers to nobody in particular after which a login is tried.
+_CLOSED = frozenset({401, 403, 404, 429})
+#: Bytes of a form that asks for a token.
+MOST_FORM = 64 << 10
 
 
 class Oci:
@@ -66,6 +78,9 @@ class Oci:
         self._tags = Tags(library, self._images)
         self._lists = Lists(library, self._images)
         self._sources = Sources()
+        self._logins = Logins(registries)
+        #: Until when (registry, repository, login) is believed to need that login.
+        self._needed: LRU[tuple[str, str, str], float] = LRU(MOST_NEEDED)
 
     async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """Answer by the registry that the path names."""
@@ -123,17 +138,39 @@ class Oci:
     # -- repositories ----------------------------------------------------------------------
 
     async def _repository(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer:
-        target = parse(route.path, request.query or "", self._registries)
+        agent = request.headers.get("user-agent") or ""
+        default = default_of(agent)
+        target = parse(route.path, request.query or "", self._registries, default)
         if isinstance(target, Problem):
             return _error(target.status, target.code, target.message)
+        registry = target.registry
         who = oci_auth.credential(request.headers.get("authorization"))
-        if who.anonymous and not target.registry.anonymous:
-            raise Refused(401, f"{target.registry.name} is served to those who log in")
-        visits = [
-            Visit(request=request, mirror=mirror, rule=rule, target=target, who=who)
-            for rule in self._sources.rules(route.rule, target.registry, who)
-        ]
-        return await self._first(visits)
+        who = self._logins.shown(who, registry, target.ns, agent)
+        if who.anonymous and not registry.anonymous and not registry.login:
+            raise Refused(401, f"{registry.name} is served to those who log in")
+
+        def visits(who: Credential) -> list[Visit]:
+            return [
+                Visit(request=request, mirror=mirror, rule=rule, target=target, who=who)
+                for rule in self._sources.rules(route.rule, registry, who)
+            ]
+
+        needed = (registry.name, target.name, who.hash)
+        if (
+            not who.basic
+            or not registry.anonymous
+            or (self._needed.get(needed) or 0.0) > self._library.now()
+        ):
+            return await self._first(visits(who))
+        try:  # a login says nothing about what is open to all, and its limits may be lower
+            return await self._first([evolve(v, declines=_CLOSED) for v in visits(Credential())])
+        except (Declined, Refused) as problem:
+            if problem.status not in _CLOSED:
+                raise
+        answer = await self._first(visits(who))
+        self._needed.put(needed, self._library.now() + NEEDED_FOR)
+        self._logins.taken(who, registry)
+        return answer
 
     async def _first(self, visits: list[Visit]) -> Answer:
         """The answer of the first upstream that can give one; else what a tag stood for last."""
@@ -145,7 +182,8 @@ class Oci:
             if last:
                 return await self._of(visits[index])
             try:
-                return await self._of(evolve(visits[index], declines=UNABLE))
+                declines = visits[index].declines | UNABLE
+                return await self._of(evolve(visits[index], declines=declines))
             except (Declined, Refused) as problem:
                 if problem.status not in UNABLE:
                     raise
@@ -197,37 +235,70 @@ class Oci:
         return Answer(status=200, headers=fields, body=b"{}")
 
     async def _auth(self, request: ClientRequest, route: Route) -> Answer:
-        """The mirror's token service, in front of those of the registries."""
-        if request.method != "GET":
-            return _error(405, "UNSUPPORTED", "tokens are given to GET", ("Allow", "GET"))
-        told = parse_qs(request.query or "")
-        scopes = [scope for value in told.get("scope", ()) for scope in value.split()]
-        placed = self._placed(scopes, told.get("service", [""])[0])
-        registry = placed[0][0]
-        names = dict.fromkeys(name for owner, name in placed if owner is registry and name)
-        who = oci_auth.credential(request.headers.get("authorization"))
-        if who.anonymous:
-            if not registry.anonymous:
-                raise Refused(401, f"{registry.name} is served to those who log in")
-            return _token(oci_auth.ANYONE, _OWN_LIFE)
-        rule = self._sources.rules(route.rule, registry, who)[0]
-        return await self._token(rule, registry, tuple(names), who)
+        """The mirror's token service: its tokens are what the client has brought.
 
-    async def _token(
-        self, rule: Rule, registry: Registry, names: tuple[str, ...], who: Credential
-    ) -> Answer:
-        challenge = await self._tokens.challenge(rule)
-        if challenge is None:
+        Which registry gets to see that is decided for each request.  A login without a repository
+        is tried at the registry that it is for; so is one for a repository there.
+        """
+        if request.method == "POST":
+            told, who = await self._form(request)
+        else:
+            told = parse_qs(request.query or "")
+            who = oci_auth.credential(request.headers.get("authorization"))
+        scopes = [scope for value in told.get("scope", ()) for scope in value.split()]
+        service = told.get("service", [""])[0]
+        placed = self._placed(scopes, service)
+        registry = placed[0][0]
+        if who.anonymous:
+            if not registry.anonymous and not registry.login:
+                raise Refused(401, f"{registry.name} is served to those who log in")
             return _token(oci_auth.ANYONE, _OWN_LIFE)
         if not who.basic:
             raise Refused(401, "a token is given for a name and a password")
+        if scopes:
+            agent = request.headers.get("user-agent") or ""
+            shown = self._logins.shown(who, registry, ns_of(request.query or ""), agent)
+            names = [name for owner, name in placed if owner is registry and name]
+        else:
+            shown, home = self._logins.home(who, service)
+            if home is None:
+                raise Refused(401, "the registry before the user's name is not served here")
+            registry, names = home, []
+        if shown.basic:
+            await self._try(route.rule, registry, tuple(dict.fromkeys(names)), shown)
+        return _token(oci_auth.basic_token(who.basic), _OWN_LIFE)
+
+    async def _form(self, request: ClientRequest) -> tuple[dict[str, list[str]], Credential]:
+        """OAuth 2.0's way of asking for a token: by a password, or by a token of before."""
+        data = await gathered(request.body, MOST_FORM)
+        told = parse_qs(data.decode("utf-8", "replace"), keep_blank_values=True)
+
+        def field(name: str) -> str:
+            return told.get(name, [""])[0]
+
+        if field("grant_type") == "password":
+            pair = f"{field('username')}:{field('password')}".encode()
+            basic = f"Basic {base64.b64encode(pair).decode('ascii')}"
+            return told, oci_auth.credential(basic)
+        if field("grant_type") == "refresh_token":
+            return told, oci_auth.credential(f"Bearer {field('refresh_token')}")
+        raise Refused(400, "grant_type is password or refresh_token")
+
+    async def _try(
+        self, rule: Rule, registry: Registry, names: tuple[str, ...], who: Credential
+    ) -> None:
+        """Show a registry a login that is for it; raises Refused when it is not taken."""
+        rule = self._sources.rules(rule, registry, who)[0]
+        challenge = await self._tokens.challenge(rule)
+        if challenge is None:
+            return
         if challenge.scheme == "basic":
             if not await self._tokens.welcome(rule, who):
                 raise Refused(401, "the registry does not take these credentials")
-            return _token(oci_auth.basic_token(who.basic), _OWN_LIFE)
-        scopes = tuple(map(oci_auth.pull_scope, names))
-        token = await self._tokens.token(rule, registry, challenge, scopes, who)
-        return _token(token.value, token.expires_at - self._images.now())
+        else:
+            scopes = tuple(map(oci_auth.pull_scope, names))
+            await self._tokens.token(rule, registry, challenge, scopes, who)
+        self._logins.taken(who, registry)
 
     def _placed(self, scopes: list[str], service: str) -> list[tuple[Registry, str]]:
         """The registry and repository of each scope; without any, the service's registry."""

@@ -15,6 +15,7 @@ from aimirror.ecosystems.oci.paths import (
     Registries,
     Registry,
     Target,
+    default_of,
     merged,
     parse,
     parse_digest,
@@ -88,6 +89,43 @@ class PlaceTests(SynchronousTestCase):
         self.assertEqual(table["quay.io"].upstreams, ("https://quay.io",))
         self.assertEqual(table["quay.io"].aliases, ("q.test",))
         self.assertEqual(len(table), len(DEFAULTS))
+
+
+class TableTests(SynchronousTestCase):
+    def test_prefix(self) -> None:
+        """An upstream may put a project before the names of repositories."""
+        table = Registries(
+            merged([Registry(name="docker.io", upstreams=("https://harbor.lab/v2/hub/",))])
+        )
+        found = parse("/v2/nginx/manifests/latest", "", table)
+        assert isinstance(found, Target)
+        self.assertEqual(found.registry.upstreams, ("https://harbor.lab",))
+        self.assertEqual(found.path, "/v2/hub/library/nginx/manifests/latest")
+
+    def test_wildcard(self) -> None:
+        """One entry may stand for all hosts below a domain, each of which is its own upstream."""
+        table = Registries(merged([Registry(name="*.pkg.dev", anonymous=False)]))
+        found = parse("/v2/eu-docker.pkg.dev/p/r/i/manifests/1", "", table)
+        assert isinstance(found, Target)
+        self.assertEqual(found.registry.name, "eu-docker.pkg.dev")
+        self.assertEqual(found.registry.upstreams, ("https://eu-docker.pkg.dev",))
+        self.assertFalse(found.registry.anonymous)
+        for other in ("pkg.dev", "evilpkg.dev", "pkg.dev.evil.test"):
+            self.assertIsInstance(parse(f"/v2/{other}/r/i/manifests/1", "", table), Problem)
+
+    def test_ollama(self) -> None:
+        """Ollama's client means its own registry where others mean Docker Hub."""
+        table = Registries(DEFAULTS)
+        for agent, wanted in (
+            ("ollama/0.12 (arm64 darwin)", "registry.ollama.ai"),
+            ("x", "docker.io"),
+        ):
+            found = parse("/v2/library/llama3/manifests/8b", "", table, default_of(agent))
+            assert isinstance(found, Target)
+            self.assertEqual(found.registry.name, wanted)
+            named = parse("/v2/quay.io/a/b/manifests/1", "", table, default_of(agent))
+            assert isinstance(named, Target)
+            self.assertEqual(named.registry.name, "quay.io")
 
 
 class ReferenceTests(SynchronousTestCase):

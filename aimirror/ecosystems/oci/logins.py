@@ -3,7 +3,8 @@
 A password reaches the token service of one registry alone.  Which one is told by the user's name
 (``ghcr.io/alice``), by the shape of name and password where a registry has one of its own, by the
 client (containerd names the registry of its login, podman keeps logins by prefix), and by who has
-taken it once.  Everything else is for Docker Hub, which clients were built for.
+taken it once.  Everything else is for Docker Hub, which clients were built for, or for a registry
+that the administrator has added to the table: then it is tried where it is needed, nowhere else.
 """
 
 from __future__ import annotations
@@ -82,11 +83,17 @@ class Logins:
     def home(self, who: Credential, service: str) -> tuple[Credential, Registry | None]:
         """At whose door a login is tried that comes without a repository, and with what.
 
-        None for the registry that a user's name tells and that is not listed.
+        None where it may be for several: it is tried when a repository needs it.  Raises
+        LookupError when its user's name tells a registry that is not listed.
         """
         told = named(who)
         owner = told.registry or self._owners.get(told.who.hash) or shape(told.who)
-        return told.who, self._registries.find(owner or service or DOCKER_HUB)
+        if not owner and self._registries.added:
+            return told.who, None
+        found = self._registries.find(owner or service or DOCKER_HUB)
+        if found is None:
+            raise LookupError(owner or service)
+        return told.who, found
 
     def shown(self, who: Credential, registry: Registry, ns: str, agent: str) -> Credential:
         """What a registry gets to see of a client's login: all of it, or nothing."""
@@ -98,7 +105,8 @@ class Logins:
             found = self._registries.find(owner)
             return told.who if found is not None and found.name == registry.name else Credential()
         by_itself = bool(ns) or _BY_PREFIX.match(agent) is not None
-        return told.who if by_itself or registry.name == DOCKER_HUB else Credential()
+        own = registry.name == DOCKER_HUB or registry.name in self._registries.added
+        return told.who if by_itself or own else Credential()
 
     def taken(self, who: Credential, registry: Registry) -> None:
         """A registry has taken a login, which is its own from now on."""

@@ -121,9 +121,13 @@ class Registries:
 
     def __init__(self, table: Iterable[Registry]) -> None:
         self._named: dict[str, Registry] = {}
+        #: The names of those that are not among the defaults.
+        self.added: frozenset[str] = frozenset()
         for registry in table:
             for name in (registry.name, *registry.aliases):
                 self._named[name.lower()] = registry
+        known = {registry.name for registry in DEFAULTS}
+        self.added = frozenset(r.name for r in self._named.values() if r.name not in known)
 
     def find(self, name: str) -> Registry | None:
         """The registry of a name or alias, None when it is not listed."""

@@ -260,10 +260,12 @@ class Oci:
             shown = self._logins.shown(who, registry, ns_of(request.query or ""), agent)
             names = [name for owner, name in placed if owner is registry and name]
         else:
-            shown, home = self._logins.home(who, service)
-            if home is None:
-                raise Refused(401, "the registry before the user's name is not served here")
-            registry, names = home, []
+            try:
+                shown, home = self._logins.home(who, service)
+            except LookupError as unknown:
+                raise Refused(401, f"registry {unknown} is not served here") from None
+            registry, names = home or registry, []
+            shown = shown if home is not None else Credential()
         if shown.basic:
             await self._try(route.rule, registry, tuple(dict.fromkeys(names)), shown)
         return _token(oci_auth.basic_token(who.basic), _OWN_LIFE)

@@ -11,7 +11,8 @@ from aimirror.ecosystems.oci.auth import Credential
 from aimirror.ecosystems.oci.logins import Logins
 from aimirror.ecosystems.oci.paths import DEFAULTS, Registries, Registry
 
-TABLE = Registries((*DEFAULTS, Registry(name="lab:5000", upstreams=("http://lab:5000",))))
+LAB = Registry(name="lab:5000", upstreams=("http://lab:5000",))
+TABLE = Registries(DEFAULTS)
 
 
 def login(user: str, password: str = "secret") -> Credential:
@@ -20,7 +21,7 @@ def login(user: str, password: str = "secret") -> Credential:
 
 
 def registry(name: str) -> Registry:
-    found = TABLE.find(name)
+    found = Registries((*DEFAULTS, LAB)).find(name)
     assert found is not None
     return found
 
@@ -51,7 +52,16 @@ class LoginsTests(SynchronousTestCase):
     def test_not_listed(self) -> None:
         """A login for a registry that is not served is seen by none."""
         self.assertEqual(self.seen_by(login("evil.example/alice")), set())
-        self.assertIsNone(self.logins.home(login("evil.example/alice"), "")[1])
+        self.assertRaises(LookupError, self.logins.home, login("evil.example/alice"), "")
+
+    def test_added(self) -> None:
+        """Where registries of one's own are served, a login may be for them: it is tried there."""
+        self.logins = Logins(Registries((*DEFAULTS, LAB)))
+        self.assertEqual(self.seen_by(login("alice")), {"docker.io", "lab:5000"})
+        self.assertIsNone(self.logins.home(login("alice"), "docker.io")[1])
+        self.assertEqual(self.seen_by(login("alice", "ghp_abc")), {"ghcr.io"})
+        self.logins.taken(login("alice"), LAB)
+        self.assertEqual(self.seen_by(login("alice")), {"lab:5000"})
 
     def test_client_tells(self) -> None:
         """containerd names the registry of its login, and podman keeps logins by prefix."""
@@ -61,11 +71,12 @@ class LoginsTests(SynchronousTestCase):
 
     def test_taken(self) -> None:
         """Once a registry has taken a login, no other is shown it, whoever the client is."""
-        self.logins.taken(login("bob"), registry("lab:5000"))
+        self.logins = Logins(Registries((*DEFAULTS, LAB)))
+        self.logins.taken(login("bob"), LAB)
         self.assertEqual(self.seen_by(login("bob")), {"lab:5000"})
         self.assertEqual(self.seen_by(login("bob"), agent="containers/5.36"), {"lab:5000"})
         self.assertEqual(self.seen_by(login("bob"), ns="ghcr.io"), {"lab:5000"})
-        self.assertEqual(self.seen_by(login("bob", "other")), {"docker.io"})
+        self.assertEqual(self.seen_by(login("bob", "other")), {"docker.io", "lab:5000"})
 
     def test_name_is_cut_off(self) -> None:
         """The registry sees the user's name without the host before it."""

@@ -15,6 +15,8 @@ from aimirror.http.validator import Validator
 
 #: Seconds: a Retry-After further ahead than this says no more than this.
 LONGEST_RETRY_AFTER = 86_400.0
+#: Why a piece is refused that is of another version, or comes from a node with tags of its own.
+OTHER_VALIDATOR = "another ETag or Last-Modified"
 #: Digits of a Retry-After that are worth parsing.
 _MOST_DIGITS = 9
 
@@ -106,7 +108,7 @@ def _judge_partial(task: FetchTask, answer: Answer) -> Accepted | Refused:
         asked = f"[{task.start}, {task.stop}) of {task.total}"
         return Refused(Reason.BAD_RANGE, f"Content-Range: {field} for {asked}", 206)
     if not task.validator.agrees(_validator(answer.headers)):
-        return Refused(Reason.CHANGED, "another ETag or Last-Modified", 206)
+        return Refused(Reason.CHANGED, OTHER_VALIDATOR, 206)
     if answer.length is not None and answer.length != found.stop - found.start:
         detail = f"Content-Length: {answer.length} contradicts Content-Range: {field}"
         return Refused(Reason.PROTOCOL, detail, 206)
@@ -116,7 +118,7 @@ def _judge_partial(task: FetchTask, answer: Answer) -> Accepted | Refused:
 def _judge_whole(task: FetchTask, answer: Answer) -> Refused:
     """A 200 either ignores ranges or says that If-Range did not match: the version tells."""
     if not task.validator.agrees(_validator(answer.headers)):
-        return Refused(Reason.CHANGED, "another ETag or Last-Modified", 200)
+        return Refused(Reason.CHANGED, OTHER_VALIDATOR, 200)
     plain = not _coding(answer.headers)
     if plain and answer.length is not None and answer.length != task.total:
         return Refused(Reason.CHANGED, f"size {answer.length} instead of {task.total}", 200)

@@ -66,7 +66,8 @@ class Exchange:
     ``begun(fill)`` is called before the fill starts and lets it have its share of connections,
     ``over(Finished)`` once it has ended; for outcomes that store nothing only the latter.
     ``storing()`` says whether there is any use in trying to store the file, ``draws`` whether to
-    draw it from several upstreams at once.  ``rate_limit()`` is in bytes per second, 0 = none;
+    draw it from several upstreams at once; ``one_connection`` that its host's nodes have tags of
+    their own, which ``unlike()`` tells.  ``rate_limit()`` is in bytes per second, 0 = none;
     ``limited`` holds a response that is passed on to it.
     """
 
@@ -80,6 +81,8 @@ class Exchange:
         *,
         storing: Callable[[], bool],
         draws: bool,
+        one_connection: bool,
+        unlike: Callable[[], None],
         begun: Callable[[Fill], None],
         rate_limit: Callable[[], int],
         limited: Callable[[IUpstreamResponse], IUpstreamResponse],
@@ -93,6 +96,8 @@ class Exchange:
         self._rule = wanted.route.rule
         self._storing = storing
         self._draws = draws
+        self._one_connection = one_connection and wanted.route.digest is None
+        self._unlike = unlike
         #: What another node has left, while the upstream is asked whether it still holds.
         self._left: Entry | None = None
         self._begun = begun
@@ -171,7 +176,7 @@ class Exchange:
             raise
 
     def _first_span(self) -> tuple[int, int] | None:
-        if self._rule.strategy is not Strategy.PARALLEL:
+        if self._rule.strategy is not Strategy.PARALLEL or self._one_connection:
             return None
         return 0, first_piece(self._rule.chunk_size)
 
@@ -485,6 +490,7 @@ class Exchange:
             over=over,
             troubled=(lambda: None) if tiered is None else tiered.troubled,
             keep=keep,
+            unlike=self._unlike,
         )
         return fill
 

@@ -15,6 +15,9 @@ REFUSED_LONGEST = 120.0
 MISMATCHED_FOR = 300.0
 #: Seconds for which a file that has changed midway is not begun anew by itself again.
 RESTARTED_FOR = 30.0
+#: Hosts whose nodes have tags of their own, and seconds for which that is believed of one.
+MOST_UNLIKE = 1000
+UNLIKE_FOR = 3600.0
 #: Seconds for which a file that found the disk full is passed through without being stored.
 UNSTORED_FOR = 600.0
 
@@ -24,8 +27,17 @@ class Troubles:
 
     def __init__(self) -> None:
         self._mismatched = Recent(MOST_TROUBLES, MISMATCHED_FOR)
+        self._unlike = Recent(MOST_UNLIKE, UNLIKE_FOR)
         self._changed = Recent(MOST_TROUBLES, RESTARTED_FOR)
         self._no_room = Recent(MOST_TROUBLES, UNSTORED_FOR)
+
+    def unlike(self, host: str, now: float) -> None:
+        """A host's nodes name the same file by different ETags."""
+        self._unlike.note(host, now)
+
+    def one_connection(self, host: str, now: float) -> bool:
+        """Whether a file of a host is better had by one connection, where no digest is known."""
+        return self._unlike.count(host, now) > 0
 
     def stored(self, key: str) -> None:
         """All is well."""

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -16,12 +17,13 @@ from aimirror.download import commands as c
 from aimirror.download.assignment import PROBE
 from aimirror.download.download import Download
 from aimirror.download.life import Phase
+from aimirror.download.piece import OTHER_VALIDATOR
 from aimirror.download.tasks import FetchResult, FetchTask, HashTask, Reason
 from aimirror.exchanges.ending import disk_reason, set_apart, store
 from aimirror.exchanges.environment import Environment, Finished, Place, Progress, shared
 from aimirror.exchanges.growing import GrowingBody
 from aimirror.exchanges.keeping import Keeping
-from aimirror.exchanges.stream import FileSink, StreamWriter
+from aimirror.exchanges.stream import ComparingSink, FileSink, StreamWriter
 from aimirror.http import urls
 from aimirror.http.validator import Validator
 from aimirror.interfaces import IFetch, IUpstreamResponse
@@ -64,6 +66,7 @@ class RangedFill:
         over: Callable[[Finished], None],
         troubled: Callable[[], None] = lambda: None,
         keep: bool = True,
+        unlike: Callable[[], None] = lambda: None,
     ) -> None:
         self._env = env
         self._part = part
@@ -75,6 +78,9 @@ class RangedFill:
         self._rate_limit = rate_limit
         self._over = over
         self.keep = keep
+        self._unlike = unlike
+        #: Whether one stream brings the file, known by its date: nodes have tags of their own.
+        self._by_date = False
         self._troubled = troubled
         self._flights: dict[int, IFetch | StreamWriter] = {}
         #: The host that each flight is at; the probe flies before ``begin``.
@@ -176,6 +182,8 @@ class RangedFill:
         ours = self._places[self.machine.primary].validator
         if strongly:
             return bool(found.etag) and found.etag == ours.etag and not found.etag.startswith("W/")
+        if self._by_date:
+            return bool(found.last_modified) and found.last_modified == ours.last_modified
         known = self._places.get(source)
         return (ours if known is None else known.validator).agrees(found)
 
@@ -224,9 +232,31 @@ class RangedFill:
         if self._drained is not None and not self._flights:
             drained, self._drained = self._drained, None
             drained.callback(None)
+        result = self._own_tags(flight, result)
         self._do(self.machine.ended(flight, result, self._now(), beside))
         if result.reason not in (Reason.DONE, Reason.CANCELLED):
             self._troubled()
+
+    def _own_tags(self, flight: int, result: FetchResult) -> FetchResult:
+        """What it means that a node names the same file by another ETag than the first one did.
+
+        Where the digest is known, that decides: tags are of no account from now on.  Else one
+        connection does, if size and date are the same: what it brings must be what is here.
+        """
+        source = self.machine.primary
+        place = self._places[source]
+        several = len(self.machine.assignment.sources) > 1
+        if result.detail != OTHER_VALIDATOR or several or flight == self.machine.whole:
+            return result
+        if self.machine.digest is not None:
+            self._places[source] = evolve(place, validator=Validator())
+            self._unlike()
+            return evolve(result, reason=Reason.CANCELLED)
+        if not (place.validator.etag and place.validator.last_modified) or self._by_date:
+            return result
+        self._by_date = True
+        self._unlike()
+        return evolve(result, reason=Reason.WHOLE)
 
     def _disk_failed(self, error: OSError) -> None:
         self._do(self.machine.failed(disk_reason(error), error.strerror or str(error)))
@@ -333,7 +363,10 @@ class RangedFill:
     ) -> StreamWriter | None:
         """A flight that the parent reads itself; None when the part can't be written."""
         try:
-            sink = FileSink(str(self._part.path))
+            if self._by_date:
+                sink: FileSink = ComparingSink(str(self._part.path), self.machine.written)
+            else:
+                sink = FileSink(str(self._part.path))
         except OSError as error:
             response.abort()
             self._at.pop(flight, None)

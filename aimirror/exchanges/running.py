@@ -22,6 +22,7 @@ from aimirror.exchanges.rates import LimitedResponse, Rates
 from aimirror.exchanges.sharing import Sharing
 from aimirror.exchanges.unshared import Unshared
 from aimirror.exchanges.waiters import Running
+from aimirror.http import urls
 from aimirror.interfaces import (
     Arriving,
     IUpstreamResponse,
@@ -231,11 +232,14 @@ class Downloads:
 
     def _exchange(self, running: Running) -> Exchange:
         wanted, key, now = running.wanted, running.wanted.key, self._env.clock.seconds
+        host = urls.origin(wanted.route.urls[0])
         return Exchange(
             self._env,
             self.health,
             wanted,
             storing=lambda: self._troubles.storable(key, now()),
+            one_connection=self._troubles.one_connection(host, now()),
+            unlike=lambda: self._troubles.unlike(host, now()),
             draws=not self._troubles.suspicious(key, now()),
             begun=lambda fill: self._begun(running, fill),
             rate_limit=lambda: self._rates.rate(wanted.route.rule),

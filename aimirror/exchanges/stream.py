@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from aimirror.download.spans import Spans
 from aimirror.download.tasks import FetchResult, Reason
 from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
 from aimirror.store.errors import is_full
@@ -54,6 +55,33 @@ class FileSink:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+class Unequal(OSError):
+    """What came is not what is there."""
+
+
+class ComparingSink(FileSink):
+    """Compares what comes with what is there already, in ``written`` spans; writes the rest."""
+
+    def __init__(self, path: str, written: Spans) -> None:
+        super().__init__(path)
+        self._path = path
+        self._written = written
+
+    def write(self, offset: int, data: bytes) -> None:
+        """See FileSink; raises Unequal, too."""
+        missing = self._written.gaps(offset, offset + len(data))
+        known = Spans([(offset, offset + len(data))])
+        for start, stop in missing:
+            known = known.remove(start, stop)
+        with open(self._path, "rb", buffering=0) as file:
+            for start, stop in known:
+                there = os.pread(file.fileno(), stop - start, start)
+                if there != data[start - offset : stop - offset]:
+                    raise Unequal(0, "another version of the file")
+        for start, stop in missing:
+            super().write(start, data[start - offset : stop - offset])
 
 
 class Throttle:
@@ -248,6 +276,8 @@ class StreamWriter:
         self._queue.clear()
         self._result = None
         reason = Reason.DISK_FULL if is_full(error) else Reason.DISK
+        if isinstance(error, Unequal):
+            reason = Reason.CHANGED
         self._drop(reason, error.strerror or str(error))
 
     def _drop(self, reason: Reason, detail: str = "") -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+from aimirror.download.piece import OTHER_VALIDATOR
 from aimirror.download.plan import first_piece
 from aimirror.download.proof import HOLDBACK
 from aimirror.download.tasks import Reason
@@ -26,6 +27,7 @@ from tests.exchanges.support import (
 from tests.store.support import descriptors
 
 CONTENT = pattern(6 * MB)
+DATED = ("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
 
 
 class RangedCase(DownloadCase):
@@ -349,6 +351,80 @@ class FaultTests(RangedCase):
         assert reading.failed is not None
         self.assertEqual(self.running(), 0)
         self.assertGreater(len(self.flushLoggedErrors(ZeroDivisionError)), 0)
+
+
+class OwnTagsTests(RangedCase):
+    """Nodes of one host that name the same file by different ETags."""
+
+    def start(self, rule: Rule | None = None, **wanted: Any) -> Arriving:
+        """The first node's answer: its tag, the file's date."""
+        self.first = self.probe(CONTENT, ("ETag", '"one"'), DATED)
+        return self.begin(self.first, self.wanted(rule=rule, **wanted))
+
+    def refuse(self) -> None:
+        """Another node answers the pieces that are flying."""
+        for fetch in self.pool.flying:
+            fetch.end(Reason.CHANGED, detail=OTHER_VALIDATOR)
+
+    def whole(self, content: bytes, *fields: tuple[str, str]) -> FakeResponse:
+        """A third node's whole answer."""
+        return FakeResponse(200, ("ETag", '"three"'), *fields, length=len(content))
+
+    def test_one_connection(self) -> None:
+        """Of the same size and date, one stream brings the rest, to the same readers."""
+        reading = Reading(self.start())
+        self.play_probe(self.first, CONTENT)
+        self.refuse()
+        request = self.upstream.requests[-1]
+        self.assertFalse(request.headers.has_any({"range", "if-range"}))
+        answer = self.upstream.answer(self.whole(CONTENT, DATED))
+        answer.flow(CONTENT)
+        answer.end()
+        self.assertEqual((reading.data, self.stored()), (CONTENT, [CONTENT]))
+        self.assertEqual(len(self.upstream.requests), 2)
+        self.downloads.fetch(self.wanted(url="http://files.test/two.bin"))
+        self.assertNotIn("range", self.upstream.requests[-1].headers)
+
+    def test_other_bytes(self) -> None:
+        """Bytes that are not those that were sent already are another version: readers are cut."""
+        reading = Reading(self.start())
+        self.play_probe(self.first, CONTENT)
+        self.refuse()
+        answer = self.upstream.answer(self.whole(CONTENT, DATED))
+        answer.flow(b"x" + CONTENT[1:])
+        assert reading.failed is not None
+        self.assertEqual((reading.data, self.stored()), (CONTENT[:MB], []))
+
+    def test_another_date(self) -> None:
+        """Another date is another version, as ever."""
+        reading = Reading(self.start())
+        self.play_probe(self.first, CONTENT)
+        self.refuse()
+        other = ("Last-Modified", "Tue, 02 Jan 2024 00:00:00 GMT")
+        self.upstream.answer(self.whole(CONTENT, other))
+        assert reading.failed is not None
+
+    def test_without_a_date(self) -> None:
+        """Without one, nothing says that it is the same file."""
+        first = self.probe(CONTENT, ("ETag", '"one"'))
+        reading = Reading(self.begin(first, self.wanted()))
+        self.refuse()
+        assert reading.failed is not None
+
+    def test_the_digest_decides(self) -> None:
+        """Where the digest is known, many connections go on, and tags are of no account."""
+        for content in (CONTENT, b"x" + CONTENT[1:]):
+            self.setUp()
+            reading = Reading(self.start(digest=sha256(CONTENT)))
+            self.play_probe(self.first, content)
+            self.refuse()
+            self.assertGreater(len(self.pool.flying), 1)
+            for fetch in self.pool.flying:
+                self.assertEqual(fetch.task.validator.if_range(), "")
+            self.pool.bring_all(CONTENT)
+            right = content == CONTENT
+            self.assertEqual(self.stored(), [CONTENT] if right else [])
+            self.assertEqual(reading.data == CONTENT, right)
 
 
 class ProofTests(RangedCase):

@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import frozen
 from OpenSSL import SSL, crypto
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.internet.ssl import CertificateOptions, TLSVersion
+from twisted.internet.ssl import AcceptableCiphers, CertificateOptions, TLSVersion
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
@@ -31,6 +31,10 @@ LOOK_EVERY = 1.0
 #: one record of 16 KiB.  Nothing here wants less than all of it encrypted, as it goes to memory.
 _PARTIAL_WRITE = 1
 
+#: For TLS 1.2; 1.3 has none that is weak.  Forward secrecy and no CBC: no RSA key exchange, which a
+#: later theft of the key would open.
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -45,6 +49,7 @@ def _context(key: crypto.PKey, chain: list[crypto.X509]) -> SSL.Context:
         extraCertChain=chain[1:],
         raiseMinimumTo=TLSVersion.TLSv1_2,
         acceptableProtocols=PROTOCOLS,
+        acceptableCiphers=AcceptableCiphers.fromOpenSSLCipherString(_CIPHERS),
     )
     context: SSL.Context = options.getContext()
     if hasattr(context, "clear_mode"):  # older ones take as many calls as there are records

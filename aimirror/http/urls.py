@@ -59,6 +59,14 @@ def path(url: str) -> str:
     return _parts(url)[1] or "/"
 
 
+def reference(path: str) -> str:
+    """A path as a link to it: one that begins with two slashes would name another host instead.
+
+    RFC 3986 section 4.2; browsers take backslashes for slashes.
+    """
+    return "/" + path.lstrip("/\\")
+
+
 def join(upstream: str, path: str, query: str) -> str:
     """An upstream's base with a raw path and query behind it.
 

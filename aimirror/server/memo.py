@@ -78,9 +78,8 @@ def likeness(head: Head, origin: str = "") -> str | None:
     parts = [origin, head.method, head.target, head.version]
     for name in sorted(index):
         if name not in NEUTRAL:
-            parts.append(name)
-            parts += index[name]
-    return "\n".join(parts)  # no part holds a line break
+            parts += [f"{name}:{value}" for value in index[name]]  # as no name holds a colon
+    return "\n".join(parts)  # nor any part a line break
 
 
 def _less(told: re.Match[bytes], elapsed: int) -> bytes:

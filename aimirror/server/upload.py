@@ -14,6 +14,10 @@ from zope.interface import implementer
 from aimirror.server.head import BadRequest
 from aimirror.server.sendfile import ClientGone
 
+#: Bytes of one chunk of a body, which is as much as a length can be: nobody ever sends so many,
+#: and others might read the number as a smaller one.
+MAX_CHUNK = 1 << 62
+
 
 class BodyUnwanted(Exception):
     """The rest of a request's body means nothing any more."""
@@ -108,6 +112,9 @@ class RequestBody:
             self._decoder.dataReceived(data)
         except http._MalformedChunkedDataError as problem:
             raise BadRequest(400, f"malformed chunked body: {problem}") from None
+        decoder = self._decoder
+        if isinstance(decoder, http._ChunkedTransferDecoder) and decoder.length > MAX_CHUNK:
+            raise BadRequest(400, f"a chunk of more than {MAX_CHUNK} bytes")
         return self._rest
 
     def feed(self, data: bytes) -> None:

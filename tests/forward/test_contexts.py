@@ -80,6 +80,15 @@ class FileContextsTests(SynchronousTestCase):
         self.clock.advance(LOOK_EVERY)
         self.assertEqual(shown(made.serverConnectionForTLS(None)), second)
 
+    def test_forward_secrecy(self) -> None:
+        """No key exchange by RSA, and no CBC, which a client could still ask for in TLS 1.2."""
+        self.write("a.example")
+        made = self.contexts()
+        connection = made.serverConnectionForTLS(None)
+        for name in connection.get_cipher_list():
+            self.assertTrue(name.startswith(("ECDHE-", "TLS_")), name)
+            self.assertTrue("GCM" in name or "CHACHA20" in name, name)
+
     def test_spoilt(self) -> None:
         """Files that can't be used leave the former ones in place, and are told."""
         first = self.write("a.example")

@@ -7,6 +7,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.http import urls
 
 
+class ReferenceTests(SynchronousTestCase):
+    def test_own_host(self) -> None:
+        """However a path begins, a link to it stays with this host."""
+        for path in ("//evil/foo/", "/\\evil/foo/", "///evil/foo/", "/evil/foo/"):
+            self.assertEqual(urls.reference(path), "/evil/foo/")
+
+
 class CanonicalTests(SynchronousTestCase):
     def test_undotted(self) -> None:
         """A segment of one dot is left out; nothing else that looks like one is."""

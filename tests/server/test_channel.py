@@ -391,6 +391,7 @@ class BrokenTests(SynchronousTestCase):
         head = POST + b"Transfer-Encoding: chunked\r\n\r\n"
         for body in (
             b"z\r\nabc\r\n",
+            b"100000000000000000\r\nabc\r\n",
             b"-1\r\nabc\r\n",
             b"0x3\r\nabc\r\n",
             b" 3\r\nabc\r\n",

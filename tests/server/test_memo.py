@@ -206,6 +206,19 @@ class RepeatTests(SynchronousTestCase):
             self.assertEqual(handler.asked, 2, request[:60])
             self.assertEqual(len(client.site.memo), 0)
 
+    def test_names_and_values(self) -> None:
+        """What is the name of a field in one request is no value in another."""
+        heads = [
+            parse_head(b"GET / HTTP/1.1\r\nHost: h\r\n%b\r\n" % fields)
+            for fields in (
+                b"X-A: 1\r\nX-A: x-b\r\nX-A: 2\r\n",
+                b"X-A: 1\r\nX-B: 2\r\n",
+                b"X-A: 1\r\nX-A: x-b:2\r\n",
+                b"X-A: 1\r\nX-A:\r\nX-B: 2\r\n",
+            )
+        ]
+        self.assertEqual(len({likeness(head) for head in heads}), len(heads))
+
     def test_head(self) -> None:
         """HEAD is kept apart from GET, without its body, with its length."""
         head = GET.replace(b"GET", b"HEAD")

@@ -59,7 +59,7 @@ class Shelf:
             headers = huggingface.refusal(seen)[0].without("content-type")
             self._put(target, "", headers, rule, status=_MISSING)
         elif seen.commit and seen.status == 200:
-            path = urls.path(target.at(seen.commit).url)
+            path = urls.reference(urls.path(target.at(seen.commit).url))
             headers = huggingface.told(seen).with_("Location", path)
             self._put(target, "", headers, rule, status=_NOTED, key=_noted_as(target))
 

@@ -77,7 +77,9 @@ class Pypi(General):
             return UNTAKEN
         if page != found.path:
             query = f"?{request.query}" if request.query else ""
-            moved = Headers([("Location", page + query), ("Cache-Control", "max-age=3600")])
+            moved = Headers(
+                [("Location", urls.reference(page) + query), ("Cache-Control", "max-age=3600")]
+            )
             return Answer(status=301, headers=moved, body=b"")
         return await self._page(request, evolve(found, vary=(*found.vary, "accept")), mirror)
 

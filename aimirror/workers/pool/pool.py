@@ -65,10 +65,14 @@ class WorkerStatus:
 
 
 def worker_environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a worker: ours, and where this very package was imported from."""
+    """The environment for a worker: ours, and where this very package was imported from.
+
+    Folders of PYTHONPATH that are relative, an empty one included, would be the current one's.
+    """
     home = str(Path(aimirror.__file__).parent.parent)
-    path = inherited.get("PYTHONPATH", "")
-    return {**inherited, "PYTHONPATH": f"{home}{os.pathsep}{path}" if path else home}
+    given = inherited.get("PYTHONPATH", "").split(os.pathsep)
+    path = [home, *(folder for folder in given if Path(folder).is_absolute())]
+    return {**inherited, "PYTHONPATH": os.pathsep.join(path)}
 
 
 @implementer(IPool)

@@ -76,7 +76,12 @@ class Recipe:
     """What to run."""
 
     environment: Mapping[str, str]
-    arguments: tuple[str, ...] = (sys.executable, "-m", "aimirror.workers.worker")
+    arguments: tuple[str, ...] = (
+        sys.executable,
+        "-P",  # nothing is imported from the folder in which the service happens to run
+        "-m",
+        "aimirror.workers.worker",
+    )
 
 
 class Slot:

@@ -78,6 +78,7 @@ class PageTests(PypiCase):
         for path, wanted in (
             ("/simple/De.Mo", "/simple/de-mo/"),
             ("/simple/demo?a", "/simple/demo/?a"),
+            ("//simple/De.Mo", "/simple/de-mo/"),  # not the host "simple"
         ):
             status, headers, _ = self.get(path)
             self.assertEqual((status, headers.get("location")), (301, wanted))

@@ -278,4 +278,7 @@ class EnvironmentTests(SynchronousTestCase):
         made = worker_environment({"SSL_CERT_FILE": "/c", "PYTHONPATH": "/x"})
         self.assertEqual(made["SSL_CERT_FILE"], "/c")
         self.assertEqual(made["PYTHONPATH"].split(os.pathsep), [home, "/x"])
+        for path in ("", ".", ":", "here:"):  # each would be the current folder
+            made = worker_environment({"PYTHONPATH": path})
+            self.assertEqual(made["PYTHONPATH"], home, path)
         self.assertEqual(worker_environment({})["PYTHONPATH"], home)

@@ -2,12 +2,12 @@
 FROM python:3.12-slim AS build
 WORKDIR /src
 COPY . .
-RUN pip wheel --no-cache-dir --wheel-dir /wheels .
+RUN pip wheel --no-cache-dir --wheel-dir /wheels ".[s3]"
 
 FROM python:3.12-slim
 # hadolint ignore=DL3013
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-index --find-links /wheels aimirror \
+    pip install --no-cache-dir --no-index --find-links /wheels "aimirror[s3]" \
     && groupadd --gid 10001 aimirror \
     && useradd --uid 10001 --gid aimirror --no-create-home --home-dir /data aimirror \
     && install -d -o aimirror -g root -m 0775 /data/fast_proxy /data/fast_proxy/cache

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,3 +62,43 @@ class EntryPointTests(SynchronousTestCase):
         self.assertIn("CACHE_DIRECTORY=/data/fast_proxy/cache", image)
         self.assertIn('ENTRYPOINT ["docker-entrypoint.sh"]', image)
         self.assertTrue(os.access(ROOT / "docker-entrypoint.sh", os.X_OK))
+
+
+class ClusterFilesTests(SynchronousTestCase):
+    """compose.cluster.yaml and the chart, as far as they can be read without their programs."""
+
+    def test_compose(self) -> None:
+        """Each node has a cache and a name of its own, and all have one key and one store."""
+        told: Any = yaml.safe_load((ROOT / "compose.cluster.yaml").read_text())
+        nodes = {n: s for n, s in told["services"].items() if n.startswith("node")}
+        self.assertEqual(len(nodes), 3)
+        owns = {node["environment"]["AIMIRROR_SELF"] for node in nodes.values()}
+        self.assertEqual(owns, {f"{name}:8081" for name in nodes})
+        caches = {node["volumes"][1].partition(":")[0] for node in nodes.values()}
+        self.assertEqual(caches, set(told["volumes"]) - {"store"})
+
+    def test_chart(self) -> None:
+        """Each value that a template asks for is among the values, and each value is asked for."""
+        chart = ROOT / "charts" / "aimirror"
+        values: Any = yaml.safe_load((chart / "values.yaml").read_text())
+        known = {
+            f"{name}.{inner}" if isinstance(value, dict) and value else name
+            for name, value in values.items()
+            for inner in (value if isinstance(value, dict) and value else ("",))
+        }
+        asked = {
+            name
+            for template in (chart / "templates").iterdir()
+            for name in re.findall(r"\.Values\.([\w.]+)", template.read_text())
+        }
+        whole = {name.partition(".")[0] for name in known}
+        self.assertEqual({a for a in asked if a not in known and a not in whole}, set())
+        read = {k for k in known if k in asked or k.partition(".")[0] in asked}
+        self.assertEqual(read, known)
+
+    def test_chart_config(self) -> None:
+        """The chart's configuration is the built-in one, to which it adds what makes a cluster."""
+        chart = ROOT / "charts" / "aimirror"
+        self.assertEqual((chart / "config.yaml").read_text(), (ROOT / "config.yaml").read_text())
+        for key in ("cluster:", "tier:"):
+            self.assertNotIn(f"\n{key}", (chart / "config.yaml").read_text())

@@ -17,6 +17,9 @@ from aimirror.admin.inputs import Words, body_of, query_of
 from aimirror.admin.jobs import Job, Jobs, TooManyJobs
 from aimirror.admin.prefetch import Prefetcher
 from aimirror.admin.prefetch_lists import MOST_ITEMS, BadList, Interpreter, Items
+from aimirror.config.offers import moved, offered
+from aimirror.ecosystems.clients import Address
+from aimirror.ecosystems.registry import setting
 from aimirror.http.headers import Headers
 from aimirror.routing.rules import Refused, Rule, route
 from aimirror.server.answers import Answer
@@ -93,6 +96,7 @@ class Api:
             ("GET", "jobs"): self._list_jobs,
             ("POST", "cancel"): self._cancel,
             ("GET", "route"): self._route,
+            ("GET", "clients"): self._clients,
             ("POST", "check"): self._check,
             ("POST", "reload"): self._reload,
         }
@@ -230,6 +234,18 @@ class Api:
             "digest": found.digest.algorithm if found.digest else None,
             "stored": len(stored),
         }
+
+    async def _clients(self, request: MirrorRequest) -> Told:
+        """What each client that the rules serve is told, for a mirror at a URL."""
+        rules, url = self._steering.rules(), query_of(request).text("url").rstrip("/")
+        address = Address(url or f"http://{request.headers.get('host')}", moved(rules))
+        clients = []
+        for name in offered(rules):
+            wanted = setting(name, address)
+            clients.append(
+                {"name": name, "path": wanted.path, "text": wanted.text, "note": wanted.note}
+            )
+        return {"clients": clients}
 
     async def _check(self, request: MirrorRequest) -> Answer | Told:
         try:

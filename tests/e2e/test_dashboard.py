@@ -70,9 +70,17 @@ class DashboardTests(EndToEndTests):
         self.see("document.getElementById('connection').textContent", "live")
         self.see("document.querySelectorAll('#entries tr').length", 2)
         self.assertIn("/1", self.page.run("document.querySelector('#entries').innerText"))
-        snippets = self.page.run("document.getElementById('snippets').innerText")
-        self.assertIn(f"http://127.0.0.1:{service.port}/simple", snippets)
+        self.see("document.getElementById('snippets').innerText.includes('HTTPS_PROXY')")
         self.assertEqual((self.page.wrong, self.page.nameless()), ([], []))
+
+    def test_clients(self) -> None:
+        """Clients that the rules serve are offered, with this address and their place here."""
+        service = ServiceProgram(self.folder, [{"preset": "npm", "path_prefix": "/js"}])
+        self.addCleanup(service.program.kill)
+        self.open(service)
+        shown = "document.getElementById('snippets').innerText"
+        self.see(f"{shown}.includes('registry=http://127.0.0.1:{service.port}/js/')")
+        self.assertNotIn("docker", self.page.run(shown))
 
     def test_on_a_phone(self) -> None:
         """Nothing is wider than a phone's screen but what scrolls by itself."""

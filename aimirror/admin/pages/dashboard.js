@@ -439,18 +439,13 @@ async function which() {
   $("which-answer").replaceChildren(make("dl", { class: "facts" },
     ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])));
 }
-function snippets() {
+async function snippets() {
   const here = location.origin;
-  const host = location.host;
-  const trust = location.protocol === "http:" ? `\npip config set global.trusted-host ${host}` : "";
+  const told = await attempt(() => call(`clients?${new URLSearchParams({ url: here })}`));
+  const clients = told ? told.clients : [];
   const worlds = [
-    ["pip", `pip config set global.index-url ${here}/simple${trust}`],
-    ["uv", `export UV_DEFAULT_INDEX=${here}/simple`],
-    ["docker", `# /etc/docker/daemon.json\n{ "registry-mirrors": ["${here}"] }`],
-    ["Hugging Face", `export HF_ENDPOINT=${here}`],
-    ["npm", `npm config set registry ${here}/registry/npm/`],
-    ["conda", `# ~/.condarc\nchannels:\n  - ${here}/conda-forge`],
-    ["R", `options(repos = c(CRAN = "${here}"))`],
+    ...clients.map(({ name, path, text, note }) =>
+      [name, `# ${path}\n${text}${note ? `# ${note}\n` : ""}`]),
     ["Any HTTP client", `export HTTPS_PROXY=${here}`],
   ];
   $("snippets").replaceChildren(...worlds.map(([name, text]) => {

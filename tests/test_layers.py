@@ -75,7 +75,7 @@ PURE_MODULES = frozenset(
         "aimirror.cluster.roster",
         "aimirror.ecosystems.cargo",
         "aimirror.ecosystems.clients",
-        "aimirror.ecosystems.conda",
+        "aimirror.ecosystems.conda.repodata",
         "aimirror.ecosystems.cran.packages",
         "aimirror.ecosystems.digest_table",
         "aimirror.ecosystems.formats",

@@ -14,7 +14,6 @@ from aimirror.ecosystems import (
     cargo,
     composer,
     conan,
-    conda,
     cpan,
     github,
     go,
@@ -38,6 +37,7 @@ from aimirror.ecosystems import (
     rust,
 )
 from aimirror.ecosystems.clients import Address, Setting
+from aimirror.ecosystems.conda import world as conda
 from aimirror.ecosystems.cran import world as cran
 from aimirror.ecosystems.distributions import Distribution
 from aimirror.ecosystems.huggingface import world as huggingface

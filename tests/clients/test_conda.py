@@ -29,6 +29,21 @@ os._exit(0)
 """
 
 
+def packed(value: object) -> bytes:
+    """A value as MessagePack, as far as shards need it."""
+    if isinstance(value, dict):
+        pairs = b"".join(packed(key) + packed(each) for key, each in value.items())
+        return b"\xde" + len(value).to_bytes(2, "big") + pairs
+    if isinstance(value, list):
+        return b"\xdc" + len(value).to_bytes(2, "big") + b"".join(map(packed, value))
+    if isinstance(value, bytes):
+        return b"\xc4" + bytes([len(value)]) + value
+    if isinstance(value, int):
+        return b"\xce" + value.to_bytes(4, "big")
+    data = str(value).encode()
+    return b"\xda" + len(data).to_bytes(2, "big") + data
+
+
 class CondaTests(WorldTests):
     def setUp(self) -> None:
         super().setUp()
@@ -97,6 +112,50 @@ class CondaTests(WorldTests):
             self.assertKept(self.upstream.files["/noarch/tool-1.0-0.tar.bz2"].content)
             if turn != "first":
                 self.assertEqual(self.upstream.total(".tar.bz2"), before)
+
+    def shard(self, base: str) -> None:
+        """Publish sharded repodata whose shards are at a base."""
+        for subdir, records in (("noarch", self.records), ("linux-64", {})):
+            shards = {}
+            for file, record in records.items():
+                told = {**record, "sha256": bytes.fromhex(record["sha256"])}
+                shard = {"packages": {file: told}, "packages.conda": {}, "removed": []}
+                data = zstandard.compress(packed(shard))
+                digest = hashlib.sha256(data)
+                shards[record["name"]] = digest.digest()
+                self.upstream.put(f"/{subdir}/s/{digest.hexdigest()}.msgpack.zst", data)
+            place = f"{base}/{subdir}/s/" if base else "./s/"
+            info = {"subdir": subdir, "base_url": "", "shards_base_url": place}
+            index = zstandard.compress(packed({"info": info, "shards": shards}))
+            self.upstream.put(f"/{subdir}/repodata_shards.msgpack.zst", index)
+
+    def test_shards(self) -> None:
+        """Shards are kept though rattler says no-store, also where the index has whole URLs."""
+        for base in ("", self.upstream.url):
+            self.shard(base)
+            if base:
+                self.purge("--all")
+            for turn in ("first", "second"):
+                before = self.upstream.total(".msgpack.zst")
+                self.assertRuns(self.install(f"{turn}{len(base)}"))
+                self.settle()
+                sent = self.upstream.total(".msgpack.zst") - before
+                self.assertIs(sent > 0, turn == "first", (base, turn))
+        asked = {a.headers.get("cache-control") for a in self.upstream.requests}
+        self.assertIn("no-store", asked)
+        self.assertEqual(self.upstream.total("repodata.json"), 0)
+        self.upstream.stop()
+        self.assertRuns(self.install("dead"))
+
+    def test_rebuilt(self) -> None:
+        """A package that was built anew under its name is followed."""
+        self.assertRuns(self.install("before"))
+        self.add("tool", 80)
+        self.index()
+        self.purge("--prefix", f"{self.upstream.url}/noarch/repodata")
+        self.assertRuns(self.install("after"))
+        installed = self.folder / "after" / "env" / "data.bin"
+        self.assertTrue(installed.read_bytes() == pattern(1_500_000, 80))
 
     def test_corrupt(self) -> None:
         """A package that is not what the client and repodata expect is not kept."""

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems import apk, apt, cargo, conda, npm, rpm
+from aimirror.ecosystems import apk, apt, cargo, npm, rpm
+from aimirror.ecosystems.conda import repodata as conda
 from aimirror.ecosystems.cran import packages as cran
 from aimirror.ecosystems.pypi import pages
 from aimirror.ecosystems.rubygems import index as rubygems

@@ -9,7 +9,8 @@ import lzma
 import zstandard
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems import apt, conda, rpm, tables
+from aimirror.ecosystems import apt, rpm, tables
+from aimirror.ecosystems.conda import repodata as conda
 from aimirror.ecosystems.digest_table import DigestTable
 from aimirror.ecosystems.world import Reading
 from aimirror.routing.digests import Digest

@@ -6,7 +6,7 @@ import json
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems import conda
+from aimirror.ecosystems.conda import repodata as conda
 from aimirror.routing.digests import Digest
 
 HEX = "0f" * 32

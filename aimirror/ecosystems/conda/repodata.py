@@ -10,7 +10,7 @@ from typing import Any
 
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import yaml
-from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.ecosystems.world import Files, Places, Reading
 from aimirror.http.headers import Headers
 from aimirror.routing.digests import Digest, parse
 
@@ -71,7 +71,7 @@ def digests(repodata: bytes) -> dict[str, Digest]:
     return found
 
 
-_PRESETS = r"""
+PRESETS = r"""
 conda: # channels: [http://MIRROR/conda-forge]
   - &conda
     name: -files
@@ -107,7 +107,8 @@ _CHANNELS = ("conda-forge", "bioconda")
 _OFFICIAL = "https://conda.anaconda.org/"
 
 
-def _conda(mirror: Address) -> Setting:
+def conda(mirror: Address) -> Setting:
+    """The channels of ~/.condarc."""
     packages = mirror.at("/pkgs")
     own = {name: mirror.at(f"/{name}") for name in _CHANNELS}
     defaults = [f"{packages}/main", f"{packages}/r"]
@@ -134,15 +135,4 @@ def _conda(mirror: Address) -> Setting:
     )
 
 
-WORLD = World(
-    name="conda",
-    presets=_PRESETS,
-    clients={"conda": _conda},
-    knowledge=Files(places=_places, reading=Reading(digests, b"}"), expected=_expected),
-    row=Row(
-        clients="conda, mamba, pixi",
-        at="`/conda-forge`, `/bioconda`, `/pkgs/main`",
-        checked="sha256 of repodata.json (plain, zst, bz2); shards by their name",
-        changes=("repodata in all forms; a form that is missing is remembered for an hour"),
-    ),
-)
+FILES = Files(places=_places, reading=Reading(digests, b"}"), expected=_expected)

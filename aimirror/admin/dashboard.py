@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from aimirror import __version__
 from aimirror.admin.jobs import Jobs
+from aimirror.admin.metrics import shunned_hosts
 from aimirror.http.headers import Headers
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
@@ -199,7 +200,7 @@ class Overview:
         return found
 
     def _upstreams(self, now: float) -> list[dict[str, Any]]:
-        shunned = self._downloads.health.shunned(now)
+        shunned = shunned_hosts(self._downloads, now)
         open_ones = self._downloads.connections()
         known = self._tally.upstreams.known
         hosts = dict.fromkeys([*known, *shunned, *open_ones])

@@ -70,7 +70,7 @@ class CountedUpstream:
         self, outgoing: Outgoing, body: object | None = None, redirects: int = 0
     ) -> Deferred[IUpstreamResponse]:
         """See IUpstream."""
-        row = self._tally.upstreams.at(urls.host(outgoing.url))
+        row = self._tally.upstreams.at(host_label(outgoing.url))
         began = self._clock.seconds()
 
         def answered(response: IUpstreamResponse) -> IUpstreamResponse:
@@ -83,6 +83,20 @@ class CountedUpstream:
             return failure
 
         return self._upstream.request(outgoing, body, redirects).addCallbacks(answered, failed)
+
+
+def host_label(url: str) -> str:
+    """What an upstream is called wherever it is counted: its host, with a port that is unusual."""
+    return urls.authority(url).rpartition("@")[2]
+
+
+def shunned_hosts(downloads: Downloads, now: float) -> dict[str, float]:
+    """The upstreams that are asked last, and for how many seconds."""
+    found: dict[str, float] = {}
+    for origin, left in downloads.health.shunned(now).items():
+        host = host_label(origin)
+        found[host] = max(left, found.get(host, 0.0))
+    return found
 
 
 class Metrics:
@@ -219,7 +233,7 @@ class Metrics:
             "For how long an upstream that failed is asked last",
             labels=["host"],
         )
-        for host, left in self._downloads.health.shunned(self._seconds()).items():
+        for host, left in shunned_hosts(self._downloads, self._seconds()).items():
             shunned.add_metric([host], left)
         yield shunned
 

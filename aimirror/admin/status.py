@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aimirror import __version__
 from aimirror.admin.gate import Gate
+from aimirror.admin.metrics import shunned_hosts
 from aimirror.http.headers import Headers
 from aimirror.server.answers import Answer
 
@@ -112,7 +113,7 @@ class Status:
             ],
             "upstreams_shunned": {
                 host: round(left, 1)
-                for host, left in self._downloads.health.shunned(self._clock.seconds()).items()
+                for host, left in shunned_hosts(self._downloads, self._clock.seconds()).items()
             },
         }
 

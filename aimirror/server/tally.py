@@ -22,6 +22,9 @@ OTHER = "other"
 #: X-Cache words, of which some tell that no byte came from the upstream for the answer.
 OUTCOMES = frozenset({"HIT", "STALE", "REVALIDATED", "JOIN", "MISS", "PASS", "TIER", "PEER"})
 FROM_CACHE = frozenset({"HIT", "STALE", "REVALIDATED"})
+#: Those whose bytes no upstream sent for this answer, though it had to be waited for: they came of
+#: a download that somebody else had begun, or from another node.
+SPARED = FROM_CACHE | {"JOIN", "TIER", "PEER"}
 
 N = TypeVar("N", bound=Hashable)
 R = TypeVar("R")
@@ -128,9 +131,9 @@ class Tally:
         hits = misses = served = saved = 0
         for (_, outcome, _), row in self.answers.known.items():
             served += row.bytes
+            saved += row.bytes if outcome in SPARED else 0
             if outcome in FROM_CACHE:
                 hits += row.count
-                saved += row.bytes
             elif outcome:
                 misses += row.count
         fetched = sum(row.bytes for row in self.ended.known.values())

@@ -132,6 +132,18 @@ class OperationsTests(EndToEndTests):
         self.assertEqual(client.request(port, "/health").status, 200)
         self.assertIn("MB", self.command(service, "status", url=False))
 
+    def test_led_back(self) -> None:
+        """An upstream that redirects to the mirror's own API gets nothing out of it."""
+        service = self.serving()
+        own = f"http://127.0.0.1:{service.port}"
+        for path in ("/aimirror/api/overview", "/health", "/file.bin"):
+            self.origin.script({"/evil": {"redirect": own + path}})
+            reply = service.get("/evil")
+            self.assertEqual(reply.status, 502, path)
+            self.assertNotIn(b"uptime", reply.body)
+        loop = ("CDN-Loop", "x")
+        self.assertEqual(service.get("/health", loop).status, 200)
+
     def test_rebinding(self) -> None:
         """Under another name than this machine's the API is closed."""
         service = self.serving()

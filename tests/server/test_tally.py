@@ -41,6 +41,14 @@ class TallyTests(SynchronousTestCase):
         tally.downloaded("r", "done", 100, 1.0, False)
         self.assertEqual(tally.totals(7), Totals(3, 1, 60, 30, 107))
 
+    def test_joined(self) -> None:
+        """Five clients of one file of 11 bytes have saved four times that."""
+        tally = Tally()
+        for outcome in ("MISS", "JOIN", "JOIN", "JOIN", "JOIN"):
+            tally.answered("r", outcome, 200, 11, 0.1)
+        tally.downloaded("r", "done", 11, 1.0, False)
+        self.assertEqual(tally.totals(0), Totals(0, 5, 55, 44, 11))
+
     def test_first_byte(self) -> None:
         """Times to the first byte are kept apart for what the cache had."""
         tally = Tally()

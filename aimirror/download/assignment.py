@@ -39,6 +39,10 @@ LEAST_FLOW = 0.05
 #: Seconds, and round trips, without an answer to any request, after which they are too many.
 HANGING_AFTER = 4.0
 HANGING_ROUND_TRIPS = 20
+#: Bytes that a reader wants at a place at which it only looks, and readers at different places up
+#: to which each has a connection where it is at once.
+GLANCE = 512 << 10
+FEW_READERS = 2
 #: The flight of the interpreter's own first request.
 PROBE = 0
 
@@ -77,7 +81,12 @@ class Assignment:
     @property
     def crowded(self) -> bool:
         """Whether so many read it that sending matters: see ``plan.CROWD``."""
-        return max(self.awaited, len(self.demands)) >= CROWD
+        return max(self.awaited, self.crowd()) >= CROWD
+
+    def crowd(self) -> int:
+        """How many read the same: those who read parts side by side are together as one."""
+        wanted = sum(demand.stop - demand.position for demand in self.demands.values())
+        return min(len(self.demands), round(wanted / max(1, self.missing())))
 
     def missing(self) -> int:
         """Bytes not yet written."""
@@ -182,21 +191,37 @@ class Assignment:
                 trims.append(Trim(flight.id, flight.stop))
         return trims
 
-    def make_way(self, position: int, now: float) -> list[Command]:
-        """Free a slot for a reader that jumped to where nothing will arrive soon."""
-        if self.written.run_from(position) > position or len(self.flights) < self.allowance.share:
+    def make_way(self, demand: Demand, now: float) -> list[Command]:
+        """Let a reader that jumped to where nothing will arrive soon have a connection there.
+
+        Several that read long parts side by side wait for their turns instead: all will be done
+        when all bytes are there, and a connection that is cut for one of them is lost to all.
+        """
+        position = demand.position
+        if self.written.run_from(position) > position or not self._urgent(demand):
             return []
+        commands: list[Command] = []
         for flight in self.flights.values():
             if flight.position <= position < flight.stop:
                 rate = flight.rate(now, self._usual(now), self.latency)
                 if (position - flight.position) <= rate * max(0.5, 4 * self.latency):
                     return []
+                if flight.id != PROBE:
+                    flight.stop = position
+                    commands.append(Trim(flight.id, position))
+        if len(self.flights) < self.allowance.share:
+            return commands
         others = [f for f in self.flights.values() if f.id != PROBE and not self._wanted_soon(f)]
-        if not others:
-            return []
-        victim = max(others, key=lambda f: f.stop - f.position)
-        del self.flights[victim.id]
-        return [Cancel(victim.id)]
+        if others:
+            victim = max(others, key=lambda f: f.stop - f.position)
+            del self.flights[victim.id]
+            commands.append(Cancel(victim.id))
+        return commands
+
+    def _urgent(self, demand: Demand) -> bool:
+        """Whether a reader only looks at a place, or is one of the few that there are."""
+        readers = len({other.position for other in self.demands.values()})
+        return demand.stop - demand.position <= GLANCE or readers <= FEW_READERS
 
     def _wanted_soon(self, flight: Flight) -> bool:
         return any(flight.start <= d.position < flight.stop for d in self.demands.values())

@@ -131,11 +131,11 @@ class Download:
 
     def joined(self, reader: int, position: int, stop: int, now: float) -> list[Command]:
         """A reader came or jumped: it wants ``[position, stop)``."""
-        self.assignment.demands[reader] = Demand(position, min(stop, self.total))
+        demand = self.assignment.demands[reader] = Demand(position, min(stop, self.total))
         if self.phase is not Phase.FILLING:
             return []
-        self._gathered = self._gathered or len(self.assignment.demands) == CROWD
-        return [*self.assignment.make_way(position, now), *self._go(now)]
+        self._gathered = self._gathered or self.assignment.crowd() == CROWD
+        return [*self.assignment.make_way(demand, now), *self._go(now)]
 
     def advanced(self, reader: int, position: int) -> None:
         """A reader read on."""

@@ -34,8 +34,8 @@ class Running:
 
     @property
     def awaited(self) -> int:
-        """Requests that wait for the outcome."""
-        return len(self._waiting)
+        """Requests for all of it that wait for the outcome."""
+        return sum(not len(waiter.wanted.part) for waiter in self._waiting)
 
     def wanted_by(self) -> tuple[str, ...]:
         """The clients that it is for; nobody once the last one has left."""

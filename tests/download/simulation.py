@@ -61,6 +61,7 @@ class World:
     fetched: int = 0
     opened: int = 0
     refused: int = 0
+    coming: list[tuple[int, int, int]] = Factory(list)
     #: Connections that the host bears, and what one more gets; a silent one has no end.
     bears: int = 1000
     overload: FetchResult | None = None
@@ -116,8 +117,27 @@ class World:
                 case Wake() | Refused():
                     self.refused += isinstance(command, Refused)
 
+    def read_in_parts(self, readers: int, order: int) -> None:
+        """A client that reads so many equal parts at once, each as fast as it comes."""
+        size = -(-self.machine.total // readers)
+        parts = [(n * size, min(self.machine.total, (n + 1) * size)) for n in range(readers)]
+        self.coming = [(n, *part) for n, part in enumerate(parts)][::order]
+
+    def _read(self) -> None:
+        """One more part is asked for in each step; those that are read go on."""
+        if self.coming:
+            number, start, stop = self.coming.pop(0)
+            self.carry_out(self.machine.joined(number, start, stop, self.now))
+        for reader, demand in list(self.machine.assignment.demands.items()):
+            end = min(demand.stop, self.machine.readable(demand.position))
+            if end >= demand.stop:
+                self.machine.left(reader)
+            elif end > demand.position:
+                self.machine.advanced(reader, end)
+
     def step(self) -> None:
         self.now += STEP
+        self._read()
         for connection in list(self.connections.values()):
             self._move(connection)
             if self.outcome is not None:

@@ -71,6 +71,29 @@ class Plan(SynchronousTestCase):
         self.assertIn(Cancel, kinds(commands))
         self.assertEqual(fetches(commands)[0].start, 900 * MB)
 
+    def test_look_into_a_running_piece(self) -> None:
+        """A small read far inside a piece on its way gets a connection of its own there."""
+        download = machine(total=40 * MB, slots=4)
+        download.begin(0.0, (0, 1 << 20))
+        last = max(download.assignment.flights.values(), key=lambda flight: flight.stop)
+        place = last.stop - 50_000
+        commands = download.joined(1, place, last.stop, 0.1)
+        self.assertIn(Trim(last.id, place), commands)
+        self.assertEqual(fetches(commands)[0].start, place)
+
+    def test_parallel_readers_do_not_fight(self) -> None:
+        """However many parts a client reads side by side, it costs few more requests than one."""
+        for total, slots in ((40 * MB, 20), (200 * MB, 20)):
+            alone = World(machine(total=total, slots=slots), lambda n: {})
+            alone.machine.joined(1, 0, total, alone.now)
+            seconds = alone.run()
+            for readers in (2, 8, 32):
+                for order in (1, -1):
+                    world = World(machine(total=total, slots=slots), lambda n: {})
+                    world.read_in_parts(readers, order)
+                    self.assertLessEqual(world.run(), 1.15 * seconds, (total, readers))
+                    self.assertLessEqual(world.opened, 1.5 * alone.opened + 2, (total, readers))
+
     def test_reader_at_the_head_disturbs_nobody(self) -> None:
         """A reader whose bytes are on their way changes nothing."""
         download = machine(total=1000 * MB, slots=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from attrs import evolve
@@ -22,7 +23,7 @@ from aimirror.http.headers import Headers
 from aimirror.http.ranges import format_range
 from aimirror.http.validator import Validator
 from aimirror.interfaces import IUpstreamResponse, UpstreamError, Wanted
-from aimirror.routing.rules import Credentials, Rule
+from aimirror.routing.rules import Credentials, OnMissing, Rule
 from aimirror.upstream.health import Health
 
 #: Answers by which a host may say that it bears no more connections; those that are asked again
@@ -38,6 +39,9 @@ DOUBT_SECONDS = 0.3
 TRANSIENT = frozenset({500, 502, 503, 504})
 #: Seconds that a request waits for an upstream that wants to be left alone.
 SHORT_PAUSE = 2.0
+
+#: Statuses by which an upstream says that it does not have something.
+MISSING = frozenset({404, 410})
 
 _NEEDS_LOGIN = "the first upstream can't answer, and only it may know the login"
 _OTHER_VERSION = FetchResult(Reason.CHANGED, 0, detail="the upstream has another version now")
@@ -125,6 +129,8 @@ class Asking:
                 raise PassedOver
             return response
 
+        if self._wanted.route.rule.on_missing is OnMissing.NEXT:
+            return await self._of_those_that_have(attempt)
         return await first_able(
             self._health,
             self._now,
@@ -134,6 +140,29 @@ class Asking:
             drop=lambda response: response.abort(),
             trouble=UpstreamError(Reason.STATUS, _NEEDS_LOGIN),
         )
+
+    async def _of_those_that_have(
+        self, attempt: Callable[[int, bool], Awaitable[IUpstreamResponse]]
+    ) -> IUpstreamResponse:
+        """The first upstream, in the rule's order, that does not say that it has no such thing.
+
+        One that fails, or wants a login, might have it: nobody else's namesake takes its place.
+        """
+        last = len(self._wanted.route.urls) - 1
+        for source in range(last):
+            try:
+                response = await attempt(source, False)
+            except PassedOver as passed:
+                if source == 0 or passed.trouble is not None:
+                    raise passed.trouble or UpstreamError(Reason.STATUS, _NEEDS_LOGIN) from None
+                continue
+            if response.status not in MISSING:
+                return response
+            response.abort()
+        try:
+            return await attempt(last, True)
+        except PassedOver as passed:
+            raise passed.trouble or UpstreamError(Reason.STATUS, _NEEDS_LOGIN) from None
 
     async def _obey(self, source: int) -> None:
         """Leave an upstream alone that asked for it: wait a little, or do without it."""

@@ -47,7 +47,7 @@ from aimirror.interfaces import (
     Wanted,
 )
 from aimirror.routing.digests import Digest
-from aimirror.routing.rules import Strategy
+from aimirror.routing.rules import OnMissing, Strategy
 from aimirror.upstream.health import Health
 
 if TYPE_CHECKING:
@@ -496,7 +496,8 @@ class Exchange:
 
     def _draw_from_others(self, fill: RangedFill, digest: Digest | None) -> None:
         """Ask the rule's other upstreams whether they have the same file, and use them too."""
-        if fill.total > self._rule.min_size and self._draws:
+        alike = self._rule.on_missing is OnMissing.FAIL
+        if fill.total > self._rule.min_size and self._draws and alike:
             self._reinforce(fill, digest)
 
     def _reinforce(self, fill: RangedFill, digest: Digest | None) -> None:

@@ -16,6 +16,7 @@ from aimirror.http.forwarding import GIT
 from aimirror.http.headers import CREDENTIALS
 from aimirror.routing import digests
 from aimirror.routing.digests import Digest, DigestSource
+from aimirror.routing.names import belongs
 from aimirror.routing.policies import CachePolicy
 
 
@@ -38,6 +39,15 @@ class Xet(enum.Enum):
 
     STRIP = "strip"
     PASS = "pass"
+
+
+class OnMissing(enum.Enum):
+    """What several upstreams of a rule are to each other."""
+
+    #: They serve the same files: the next one is asked where one can't answer.
+    FAIL = "fail"
+    #: They serve different ones: the next one is asked for what one says that it does not have.
+    NEXT = "next"
 
 
 class Credentials(enum.Enum):
@@ -146,6 +156,9 @@ class Rule:
     #: What the upstream serves without credentials is asked for without them, and shared.
     public: bool = False
     credentials: Credentials = Credentials.FIRST
+    on_missing: OnMissing = OnMissing.FAIL
+    #: Patterns of package names that are asked of the first upstream alone.
+    names: tuple[str, ...] = ()
     #: Request fields (lower case) that go upstream beside the usual ones and choose among answers.
     request_headers: tuple[str, ...] = field(default=(), converter=_lowered)
     #: Request fields (lower case) that are credentials beside the usual ones.
@@ -200,7 +213,9 @@ class Rule:
     def targets(self, path: str, query: str) -> tuple[str, ...]:
         """The upstream URLs for a path that ``upstream_path`` gave; none if it is not allowed."""
         if self.upstreams:
-            return tuple(urls.join(upstream, path, query) for upstream in self.upstreams)
+            own = bool(self.names) and belongs(path, self.names)
+            upstreams = self.upstreams[:1] if own else self.upstreams
+            return tuple(urls.join(upstream, path, query) for upstream in upstreams)
         match = _ABSOLUTE.fullmatch(path)
         if match is None or not _entry(path, self.allow):
             return ()

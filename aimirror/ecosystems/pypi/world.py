@@ -166,8 +166,10 @@ class Pypi(General):
         self, request: ClientRequest, found: Route, mirror: Desk, headers: Headers, accept: str
     ) -> Answer:
         """The page without what is too young."""
-        headers = headers.with_("Accept", pypi.asked(pypi.JSON))
+        headers = headers.with_("Accept", pypi.JSON)  # some send HTML where it is but allowed
         answer = await mirror.answer(request, evolve(found, exact=True), headers=headers)
+        if answer.status in _NO_SUCH_FORM:
+            return error_answer(403, "cooldown", "the index does not tell when files were uploaded")
         if answer.status != 200 or isinstance(answer.body, Streamed):
             return answer
         if pypi.JSON not in (answer.headers.get("content-type") or ""):
@@ -206,10 +208,14 @@ class Pypi(General):
     async def _file(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
         scope = credential(request, found)
         stored = is_stored(self._library, found, scope)
-        if stored and not await self._replaced(found, mirror, scope):
+        if stored and _names_bytes(found):
             return UNTAKEN
         digest = await self._digest(found, mirror, scope)
-        if digest is None or request.method == "HEAD":
+        if digest is None and not _names_bytes(found):
+            # Nothing says which build this is: it may be rebuilt under its name, and is asked for.
+            return await mirror.answer(request, evolve(found, immutable=False))
+        replaced = stored and await self._replaced(found, digest, scope)
+        if digest is None or request.method == "HEAD" or (stored and not replaced):
             return UNTAKEN
         return await mirror.answer(request, evolve(found, digest=digest))
 
@@ -218,10 +224,13 @@ class Pypi(General):
     ) -> Answer | Untaken:
         scope = credential(request, found)
         stored = is_stored(self._library, found, scope)
-        if stored and not await self._replaced(found, mirror, scope):
+        if stored and _names_bytes(found):
             return UNTAKEN
         digest = await self._digest(found, mirror, scope)
-        wanted = evolve(found, digest=digest, immutable=found.immutable or digest is not None)
+        if stored and digest is not None and not await self._replaced(found, digest, scope):
+            return UNTAKEN
+        immutable = digest is not None or (found.immutable and _names_bytes(found))
+        wanted = evolve(found, digest=digest, immutable=immutable)
         try:
             return await mirror.answer(request, wanted, declines=_NO_SIDECAR)
         except Declined as declined:
@@ -230,14 +239,11 @@ class Pypi(General):
             return await mirror.answer(request, wanted)
         return error_answer(404 if status == 403 else status, "no metadata", "the index has none")
 
-    async def _replaced(self, found: Route, mirror: Desk, scope: str) -> bool:
+    async def _replaced(self, found: Route, digest: Digest | None, scope: str) -> bool:
         """Whether a page says by now that a file is another one than is stored; ask again, then.
 
         PyPI does not do so: its paths name the bytes.  Other indexes do, under the same name.
         """
-        if expected((), found.path.removesuffix(METADATA), "") is not None:
-            return False
-        digest = await self._digest(found, mirror, scope)
         entries = self._library.at(found.key).entries
         stored = [e for e in entries if e.status == 200 and tells(e, scope)]
         if digest is None:
@@ -310,6 +316,11 @@ def _root(found: Route, file: str) -> str:
     rule = found.rule
     bases = (urls.join(u, rule.upstream_path(rule.path_prefix), "") for u in rule.upstreams)
     return next((base for base in bases if file.startswith(base.rstrip("/") + "/")), "")
+
+
+def _names_bytes(found: Route) -> bool:
+    """Whether a path names the bytes of its file, as PyPI's do, or of what it describes."""
+    return expected((), found.path.removesuffix(METADATA), "") is not None
 
 
 WORLD = Coded(

@@ -220,6 +220,18 @@ class FileTests(PypiCase):
                 self.assertEqual(self.get(PATH + ".metadata")[2], made.metadata)
         self.assertEqual(self.asked, 6)
 
+    def test_no_digest(self) -> None:
+        """A file of which no page says what it hashes to may be rebuilt under its name."""
+        link = f'<a href="{UPSTREAM}{PATH}">{NAME}</a>'.encode()
+        fields = ("Content-Type: text/html", "Cache-Control: max-age=100")
+        self.answers["/simple/demo/"] = (200, fields, link)
+        self.get("/simple/demo/", HTML)
+        for build in (b"monday", b"tuesday"):
+            told = ("Cache-Control: no-cache", f'ETag: "{sha256(build)}"')
+            for path in (PATH, PATH + ".metadata"):
+                self.answers[path] = (200, told, build)
+                self.assertEqual(self.get(path)[2], build)
+
     def test_page_of_another_index(self) -> None:
         """A page of another index names other people's files in vain."""
         other = Rule(
@@ -333,6 +345,17 @@ class CooldownTests(PypiCase):
         status, _, body = self.get("/simple/demo/", LIKES_JSON)
         self.assertEqual(status, 403)
         self.assertIn(b"does not tell when", body)
+
+    def test_likes_html(self) -> None:
+        """An index that sends HTML wherever that is allowed is asked for JSON alone."""
+
+        def answer(outgoing: Outgoing) -> Any:
+            kind = "text/html" if "html" in (outgoing.headers.get("accept") or "") else JSON
+            return 200, (f"Content-Type: {kind}",), self.forms[kind]
+
+        self.answers["/simple/demo/"] = answer
+        for accept in (LIKES_JSON, HTML):
+            self.assertEqual(self.get("/simple/demo/", accept)[0], 200)
 
     def test_unstored(self) -> None:
         """A page that may not be stored is not passed on unread."""

@@ -298,7 +298,11 @@ def _as_path(given: str, rules: tuple[Rule, ...]) -> str:
 def _order(words: Words) -> tuple[admin_prefetch.Order, str]:
     """What to fetch ahead, and its short description."""
     interpreter = Interpreter(words.text("python"), words.text("platform"))
-    plain = admin_prefetch.Order(interpreter=interpreter, index=words.text("index") or "/simple")
+    plain = admin_prefetch.Order(
+        interpreter=interpreter,
+        index=words.text("index") or "/simple",
+        dependencies=bool(words.flag("dependencies")),
+    )
     if text := words.text("huggingface"):
         repository = prefetch.repository(text)
         include, exclude = words.texts("include"), words.texts("exclude")

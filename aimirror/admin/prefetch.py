@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from html import unescape
 from typing import TYPE_CHECKING
 
@@ -20,15 +22,15 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from aimirror.admin import prefetch_lists as prefetch
 from aimirror.admin.internal_client import InternalClient, NotFetched
+from aimirror.admin.jobs import Job
 from aimirror.admin.prefetch_lists import BadList, Image, Interpreter, Items, Project, Repository
+from aimirror.admin.prefetch_needs import Closure, environment
 from aimirror.http.headers import Headers
 from aimirror.http.json_text import parse_json
 from aimirror.routing.rules import Mount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from aimirror.admin.jobs import Job
 
 #: Files fetched at one time; each large one has many connections of its own.
 AT_ONCE = 4
@@ -66,6 +68,8 @@ class Order:
     index: str = "/simple"
     #: Bytes per second on average, 0 without limit.
     rate_limit: int = 0
+    #: Whether what Python projects need in turn is wanted, too.
+    dependencies: bool = False
 
 
 class Prefetcher:
@@ -88,7 +92,11 @@ class Prefetcher:
         for line in order.items.skipped:
             job.fail(line, "no file of a mirror")
         paths = [*self._served(order.items.urls, job)]
-        for project in order.items.projects:
+        projects = order.items.projects
+        if order.dependencies and not any(each.hashes for each in projects):  # those are complete
+            closure = Closure(partial(self._look, order=order), environment(order.interpreter))
+            projects = await closure.complete(projects)
+        for project in projects:
             paths += await self._project(project, order, job)
         if order.repository is not None:
             paths += await self._repository(order.repository, order)
@@ -168,6 +176,23 @@ class Prefetcher:
         if not chosen:
             job.fail(f"{project.name}{project.specifier}", "no file fits")
         return [page, *self._local(page, chosen, job)]
+
+    async def _look(self, project: Project, order: Order) -> tuple[str, str] | None:
+        """The newest version that fits and its METADATA; None when there is none."""
+        page = f"{order.index.rstrip('/')}/{project.name}/"
+        try:
+            chosen = _chosen(project, _files(await self._text(page, _SIMPLE)), order.interpreter)
+        except (NotFetched, BadList):
+            return None
+        version = next((v for file in chosen if (v := file.version())), None)
+        wheel = next((file for file in chosen if file.name.endswith(".whl")), None)
+        if version is None:
+            return None
+        metadata = ""
+        for path in self._local(page, [wheel] if wheel is not None else [], Job(0, "", "", 0.0)):
+            with contextlib.suppress(NotFetched):  # its own files are wanted all the same
+                metadata = await self._text(f"{path.partition('?')[0]}.metadata")
+        return str(version), metadata
 
     def _local(self, page: str, files: Iterable[_File], job: Job) -> Iterator[str]:
         """Paths of links, which the mirror has led to itself, or left where they were."""

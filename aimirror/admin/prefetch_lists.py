@@ -24,7 +24,7 @@ MOST_ITEMS = 20_000
 #: Kinds of sources in uv.lock that are folders beside it, such as the locked project's own.
 _OWN_SOURCES = frozenset({"virtual", "editable", "directory"})
 
-_NAME = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(.*)")
+_NAME = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[([^\]]*)\])?\s*(.*)")
 _HASH = re.compile(r"--hash[= ]([a-z0-9]+):([0-9a-fA-F]+)")
 _OPTION = re.compile(r"\s--?[a-z][a-z-]*.*$")
 _COMMENT = re.compile(r"(^|\s)#.*$")
@@ -46,6 +46,9 @@ class Project:
     specifier: str = ""
     #: ``algorithm:hex`` of the files; nothing but these when there are any.
     hashes: frozenset[str] = frozenset()
+    extras: frozenset[str] = frozenset()
+    #: The condition under which it is wanted (PEP 508).
+    marker: str = ""
 
 
 @frozen
@@ -105,17 +108,18 @@ def requirements(text: str) -> Items:
         if not line:
             continue
         hashes = frozenset(f"{kind}:{value.lower()}" for kind, value in _HASH.findall(line))
-        wanted = _OPTION.sub("", line).partition(";")[0].strip()
+        wanted, _, marker = map(str.strip, _OPTION.sub("", line).partition(";"))
         match = _NAME.fullmatch(wanted)
         if wanted.startswith("-") or match is None:
             skipped.append(line[:200])
-        elif match[2].startswith("@"):
-            links.append(match[2][1:].strip())
-        elif match[2] and match[2][0] not in "=<>!~(":
+        elif match[3].startswith("@"):
+            links.append(match[3][1:].strip())
+        elif match[3] and match[3][0] not in "=<>!~(":
             skipped.append(line[:200])
         else:
-            specifier = match[2].strip("() ").replace(" ", "")
-            projects.append(Project(normalised(match[1]), specifier, hashes))
+            specifier = match[3].strip("() ").replace(" ", "")
+            extras = frozenset(filter(None, map(str.strip, (match[2] or "").split(","))))
+            projects.append(Project(normalised(match[1]), specifier, hashes, extras, marker))
     return _bounded(Items(tuple(projects), tuple(links), tuple(skipped)))
 
 

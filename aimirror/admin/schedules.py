@@ -114,6 +114,7 @@ def order(entry: Prefetch, what: str, folder: Path) -> tuple[Order, str]:
         include=entry.include,
         exclude=entry.exclude,
         rate_limit=entry.rate_limit,
+        dependencies=what.endswith(".txt"),
     )
     if what.startswith(_HUB):
         repository = prefetch_lists.repository(what.removeprefix(_HUB))

@@ -114,9 +114,10 @@ def _required(files: tuple[str, ...], given: argparse.Namespace, link: Link) -> 
         wanted = resolving.Wanted(files, index, given.python, given.platform)
         found = resolving.resolved(wanted)
         if found is None:
-            complain("neither uv nor pip is here to find out dependencies; named ones alone come")
+            complain("neither uv nor pip is here: the service looks for what they need, less well")
     if found is None:
-        return {"requirements": resolving.flattened(files)}
+        words = {"requirements": resolving.flattened(files), "dependencies": not given.no_deps}
+        return {key: value for key, value in words.items() if value}
     return {"urls": found.urls} if found.urls else {"requirements": found.requirements}
 
 

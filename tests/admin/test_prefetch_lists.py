@@ -27,7 +27,9 @@ class PythonTests(SynchronousTestCase):
             items.projects,
             (
                 Project("numpy", "==2.1.3"),
-                Project("requests", ">=2,<3"),
+                Project(
+                    "requests", ">=2,<3", frozenset(), frozenset({"socks"}), "python_version > '3'"
+                ),
                 Project("foo-bar", "==1", frozenset({f"sha256:{H}"})),
                 Project("plain"),
             ),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
+from aimirror.admin.own_token import read_token
+from aimirror.testing import client
 from aimirror.testing.pypi import wheel
 from tests.clients.python_support import PythonTests
 from tests.clients.worlds import ROOT, find_client
@@ -35,6 +38,24 @@ class PrefetchTests(PythonTests):
         self.index.stop()
         limits = str(folder / "limits.txt")
         self.assertInstalled(self.pip("pip", "dead", "-c", limits, "demo.app")[0])
+
+    def test_service(self) -> None:
+        """The service itself, where neither is: by the newest version that fits all."""
+        self.publish()
+        self.index.add(wheel("other", "1.0", ["demo-lib<2"]))
+        self.index.add(wheel("demo-lib", "2.0", ["nothing-more; extra == 'x'"]))
+        service = self.serve()
+        body = json.dumps({"requirements": "demo.app\nother\n", "dependencies": True}).encode()
+        token = ("X-Aimirror-Token", read_token(service.cache))
+        answer = client.request(
+            service.port, "/aimirror/api/prefetch", [token], method="POST", body=body
+        )
+        command = [sys.executable, "-m", "aimirror", "jobs", "--config", str(service.config)]
+        command += ["--url", self.mirror, "--follow", str(answer.json()["id"])]
+        self.assertIn("done", self.assertRuns(command, PYTHONPATH=str(ROOT)))
+        self.settle()
+        self.index.stop()
+        self.assertInstalled(self.pip("pip", "dead", "demo.app", "other")[0])
 
     def test_pip(self) -> None:
         """pip."""

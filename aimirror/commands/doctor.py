@@ -113,7 +113,8 @@ def of_upstreams(answers: list[Reached]) -> Iterator[Finding]:
     good = [each for each in answers if not each.problem]
     ways = sorted({f"by {each.proxy}" if each.proxy else "directly" for each in good})
     mark = "ok" if good or not answers else "FAIL"
-    text = f"{len(good)} of {counted(len(answers), 'upstream')} answer"
+    verb = "answers" if len(good) == 1 else "answer"
+    text = f"{len(good)} of {counted(len(answers), 'upstream')} {verb}"
     yield Finding(mark, "upstream", text + (f", {' and '.join(ways)}" if ways else ""))
 
 

@@ -26,7 +26,7 @@ class FindingTests(SynchronousTestCase):
         self.assertEqual([each.mark for each in found], ["warn", "ok"])
         self.assertEqual(found[0].text, "h0, h1, h2, h3, h4 and 2 more: name not resolved")
         self.assertIn("server.upstream_proxy", found[0].remedy)
-        self.assertEqual(found[1].text, "1 of 8 upstreams answer, directly")
+        self.assertEqual(found[1].text, "1 of 8 upstreams answers, directly")
         self.assertEqual(list(of_upstreams(dead))[-1].mark, "FAIL")
         by_proxy = list(of_upstreams([Reached("https://h", "proxy:3128", "refused")]))
         self.assertIn("is the proxy proxy:3128 right", by_proxy[0].remedy)

@@ -42,13 +42,18 @@ class OperationsTests(EndToEndTests):
         return found
 
     def command(
-        self, service: ServiceProgram, *arguments: str, url: bool = True, status: int = 0
+        self,
+        service: ServiceProgram,
+        *arguments: str,
+        url: bool = True,
+        status: int = 0,
+        **environment: str,
     ) -> str:
         program = (sys.executable, "-m", "aimirror")
         where = ["--url", f"http://127.0.0.1:{service.port}"] if url else []
         ended = subprocess.run(
             [*program, arguments[0], "--config", str(service.config), *where, *arguments[1:]],
-            env=own_environment(),
+            env={**own_environment(), **environment},
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -266,6 +271,18 @@ class OperationsTests(EndToEndTests):
         self.assertIn("1 file checked, 0 damaged", checked)
         self.assertIn("0 entries", self.command(service, "purge", "--all", url=False, status=1))
         self.assertIn("1 entry purged", self.command(service, "purge", "/file.bin", url=False))
+
+    def test_doctor(self) -> None:
+        """A service that works is told to be well, one that is not there with what to do."""
+        service = self.serving()
+        said = self.command(service, "doctor", PATH="")
+        for line in ("ok    service", "ok    upstream   1 of 1 upstream answers, directly"):
+            self.assertIn(line, said)
+        self.assertNotIn("FAIL", said)
+        service.program.stop()
+        said = self.command(service, "doctor", status=1, PATH="")
+        self.assertIn("FAIL  service    nothing listens on", said)
+        self.assertIn("-> start it", said)
 
     def test_nothing_matched(self) -> None:
         """What matches nothing ends with 1, a rule that there is not with what was meant."""

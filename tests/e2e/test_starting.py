@@ -265,6 +265,8 @@ class StartTests(EndToEndTests):
         names = zipfile.ZipFile(wheel).namelist()
         self.assertIn("twisted/plugins/aimirror_plugin.py", names)
         self.assertIn("aimirror/default.yaml", names)
+        self.assertIn("aimirror/shipped/aimirror.service", names)
+        self.assertTrue(any(name.endswith("share/man/man1/aimirror.1") for name in names), names)
         self.assertNotIn("twisted/__init__.py", names)
         self.assertNotIn("twisted/plugins/__init__.py", names)
         self.assertEqual([name for name in names if name.startswith(("tests", "bench"))], [])

@@ -20,7 +20,8 @@ def docker(mirror: Address) -> Setting:
         json_file.lists(values),
         "then: systemctl restart docker",
         probe=f"{mirror.url}/v2/",
-        instead=("~/.config/docker/daemon.json",),  # of a daemon without root
+        # Docker Desktop's, and that of a daemon without root
+        instead=("~/.docker/daemon.json", "~/.config/docker/daemon.json"),
     )
 
 

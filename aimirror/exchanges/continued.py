@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from aimirror.download.backoff import wait_before
@@ -16,10 +17,18 @@ from aimirror.http.egress import Reach, Zone
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Hop, IReceiver, IUpstreamResponse, UpstreamError
 
+#: Seconds after which it is looked whether anything has come: an answer is silent after that, or
+#: after twice as long.  Clients give up after 15.
+LOOK_EVERY = 3.0
+#: Requests for the rest of a body after which a silent one is not hedged any more.
+MOST_HEDGES = 10
 
-@implementer(IUpstreamResponse, IReceiver)
+
+@implementer(IUpstreamResponse)
 class ContinuedResponse:
     """A response of a known version, whose rest is asked for again when its body breaks off.
+
+    When it falls silent, the rest is asked for beside it, and the first that brings it goes on.
 
     ``ask(start, stop)`` fires with an answer to a request for those bytes of that version;
     ``wait(seconds)`` with None.  Both can be cancelled.
@@ -49,6 +58,9 @@ class ContinuedResponse:
         #: Requests for the rest so far, and those in a row that brought nothing.
         self._requests = self._idle = 0
         self._asking: Deferred[None] | None = None
+        self._leg: _Leg | None = None
+        self._watching: Deferred[None] | None = None
+        self._hedging: Deferred[None] | None = None
         self.status: int = response.status
         self.phrase: str = response.phrase
         self.headers: Headers = response.headers
@@ -64,7 +76,8 @@ class ContinuedResponse:
     def deliver(self, receiver: IReceiver) -> None:
         """Start the flow of the body."""
         self._receiver = receiver
-        self._response.deliver(self)
+        self._watch()
+        self._take(self._response, 0)
 
     def pause(self) -> None:
         """Stop reading from the socket, this one or the next."""
@@ -79,14 +92,25 @@ class ContinuedResponse:
     def abort(self) -> None:
         """Close the connection at once, or ask for no other one."""
         self._aborted = True
+        self._stop_watching()
+        if self._hedging is not None:
+            self._hedging.cancel()
         if self._asking is not None:
             self._asking.cancel()
         else:
             self._response.abort()
 
-    # -- IReceiver -------------------------------------------------------------------------
+    # -- what comes ------------------------------------------------------------------------
 
-    def data(self, chunk: bytes) -> None:
+    def _take(self, response: IUpstreamResponse, skip: int) -> None:
+        """From now on this answer brings the body, its first ``skip`` bytes apart."""
+        self._response, self._skip = response, skip
+        leg = self._leg = _Leg(self._data, self._finished)
+        response.deliver(leg)
+        if self._held and self._leg is leg and self._asking is None:
+            response.pause()
+
+    def _data(self, chunk: bytes) -> None:
         """Bytes of the first answer, or of a later one."""
         if self._skip:
             dropped = min(self._skip, len(chunk))
@@ -97,23 +121,76 @@ class ContinuedResponse:
             self._position += len(chunk)
             self._told().data(chunk)
 
-    def finished(self, error: UpstreamError | None) -> None:
+    def _finished(self, error: UpstreamError | None) -> None:
         """An answer is over."""
         if error is None and self._position < self._version.length:
             error = UpstreamError(Reason.SHORT)  # a 206 may bring less than was asked for
         # Who is silent again and again has its clients wait: once is enough.
         mute = error is not None and error.reason is Reason.SILENT and self._idle > 0
         if error is None or mute or self._aborted or error.reason not in BROKEN:
-            self._told().finished(error)
+            self._end(error)
             return
         self._asking = Deferred.fromCoroutine(self._go_on(error))
         self._asking.addErrback(lambda f: self.log.failure("a body could not be gone on with", f))
 
+    def _end(self, error: UpstreamError | None) -> None:
+        self._stop_watching()
+        if self._hedging is not None:
+            self._hedging.cancel()
+        self._told().finished(error)
+
+    # -- silence ---------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Look again in a while whether anything has come."""
+        before = self._position
+
+        def look(_: object) -> None:
+            busy = self._asking is not None or self._hedging is not None or self._held
+            self._watch()
+            if self._position == before and not busy and self._requests < MOST_HEDGES:
+                self._hedging = Deferred.fromCoroutine(self._hedge())
+                self._hedging.addErrback(self._not_hedged)
+
+        self._watching = self._wait(LOOK_EVERY)
+        self._watching.addCallbacks(look, lambda failure: failure.trap(CancelledError) and None)
+
+    def _stop_watching(self) -> None:
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+
+    async def _hedge(self) -> None:
+        """Ask for the rest while the answer is silent; whoever brings bytes first goes on."""
+        position, leg = self._position, self._leg
+        self._requests += 1
+        try:
+            found = await self._ask(position, self._version.length)
+        except UpstreamError:
+            return
+        finally:
+            self._hedging = None
+        skip = skipped(self._version, position, found.status, found.headers, found.length)
+        if skip is None or self._position != position or self._leg is not leg or self._asking:
+            found.abort()
+            return
+        silent = self._response
+        if leg is not None:
+            leg.leave()
+        self.log.info("a silent answer is left for another")
+        self._take(found, skip)
+        silent.abort()
+
+    def _not_hedged(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            self.log.failure("a silent answer could not be hedged", failure)
+
     # -- the rest --------------------------------------------------------------------------
 
     async def _go_on(self, error: UpstreamError) -> None:
+        skip = 0
         try:
-            found = await self._rest()
+            found, skip = await self._rest()
         except CancelledError:
             error, found = UpstreamError(Reason.CANCELLED), None
         except UpstreamError as again:
@@ -122,15 +199,12 @@ class ContinuedResponse:
         finally:
             self._asking = None
         if found is None:
-            self._told().finished(error)
-            return
-        self._response = found
-        found.deliver(self)
-        if self._held and self._asking is None:
-            found.pause()
+            self._end(error)
+        else:
+            self._take(found, skip)
 
-    async def _rest(self) -> IUpstreamResponse | None:
-        """An answer that goes on where it broke off; None when there is none to be had."""
+    async def _rest(self) -> tuple[IUpstreamResponse | None, int]:
+        """An answer that goes on where it broke off, and its bytes to drop; None for none."""
         while self._idle < MOST_IDLE and self._requests < MOST_REQUESTS:
             self._idle += 1
             self._requests += 1
@@ -143,13 +217,40 @@ class ContinuedResponse:
                 continue
             skip = skipped(self._version, self._position, found.status, found.headers, found.length)
             if skip is not None:
-                self._skip = skip
-                return found
+                return found, skip
             found.abort()
             if found.status not in UNABLE:
-                return None
-        return None
+                return None, 0
+        return None, 0
 
     def _told(self) -> IReceiver:
         assert self._receiver is not None
         return self._receiver
+
+
+@implementer(IReceiver)
+class _Leg:
+    """Takes what one answer brings, until it is left."""
+
+    def __init__(
+        self,
+        data: Callable[[bytes], None],
+        finished: Callable[[UpstreamError | None], None],
+    ) -> None:
+        self._data = data
+        self._finished = finished
+        self._left = False
+
+    def leave(self) -> None:
+        """What still comes is of no account."""
+        self._left = True
+
+    def data(self, chunk: bytes) -> None:
+        """See IReceiver."""
+        if not self._left:
+            self._data(chunk)
+
+    def finished(self, error: UpstreamError | None) -> None:
+        """See IReceiver."""
+        if not self._left:
+            self._finished(error)

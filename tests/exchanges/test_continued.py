@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from aimirror.download.tasks import Reason
+from aimirror.exchanges.continued import LOOK_EVERY
 from aimirror.exchanges.versions import MOST_IDLE
 from aimirror.interfaces import Passing, UpstreamError, Wanted
 from aimirror.routing.rules import Strategy
@@ -27,8 +28,8 @@ class Sink:
         self.ends.append(error)
 
 
-class ContinuedTests(DownloadCase):
-    """A plain body that breaks off at its half."""
+class ContinuedCase(DownloadCase):
+    """A plain body on its way."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -51,6 +52,20 @@ class ContinuedTests(DownloadCase):
         self.assertIs(self.reading.failed.reason, Reason.RESET)
         self.assertEqual((self.reading.data, self.stored()), (CONTENT[:HALF], []))
         self.assertEqual((self.running(), self.upstream.waiting), (0, 0))
+
+    def passing(self) -> Passing:
+        self.first = FakeResponse(200, TAG, ("Cache-Control", "no-store"), length=SIZE)
+        fetching = self.downloads.fetch(
+            self.wanted(rule=self.rule(strategy=Strategy.PROXY), url="http://files.test/no.bin")
+        )
+        self.upstream.answer(self.first)
+        outcome = self.successResultOf(fetching)
+        assert isinstance(outcome, Passing)
+        return outcome
+
+
+class ContinuedTests(ContinuedCase):
+    """A plain body that breaks off at its half."""
 
     def test_ranged(self) -> None:
         """The rest of the same version is asked for; readers and the cache get the whole."""
@@ -159,12 +174,78 @@ class ContinuedTests(DownloadCase):
         self.assertTrue(sink.taken == CONTENT)
         self.assertEqual(sink.ends, [None])
 
-    def passing(self) -> Passing:
-        self.first = FakeResponse(200, TAG, ("Cache-Control", "no-store"), length=SIZE)
-        fetching = self.downloads.fetch(
-            self.wanted(rule=self.rule(strategy=Strategy.PROXY), url="http://files.test/no.bin")
-        )
-        self.upstream.answer(self.first)
-        outcome = self.successResultOf(fetching)
-        assert isinstance(outcome, Passing)
-        return outcome
+
+class SilenceTests(ContinuedCase):
+    """A plain body that falls silent at its half."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.response.flow(CONTENT[:HALF])
+
+    def test_hedged(self) -> None:
+        """The rest is asked for beside it within seconds, and it is left for who brings that."""
+        self.clock.advance(LOOK_EVERY)
+        self.assertEqual(len(self.upstream.requests), 1)
+        self.clock.advance(LOOK_EVERY)
+        asked = self.upstream.requests[-1].headers
+        self.assertEqual(asked.get("range"), f"bytes={HALF}-{SIZE - 1}")
+        self.assertEqual(asked.get("if-range"), '"v1"')
+        rest = self.rest()
+        self.assertTrue(self.response.aborted)
+        rest.flow(CONTENT[HALF:])
+        rest.end()
+        self.assertEqual((self.reading.data, self.stored()), (CONTENT, [CONTENT]))
+        self.assertEqual(self.upstream.waiting, 0)
+
+    def test_goes_on_after_all(self) -> None:
+        """If it goes on meanwhile, the other answer is dropped."""
+        self.clock.advance(LOOK_EVERY)
+        self.clock.advance(LOOK_EVERY)
+        self.response.flow(CONTENT[HALF : HALF + KB])
+        self.assertTrue(self.rest().aborted)
+        self.response.flow(CONTENT[HALF + KB :])
+        self.response.end()
+        self.assertEqual((self.reading.data, self.stored()), (CONTENT, [CONTENT]))
+
+    def test_both_end(self) -> None:
+        """If it ends while the other is asked, the rest is asked for as ever."""
+        self.clock.advance(LOOK_EVERY)
+        self.clock.advance(LOOK_EVERY)
+        self.response.end(RESET)
+        self.upstream.refuse(Reason.CONNECT)
+        self.clock.advance(1)
+        rest = self.rest()
+        rest.flow(CONTENT[HALF:])
+        rest.end()
+        self.assertEqual((self.reading.data, self.stored()), (CONTENT, [CONTENT]))
+
+    def test_whole_again(self) -> None:
+        """An upstream without ranges is read over to the place where the other is silent."""
+        self.clock.advance(LOOK_EVERY)
+        self.clock.advance(LOOK_EVERY)
+        again = self.upstream.answer(whole(CONTENT))
+        again.flow(CONTENT)
+        again.end()
+        self.assertEqual((self.reading.data, self.stored()), (CONTENT, [CONTENT]))
+
+    def test_stopped(self) -> None:
+        """Stopping leaves neither a request nor a timer."""
+        self.clock.advance(LOOK_EVERY)
+        self.clock.advance(LOOK_EVERY)
+        self.successResultOf(self.downloads.stop())
+        self.assertEqual((self.upstream.cancelled, self.running()), (1, 0))
+        soon = self.clock.seconds() + LOOK_EVERY
+        self.assertEqual([c for c in self.clock.getDelayedCalls() if c.getTime() <= soon], [])
+
+    def test_slow_client(self) -> None:
+        """Who takes nothing is not brought more by a second request."""
+        passing = self.passing()
+        passing.response.deliver(Sink())
+        passing.response.pause()
+        before = len(self.upstream.requests)
+        self.response.flow(CONTENT[HALF:])
+        self.response.end()
+        for _ in range(9):
+            self.clock.advance(LOOK_EVERY)
+        self.assertEqual(len(self.upstream.requests), before)
+        passing.response.abort()

@@ -32,6 +32,16 @@ _INDEX = r"^/simple(/|$)"
 _METADATA = r"^/packages/.+\.(metadata|asc)$"
 _PAGES = {"ttl": "10m", "stale_if_error": "7d", "obey_clients": False}
 
+#: Well-known services, and the presets that have what their clients need.
+_SERVICES = {
+    "https://pypi.org": "pypi",
+    "https://registry-1.docker.io": "docker",
+    "https://huggingface.co": "huggingface",
+}
+#: Keys of a rule that says no more than that it is for a service, and those that its rules take on.
+_BARE = frozenset({"name", "upstream", "strategy"})
+_CARRIED = frozenset({"cooldown", "xet", "rate_limit", "upstream_proxy", "credentials", "public"})
+
 
 @frozen
 class Concluded:
@@ -56,10 +66,27 @@ def concluded(items: Iterable[object], at: At, built_in: list[Any]) -> list[Conc
         for index, item in enumerate(items)
         for rule in presets.expanded(item, at.item(index))
     ]
-    known = [_known(each) for each in written]
     if not _is_old(items):
-        return known
-    return _completed(known, built_in)
+        return [_known(rule) for each in written for rule in _serviced(each)]
+    return _completed([_known(each) for each in written], built_in)
+
+
+def _serviced(each: Concluded) -> list[Concluded]:
+    """A rule that says no more than a well-known service, with what its clients need before it.
+
+    Files of PyPI are at another host, and registries want more than a plain proxy.
+    """
+    rule = each.rule
+    if not isinstance(rule, dict) or rule.keys() - _BARE - _CARRIED or rule.get("ecosystem"):
+        return [each]
+    preset = _SERVICES.get(str(rule.get("upstream")).rstrip("/").lower())
+    if preset is None:
+        return [each]
+    carried = {key: rule[key] for key in _CARRIED & rule.keys()}
+    named = {"preset": preset, "name": rule.get("name"), **carried}
+    because = f"its upstream is {rule['upstream']}: the rules of preset {preset}"
+    before = [Concluded(one, each.at, because) for one in presets.expanded(named, each.at)]
+    return [*before, each]
 
 
 def _known(each: Concluded) -> Concluded:

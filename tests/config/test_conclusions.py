@@ -218,3 +218,44 @@ class BareTests(SynchronousTestCase):
         self.assertEqual(len(self.load(old % ", ecosystem: none").rules), 2)
         elsewhere = old.replace("pypi.org", "files.company")
         self.assertEqual(len(self.load(elsewhere % "").rules), 2)
+
+
+class ServiceTests(SynchronousTestCase):
+    """A rule with nothing but the address of a well-known service."""
+
+    def load(self, rules: str) -> Config:
+        file = Path(self.mktemp())
+        file.write_text(f"rules: {rules}")
+        return load(file, {})
+
+    def taker(self, config: Config, path: str) -> tuple[str, str]:
+        """Who takes a path, and the host that it asks."""
+        found = route(config.rules, path, "")
+        assert isinstance(found, Route)
+        return found.rule.name, found.urls[0].split("/")[2]
+
+    def test_pypi(self) -> None:
+        """PyPI's files are served and its pages lead to them; the rest goes to it as before."""
+        config = self.load("[{name: pypi, upstream: 'https://pypi.org'}]")
+        wheel = "/packages/aa/bb/x-1-py3-none-any.whl"
+        self.assertEqual(self.taker(config, wheel), ("pypi-packages", "files.pythonhosted.org"))
+        self.assertEqual(self.taker(config, "/simple/x/"), ("pypi-index", "pypi.org"))
+        self.assertEqual(self.taker(config, "/pypi/x/json"), ("pypi", "pypi.org"))
+        self.assertIn("https://files.pythonhosted.org", [m.base for m in mounts(config.rules)])
+
+    def test_others(self) -> None:
+        """Docker Hub and the hub get what their clients need."""
+        config = self.load("[{name: d, upstream: 'https://registry-1.docker.io/'}]")
+        self.assertEqual(self.taker(config, "/v2/library/x/manifests/1")[0], "d-registry")
+        config = self.load("[{name: h, upstream: 'https://huggingface.co', xet: pass}]")
+        rules = {rule.name: rule for rule in config.rules}
+        self.assertEqual(rules["h-files"].ecosystem, "huggingface")
+        self.assertEqual(rules["h-files"].xet.value, "pass")
+
+    def test_said_more(self) -> None:
+        """A rule that says which paths it takes, or refuses it, is left alone."""
+        for more in ("pattern: '^/x'", "path_prefix: /x", "ecosystem: none", "handler: h"):
+            config = self.load(f"[{{name: a, upstream: 'https://pypi.org', {more}}}]")
+            self.assertEqual([rule.name for rule in config.rules], ["a"], more)
+        config = self.load("[{name: a, upstream: 'https://other.example'}]")
+        self.assertEqual(len(config.rules), 1)

@@ -30,9 +30,9 @@ from aimirror.routing.rules import Refused
 from aimirror.server.access import client
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
+from aimirror.server.fair_queue import TooBusy
 from aimirror.server.head import Form
 from aimirror.server.relay import relay
-from aimirror.server.turns import TooBusy
 from aimirror.server.users import Users
 
 if TYPE_CHECKING:

@@ -87,15 +87,6 @@ def parse_range(value: str | None, size: int) -> RangeSet:
     return RangeSet(Verdict.PARTIAL, tuple(_coalesce(spans)))
 
 
-def first_position(value: str | None) -> int | None:
-    """Where a Range field starts, as far as that can be told before the size is known.
-
-    None for an absent or ignored field and for a suffix range, which only the size can place.
-    """
-    specs = _specs(value)
-    return specs[0][0] if specs else None
-
-
 def parse_content_range(value: str | None) -> ContentRange | Unsatisfied | None:
     """Read a Content-Range field (RFC 9110 section 14.4), None when it is not a valid one."""
     found = _CONTENT_RANGE.fullmatch(value.strip(" \t")) if value else None

@@ -217,21 +217,6 @@ def rewritten_etag(etag: str | None, base: str) -> str | None:
     return str(ETag(f"{tag.opaque}{_mark(base, weak=tag.weak)}", weak=True))
 
 
-def original_etag(tag: str, base: str) -> str | None:
-    """The upstream's ETag within one of ``rewritten_etag``, None when it is not for ``base``.
-
-    What is asked of the upstream in a client's stead.
-    """
-    rewritten = parse_etag(tag)
-    if rewritten is None:
-        return None
-    for weak in (False, True):
-        mark = _mark(base, weak=weak)
-        if rewritten.opaque.endswith(mark):
-            return str(ETag(rewritten.opaque.removesuffix(mark), weak))
-    return None
-
-
 def _mark(base: str, *, weak: bool) -> str:
     """What is appended to a tag; it remembers whether that was weak."""
     digest = hashlib.sha256(base.encode()).hexdigest()[:_MARK_DIGITS]

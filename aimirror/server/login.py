@@ -9,9 +9,9 @@ from aimirror.http.headers import Headers
 from aimirror.server.access import asker, client
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
+from aimirror.server.fair_queue import TooBusy
 from aimirror.server.request import Handler, MirrorRequest
 from aimirror.server.tally import Tally
-from aimirror.server.turns import TooBusy
 from aimirror.server.users import Users
 
 

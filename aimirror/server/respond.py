@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
 
-from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -126,18 +124,13 @@ def _constant(answer: Answer) -> Handler:
     return handler
 
 
-async def respond(
-    request: MirrorRequest, answer: Answer, extra: Iterable[tuple[str, str]] = ()
-) -> None:
+async def respond(request: MirrorRequest, answer: Answer) -> None:
     """Send an answer as the request's method, conditions and ranges want it.
 
     Returns when the last byte was handed over, or when the connection was cut because the body
-    failed; raises BodyFailed when it failed before anything was sent.  ``extra`` fields are added
-    to what is sent.  Cancelling closes the body's readers.
+    failed; raises BodyFailed when it failed before anything was sent.  Cancelling closes the
+    body's readers.
     """
-    extra = tuple(extra)
-    if extra:
-        answer = evolve(answer, headers=Headers([*answer.headers, *extra]))
     if isinstance(answer.body, Streamed):
         await answer.body.send(request, answer)
         return

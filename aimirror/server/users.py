@@ -15,7 +15,7 @@ import bcrypt
 from twisted.logger import Logger
 
 from aimirror.bounded import LRU
-from aimirror.server.turns import Turns
+from aimirror.server.fair_queue import FairQueue
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -83,7 +83,7 @@ class Users:
         self._known: LRU[bytes, float] = LRU(MAX_KNOWN)
         #: Our memory holds no passwords, and digests that are of no use elsewhere.
         self._secret = os.urandom(32)
-        self._hashing = Turns(AT_ONCE, MAX_WAITING)
+        self._hashing = FairQueue(AT_ONCE, MAX_WAITING)
         #: Logins that were wrong, and until when they are not hashed again.
         self._wrong: LRU[bytes, float] = LRU(MAX_KNOWN)
         #: An unknown name takes as long as a wrong password.

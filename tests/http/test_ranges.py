@@ -12,7 +12,6 @@ from aimirror.http.ranges import (
     RangeSet,
     Unsatisfied,
     Verdict,
-    first_position,
     format_content_range,
     format_range,
     format_unsatisfied,
@@ -116,20 +115,6 @@ class ParseRangeTests(SynchronousTestCase):
             self.assertEqual(wanted, set())
         else:
             self.assertGreater(sum(max(0, min(b + 1, size) - a) for a, b in members), size)
-
-
-class FirstPositionTests(SynchronousTestCase):
-    """Where a client wants to start."""
-
-    def test_known(self) -> None:
-        """The first position of the first member is told without the size."""
-        self.assertEqual(first_position("bytes=7-"), 7)
-        self.assertEqual(first_position("bytes=7-9,0-1"), 7)
-
-    def test_unknown(self) -> None:
-        """A suffix can't be placed, and what is ignored starts nowhere."""
-        for value in (None, "bytes=-7", "bytes=9-7", "pages=1-"):
-            self.assertIsNone(first_position(value), value)
 
 
 class ContentRangeTests(SynchronousTestCase):

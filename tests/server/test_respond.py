@@ -20,7 +20,6 @@ from aimirror.server.access import Limits
 from aimirror.server.answers import Answer
 from aimirror.server.head import BadRequest
 from aimirror.server.request import MirrorRequest
-from aimirror.server.respond import respond
 from aimirror.server.streaming import PIECE
 from tests.server.support import GET, Connection, GrowingBody, answer, connect
 
@@ -105,16 +104,6 @@ class BytesTests(BodyCase):
         self.assertEqual(headers.get("etag"), '"v1"')
         words = HTTPStatus(416).phrase  # which newer Pythons have shortened
         self.assertTrue(body.startswith(f'{{"error": "{words}"'.encode()))
-
-    def test_extra_fields(self) -> None:
-        """Fields may be added when it is sent."""
-
-        async def handler(request: MirrorRequest) -> None:
-            await respond(request, answer(), [("X-Extra", "1")])
-
-        client = connect(handler)
-        client.send(GET)
-        self.assertEqual(client.answer()[1].get("x-extra"), "1")
 
     def test_broken_fields(self) -> None:
         """A field that would split the answer is a 500 without a trace of it."""

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.server.turns import TooBusy
+from aimirror.server.fair_queue import TooBusy
 from aimirror.server.users import (
     AT_ONCE,
     KNOWN_SECONDS,

@@ -1,16 +1,16 @@
-"""Turns of clients."""
+"""FairQueue of clients."""
 
 from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.server.turns import TooBusy, Turns
+from aimirror.server.fair_queue import FairQueue, TooBusy
 
 
-class TurnsTests(SynchronousTestCase):
+class FairQueueTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.turns = Turns(1, 4)
+        self.queue = FairQueue(1, 4)
         #: Who runs, in order, and how each ends.
         self.begun: list[str] = []
         self.ends: list[Deferred[None]] = []
@@ -21,7 +21,7 @@ class TurnsTests(SynchronousTestCase):
             self.ends.append(Deferred())
             return self.ends[-1]
 
-        return Deferred.fromCoroutine(self.turns.run(client, work))
+        return Deferred.fromCoroutine(self.queue.run(client, work))
 
     def end(self) -> None:
         self.ends.pop(0).callback(None)

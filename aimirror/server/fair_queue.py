@@ -12,7 +12,7 @@ class TooBusy(Exception):
     """Too much waits already, and most of it for this client."""
 
 
-class Turns:
+class FairQueue:
     """At most ``at_once`` pieces of work run and ``waiting`` wait; the clients take turns.
 
     Where too many wait, the newest of the client that has most of them is refused, so that a

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import lines, yaml
+from aimirror.ecosystems.formats import lines, toml, yaml
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.http.headers import Headers
 from aimirror.http.json_text import parse_json
@@ -166,10 +166,22 @@ def _yarn(mirror: Address) -> Setting:
     )
 
 
+def _bun(mirror: Address) -> Setting:
+    registry = f"{mirror.at('/registry/npm')}/"
+
+    def change(document: Any) -> None:
+        if "install" not in document:
+            document["install"] = toml.new_table()
+        document["install"]["registry"] = registry
+
+    text = f'[install]\nregistry = "{registry}"\n'
+    return Setting("~/.bunfig.toml", text, toml.edited(change), probe=f"{registry}is-odd")
+
+
 WORLD = World(
     name="npm",
     presets=_PRESETS,
-    clients={"npm": _npm, "pnpm": _npm, "yarn": _yarn},
+    clients={"npm": _npm, "pnpm": _npm, "yarn": _yarn, "bun": _bun},
     knowledge=Files(places=_places, reading=Reading(digests), expected=_expected, usual=usual_path),
     page_path=document_path,
     row=Row(

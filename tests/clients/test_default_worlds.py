@@ -35,6 +35,17 @@ FILES = (
     "/github/o/r/releases/download/v{n}/a.zip",
     "/o/r/releases/download/w{n}/a.zip",
     "/github-raw/o/r/main/p{n}",
+    "/bioconductor/packages/3.19/bioc/src/contrib/p{n}_1.0.tar.gz",
+    "/gradle-plugins/g/p{n}/1/p{n}-1.jar",
+    "/helm/charts/p{n}-1.0.tgz",
+    "/nuget/v3-flatcontainer/p{n}/1.0.0/p{n}.1.0.0.nupkg",
+    "/composer/dist/v/p{n}/p{n}-1.zip",
+    "/pub/api/archives/p{n}-1.0.0.tar.gz",
+    "/hex/tarballs/p{n}-1.0.0.tar",
+    "/jsr/@s/p{n}/1.0.0/mod.ts",
+    "/cpan/authors/id/A/AU/AUTHOR/P-{n}1.tar.gz",
+    "/luarocks/p{n}-1.0-1.src.rock",
+    "/hackage/package/p-1.{n}0/p-1.{n}0.tar.gz",
 )
 INDEXES = (
     "/registry/npm/p{n}",
@@ -48,6 +59,15 @@ INDEXES = (
     "/rubygems/info/p{n}",
     "/alpine/v{n}/main/x86_64/APKINDEX.tar.gz",
     "/fedora/p{n}/repodata/repomd.xml",
+    "/helm/p{n}/index.yaml",
+    "/nuget/v3/registration5-semver1/p{n}/index.json",
+    "/composer/p2/v/p{n}.json",
+    "/nix/p{n}.narinfo",
+    "/pub/api/packages/p{n}",
+    "/hex/packages/p{n}",
+    "/jsr/@s/p{n}/meta.json",
+    "/cpan/modules/p{n}.gz",
+    "/hackage/p{n}.json",
 )
 
 

@@ -31,7 +31,8 @@ class OffersTests(SynchronousTestCase):
             "- {name: r, pattern: '/src/contrib/.*', upstream: 'https://cran.r-project.org'}\n"
             "- {name: rest, pattern: '.*', upstream: 'https://pypi.org', ecosystem: none}\n"
         )
-        self.assertEqual(offered(rules), ("pip", "uv", "docker", "containerd", "podman", "r"))
+        python = ("pip", "uv", "pdm")
+        self.assertEqual(offered(rules), (*python, "docker", "containerd", "podman", "r"))
 
     def test_moved(self) -> None:
         """A source is found under its own path, also where a rule serves more than it."""
@@ -44,4 +45,4 @@ class OffersTests(SynchronousTestCase):
             moved(rules),
             {"/conda-forge": "/conda/conda-forge", "/goproxy": "/go", "/simple": "/py/simple"},
         )
-        self.assertEqual(offered(rules), ("pip", "uv", "conda", "go"))
+        self.assertEqual(offered(rules), ("pip", "uv", "pdm", "conda", "pixi", "go"))

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import yaml
+from aimirror.ecosystems.formats import toml, yaml
 from aimirror.ecosystems.world import Files, Places, Reading
 from aimirror.http.headers import Headers
 from aimirror.routing.digests import Digest, parse
@@ -136,3 +136,19 @@ def conda(mirror: Address) -> Setting:
 
 
 FILES = Files(places=_places, reading=Reading(digests, b"}"), expected=_expected)
+
+
+def pixi(mirror: Address) -> Setting:
+    """The mirrors of ~/.pixi/config.toml: channels keep their names in projects and lock files."""
+    urls = {f"https://conda.anaconda.org/{name}": mirror.at(f"/{name}") for name in _CHANNELS}
+
+    def change(document: Any) -> None:
+        if "mirrors" not in document:
+            document["mirrors"] = toml.new_table()
+        for channel, url in urls.items():
+            document["mirrors"][channel] = [url]
+
+    lines = [f'"{channel}" = ["{url}"]' for channel, url in urls.items()]
+    text = "\n".join(["[mirrors]", *lines]) + "\n"
+    probe = f"{mirror.at('/conda-forge')}/noarch/repodata.json.zst"
+    return Setting("~/.pixi/config.toml", text, toml.edited(change), probe=probe)

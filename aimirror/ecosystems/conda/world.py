@@ -8,7 +8,7 @@ from attrs import evolve
 
 from aimirror.bounded import LRU
 from aimirror.ecosystems.conda import bases
-from aimirror.ecosystems.conda.repodata import FILES, PRESETS, conda
+from aimirror.ecosystems.conda.repodata import FILES, PRESETS, conda, pixi
 from aimirror.ecosystems.indexed import Indexed
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.world import Row
@@ -121,7 +121,7 @@ class _Lead:
 WORLD = Coded(
     name="conda",
     presets=PRESETS,
-    clients={"conda": conda},
+    clients={"conda": conda, "pixi": pixi},
     make=lambda edges: Conda(edges.library),
     row=Row(
         clients="conda, mamba, pixi",

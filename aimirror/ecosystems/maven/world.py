@@ -7,7 +7,7 @@ import hashlib
 from attrs import evolve
 
 from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import xml
+from aimirror.ecosystems.formats import fresh, xml
 from aimirror.ecosystems.indexes import at_hand, credential, is_stored, small
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.maven import checksums as maven
@@ -101,10 +101,34 @@ def _maven(mirror: Address) -> Setting:
     return Setting("~/.m2/settings.xml", merges(None), merges, probe=probe)
 
 
+def _gradle(mirror: Address) -> Setting:
+    """A script that each build runs: its repositories become the mirror's where it serves them."""
+    hosts = {
+        "https://repo.maven.apache.org/maven2": mirror.at("/maven2"),
+        "https://repo1.maven.org/maven2": mirror.at("/maven2"),
+        "https://plugins.gradle.org/m2": mirror.at("/gradle-plugins"),
+    }
+    pairs = "".join(f"    '{host}': '{url}',\n" for host, url in hosts.items())
+    insecure = "            it.allowInsecureProtocol = true\n" if mirror.plain else ""
+    text = (
+        f"def mirrors = [\n{pairs}]\n"
+        "def lead = { repositories ->\n"
+        "    repositories.withType(MavenArtifactRepository).configureEach {\n"
+        "        def led = mirrors[it.url.toString().replaceAll('/$', '')]\n"
+        "        if (led != null) {\n            it.url = uri(led)\n"
+        f"{insecure}        }}\n    }}\n}}\n"
+        "settingsEvaluated {\n    lead(it.pluginManagement.repositories)\n"
+        "    lead(it.dependencyResolutionManagement.repositories)\n}\n"
+        "allprojects {\n    lead(buildscript.repositories)\n    lead(repositories)\n}\n"
+    )
+    probe = f"{mirror.at('/maven2')}/junit/junit/maven-metadata.xml"
+    return Setting("~/.gradle/init.d/aimirror.gradle", text, fresh(text), probe=probe)
+
+
 WORLD = Coded(
     name="maven",
     presets=_PRESETS,
-    clients={"maven": _maven},
+    clients={"maven": _maven, "gradle": _gradle},
     make=lambda edges: Maven(),
     row=Row(
         clients="Maven, Gradle",

@@ -75,4 +75,19 @@ def _uv(mirror: Address) -> Setting:
     return Setting("~/.config/uv/uv.toml", text, toml.edited(change), probe=f"{index}/pip/")
 
 
-CLIENTS = {"pip": _pip, "uv": _uv}
+def _pdm(mirror: Address) -> Setting:
+    index = mirror.at("/simple")
+
+    def change(document: Any) -> None:
+        if "pypi" not in document:
+            document["pypi"] = toml.new_table()
+        document["pypi"]["url"] = index
+        if mirror.plain:
+            document["pypi"]["verify_ssl"] = False
+
+    plain = "verify_ssl = false\n" if mirror.plain else ""
+    text = f'[pypi]\nurl = "{index}"\n{plain}'
+    return Setting("~/.config/pdm/config.toml", text, toml.edited(change), probe=f"{index}/pip/")
+
+
+CLIENTS = {"pip": _pip, "uv": _uv, "pdm": _pdm}

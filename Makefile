@@ -12,10 +12,14 @@
 #   make bench       the benchmark table (ROWS="throttled hit" for some of it)
 #   make clean       removes all that was made here
 
-PYTHON ?= python3
+# The first Python that is new enough; that of macOS is not.
+PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
+	$(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))) python3)
 VENV := .venv
 LOWEST := .venv-lowest
 BIN := $(VENV)/bin
+# Stamps: what running needs is installed, and what the tests need as well.
+RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
 CONFIG ?=
 ROWS ?=
@@ -32,7 +36,7 @@ TRIAL = $(BIN)/trial --temp-directory=_trial_temp_$@
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
 
-run: $(READY)
+run: $(RUNS)
 	$(BIN)/aimirror $(if $(CONFIG),--config $(CONFIG))
 
 # Each target in a process of its own, those of one list one after another.
@@ -79,12 +83,27 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py $(ROWS)
 
-# The stamp is newer than what was installed; a failed installation leaves none.
-$(READY): pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "aimirror needs Python 3.11 or newer")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
-	touch $@
+# pip by its own settings, and, where these lead to an index that is down or to the very mirror that
+# is going to be started, from PyPI.
+PYPI := https://pypi.org/simple
+PIP = $(BIN)/python -m pip install --disable-pip-version-check --timeout 15 --retries 2
+install = $(PIP) $(1) || { \
+	echo "aimirror: pip's index can't be used ($$($(BIN)/python -m pip config get global.index-url 2>/dev/null \
+	|| echo "$${PIP_INDEX_URL:-not set}")); once more from $(PYPI)"; \
+	$(PIP) --index-url $(PYPI) $(1); }
+
+# A stamp is newer than what was installed; a failed installation leaves none.
+$(RUNS): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "aimirror needs Python 3.11 or newer")'
+	@echo "aimirror: installing what it needs to run into $(VENV), once"
+	@$(PYTHON) -m venv $(VENV)
+	@$(call install,--editable .)
+	@touch $@
+
+$(READY): pyproject.toml | $(RUNS)
+	@echo "aimirror: installing what its tests need into $(VENV), once"
+	@$(call install,--quiet --editable '.[test]')
+	@touch $@ $(RUNS)
 
 clean:
 	rm -rf $(VENV) $(LOWEST) .venv-clients build dist _trial_temp* test-*.log .mypy_cache .ruff_cache .hypothesis *.egg-info

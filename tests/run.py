@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -29,6 +30,11 @@ LIMIT = 2200
 PULSE = 30
 #: Failures of one target that are repeated; more of them are no noise.
 REPEATED = 8
+#: Seconds that an interrupted target has to end what it started.
+PATIENCE = 10.0
+
+#: The process groups of running targets.
+_running: set[int] = set()
 
 _DONE = re.compile(r" \.\.\.\s+\[\w+\]$", re.MULTILINE)
 _SUMMARY = re.compile(r"^(?:PASSED|FAILED)(?: \((.*)\))?$", re.MULTILINE)
@@ -121,14 +127,33 @@ def run(target: str, log: Path, *words: str) -> int:
             start_new_session=True,
         ) as process,
     ):
+        _running.add(process.pid)
         try:
             return process.wait(LIMIT)
-        except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
+        except subprocess.TimeoutExpired:
             say(f"{target} is not over after {LIMIT} s")
+            end(process.pid)
             return 1
+        finally:
+            _running.discard(process.pid)
+
+
+def end(group: int) -> None:
+    """End a target with all its processes: tests that are interrupted end what they started."""
+    for number, patience in ((signal.SIGINT, PATIENCE), (signal.SIGKILL, 0.0)):
+        deadline = time.monotonic() + patience
+        with suppress(ProcessLookupError):
+            os.killpg(group, number)
+            while time.monotonic() < deadline:
+                os.killpg(group, 0)
+                time.sleep(0.1)
+
+
+def end_all(number: int, _: object) -> None:
+    """What a signal does: end all targets, which are in sessions of their own, and leave."""
+    for group in tuple(_running):
+        end(group)
+    os._exit(128 + number)
 
 
 def run_target(target: str) -> Outcome:
@@ -192,4 +217,6 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, end_all)
     sys.exit(main(sys.argv[1:]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,6 +13,12 @@ from tests.run import Outcome, after_repeat, read, total
 
 RULE = "=" * 79
 END = "-" * 79
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and runs; one that nobody has waited for runs no more."""
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return shown.stdout.strip()[:1] not in ("", "Z")
 
 
 def section(kind: str, text: str, *names: str) -> str:
@@ -116,9 +124,14 @@ class MainTests(SynchronousTestCase):
     def test_limit(self) -> None:
         """A target that hangs is killed with what it started, and has failed."""
         self.patch(run, "LIMIT", 0.3)
-        self.make(a="sleep 60 & sleep 60")
+        self.patch(run, "PATIENCE", 0.3)
+        self.make(a="trap '' INT; sleep 60 & echo $$! > pid; sleep 60")
         self.assertEqual(run.main(["a"]), 1)
         self.assertIn("0 passed, 1 failed, 0 skipped", self.said)
+        pid = int((self.folder / "pid").read_text())
+        deadline = time.monotonic() + 10
+        while alive(pid):
+            self.assertLess(time.monotonic(), deadline)
 
 
 class TotalTests(SynchronousTestCase):

@@ -171,13 +171,41 @@ class Assignment:
         return number
 
     def _choose_source(self, now: float) -> int | None:
-        """The source that takes more, with the fewest flights for its measured rate."""
+        """The source whose host has most to give to one more connection.
+
+        Some hosts give each connection so much, others so much to all together; both show in what
+        all of a host's connections bring.  Each source has some, so that its rate is known.
+        """
         busy = {i: self.siblings(i) for i in self.sources}
         ready = [i for i, s in self.sources.items() if s.takes(busy[i], now)]
-        if not ready:
-            return None
-        best = max(self.sources[i].rate for i in ready) or 1.0
-        return min(ready, key=lambda i: (busy[i] + 1) * best / (self.sources[i].rate or best))
+        if len(ready) <= 1:
+            return ready[0] if ready else None
+        fewest = max(1, self.allowance.most // (2 * len(self.sources)))
+        few = [i for i in ready if busy[i] < fewest]
+        if few:
+            return min(few, key=lambda i: busy[i])
+        brought = {i: self._brought(i, now) for i in ready}
+        return max(ready, key=lambda i: (brought[i] / (busy[i] + 1), -busy[i]))
+
+    def _brought(self, source: int, now: float) -> float:
+        """Bytes per second of all connections of a source together."""
+        usual = self.sources[source].rate
+        mine = (flight for flight in self.flights.values() if flight.source == source)
+        return sum(flight.rate(now, usual, self.latency) for flight in mine)
+
+    def make_way_for(self, source: int) -> list[Command]:
+        """Give a source that was found just now its part of the connections.
+
+        Those are dropped that have brought the least: their bytes come from elsewhere as soon.
+        """
+        fair = self.allowance.most // max(1, len(self.sources))
+        free = self.allowance.most - len(self.flights)
+        others = [f for f in self.flights.values() if f.source != source and f.id != PROBE]
+        others.sort(key=lambda flight: (flight.position - flight.start, -flight.start))
+        dropped = [f for f in others if f.position - f.start < GLANCE][: max(0, fair - free)]
+        for flight in dropped:
+            del self.flights[flight.id]
+        return [Cancel(flight.id) for flight in dropped]
 
     def thin_out(self, now: float) -> list[Command]:
         """Shorten what flies when readers have become a crowd, for whom the head comes first."""

@@ -162,6 +162,12 @@ class Download:
         self.assignment.sources[source] = Source()
         return self._go(now)
 
+    def moved_in(self, source: int, now: float) -> list[Command]:
+        """An added source has its share of connections, and gets its part of the bytes."""
+        if self.phase is not Phase.FILLING or self.whole is not None:
+            return []
+        return [*self.assignment.make_way_for(source), *self._go(now)]
+
     def resolved(self, source: int, now: float) -> list[Command]:
         """The original URL gave a new place for the same version."""
         place = self.assignment.sources[source]

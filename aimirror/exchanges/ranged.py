@@ -172,6 +172,8 @@ class RangedFill:
         if self.machine.phase is Phase.FILLING:
             self._places[source] = place
             self._do(self.machine.add_source(source, self._now()))
+            self._env.hosts.changed(urls.authority(place.url))  # which gives it connections there
+            self._do(self.machine.moved_in(source, self._now()))
 
     def same_version(self, source: int, found: Validator, strongly: bool = False) -> bool:
         """Whether a validator is of the version that is being fetched.

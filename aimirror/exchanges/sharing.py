@@ -157,9 +157,8 @@ class Sharing:
             fill.allowed({host: share}, member.rule.concurrency)
 
     def _need(self, member: _Member, fill: RangedFill, host: str) -> Need:
-        elsewhere = fill.connections - fill.connections_at(host)
         most = 1
         if fill.total >= member.rule.min_size:
-            most = max(1, member.rule.concurrency - elsewhere)
+            most = member.rule.concurrency
         left = fill.left
         return Need(left, useful(left, most), fill.connections_at(host), member.clients())

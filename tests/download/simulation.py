@@ -48,6 +48,7 @@ class Connection:
     dies_after: float = float("inf")
     fails: FetchResult | None = None
     served: bool = True
+    source: int = 0
 
 
 @define
@@ -61,6 +62,9 @@ class World:
     fetched: int = 0
     opened: int = 0
     refused: int = 0
+    #: Bytes/s of all connections of a source together, where its host limits that.
+    host_rates: dict[int, float] = Factory(dict)
+    found: list[int] = Factory(list)
     coming: list[tuple[int, int, int]] = Factory(list)
     #: Connections that the host bears, and what one more gets; a silent one has no end.
     bears: int = 1000
@@ -82,14 +86,14 @@ class World:
         for command in commands:
             self.log.append(command)
             match command:
-                case Fetch(id=i, start=start, stop=stop):
+                case Fetch(id=i, source=source, start=start, stop=stop):
                     assert 0 <= start < stop <= self.machine.total
                     self.opened += 1
                     delay = self.rtt * (
                         2 if self.opened <= self.machine.assignment.allowance.share else 1
                     )
                     made = {"delay": delay, "rate": 1.0 * MB, **self.behave(self.opened)}
-                    made.update(self.refusal(start))
+                    made.update(self.refusal(start), source=source)
                     self.connections[i] = Connection(
                         i,
                         start,
@@ -138,6 +142,10 @@ class World:
     def step(self) -> None:
         self.now += STEP
         self._read()
+        if self.found and self.opened and self.now > 100.0 + self.rtt:
+            source = self.found.pop()
+            self.carry_out(self.machine.add_source(source, self.now))
+            self.carry_out(self.machine.moved_in(source, self.now))
         for connection in list(self.connections.values()):
             self._move(connection)
             if self.outcome is not None:
@@ -151,7 +159,7 @@ class World:
             self._end(c, c.fails)
             return
         before = int(c.position)
-        c.position = min(c.stop, c.position + c.rate * STEP, c.start + c.dies_after)
+        c.position = min(c.stop, c.position + self._rate(c) * STEP, c.start + c.dies_after)
         if int(c.position) > before:
             self.fetched += int(c.position) - before
             self.covered = self.covered.add(before, int(c.position))
@@ -160,6 +168,17 @@ class World:
             self._end(c, FetchResult(Reason.DONE, c.stop, latency=self.rtt))
         elif self.now - c.opened > SILENCE and c.position >= c.start + c.dies_after:
             self._end(c, FetchResult(Reason.SILENT, int(c.position)))
+
+    def _rate(self, c: Connection) -> float:
+        """What it brings: its own rate, or its part of its host's."""
+        if c.source not in self.host_rates:
+            return c.rate
+        flowing = [
+            other
+            for other in self.connections.values()
+            if other.source == c.source and self.now - other.opened >= other.delay
+        ]
+        return min(c.rate, self.host_rates[c.source] / max(1, len(flowing)))
 
     def _end(self, c: Connection, result: FetchResult) -> None:
         del self.connections[c.id]

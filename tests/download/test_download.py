@@ -235,6 +235,37 @@ class Figures(SynchronousTestCase):
         self.assertLess(world.fetched, 2.2 * MB)
 
 
+class SeveralSources(SynchronousTestCase):
+    """Upstreams add up, whatever limits them."""
+
+    def seconds(self, rates: list[float], own: float) -> float:
+        """What 40 MB take from hosts of these rates, the others being found a round trip later."""
+        world = World(
+            machine(total=40 * MB),
+            lambda n: {"rate": own},
+            host_rates=dict(enumerate(rates)),
+        )
+        world.found = list(range(1, len(rates)))
+        seconds = world.run()
+        self.assertLess(world.fetched, 42 * MB)
+        return seconds
+
+    def test_hosts_that_limit_themselves(self) -> None:
+        """Two and three mirrors of 3 MB/s each take a half and a third of the time of one."""
+        for hosts in (1, 2, 3):
+            ideal = 40 / (3 * hosts)
+            self.assertLess(self.seconds([3.0 * MB] * hosts, 3.0 * MB), 1.15 * ideal, hosts)
+
+    def test_unequal_hosts(self) -> None:
+        """A fast and a slow one bring what both bring together."""
+        self.assertLess(self.seconds([6.0 * MB, 2.0 * MB], 6.0 * MB), 1.2 * 40 / 8)
+
+    def test_hosts_behind_a_shaper(self) -> None:
+        """Where each connection has its rate, all are used, wherever they go."""
+        for hosts in (1, 2, 3):
+            self.assertLess(self.seconds([1000.0 * MB] * hosts, 1.0 * MB), 1.15 * 40 / 20, hosts)
+
+
 class FewConnections(SynchronousTestCase):
     """Hosts that bear few connections, and say so in their own ways."""
 

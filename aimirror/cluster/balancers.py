@@ -31,9 +31,6 @@ def _haproxy(site: Site) -> str:
     nodes = (f"    server node{n} {h}:{p} check" for n, (h, p) in enumerate(site.nodes, 1))
     return f"""\
 # Made by `aimirror balance haproxy`, for HAProxy 2.6 or later.
-global
-    maxconn 20000
-
 defaults
     mode http
     timeout connect 2s

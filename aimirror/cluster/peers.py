@@ -85,6 +85,10 @@ class Peers:
         """The name that stands for all, "" for a list."""
         return self._peers[0].removeprefix(DNS) if self._peers[0].startswith(DNS) else ""
 
+    def reconfigure(self, shapes: tuple[Shape, ...]) -> None:
+        """The rules have changed, and with them the keys."""
+        self._shapes = shapes
+
     def start(self) -> None:
         """Look for the others, again and again."""
         if self._named and not self._stopped:

@@ -12,6 +12,7 @@ from aimirror.exchanges.decoding import DecodedResponse, decodable
 from aimirror.exchanges.environment import Environment
 from aimirror.exchanges.judging import Judge, Judged
 from aimirror.exchanges.responses import let_go
+from aimirror.exchanges.tiered import left, outdated
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Described, IUpstreamResponse, Validated, Wanted
 from aimirror.routing.rules import Strategy
@@ -35,6 +36,10 @@ class Heading:
 
     async def run(self) -> Validated | Described:
         """What the upstream says of the file; raises UpstreamError."""
+        tier = self._env.tier
+        entry = None if tier is None else await left(tier, self._wanted)
+        if entry is not None and outdated(entry, self._wanted, self._env.clock.seconds()) is None:
+            return Described(entry, stored=True)
         response, status, headers = await self._header(conditional=True)
         previous = self._wanted.previous
         if previous is not None and (status == 304 or status == 200 == previous.status):

@@ -24,6 +24,7 @@ from aimirror.admin.operations import NAMED, Operations, Parts, elsewhere
 from aimirror.admin.own_token import make_token
 from aimirror.admin.prefetch import Prefetcher
 from aimirror.admin.prefetch_lists import bases
+from aimirror.cluster.affinity import shapes
 from aimirror.cluster.questions import NAME as PEER_NAME
 from aimirror.config import Config, ConfigError
 from aimirror.config.applying import egress_of, needs_restart
@@ -357,6 +358,8 @@ class MirrorService(Service):
             raise Rejected(str(error)) from None
         self._config, self._front = config, front
         server = config.server
+        if self.env.peers is not None:
+            self.env.peers.reconfigure(shapes(config.rules))
         self.downloads.reconfigure(
             self.env, most=server.max_concurrent_downloads, per_host=server.connections_per_host
         )

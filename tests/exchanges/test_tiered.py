@@ -7,9 +7,11 @@ from importlib.util import find_spec
 from typing import Any
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
+from aimirror.exchanges.heading import Heading
 from aimirror.exchanges.running import Downloads
 from aimirror.exchanges.tiered import LOOK
 from aimirror.http.headers import Headers
@@ -24,6 +26,7 @@ from aimirror.tier.s3 import Bucket, Place
 from aimirror.tier.sigv4 import Secret, Signer
 from aimirror.tier.tier import Tier
 from aimirror.tier.uploads import Limits
+from aimirror.upstream.health import Health
 from tests.exchanges.support import MB, URL, DownloadCase, FakeResponse, Reading, pattern, whole
 from tests.tier.support import KEYS, at_once
 
@@ -213,6 +216,25 @@ class StaleTests(TieredCase):
         self.upstream.answer(FakeResponse(304, ("ETag", '"v1"')))
         self.assertEqual(self.script.counts, {})
         del fetching
+
+
+class HeadTests(TieredCase):
+    def head(self) -> Deferred[Any]:
+        wanted = self.wanted()
+        return Deferred.fromCoroutine(Heading(self.make_tools(), Health(), wanted).run())
+
+    def test_fresh(self) -> None:
+        """HEAD is answered by what another node has left; the upstream hears nothing."""
+        self.leave(SMALL)
+        described = self.successResultOf(self.head())
+        self.assertEqual(described.entry.headers.get("ETag"), '"v1"')
+        self.assertEqual(self.upstream.requests, [])
+
+    def test_stale(self) -> None:
+        """What may have changed is asked of the upstream."""
+        self.leave(SMALL, received_at=self.clock.seconds() - 100)
+        self.assertNoResult(self.head())
+        self.assertEqual(len(self.upstream.requests), 1)
 
 
 class LeavingTests(TieredCase):

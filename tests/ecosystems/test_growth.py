@@ -12,7 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems import apk, apt, cargo, npm, rpm
+from aimirror.ecosystems import (
+    apk,
+    apt,
+    cargo,
+    composer,
+    cpan,
+    helm,
+    hex,
+    jsr,
+    modelscope,
+    nix,
+    npm,
+    pub,
+    rpm,
+    sums,
+)
 from aimirror.ecosystems.conda import repodata as conda
 from aimirror.ecosystems.cran import packages as cran
 from aimirror.ecosystems.pypi import pages
@@ -123,6 +138,46 @@ FORMATS: dict[str, tuple[Reader, tuple[bytes, ...]]] = {
         rubygems.digests,
         (b"1.0 ", b"|", b",", b"checksum:", b"0" * 64, b"\n", b" ", b"a"),
     ),
+    "helm": (
+        helm.digests,
+        (
+            b"entries:\n",
+            b"  a:\n",
+            b"  - ",
+            b"digest: ",
+            b"0" * 64,
+            b"\n",
+            b" ",
+            b"urls:\n",
+            b"- a.tgz",
+        ),
+    ),
+    "hex": (hex.digests, (b"\x0a", b"\x12", b"\x80", b"\xff", b"\x7f", b"\x01", b"a", b"\0")),
+    "narinfo": (
+        nix._digests,
+        (b"URL: nar/", b"FileHash: sha256:", b"NarHash: ", b"a" * 52, b"\n", b" ", b":", b".nar"),
+    ),
+    "CHECKSUMS": (
+        cpan.digests,
+        (b"'a' => {", b"}", b"'", b"'sha256' => '", b"0" * 64, b"\n", b" ", b"=>", b"{"),
+    ),
+    "composer": (
+        composer.digests,
+        (b'{"packages":', b'{"a":', b"[", b"{", b'"dist":', b'"shasum":"', b'"', b"}", b"]", b","),
+    ),
+    "jsr": (
+        jsr.digests,
+        (b'{"manifest":', b'{"/a":', b'"checksum":"sha256-', b'"', b"}", b"{"),
+    ),
+    "pub": (
+        pub.digests,
+        (b'{"versions":', b"[", b'{"archive_sha256":"', b'"', b"}", b"]", b","),
+    ),
+    "modelscope": (
+        modelscope.digests,
+        (b'{"Data":', b'{"Files":', b"[", b'{"Path":"', b'"Sha256":"', b'"', b"}", b"]", b","),
+    ),
+    "sums": (sums.sha256_sums, (b"0" * 64, b"  ", b" *", b"a", b"\n", b" ", b"/", b"\\")),
     "APKINDEX": (apk.digests, (b"C:Q1", b"P:a", b"V:1", b"\n", b"\n\n", b"\0", b"a" * 28, b"=")),
 }
 #: Bytes of the smaller text, how many times the larger one is that, and seconds of CPU that are

@@ -24,9 +24,9 @@ log = Logger()
 #: Children, and jobs that wait for one.
 CHILDREN = 2
 MOST_WAITING = 512
-#: CPU seconds for a job, and further ones for each byte.  Readers take a tenth of this.
+#: CPU seconds for a job, and further ones for each byte: several times what packed indexes take.
 SECONDS = 3.0
-SECONDS_PER_BYTE = 1.0 / (1 << 20)
+SECONDS_PER_BYTE = 0.5 / (1 << 20)
 #: Seconds by the clock, as a multiple of these: a busy machine is no fault of an index.
 PATIENCE = 10.0
 #: Bytes of an answer.

@@ -13,7 +13,6 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
-from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from aimirror.handlers import URL, Fetched, Fields, Request, Response
@@ -23,6 +22,7 @@ from aimirror.mirror.ecosystem import GENERAL, ClientRequest, Desk, Ecosystem, L
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
+from aimirror.server.upload import AtHand
 
 #: Bytes of a request's or an upstream's body that a handler may hold.
 MOST_BODY = 64 << 20
@@ -182,7 +182,7 @@ class HttpClient:
             url=url,
             headers=fields,
             method=method.upper(),
-            body=_Bytes(data) if data else None,
+            body=AtHand(data) if data else None,
             redirects=None if follow_redirects else 0,
         )
         response = await self._library.ask(inquiry)
@@ -275,28 +275,3 @@ class _Body:
 
     def unregisterProducer(self) -> None:
         """See IConsumer."""
-
-
-@implementer(IBodyProducer)
-class _Bytes:
-    """A request body that is at hand."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.length = len(data)
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """See IBodyProducer."""
-        consumer.write(self._data)
-        done: Deferred[None] = Deferred()
-        done.callback(None)
-        return done
-
-    def pauseProducing(self) -> None:
-        """See IBodyProducer; it is all written already."""
-
-    def resumeProducing(self) -> None:
-        """See IBodyProducer."""
-
-    def stopProducing(self) -> None:
-        """See IBodyProducer."""

@@ -191,3 +191,28 @@ class _Sink:
 
     def unregisterProducer(self) -> None:
         """See ``registerProducer``."""
+
+
+@implementer(IBodyProducer)
+class AtHand:
+    """A request body that is at hand."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.length = len(data)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """See IBodyProducer."""
+        consumer.write(self._data)
+        done: Deferred[None] = Deferred()
+        done.callback(None)
+        return done
+
+    def pauseProducing(self) -> None:
+        """See IBodyProducer; it is all written already."""
+
+    def resumeProducing(self) -> None:
+        """See IBodyProducer."""
+
+    def stopProducing(self) -> None:
+        """See IBodyProducer."""

@@ -17,11 +17,12 @@ from aimirror.testing.site import Asked, File, Site
 #: Bytes from which on a file is a large one.
 LARGE = 1_000_000
 
-_RESOLVE = re.compile(r"/(?:(datasets|spaces)/)?([^/]+(?:/[^/]+)?)/resolve/([^/]+)/(.+)")
-_CACHED = re.compile(r"/api/resolve-cache/(models|datasets|spaces)/(.+?)/([0-9a-f]{40})/(.+)")
-_API = re.compile(
-    r"/api/(models|datasets|spaces)/(.+?)(?:/(revision|tree|paths-info|xet-read-token)/([^/]+))?"
+_KINDS = "models|datasets|spaces|kernels"
+_RESOLVE = re.compile(r"/(?:(datasets|spaces|kernels)/)?([^/]+(?:/[^/]+)?)/resolve/([^/]+)/(.+)")
+_CACHED = re.compile(
+    r"/api/resolve-cache/(models|datasets|spaces|kernels)/(.+?)/([0-9a-f]{40})/(.+)"
 )
+_API = re.compile(rf"/api/({_KINDS})/(.+?)(?:/(revision|tree|paths-info|xet-read-token)/([^/]+))?")
 
 
 @define

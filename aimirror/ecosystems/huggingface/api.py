@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 from attrs import evolve
 
+from aimirror.caching.caching import prepare
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.huggingface import paths as huggingface
-from aimirror.ecosystems.indexes import stored_bytes
+from aimirror.ecosystems.indexes import credential, stored_bytes
 from aimirror.exchanges.answering import UNABLE
 from aimirror.exchanges.decoding import DecodedResponse, decodable
 from aimirror.exchanges.responses import collect
@@ -22,9 +24,12 @@ from aimirror.mirror.rewriting import Link, Rewriter
 from aimirror.routing.rules import Route, Rule, Xet
 from aimirror.server.answers import Answer, Streamed
 from aimirror.server.relay import relayed
+from aimirror.server.upload import AtHand, gathered
 
 #: Bytes of a page of a tree; the hub sends at most 1000 files on one.
 MOST_TREE = 16 << 20
+#: Bytes of a list of paths that a client asks about.
+MOST_PATHS = 4 << 20
 
 
 class Api:
@@ -105,6 +110,8 @@ class Api:
 
     async def write(self, request: ClientRequest, found: Route) -> Answer | Untaken:
         """Any other method: passed on, whatever it is about; a few answers are changed."""
+        if request.method == "POST" and huggingface.names_paths(found.urls[0]):
+            return await self._listed(request, found)
         change = self._change_of(request, found)
         return UNTAKEN if change is None else await self._changed(request, found, change)
 
@@ -114,10 +121,79 @@ class Api:
         Clients take the repository's name from the address that the hub answers with.
         """
         links = self._links(request, found.rule)
-        if huggingface.names_paths(found.urls[0]) and found.rule.xet is Xet.STRIP:
-            return huggingface.tree_without_xet
         if huggingface.names_itself(found.urls[0]) and links is not None:
             return links.rewrite
+        return None
+
+    async def _listed(self, request: ClientRequest, found: Route) -> Answer:
+        """What the hub says of some paths: a POST that reads, so that it may be told once more.
+
+        What everybody is told is remembered for the time when the hub can't be asked.
+        """
+        asked = await gathered(request.body, MOST_PATHS)
+        headers = passed_on(request.headers).with_("Accept-Encoding", "identity")
+        key = f"{urls.canonical(found.urls[0])}#{hashlib.sha256(asked).hexdigest()}"
+        try:
+            response = await self._library.ask(
+                Inquiry(
+                    rule=found.rule,
+                    url=found.urls[0],
+                    headers=headers,
+                    method="POST",
+                    body=AtHand(asked),
+                )
+            )
+        except UpstreamError:
+            last = self._told(key, found)
+            if last is None:
+                raise
+            return last
+        if decodable(response.headers):
+            response = DecodedResponse(response)
+        fields = self.led_here(request, found.rule, response.headers).with_("X-Cache", "PASS")
+        if response.status != 200:
+            last = self._told(key, found) if response.status in UNABLE else None
+            if last is None:
+                return relayed(response, fields)
+            response.abort()
+            return last
+        data = await collect(response, MOST_TREE)
+        if found.rule.xet is Xet.STRIP:
+            data = await self._without_xet(data)
+        if not credential(request, found):
+            await self._remember(key, found, fields, data)
+        fields = fields.without("content-length", "etag", "content-md5", "digest")
+        return Answer(status=200, headers=fields, body=data)
+
+    async def _remember(self, key: str, found: Route, headers: Headers, data: bytes) -> None:
+        now = self._library.now()
+        entry = Entry(
+            key=key,
+            headers=prepare(headers.only("content-type", "x-repo-commit"), now),
+            requested_at=now,
+            received_at=now,
+            blob=hashlib.sha256(data).hexdigest(),
+            size=len(data),
+            rule=found.rule.name,
+        )
+        try:
+            await self._library.keep(entry, data)
+        except OSError:
+            return  # without room there is nothing to remember it by
+
+    def _told(self, key: str, found: Route) -> Answer | None:
+        """What everybody was told last, as long as the rule allows."""
+        bound = found.rule.cache.stale_if_error
+        since = 0.0 if bound is None else self._library.now() - bound
+        for entry in self._library.at(key).entries:
+            body = self._library.body(entry) if entry.received_at >= since else None
+            if body is None or entry.scope:
+                continue
+            try:
+                data = body.data()
+            except (OSError, BodyFailed):
+                continue
+            return Answer(status=200, headers=entry.headers.with_("X-Cache", "STALE"), body=data)
         return None
 
     async def _changed(
@@ -139,11 +215,7 @@ class Api:
         fields = self.led_here(request, found.rule, response.headers).with_("X-Cache", "PASS")
         if response.status not in (200, 201):
             return relayed(response, fields)
-        data = await collect(response, MOST_TREE)
-        if change is huggingface.tree_without_xet:
-            data = await self._without_xet(data)
-        else:
-            data = await self._library.aside(change, data)
+        data = await self._library.aside(change, await collect(response, MOST_TREE))
         fields = fields.without("content-length", "etag", "content-md5", "digest")
         return Answer(status=response.status, headers=fields, body=data)
 

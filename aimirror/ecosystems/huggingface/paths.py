@@ -34,12 +34,12 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _API = re.compile(r"/api/(?P<kind>[a-z0-9-]+)(?:/(?P<rest>[^?]*))?(?:\?.*)?$")
 _TREE = re.compile(r"/tree/")
 _IN_COMMIT = re.compile(r"/(?:tree/)?[0-9a-f]{40}(?:/|$)")
-_REVISION = re.compile(r"(.+/api/(?:models|datasets|spaces)/[^?]+)/revision/([0-9a-f]{40})")
-_PATHS = re.compile(r"/api/(?:models|datasets|spaces)/[^?]+/paths-info/[^/?]+(?:\?.*)?")
+_REVISION = re.compile(r"(.+/api/(?:models|datasets|spaces|kernels)/[^?]+)/revision/([0-9a-f]{40})")
+_PATHS = re.compile(r"/api/(?:models|datasets|spaces|kernels)/[^?]+/paths-info/[^/?]+(?:\?.*)?")
 _OWN = re.compile(
-    r"/api/(?:repos/(?:create|move)|(?:models|datasets|spaces)/[^?]+/commit/[^/?]+)(?:\?.*)?"
+    r"/api/(?:repos/(?:create|move)|(?:models|datasets|spaces|kernels)/[^?]+/commit/[^/?]+)(?:\?.*)?"
 )
-_REPOS = frozenset({"models", "datasets", "spaces"})
+_REPOS = frozenset({"models", "datasets", "spaces", "kernels"})
 
 
 @frozen

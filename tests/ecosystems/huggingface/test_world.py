@@ -434,6 +434,29 @@ class ApiTests(HubCase):
         answer = self.get(path, method="POST", body=asked)
         self.assertEqual((answer[0], answer[1].get("x-error-code")), (401, "RepoNotFound"))
 
+    def test_paths_in_an_outage(self) -> None:
+        """What everybody was told of paths is told again while the hub is down; of kernels, too."""
+        for kind in ("models", "kernels"):
+            path = f"/api/{kind}/ns/name/paths-info/{C1}"
+            page = json.dumps([{"path": "a", "xetHash": "x"}]).encode()
+            self.answers["POST " + path] = (200, ("Content-Type: application/json",), page)
+            asked = b'{"paths": ["a"]}'
+            self.assertEqual(self.get(path, method="POST", body=asked)[0], 200)
+            self.answers["POST " + path] = (503, (), b"")
+            status, headers, body = self.get(path, method="POST", body=asked)
+            self.assertEqual((status, json.loads(body)), (200, [{"path": "a"}]))
+            self.assertEqual(headers.get("x-cache"), "STALE")
+            self.assertEqual(self.get(path, method="POST", body=b"{}")[0], 503)
+            self.assertEqual(self.get(path, method="POST", body=asked)[0], 200)
+
+    def test_paths_with_a_token(self) -> None:
+        """What a token was told of paths is remembered for nobody."""
+        path = f"/api/models/ns/name/paths-info/{C1}"
+        self.answers["POST " + path] = (200, ("Content-Type: application/json",), b"[]")
+        self.assertEqual(self.get(path, TOKEN, method="POST", body=b"{}")[0], 200)
+        self.answers["POST " + path] = (503, (), b"")
+        self.assertEqual(self.get(path, method="POST", body=b"{}")[0], 503)
+
     def test_own_address(self) -> None:
         """The address of a repository that was written to is the mirror's."""
         for path in ("/api/repos/create", "/api/datasets/ns/name/commit/main"):

@@ -16,6 +16,7 @@ from aimirror.exchanges.ending import set_apart, store
 from aimirror.exchanges.environment import Environment, Finished, Progress, algorithms
 from aimirror.exchanges.growing import GrowingBody
 from aimirror.exchanges.stream import FileSink, StreamWriter
+from aimirror.http import urls
 from aimirror.interfaces import IUpstreamResponse
 from aimirror.routing.digests import Digest, new_hash
 
@@ -48,6 +49,8 @@ class PlainFill:
     ) -> None:
         self._env = env
         self._size = size
+        #: Where it comes from, with the port where that is not the usual one.
+        self.host = urls.authority(response.url)
         self._part = part
         self._entry = entry
         self._expected = expected

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 #: that a waiting client does not give up, long enough for connections to get up to speed.
 TURN = 8.0
 
+#: Seconds after which a plain stream that nobody reads counts as left: its first reader may be on
+#: the way still.
+LEFT_FOR = 2.0
+
 #: Who wants a download, by name or address.
 Clients = Callable[[], tuple[str, ...]]
 
@@ -132,6 +136,23 @@ class Sharing:
             if member.since is not None and not member.clients():
                 member.since, held = None, held - 1
 
+    def _cut_abandoned(self, host: str) -> None:
+        """Plain streams that nobody waits for any more end where somebody waits for a connection.
+
+        They can't be stopped and gone on with.
+        """
+        late = self._clock.seconds() - LEFT_FOR
+        left = [
+            fill
+            for member in self._line
+            if isinstance(fill := member.fill, PlainFill)
+            and fill.host == host
+            and fill.progress.started_at <= late
+            and not member.clients()
+        ]
+        for fill in left[: self._hosts.queued(host)]:
+            fill.cancel()
+
     def _turn(self) -> None:
         """Those who had a place for a turn go to the end of the line."""
         self._turning = None
@@ -145,6 +166,7 @@ class Sharing:
 
     def _share_out(self, host: str) -> None:
         """Divide what a host may have among the downloads that draw from it."""
+        self._cut_abandoned(host)
         members = self._on(host)
         if len(members) > self._hosts.most(host):
             self._rearrange()

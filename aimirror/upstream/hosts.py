@@ -121,6 +121,11 @@ class Hosts:
         self.limit = limit
         self.changed: Callable[[str], None] = lambda host: None
 
+    def queued(self, host: str) -> int:
+        """Requests that wait for a connection to it."""
+        known = self._hosts.get(host)
+        return 0 if known is None else len(known.waiting)
+
     # -- how many --------------------------------------------------------------------------
 
     def most(self, host: str) -> int:

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.environment import shared
-from aimirror.exchanges.sharing import TURN
+from aimirror.exchanges.sharing import LEFT_FOR, TURN
 from aimirror.interfaces import IBodyReader
 from aimirror.routing.rules import Rule, Strategy
 from tests.exchanges.support import MB, DownloadCase, FakeFetch, FakeResponse, pattern, whole
@@ -135,6 +135,23 @@ class HostsTests(SharingCase):
         permit.release()
         self.clock.advance(0)
         self.assertEqual(self.flying_for("a"), 11)
+
+    def test_abandoned_streams_end(self) -> None:
+        """A stream that nobody reads any more gives its connection to a request that waits."""
+        rule = self.rule(strategy=Strategy.PROXY)
+        left, read = whole(CONTENT), whole(CONTENT)
+        for response, name in ((left, "left"), (read, "read")):
+            response.url = f"http://files.test/{name}"
+            arriving = self.begin(response, self.wanted(rule=rule, url=response.url))
+            self.readers[name] = arriving.body.reader(0, None)
+        self.readers["left"].close()
+        self.clock.advance(LEFT_FOR)
+        self.assertFalse(left.aborted)
+        for _ in range(12):
+            self.ledger.count("files.test")
+        waiting = Deferred.fromCoroutine(self.ledger.admit("files.test", 30))
+        self.assertNoResult(waiting)
+        self.assertEqual((left.aborted, read.aborted), (True, False))
 
     def test_clients_are_equal(self) -> None:
         """A client with one file gets as much as one with three, as connections become free."""

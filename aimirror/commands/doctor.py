@@ -9,11 +9,9 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
-
 from aimirror.commands.common import Complaint
 from aimirror.commands.findings import Finding, of_client
-from aimirror.commands.link import Link, NotRunning, add_link, linked
+from aimirror.commands.link import Link, NotRunning, add_link, linked, run_to_end
 from aimirror.commands.machine import own_url
 from aimirror.commands.reaching import Reached, reach
 from aimirror.commands.words import counted, size, span
@@ -145,12 +143,4 @@ def _asked_upstreams(config: Config) -> list[Reached]:
     from twisted.internet import reactor as real
 
     reactor: Any = real
-    found: list[Reached] = []
-
-    def begin() -> None:
-        asked: Deferred[Any] = reach(config, reactor).addCallback(found.extend)
-        asked.addBoth(lambda _: reactor.stop())
-
-    reactor.callWhenRunning(begin)
-    reactor.run()
-    return found
+    return run_to_end(reactor, lambda: reach(config, reactor))

@@ -197,23 +197,39 @@ def on_folder(config: Config, work: Callable[[Any, Any], Awaitable[T]]) -> T:
     reactor: Any = real
     check_dirs(config)
     store = MirrorService(config, reactor, failed=print, ready=print).store
-    found: list[T] = []
-    problems: list[str] = []
 
-    async def run() -> None:
+    async def run() -> T:
         await store.open()
         try:
-            found.append(await work(store, reactor))
+            return await work(store, reactor)
         finally:
             await store.close()
 
+    return run_to_end(reactor, lambda: Deferred.fromCoroutine(run()))
+
+
+def run_to_end(reactor: Any, work: Callable[[], Deferred[T]]) -> T:
+    """Run the reactor, once in a process, until some work has ended; what came of it.
+
+    Raises Complaint with what is wrong, and KeyboardInterrupt when a signal was quicker.
+    """
+    found: list[T] = []
+    problems: list[str] = []
+    interrupted: list[bool] = []
+
     def begin() -> None:
-        working = Deferred.fromCoroutine(run())
-        working.addErrback(lambda f: problems.append(f.getErrorMessage()))
-        working.addBoth(lambda _: reactor.stop())
+        working = work().addCallbacks(found.append, lambda f: problems.append(f.getErrorMessage()))
+        working.addBoth(lambda _: None if interrupted else reactor.stop())
+
+    def stopping() -> None:
+        if not found and not problems:
+            interrupted.append(True)
 
     reactor.callWhenRunning(begin)
+    reactor.addSystemEventTrigger("before", "shutdown", stopping)
     reactor.run()
+    if interrupted:
+        raise KeyboardInterrupt
     if problems:
         raise Complaint(problems[0])
     return found[0]

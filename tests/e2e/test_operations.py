@@ -284,6 +284,25 @@ class OperationsTests(EndToEndTests):
         self.assertIn("FAIL  service    nothing listens on", said)
         self.assertIn("-> start it", said)
 
+    def test_interrupted(self) -> None:
+        """Ctrl-c ends a command that waits for an upstream, or works on the folder, at once."""
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            rule = {"name": "f", "upstream": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+            file = self.folder / "silent.yaml"
+            file.write_text(json.dumps({"rules": [rule], "cache": {"dir": str(self.folder / "c")}}))
+            with subprocess.Popen(
+                [sys.executable, "-m", "aimirror", "doctor", "--config", str(file)],
+                env=own_environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as program:
+                silent.settimeout(COMMAND_LIMIT)
+                _asking = silent.accept()
+                program.send_signal(signal.SIGINT)
+                said = program.communicate(timeout=SOON)
+            self.assertEqual((program.returncode, "Traceback" in said[1]), (130, False), said)
+
     def test_nothing_matched(self) -> None:
         """What matches nothing ends with 1, a rule that there is not with what was meant."""
         service = self.serving()

@@ -424,6 +424,8 @@ async function prefetch() {
   const kind = form.get("kind");
   const value = kind === "urls" ? text.split("\n").map((line) => line.trim()).filter(Boolean) : text;
   const wanted = { [kind]: value, python: form.get("python"), platform: form.get("platform") };
+  if (kind === "lock") wanted.lock_name = file ? file.name : "";
+  if (kind === "requirements") wanted.dependencies = true;
   const job = await attempt(() => call("prefetch", wanted));
   if (job) toast(`Started: ${job.what}.`);
 }

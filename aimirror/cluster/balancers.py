@@ -44,6 +44,7 @@ defaults
 frontend aimirror
     bind :{site.port}
     option forwardfor
+    http-request disable-l7-retry unless {{ method GET HEAD }}
 {haproxy_key(site.shapes)}
     default_backend nodes
 
@@ -101,7 +102,7 @@ server {{
         proxy_request_buffering off;
         proxy_connect_timeout 2s;
         proxy_read_timeout {_SILENCE}s;
-        proxy_next_upstream error timeout http_503 non_idempotent;
+        proxy_next_upstream error timeout http_503;
         proxy_next_upstream_tries 3;
     }}
 }}

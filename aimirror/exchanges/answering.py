@@ -6,6 +6,7 @@ import enum
 
 from attrs import frozen
 
+from aimirror.caching.cache_status import CACHE_NAME
 from aimirror.http.headers import Headers
 from aimirror.http.ranges import ContentRange, parse_content_range
 from aimirror.http.validator import Validator
@@ -48,6 +49,18 @@ class Meaning:
 def validator(headers: Headers) -> Validator:
     """What tells this version of a file from others."""
     return Validator(headers.get("etag", "") or "", headers.get("last-modified", "") or "")
+
+
+def still_fills(headers: Headers) -> bool:
+    """Whether it is another mirror's answer that has only begun to fetch the file itself.
+
+    Its nearest member of Cache-Status (RFC 9211) says so; ranges of a file that grows there are
+    slower than its one stream, and would have the mirror fetch out of order.
+    """
+    lines = headers.get_all("cache-status")
+    name, _, rest = lines[-1].rpartition(", ")[2].partition("; ") if lines else ("", "", "")
+    words = rest.split("; ")
+    return name == CACHE_NAME and words[0].startswith("fwd=") and "fwd-status=304" not in words
 
 
 def meaning(

@@ -16,7 +16,7 @@ from aimirror.download.connections import Allowance
 from aimirror.download.download import Download
 from aimirror.download.plan import first_piece
 from aimirror.download.tasks import FetchResult, Reason
-from aimirror.exchanges.answering import Kind, Meaning, as_whole, meaning, validator
+from aimirror.exchanges.answering import Kind, Meaning, as_whole, meaning, still_fills, validator
 from aimirror.exchanges.asking import Asking
 from aimirror.exchanges.continued import ContinuedResponse
 from aimirror.exchanges.decoding import DecodedResponse, decodable
@@ -142,6 +142,8 @@ class Exchange:
             outcome = await self._not_modified(response)
             if outcome is not None:
                 return outcome
+            found = Meaning(Kind.ASK_PLAINLY)
+        if found.kind is Kind.RANGED and found.stop < found.total and still_fills(response.headers):
             found = Meaning(Kind.ASK_PLAINLY)
         if found.kind is Kind.RANGED:
             outcome = await self._or_abort(response, self._ranged(response, found, None))

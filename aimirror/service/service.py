@@ -142,7 +142,10 @@ class MirrorService(Service):
             jitter=random.random,
             egress=egress_of(config),
         )
-        env = evolve(env, tier=tier_of(config, env), peers=peers_of(config, env))
+        # Connections of its own: a look into the tier does not wait for those of downloads.
+        beside = Upstream(Agents(reactor), name=self._own_name)
+        near = evolve(env, upstream=CountedUpstream(beside, self._tally, reactor))
+        env = evolve(env, tier=tier_of(config, near), peers=peers_of(config, near))
         self.env = _configured(env, config)
         self.downloads = Downloads(
             self.env,

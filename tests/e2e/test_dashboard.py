@@ -73,6 +73,21 @@ class DashboardTests(EndToEndTests):
         self.see("document.getElementById('snippets').innerText.includes('HTTPS_PROXY')")
         self.assertEqual((self.page.wrong, self.page.nameless()), ([], []))
 
+    def test_copied_on_plain_http(self) -> None:
+        """Where a browser gives the page no clipboard, the set-up of a client is copied, too."""
+        self.open(self.serving())
+        self.see("document.querySelectorAll('#snippets button').length > 0")
+        self.page.run(
+            "Object.defineProperty(navigator, 'clipboard', {value: undefined});"
+            "document.addEventListener('copy', () => { window.got = getSelection().toString()"
+            " || document.activeElement.value; });"
+            "document.querySelector('#snippets button').focus()"
+        )
+        self.page.enter()
+        self.see("window.got === document.querySelector('#snippets pre').textContent")
+        self.see("document.getElementById('toast').textContent", "Copied.")
+        self.assertEqual(self.page.run("document.querySelectorAll('textarea.copying').length"), 0)
+
     def test_clients(self) -> None:
         """Clients that the rules serve are offered, with this address and their place here."""
         service = ServiceProgram(self.folder, [{"preset": "npm", "path_prefix": "/js"}])

@@ -44,6 +44,23 @@ function span(seconds) {
 const ago = (at) => (at ? `${span(state.all.time - at)} ago` : "–");
 const number = (value) => value.toLocaleString("en");
 
+// On plain HTTP browsers give pages no clipboard: what is selected can be copied all the same.
+async function copied(text) {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text);
+    return;
+  }
+  const focused = document.activeElement;
+  const area = make("textarea", { readonly: "", class: "copying", "aria-hidden": "true" });
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  focused.focus();
+  if (!done) throw new Error("This browser lets no page copy: select the text, and copy it yourself.");
+}
+
 function toast(text) {
   const note = make("p", {}, text);
   $("toast").append(note);
@@ -452,7 +469,7 @@ async function snippets() {
   ];
   $("snippets").replaceChildren(...worlds.map(([name, text]) => {
     const copy = make("button", { type: "button", class: "small", "aria-label": `Copy for ${name}`,
-      onclick: () => attempt(async () => { await navigator.clipboard.writeText(text); toast("Copied."); }) }, "Copy");
+      onclick: () => attempt(async () => { await copied(text); toast("Copied."); }) }, "Copy");
     return make("div", { class: "card" }, make("h3", {}, name, copy), make("pre", { tabindex: 0 }, text));
   }));
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
@@ -128,6 +130,15 @@ class Connection(HTTP11ClientProtocol):
             permit.release()
         if self.lost is not None and self.spare is not None:
             self.spare.drop()
+
+    def gather(self, count: int) -> None:
+        """See ``Reply.gather``; nothing happens where the transport has no socket."""
+        below: Any = self.transport
+        while below is not None and not hasattr(below, "socket"):
+            below = getattr(below, "transport", None)
+        if below is not None:
+            with suppress(OSError):
+                below.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
 
     def drop(self) -> None:
         """Close the socket at once, and let no request follow on it."""

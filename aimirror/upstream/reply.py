@@ -121,6 +121,11 @@ class Reply:
             return reason
         return Failure(explain(reason.value))
 
+    def gather(self, count: int) -> None:
+        """Have the kernel wait until ``count`` bytes are there before it wakes us; 1 ends that."""
+        if self._current():
+            self._connection.gather(count)
+
     @property
     def kept(self) -> bool:
         """Whether the body is over and its connection waits for the next request."""

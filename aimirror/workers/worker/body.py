@@ -13,12 +13,16 @@ from twisted.web.http import PotentialDataLoss
 
 from aimirror.download.tasks import FetchTask, Reason
 from aimirror.workers.worker.files import PartFile
+from aimirror.workers.worker.gathering import Gathering
 from aimirror.workers.worker.outcomes import Outcome, disk_outcome, upstream_outcome
 from aimirror.workers.worker.throttle import Throttle
 from aimirror.workers.worker.writer import SpanWriter
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+#: Seconds without a byte after which the kernel is asked for every single one again.
+SILENT_AFTER = 0.2
 
 
 class PieceBody(Protocol):
@@ -47,6 +51,10 @@ class PieceBody(Protocol):
         self._stop = announced
         self._throttle = Throttle(task.rate_limit)
         self._pause: IDelayedCall | None = None
+        self._gathering = Gathering(clock.seconds())
+        self._gathered = 1
+        self._moved_at = 0.0
+        self._watch: IDelayedCall | None = None
         self._over = False
         self.ended: Deferred[Outcome] = Deferred(self._cancelled)
 
@@ -74,6 +82,7 @@ class PieceBody(Protocol):
         if self._over:
             return
         room = self._stop - self._writer.position
+        self._gather(len(data), room)
         try:
             if room > 0:
                 self._writer.write(data if len(data) <= room else data[:room])
@@ -97,6 +106,28 @@ class PieceBody(Protocol):
         else:
             assert reason.value is not None
             self._end(upstream_outcome(reason.value))
+
+    def _gather(self, count: int, room: int) -> None:
+        """Ask the kernel for more bytes at a time, as far as nobody waits for them."""
+        now = self._moved_at = self._clock.seconds()
+        wanted = self._gathering.took(count, min(room, self._announced) - count, now)
+        if wanted != self._gathered:
+            self._set_gathered(wanted)
+
+    def _set_gathered(self, count: int) -> None:
+        self._gathered = count
+        self.transport.gather(count)
+        if count > 1 and self._watch is None:
+            self._watch = self._clock.callLater(SILENT_AFTER, self._look)
+
+    def _look(self) -> None:
+        """A connection that has become slow or silent is read byte by byte again."""
+        self._watch = None
+        if self._gathered > 1:
+            if self._clock.seconds() - self._moved_at >= SILENT_AFTER:
+                self._set_gathered(self._gathering.silent())
+            else:
+                self._watch = self._clock.callLater(SILENT_AFTER, self._look)
 
     def _slow_down(self, wait: float) -> None:
         if wait > 0 and self._pause is None:
@@ -122,9 +153,10 @@ class PieceBody(Protocol):
         if self._over:
             return
         self._over = True
-        if self._pause is not None:
-            self._pause.cancel()
-            self._pause = None
+        for timer in (self._pause, self._watch):
+            if timer is not None:
+                timer.cancel()
+        self._pause = self._watch = None
         try:
             if outcome.reason not in (Reason.DISK, Reason.DISK_FULL):
                 self._writer.flush()

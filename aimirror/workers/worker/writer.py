@@ -18,14 +18,18 @@ MOST_BUFFERS = 512
 #: a message costs both processes some 50 microseconds, a reader notices a twentieth of a second.
 REPORT_BYTES = 4 << 20
 REPORT_EVERY = 0.05
+#: The same, reached step by step: who has waited for a piece's first bytes has them, and a slow
+#: connection's next ones fill no reader's window.
+REPORT_AT_LEAST_EVERY = 0.2
+REPORT_STEP = 1.5
 
 
 class SpanWriter:
     """Writes ``[start, ...)`` of a part file in order; calls ``wrote(start, stop)`` behind it.
 
     The first bytes are written and reported at once, since a reader may wait for them; later
-    ones when there are many or after REPORT_EVERY seconds.  ``failed`` gets an OSError that
-    occurs on that timer; the methods raise it.
+    ones when there are many or after REPORT_EVERY seconds, in the end REPORT_AT_LEAST_EVERY.
+    ``failed`` gets an OSError that occurs on that timer; the methods raise it.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class SpanWriter:
         self._failed = failed
         self._held: list[bytes] = []
         self._timer: IDelayedCall | None = None
+        self._every = REPORT_EVERY
         self._reported = start
         #: The end of what is on file, and of what was taken in.
         self.written = start
@@ -59,7 +64,7 @@ class SpanWriter:
             if self.written - self._reported >= REPORT_BYTES:
                 self._report()
         if self._timer is None:
-            self._timer = self._clock.callLater(REPORT_EVERY, self._due)
+            self._timer = self._clock.callLater(self._every, self._due)
 
     def flush(self) -> None:
         """Write and report all that was taken in.  Raises OSError; what is written is reported."""
@@ -91,7 +96,8 @@ class SpanWriter:
     def _due(self) -> None:
         self._timer = None
         if self._held or self.written > self._reported:
-            self._timer = self._clock.callLater(REPORT_EVERY, self._due)
+            self._every = min(REPORT_AT_LEAST_EVERY, self._every * REPORT_STEP)
+            self._timer = self._clock.callLater(self._every, self._due)
             try:
                 self.flush()
             except OSError as error:

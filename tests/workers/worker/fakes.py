@@ -33,6 +33,10 @@ class FakeReply:
         self.protocol = None
         self.aborted = False
         self.paused = False
+        self.gathered = 1
+
+    def gather(self, count):
+        self.gathered = count
 
     def setPreviousResponse(self, response):
         self.previousResponse = response

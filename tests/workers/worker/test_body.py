@@ -53,6 +53,29 @@ class PieceBodyTests(SynchronousTestCase):
         self.assertEqual(scene.reports, [(10, 15), (15, 20)])
         self.assertEqual(scene.clock.getDelayedCalls(), [])
 
+    def test_gathered(self):
+        """A steady flow is gathered by the kernel; not its end, nor what follows a silence."""
+        total = 4_000_000
+        scene = Scene(evolve(TASK, start=0, stop=total, total=total))
+        scene.part.data = bytearray(total)
+        seen = set()
+        for _ in range(total // 20_000 - 1):
+            scene.clock.advance(0.02)
+            scene.reply.flow(bytes(20_000))
+            seen.add(scene.reply.gathered)
+        self.assertGreater(max(seen), 20_000)
+        self.assertEqual(scene.reply.gathered, 1)
+        scene = Scene(evolve(TASK, start=0, stop=total, total=total))
+        scene.part.data = bytearray(total)
+        for _ in range(50):
+            scene.clock.advance(0.02)
+            scene.reply.flow(bytes(20_000))
+        self.assertGreater(scene.reply.gathered, 1)
+        scene.clock.pump([0.1] * 5)
+        self.assertEqual(scene.reply.gathered, 1)
+        scene.body.ended.cancel()
+        self.assertEqual(scene.clock.getDelayedCalls(), [])
+
     def test_shorter_range(self):
         """An announced end before the one asked for is SHORT, on a good connection."""
         scene = Scene(announced=15)

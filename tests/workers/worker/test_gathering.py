@@ -1,0 +1,54 @@
+"""What the kernel is asked to gather."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from aimirror.workers.worker.gathering import (
+    GATHER_SECONDS,
+    LEAST_GATHERED,
+    MEASURED_OVER,
+    MOST_GATHERED,
+    UNGATHERED,
+    Gathering,
+)
+
+MB = 1_000_000
+
+
+class GatheringTests(SynchronousTestCase):
+    def flow(self, rate, seconds, room=100 * MB):
+        """What is asked for after so many seconds at a rate."""
+        gathering, wanted = Gathering(0.0), 1
+        for step in range(1, int(seconds * 100) + 1):
+            wanted = gathering.took(int(rate / 100), room, step / 100)
+        return gathering, wanted
+
+    def test_follows_the_rate(self):
+        """Some hundredths of a second's worth, within bounds; nothing for a trickle."""
+        _, wanted = self.flow(MB, 1)
+        self.assertLess(abs(wanted - MB * GATHER_SECONDS), 0.1 * MB * GATHER_SECONDS)
+        self.assertEqual(self.flow(100 * MB, 1)[1], MOST_GATHERED)
+        self.assertEqual(self.flow(LEAST_GATHERED / GATHER_SECONDS / 2, 5)[1], 1)
+
+    def test_first_bytes(self):
+        """Nothing is gathered before a rate is known."""
+        gathering = Gathering(0.0)
+        self.assertEqual(gathering.took(UNGATHERED, 100 * MB, MEASURED_OVER), 1)
+
+    def test_silence(self):
+        """What is there is wanted at once when nothing more came, until the rate is known anew."""
+        gathering, wanted = self.flow(MB, 1)
+        self.assertGreater(wanted, 1)
+        self.assertEqual(gathering.silent(), 1)
+        self.assertEqual(gathering.took(1000, 100 * MB, 1.01), 1)
+
+    @given(st.lists(st.tuples(st.integers(1, 1 << 18), st.floats(0.0, 0.5)), max_size=60))
+    def test_the_end_is_never_waited_for(self, chunks):
+        """However it flows, no more is asked for than is still to come."""
+        total = sum(count for count, _ in chunks)
+        gathering, came, now = Gathering(0.0), 0, 0.0
+        for count, pause in chunks:
+            came, now = came + count, now + pause
+            wanted = gathering.took(count, total - came, now)
+            self.assertTrue(wanted == 1 or wanted * 4 <= total - came)

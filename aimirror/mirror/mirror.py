@@ -34,7 +34,9 @@ from aimirror.routing.rules import (
     Rule,
     Strategy,
     mounts,
-    route,
+)
+from aimirror.routing.rules import (
+    route as route_of,
 )
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
@@ -49,15 +51,15 @@ LONGEST_KEPT = 512
 
 
 def _routed(rules: tuple[Rule, ...], path: str, query: str | None) -> Route | Refused | None:
-    found = route(rules, undotted(path), query or "")
-    if query == "" and isinstance(found, Route):  # a question mark alone is part of the target, too
-        asked = tuple(f"{url}?" for url in found.urls)
-        return evolve(found, urls=asked, key=f"{found.key}?")
-    return found
+    route = route_of(rules, undotted(path), query or "")
+    if query == "" and isinstance(route, Route):  # a question mark alone is part of the target, too
+        urls = tuple(f"{url}?" for url in route.urls)
+        return evolve(route, urls=urls, key=f"{route.key}?")
+    return route
 
 
-def _scope(request: ClientRequest, found: Route) -> str:
-    return scope_of(request.headers, found.rule.credential_headers)
+def _scope(request: ClientRequest, route: Route) -> str:
+    return scope_of(request.headers, route.rule.credential_headers)
 
 
 class Mirror:
@@ -86,19 +88,19 @@ class Mirror:
         """The answer to a request on a wire."""
         path, query = wire.raw_path, wire.raw_query
         kept = len(path) + len(query or "") <= LONGEST_KEPT
-        found = self._kept_route(path, query) if kept else _routed(self.rules, path, query)
-        if found is None:
+        route = self._kept_route(path, query) if kept else _routed(self.rules, path, query)
+        if route is None:
             return error_answer(404, "no rule", "no rule of this mirror takes that path")
-        if isinstance(found, Refused):
-            return error_answer(400, "bad path", found.reason)
-        return await self.handle_routed(wire, found)
+        if isinstance(route, Refused):
+            return error_answer(400, "bad path", route.reason)
+        return await self.handle_routed(wire, route)
 
-    async def handle_routed(self, wire: MirrorRequest, found: Route) -> Answer:
+    async def handle_routed(self, wire: MirrorRequest, route: Route) -> Answer:
         """The same where the route is known already.
 
         Raises BodyFailed before anything was sent; then it may be asked once more.
         """
-        wire.rule = found.rule.name
+        wire.rule = route.rule.name
         request = ClientRequest(
             method=wire.head.method,
             path=wire.raw_path,
@@ -112,27 +114,27 @@ class Mirror:
             body=wire.body,
             waited=wire.wait,
         )
-        return await self.reply(request, found)
+        return await self.reply(request, route)
 
-    async def reply(self, request: ClientRequest, found: Route) -> Answer:
+    async def reply(self, request: ClientRequest, route: Route) -> Answer:
         """The answer to a request, by the rule's package world or the general way."""
-        strays = misled(request.headers, host(found.urls[0]))
-        if strays or found.rule.credentials is Credentials.NONE:
-            request = evolve(request, headers=request.headers.without(*found.rule.secrets))
+        strays = misled(request.headers, host(route.urls[0]))
+        if strays or route.rule.credentials is Credentials.NONE:
+            request = evolve(request, headers=request.headers.without(*route.rule.secrets))
         try:
-            taken = await self._ecosystem(found.rule).take(request, found, self)
+            taken = await self._ecosystem(route.rule).take(request, route, self)
             if not isinstance(taken, Untaken):
                 return taken
             if request.method not in ("GET", "HEAD"):
-                return await self.forward(request, found)
-            return await self.answer(request, found)
+                return await self.forward(request, route)
+            return await self.answer(request, route)
         except UpstreamError as error:
             return failed(request.body, error)
 
     async def answer(
         self,
         request: ClientRequest,
-        found: Route,
+        route: Route,
         *,
         headers: Headers | None = None,
         scope: str | None = None,
@@ -142,20 +144,20 @@ class Mirror:
         not_before: float = 0.0,
     ) -> Answer:
         """See Desk."""
-        if found.rule.cache_key_source is KeySource.FINAL:
-            found = await self._final(request, found)
-        compressed = found.rule.strategy is Strategy.PROXY
+        if route.rule.cache_key_source is KeySource.FINAL:
+            route = await self._final(request, route)
+        compressed = route.rule.strategy is Strategy.PROXY
         if headers is None:
             headers = asked_for_storing(
-                request.headers, compressed=compressed, more=found.request_headers
+                request.headers, compressed=compressed, more=route.request_headers
             )
         lookup = Lookup(
             request=request,
-            route=found,
+            route=route,
             headers=headers,
-            scope=_scope(request, found) if scope is None else scope,
+            scope=_scope(request, route) if scope is None else scope,
             now=self.library.now(),
-            ecosystem=self._ecosystem(found.rule),
+            ecosystem=self._ecosystem(route.rule),
             refresh=refresh,
             granted=granted,
             declines=declines,
@@ -187,14 +189,14 @@ class Mirror:
         return await self._cached.answer(lookup)
 
     async def forward(
-        self, request: ClientRequest, found: Route, headers: Headers | None = None
+        self, request: ClientRequest, route: Route, headers: Headers | None = None
     ) -> Answer:
         """See Desk."""
-        return await self._passer.forward(request, found, headers)
+        return await self._passer.forward(request, route, headers)
 
-    async def changed(self, request: ClientRequest, found: Route, answer: Answer) -> Answer:
+    async def changed(self, request: ClientRequest, route: Route, answer: Answer) -> Answer:
         """See Desk."""
-        change = self._transforms.change(found, answer, request.headers, request.mirror)
+        change = self._transforms.change(route, answer, request.headers, request.mirror)
         if change is None:
             return answer
         return await self._transforms.carry_out(request, answer, change, "")
@@ -203,21 +205,21 @@ class Mirror:
         world = self._ecosystems.get(rule.ecosystem, GENERAL)
         return self._ecosystems.get(handler_of(rule), world)
 
-    async def _final(self, request: ClientRequest, found: Route) -> Route:
+    async def _final(self, request: ClientRequest, route: Route) -> Route:
         """The route under the URL that redirects lead to, for rules that key on it.
 
         What is stored there is what the rule's own upstream leads to or sends, so that it must not
         pass for what another rule has of that URL's host.
         """
         wanted = Wanted(
-            route=found,
+            route=route,
             headers=asked_for_storing(
-                request.headers, compressed=False, more=found.request_headers
+                request.headers, compressed=False, more=route.request_headers
             ),
-            scope=_scope(request, found),
+            scope=_scope(request, route),
         )
         url = await self.library.final(wanted)
         if url is None:
-            return found
-        key, owner = canonical(url), origin(found.key)
-        return evolve(found, key=key if origin(key) == owner else f"{key}#{owner}")
+            return route
+        key, owner = canonical(url), origin(route.key)
+        return evolve(route, key=key if origin(key) == owner else f"{key}#{owner}")

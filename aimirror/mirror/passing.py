@@ -38,13 +38,13 @@ def failed(body: RequestBody | None, error: UpstreamError) -> Answer:
     return failure(error)
 
 
-def _digest(found: Route, response: IUpstreamResponse) -> Digest | None:
+def _digest(route: Route, response: IUpstreamResponse) -> Digest | None:
     """What a whole body must hash to, if that is known."""
     if response.status != 200 or "content-encoding" in response.headers:
         return None
-    query = found.key.partition("#")[0].partition("?")[2]
-    said = found.rule.digests
-    return found.digest or digests.expected(said, found.path, query, response.headers)
+    query = route.key.partition("#")[0].partition("?")[2]
+    said = route.rule.digests
+    return route.digest or digests.expected(said, route.path, query, response.headers)
 
 
 class Passer:
@@ -59,12 +59,12 @@ class Passer:
         self._transforms = transforms
 
     async def forward(
-        self, request: ClientRequest, found: Route, headers: Headers | None = None
+        self, request: ClientRequest, route: Route, headers: Headers | None = None
     ) -> Answer:
         """Any other method: straight through, both bodies streamed."""
         inquiry = Inquiry(
-            rule=found.rule,
-            url=found.urls[0],
+            rule=route.rule,
+            url=route.urls[0],
             headers=passed_on(request.headers) if headers is None else headers,
             method=request.method,
             body=request.body,
@@ -77,25 +77,25 @@ class Passer:
         finally:
             request.waited(self._library.now() - asked_at)
         method = request.method
-        for url in caching.invalidated(method, response.status, found.urls[0], response.headers):
+        for url in caching.invalidated(method, response.status, route.urls[0], response.headers):
             self._library.invalidate(canonical(url))
-        return await self.pass_on(request, found, response, Forward.METHOD)
+        return await self.pass_on(request, route, response, Forward.METHOD)
 
     async def pass_on(
-        self, request: ClientRequest, found: Route, response: IUpstreamResponse, forward: Forward
+        self, request: ClientRequest, route: Route, response: IUpstreamResponse, forward: Forward
     ) -> Answer:
         """An answer that belongs to this client alone, as it is but for its links.
 
         The client's own conditions are answered here where they did not travel upstream.
         """
-        told = caching.cache_status(Handling(forward=forward))
+        cache_status = caching.cache_status(Handling(forward=forward))
         headers = response.headers.with_("X-Cache", "PASS")
-        headers = Headers([*headers, ("Cache-Status", told)])
+        headers = Headers([*headers, ("Cache-Status", cache_status)])
         mirror = request.mirror
         if "location" in headers:
-            headers = self._transforms.located(found, headers, mirror)
+            headers = self._transforms.located(route, headers, mirror)
         plain = Answer(status=response.status, headers=headers)
-        change = self._transforms.change(found, plain, Headers(), mirror)
+        change = self._transforms.change(route, plain, Headers(), mirror)
         rewrites = change is not None and bool(change.mark)
         if change is not None and rewrites:
             headers = change.headers(headers)
@@ -103,7 +103,7 @@ class Passer:
             let_go(response, bodiless=False)
             return Answer(status=response.status, headers=headers, body=b"")
         if change is None or not rewrites or request.head_only:
-            digest = None if forward is Forward.METHOD else _digest(found, response)
+            digest = None if forward is Forward.METHOD else _digest(route, response)
             if digest is None or request.head_only:
                 return relayed(response, headers)
             proving = HeldBack(digest)

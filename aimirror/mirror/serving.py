@@ -98,14 +98,14 @@ class Serving:
         return await self._transforms.carry_out(lookup.request, answer, change, blob)
 
     def _fields(self, lookup: Lookup, entry: Entry, outcome: str, handling: Handling) -> Headers:
-        told = caching.cache_status(handling)
+        ours = caching.cache_status(handling)
         before = entry.headers.joined("cache-status")
         if before or "x-cache" in entry.headers:
             kept = entry.headers.without("cache-status", "x-cache")
-            told = f"{before}, {told}" if before else told
+            ours = f"{before}, {ours}" if before else ours
             entry = evolve(entry, headers=kept)
         served = caching.serve(entry, lookup.now)
-        return Headers([*served, ("X-Cache", outcome), ("Cache-Status", told)])
+        return Headers([*served, ("X-Cache", outcome), ("Cache-Status", ours)])
 
     def _memo_until(self, lookup: Lookup, entry: Entry, handling: Handling) -> float:
         fields = lookup.request.headers

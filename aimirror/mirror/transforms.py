@@ -50,14 +50,14 @@ class Transforms:
         self._making: dict[tuple[object, ...], list[Deferred[bytes]]] = {}
         self._links: LRU[str, tuple[Link, ...]] = LRU(MOST_MIRRORS)
 
-    def change(self, found: Route, answer: Answer, request: Headers, mirror: str) -> Change | None:
+    def change(self, route: Route, answer: Answer, request: Headers, mirror: str) -> Change | None:
         """What to do to an answer for this client, None for nothing.
 
         ``mirror`` is our base URL, "" for clients that have us for a proxy: their links stay.
         """
-        if found.exact or answer.status != 200 or "content-encoding" in answer.headers:
+        if route.exact or answer.status != 200 or "content-encoding" in answer.headers:
             return None
-        rule = found.rule
+        rule = route.rule
         kind = answer.headers.get("content-type", "") or ""
         rewrite: ContentRewrite | None = rule.content_rewrite
         made = Change()
@@ -125,13 +125,13 @@ class Transforms:
 
     def links_to(self, mirror: str) -> tuple[Link, ...]:
         """The links of all mounts, for clients that came by ``mirror``."""
-        found = self._links.get(mirror)
-        if found is None:
-            found = tuple(Link(m.base, mirror + m.prefix) for m in self._mounts)
-            self._links.put(mirror, found)
-        return found
+        links = self._links.get(mirror)
+        if links is None:
+            links = tuple(Link(m.base, mirror + m.prefix) for m in self._mounts)
+            self._links.put(mirror, links)
+        return links
 
-    def located(self, found: Route, headers: Headers, mirror: str) -> Headers:
+    def located(self, route: Route, headers: Headers, mirror: str) -> Headers:
         """The fields with a Location that leads to where the mirror serves it, if it does.
 
         A target without host is the upstream's; what stays where it is, is not spelled anew.
@@ -140,11 +140,11 @@ class Transforms:
             return headers
         rewriter = Rewriter(self.links_to(mirror))
         values = []
-        for told in headers.get_all("location"):
-            absolute = _resolved(found.urls[0], told)
+        for location in headers.get_all("location"):
+            absolute = _resolved(route.urls[0], location)
             moved = rewriter.rewrite(absolute.encode("latin-1")).decode("latin-1")
             values.append(
-                told if moved in (_resolved(mirror + found.path, told), absolute) else moved
+                location if moved in (_resolved(mirror + route.path, location), absolute) else moved
             )
         return headers.with_("Location", *values)
 
@@ -161,16 +161,16 @@ def _size(answer: Answer) -> int | None:
     """Bytes of the unchanged body; for a HEAD as far as its fields tell."""
     if answer.body is not None:
         return body_size(answer)
-    told = answer.headers.get("content-length")
-    return int(told) if told and told.isdecimal() else None
+    length = answer.headers.get("content-length")
+    return int(length) if length and length.isdecimal() else None
 
 
 def _settled(request: ClientRequest, headers: Headers) -> bool:
     """Whether the request's conditions are answered without a body (304 or 412)."""
     if not request.headers.has_any(_CONDITIONS):
         return False
-    method, told = request.method, (headers.get("etag"), headers.get("last-modified"))
-    return evaluate(method, request.headers, *told) is not Condition.PROCEED
+    validators = headers.get("etag"), headers.get("last-modified")
+    return evaluate(request.method, request.headers, *validators) is not Condition.PROCEED
 
 
 def read_all(body: IBody) -> bytes:

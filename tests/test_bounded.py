@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -51,6 +51,7 @@ class LRUTests(SynchronousTestCase):
         self.assertEqual(gone, [1])
 
     @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9))), st.integers(1, 4))
+    @settings(max_examples=100, deadline=None)
     def test_bounds_hold(self, puts: list[tuple[int, int]], most: int) -> None:
         """Whatever is put, number and weight are kept, and the weight is that of what is there."""
         lru: LRU[int, int] = LRU(most, weigh=int, heaviest=12)

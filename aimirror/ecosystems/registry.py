@@ -35,6 +35,7 @@ from aimirror.ecosystems import (
     pytorch,
     rpm,
     rust,
+    terraform,
 )
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.conda import world as conda
@@ -71,6 +72,7 @@ WORLDS: tuple[World, ...] = (
     github.WORLD,
     helm.WORLD,
     nuget.WORLD,
+    terraform.WORLD,
     composer.WORLD,
     nix.WORLD,
     pub.WORLD,

@@ -1,0 +1,201 @@
+"""Terraform and OpenTofu: providers by the network mirror protocol, out of a provider registry.
+
+Source: the Terraform documentation, "Provider Network Mirror Protocol" and "Provider Registry
+Protocol".  A client asks for ``HOST/NAMESPACE/TYPE/index.json``, ``…/VERSION.json`` and the archive
+that this names; the registry tells of versions, and where an archive is and what it hashes to.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from attrs import evolve, frozen
+
+from aimirror.ecosystems.making import Coded
+from aimirror.ecosystems.world import Row
+from aimirror.http import urls
+from aimirror.http.headers import Headers
+from aimirror.http.json_text import parse_json
+from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Untaken
+from aimirror.routing.digests import Digest, parse
+from aimirror.routing.rules import Route, Rule, mounts, route
+from aimirror.server.answers import Answer, Streamed
+from aimirror.server.errors import error_answer
+
+#: Bytes of what a registry says of a provider: a thousand versions with their platforms.
+MOST_SAID = 8 << 20
+_PROVIDER = re.compile(r"/([a-z0-9.-]+\.[a-z0-9.-]+)/([\w-]+)/([\w-]+)/([^/]+)\.json")
+_ARCHIVE = re.compile(r"/([a-z0-9.-]+\.[a-z0-9.-]+)/([\w-]+)/([\w-]+)/([^/]+)/(\w+)_(\w+)\.zip")
+
+
+@frozen
+class Archive:
+    """Where a provider's archive is, and what it hashes to."""
+
+    url: str
+    digest: Digest
+
+
+def versions(document: bytes) -> dict[str, list[str]]:
+    """The versions of a provider, with the ``OS_ARCH`` of each; ValueError for no such document."""
+    value = parse_json(document)
+    told = value.get("versions") if isinstance(value, dict) else None
+    if not isinstance(told, list):
+        raise ValueError("no list of versions")
+    found = {}
+    for each in told:
+        version = str(each.get("version", "")) if isinstance(each, dict) else ""
+        if version:
+            found[version] = list(_platforms(each.get("platforms")))
+    return found
+
+
+def _platforms(told: object) -> Iterator[str]:
+    for each in told if isinstance(told, list) else ():
+        if isinstance(each, dict):
+            yield f"{each.get('os', '')}_{each.get('arch', '')}"
+
+
+def archive(document: bytes) -> Archive:
+    """What a registry says of one archive; ValueError when it says too little."""
+    value = parse_json(document)
+    told = value if isinstance(value, dict) else {}
+    digest = parse("sha256", str(told.get("shasum", "")))
+    url = str(told.get("download_url", ""))
+    if digest is None or not url.startswith(("https://", "http://")):
+        raise ValueError("no archive with a digest")
+    return Archive(url, digest)
+
+
+class Terraform(General):
+    """Answers by the one protocol what the upstream says by the other."""
+
+    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
+        """See Ecosystem."""
+        if request.method not in ("GET", "HEAD"):
+            return UNTAKEN
+        below = found.path.removeprefix(found.rule.path_prefix)
+        provider, file = _PROVIDER.fullmatch(below), _ARCHIVE.fullmatch(below)
+        match = provider or file
+        if match is None:
+            return UNTAKEN
+        if match[1] != urls.host(found.rule.upstreams[0]):
+            return error_answer(404, "no such registry", "this mirror has another one here")
+        try:
+            if file is not None:
+                return await self._archive(request, found.rule, mirror, file)
+            return await self._said(request, found.rule, mirror, match)
+        except ValueError:
+            return error_answer(502, "no provider", "the registry sent what can't be read")
+
+    async def _said(
+        self, request: ClientRequest, rule: Rule, mirror: Desk, match: re.Match[str]
+    ) -> Answer:
+        _, namespace, kind, name = match.groups()
+        answer = await self._ask(request, rule, mirror, f"{namespace}/{kind}/versions")
+        if answer.status != 200:
+            return answer
+        known = versions(await self._body(answer, mirror))
+        if name == "index":
+            return _json({"versions": {version: {} for version in known}})
+        if name not in known:
+            return error_answer(404, "no such version", "the registry has none of that number")
+        archives = {each: {"url": f"{name}/{each}.zip"} for each in known[name]}
+        return _json({"archives": archives})
+
+    async def _archive(
+        self, request: ClientRequest, rule: Rule, mirror: Desk, match: re.Match[str]
+    ) -> Answer:
+        _, namespace, kind, version, system, machine = match.groups()
+        place = f"{namespace}/{kind}/{version}/download/{system}/{machine}"
+        answer = await self._ask(request, rule, mirror, place)
+        if answer.status != 200:
+            return answer
+        said = archive(await self._body(answer, mirror))
+        served = _served(mirror.rules, said.url)
+        if served is None:
+            host = urls.host(said.url)
+            return error_answer(404, "archive elsewhere", f"no rule of this mirror serves {host}")
+        served = evolve(served, digest=said.digest, immutable=True)
+        return await mirror.answer(request, served)
+
+    async def _ask(self, request: ClientRequest, rule: Rule, mirror: Desk, place: str) -> Answer:
+        """What the registry says, from the cache as usual."""
+        inner = route(mirror.rules, f"{rule.path_prefix}/v1/providers/{place}", "")
+        if not isinstance(inner, Route):
+            return error_answer(404, "no rule", "no rule of this mirror takes the registry's paths")
+        plain = evolve(request, method="GET", headers=Headers([("Accept", "application/json")]))
+        return await mirror.answer(plain, evolve(inner, exact=True))
+
+    async def _body(self, answer: Answer, mirror: Desk) -> bytes:
+        body = answer.body
+        if body is None or isinstance(body, bytes | Streamed):
+            return body if isinstance(body, bytes) else b""
+        data: bytes = await mirror.library.read(body, MOST_SAID)
+        return data
+
+
+def _served(rules: tuple[Rule, ...], url: str) -> Route | None:
+    """The route by which the mirror serves a URL itself: upstreams can name no other hosts."""
+    for mount in mounts(rules):
+        base = mount.base.rstrip("/")
+        if url.startswith(f"{base}/"):
+            path, _, query = (mount.prefix + url[len(base) :]).partition("?")
+            found = route(rules, path, query)
+            if isinstance(found, Route) and found.urls[0] == url:
+                return found
+    return None
+
+
+def _json(value: object) -> Answer:
+    headers = Headers([("Content-Type", "application/json"), ("Cache-Control", "no-cache")])
+    return Answer(status=200, headers=headers, body=json.dumps(value).encode())
+
+
+_PRESETS = r"""
+terraform: # provider_installation { network_mirror { url = "https://MIRROR/terraform/" } }
+  - &terraform
+    name: ""
+    path_prefix: /terraform
+    strip_prefix: true
+    upstream: "https://registry.terraform.io"
+    ecosystem: terraform # the shasum that the registry tells
+    cache: &terraform-cache {ttl: 5m, stale_if_error: 7d}
+
+opentofu: # provider_installation { network_mirror { url = "https://MIRROR/opentofu/" } }
+  - <<: *terraform
+    path_prefix: /opentofu
+    upstream: "https://registry.opentofu.org"
+
+hashicorp: # where HashiCorp's own providers and programs are
+  - &releases
+    name: -files
+    path_prefix: /hashicorp
+    strip_prefix: true
+    upstream: "https://releases.hashicorp.com"
+    pattern: '\.zip$'
+    strategy: parallel
+    immutable: true
+    reject_types: [text/html]
+  - <<: *releases
+    name: ""
+    pattern: "^/"
+    strategy: proxy
+    immutable: false
+    reject_types: []
+    cache: *terraform-cache
+"""
+
+WORLD = Coded(
+    name="terraform",
+    presets=_PRESETS,
+    make=lambda edges: Terraform(),
+    row=Row(
+        clients="terraform, tofu (over TLS)",
+        at="`/terraform/`, `/opentofu/`",
+        checked="the `shasum` that the registry tells of an archive",
+        changes="versions, 5 min",
+    ),
+)

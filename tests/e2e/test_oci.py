@@ -329,7 +329,7 @@ class FailoverTests(OciTests):
             registry.script({BLOB_PATH: {"size": SIZE, "seed": 7}})
         service = self.both()
         self.registry.policy(status=503)
-        reply = service.get(f"/v2/quay.io/{NAME}/blobs/{BLOB}", basic("alice:a"))
+        reply = service.get(f"/v2/quay.io/{NAME}/blobs/{BLOB}", basic("quay.io/alice:a"))
         self.assertRefused(reply, 503, "UNAVAILABLE")
         self.assertEqual(self.second.count("/token").requests, 0)
         self.assertEqual(self.second.count("refused").requests, 0)

@@ -28,14 +28,15 @@ class MovedTests(OciTests):
         for status in (429, 500, 503, 404):
             self.moved()
             two = digest_of(b"two")
-            self.registry.policy(statuses={f"GET /v2/{NAME}/manifests/{two}": status})
+            failing = {f"GET /v2/{NAME}/manifests/{two}": status}
+            self.registry.policy(statuses=failing, reason="not now")
             for _ in range(2):
                 reply = self.target(self.service, TAG)
                 told = (reply.status, reply.body, reply.headers.get("X-Cache"))
                 self.assertEqual(told, (200, b"one", "STALE"), status)
             self.registry.policy()
             self.assertEqual(self.target(self.service, TAG).body, b"two")
-            self.registry.policy(status=503)
+            self.registry.policy(status=503, reason="not now")
             self.assertEqual(self.target(self.service, TAG).body, b"two")
             self.registry.policy()
             self.service.program.kill()

@@ -162,8 +162,9 @@ class Oci:
             or (self._needed.get(needed) or 0.0) > self._library.now()
         ):
             return await self._first(visits(who))
-        try:  # a login says nothing about what is open to all, and its limits may be lower
-            return await self._first([evolve(v, declines=_CLOSED) for v in visits(Credential())])
+        try:  # a login says nothing about what is open to all; the first upstream knows it
+            own = visits(Credential())[:1]
+            return await self._first([evolve(visit, declines=_CLOSED) for visit in own])
         except (Declined, Refused) as problem:
             if problem.status not in _CLOSED:
                 raise

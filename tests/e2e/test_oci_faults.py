@@ -105,6 +105,7 @@ class BlobTests(OciTests):
         until = time.monotonic() + 20
         while (reply := service.get(BLOB_PATH)).status == 503 and time.monotonic() < until:
             self.assertEqual(self.registry.count(BLOB_PATH).requests, 1)
+            self.assertIn(reply.headers.get("Retry-After"), ("1", "2", "3"))
             time.sleep(0.2)
         self.assertWhole(reply)
 

@@ -101,8 +101,9 @@ class Oci:
                 return Answer(status=refused.status, headers=fields, body=refused.body)
             return self._refusal(request, path, refused.status, refused.message, refused.headers)
         except UpstreamError as error:
-            status = failure(error).status
-            return self._refusal(request, path, status, f"{error.reason.value} {error.detail}")
+            said = failure(error)  # its Retry-After, too
+            why = f"{error.reason.value} {error.detail}"
+            return self._refusal(request, path, said.status, why, said.headers)
         except BodyFailed as failed:
             return self._refusal(request, path, 502, str(failed))
 

@@ -99,10 +99,27 @@ class DefaultTests(WorldTests):
         for status in (401, 403, 404, 410, 451, 500):
             self.check(status)
 
-    def test_told_when(self) -> None:
-        """Clients hear when to come back."""
-        for status in (429, 503):
-            self.check(status, ("Retry-After", "7"))
+    def check_told_when(self, status: int) -> None:
+        """The first answer is the upstream's; then it is left alone, and all hear for how long."""
+        answer = File(b"{}", "application/json", status, (("Retry-After", "30"),))
+        self.upstream.fallback = lambda asked: answer
+        first, *others = (path.format(n=status) for path in (*FILES, *INDEXES))
+        reply = self.service.get(first)
+        self.assertEqual((reply.status, reply.headers.get("Retry-After")), (status, "30"))
+        asked = len(self.upstream.requests)
+        for path in others:
+            reply = self.service.get(path)
+            self.assertEqual((path, reply.status), (path, 503))
+            self.assertIn(int(reply.headers.get("Retry-After") or 0), range(1, 31), path)
+        self.assertEqual(len(self.upstream.requests), asked)
+
+    def test_too_many(self) -> None:
+        """An upstream that is asked too often is left alone as long as it says."""
+        self.check_told_when(429)
+
+    def test_unavailable(self) -> None:
+        """So is one that is down for a while."""
+        self.check_told_when(503)
 
     def test_kept(self) -> None:
         """Each file is fetched once, and is there, like each index, when the upstream is gone."""

@@ -25,7 +25,7 @@ from threading import Event, Thread
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds for one target, whatever hangs.
-LIMIT = 2200
+LIMIT = 4000
 #: Seconds between two lines that say how far the tests are.
 PULSE = 30
 #: Failures of one target that are repeated; more of them are no noise.

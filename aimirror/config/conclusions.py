@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 
 from aimirror.config import presets
 from aimirror.config.schema import At, Many
-from aimirror.ecosystems.recognition import recognised, takes_everything
+from aimirror.ecosystems.recognition import HUB_FILES, HUB_REVISIONS, recognised, takes_everything
 from aimirror.routing.rules import Rule
 
 #: The keys of a rule in version 0.3.
@@ -132,7 +132,21 @@ def _completed(rules: list[Concluded], built_in: list[Any]) -> list[Concluded]:
         for each in own
         if each.rule.get("ecosystem") == "pypi" and "/packages/" in str(each.rule.get("pattern"))
     ]
-    return [*own, *python, _index(last), *more, last]
+    revisions = [_revisions(each) for each in own if each.rule.get("pattern") == HUB_REVISIONS]
+    first = [_files(each) for each in own]
+    return [*first, *python, _index(last), *more, *revisions, last]
+
+
+def _files(own: Concluded) -> Concluded:
+    """A rule for all files of the hub takes those first that are surely the hub's."""
+    if own.rule.get("pattern") != HUB_REVISIONS:
+        return own
+    return evolve(own, rule={**own.rule, "pattern": HUB_FILES})
+
+
+def _revisions(own: Concluded) -> Concluded:
+    """What is left of such a rule, behind the worlds whose folders may be called like a file."""
+    return evolve(own, rule={**own.rule, "name": f"{own.rule['name']}-revisions"})
 
 
 def _paths(rule: Mapping[str, Any]) -> tuple[str, str]:

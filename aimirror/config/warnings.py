@@ -15,6 +15,21 @@ _PARALLEL = ("concurrency", "chunk_size", "min_size")
 _OF_WORLDS = {"cooldown": "pypi", "xet": "huggingface"}
 #: Patterns that leave no path out.
 _EVERYTHING = frozenset({".*", "^.*", "^.*$", "/", "^/", "/.*", "^/.*", "^/.*$", ".+", ""})
+#: Paths that clients of a world ask for below its mount, whatever owners and packages are called.
+_KNOWN: Mapping[str, tuple[str, ...]] = {
+    "huggingface": (
+        "/owner/name/resolve/main/config.json",
+        "/nvidia/name/resolve/main/model.safetensors",
+        "/datasets/owner/name/resolve/main/data.zip",
+        "/api/models/owner/name/revision/main",
+    ),
+    "pypi": ("/simple/numpy/", "/numpy/numpy-2.0-py3-none-any.whl"),
+    "npm": ("/resolve", "/resolve/-/resolve-1.0.0.tgz"),
+    "conda": ("/noarch/repodata.json", "/noarch/a-1.0-0.conda"),
+    "cran": ("/src/contrib/PACKAGES", "/src/contrib/a_1.0.tar.gz"),
+    "maven": ("/com/resolve/a/1.0/a-1.0.jar",),
+    "oci": ("/v2/library/nginx/manifests/latest",),
+}
 _GB = 1000**3
 
 
@@ -24,6 +39,7 @@ def warnings(config: Config, value: Mapping[str, Any], disk: int | None = None) 
     ``disk`` is the size in bytes of the disk of its cache folder.
     """
     yield from _of_rules(config.rules)
+    yield from _shadowed(config.rules)
     for index, rule in enumerate(value.get("rules") or ()):
         if isinstance(rule, dict) and "preset" not in rule:
             yield from _ignored(rule, f"rules[{index}]", config.rules)
@@ -45,6 +61,19 @@ def _of_rules(rules: tuple[Rule, ...]) -> Iterator[str]:
             problem = f"rule {before.name!r} before it takes all of its paths" if before else ""
         if problem:
             yield f"rule {rule.name!r} can take no path: {problem}"
+
+
+def _shadowed(rules: tuple[Rule, ...]) -> Iterator[str]:
+    """Rules that take a path which clients of another world mean for a later rule."""
+    for index, rule in enumerate(rules):
+        for known in _KNOWN.get(rule.ecosystem, ()):
+            path = rule.path_prefix + known if rule.strip_prefix else known
+            if not rule.matches(path):
+                continue
+            first = next(each for each in rules if each.matches(path))
+            if first not in rules[index:] and first.ecosystem != rule.ecosystem:
+                yield f"rule {first.name!r} takes {path}, which is meant for rule {rule.name!r}"
+                break
 
 
 def _unmatchable(rule: Rule) -> str:

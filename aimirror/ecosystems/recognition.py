@@ -91,25 +91,17 @@ _HUB_FIELDS = ["x-repo-commit", "x-linked-etag", "x-linked-size", "etag"]
 _CACHE: Mapping[str, Any] = {"stale_if_error": "7d"}
 _PAGES: Mapping[str, Any] = {"ttl": "10m", "stale_if_error": "7d", "obey_clients": False}
 
-#: Mounts of the built-in rules below which paths go deep, so that a folder of theirs may be called
-#: like a file of the hub: only revisions that are sure to be the hub's count there.
-DEEP_MOUNTS = (
-    *("registry", "maven2", "github", "github-raw", "goproxy", "crates", "crates-files"),
-    *("debian", "debian-security", "ubuntu", "alpine", "fedora", "rubygems"),
-    *("homebrew", "homebrew-api", "simple", "packages", "src", "bin", "v2", "github-api"),
-    *("github-objects", "conda", "cuda", "pytorch", "astral", "nodejs", "rust", "playwright"),
-    *("openaipublic", "civitai", "kaggle", "google-storage", "nltk", "pyg", "vllm", "rocm"),
-)
-_DEEP = "|".join(DEEP_MOUNTS)
-#: Files of the hub: ``OWNER/NAME`` or ``NAME``, of models, datasets, spaces or kernels.
+#: Files of the hub: ``OWNER/NAME`` or ``NAME``, of models, datasets, spaces or kernels, at a
+#: revision that is surely the hub's, whatever mount an owner is called like.
 HUB_FILES = (
-    rf"^/(?!(?:{_DEEP}|https?:)/)(?:(?:datasets|spaces|kernels)/)?[^/]+(?:/[^/]+)?"
-    r"/(?:blob|resolve)/[^/]+/.+"
-    rf"|^/(?:{_DEEP})/[^/]+/(?:blob|resolve)/(?:main|[0-9a-f]{{40}}|refs%2[Ff][^/]+)/.+"
+    r"^/((datasets|spaces|kernels)/)?[^/]+(/[^/]+)?"
+    r"/(blob|resolve)/(main|[0-9a-f]{40}|refs%2[Ff][^/]+)/.+"
 )
+#: At any revision: folders of other worlds may be called so, whose rules must stand before.
+HUB_REVISIONS = r"^/(?!https?:/).*/(blob|resolve)/[^/]+/.+"
 #: The patterns of the first versions' document, which take paths of other worlds: what they mean.
 _MEANT: Mapping[str, str] = {
-    "/.*/(blob|resolve)/[^/]+/.+": HUB_FILES,
+    "/.*/(blob|resolve)/[^/]+/.+": HUB_REVISIONS,
     "/api/models/.*": "^/api/models/.*",
     "/v2/.*": "^/v2/.*",
     "/v2/.*/blobs/sha256:[a-f0-9]+": "^/v2/.*/blobs/sha256:[a-f0-9]+",

@@ -103,3 +103,29 @@ class WarningTests(SynchronousTestCase):
         error = self.assertRaises(ConfigError, self.warned, "", "server: {host: 'localhost:8081'}")
         self.assertIn("server.port", str(error))
         self.assertEqual(self.warned(more="server: {host: '::1'}"), [])
+
+
+class ShadowTests(SynchronousTestCase):
+    def warned(self, rules: str) -> list[str]:
+        file = Path(self.mktemp())
+        file.write_text(f"rules: [{rules}]")
+        return [each for each in warnings(load(file), {}) if " takes /" in each]
+
+    def test_told(self) -> None:
+        """A rule that takes another world's known path is told of, with that path."""
+        mount = "{name: company, path_prefix: /nvidia, upstream: 'https://files.company'}"
+        hub = "{name: hub, pattern: '^/.*/resolve/.+', upstream: 'https://huggingface.co'}"
+        for first, path in ((mount, "/nvidia/name/resolve/main/model.safetensors"),):
+            (told,) = self.warned(f"{first}, {hub}")
+            self.assertIn(path, told)
+            self.assertIn("'hub'", told)
+        self.assertEqual(self.warned(f"{hub}, {mount}"), [])
+        npm = "{preset: npm}"
+        told = self.warned(f"{{name: wide, pattern: '/-/', upstream: 'https://h'}}, {npm}")[0]
+        self.assertIn("/registry/npm/resolve/-/resolve-1.0.0.tgz", told)
+
+    def test_built_in(self) -> None:
+        """Neither the built-in configuration nor the first version's document has any."""
+        for file in (None, Path(__file__).with_name("document.yaml")):
+            config = load(file, {"HOME": "/h"})
+            self.assertEqual([w for w in warnings(config, {}) if " takes /" in w], [])

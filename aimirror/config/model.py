@@ -12,6 +12,7 @@ from aimirror.forward.policy import HostPattern, Listed
 from aimirror.http.egress import Network, Reach, Timeouts
 from aimirror.platform import usable_cores
 from aimirror.routing.rules import ContentRewrite, Rule
+from aimirror.routing.served_names import ServedName
 from aimirror.server.access import Limits
 from aimirror.upstream.proxies import Proxies
 
@@ -86,6 +87,8 @@ class Server:
     #: User names and bcrypt hashes of clients; None lets everybody in.
     users: Path | None = None
     limits: Limits = Limits()
+    #: Names of the mirror that stand for a part of it.
+    names: tuple[ServedName, ...] = ()
 
     def worker_count(self) -> int:
         """The worker processes to run: one per CPU, at least two, unless the file says."""

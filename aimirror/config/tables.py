@@ -42,6 +42,7 @@ from aimirror.routing.rules import (
     Strategy,
     Xet,
 )
+from aimirror.routing.served_names import ServedName
 from aimirror.server.access import Limits
 from aimirror.upstream.proxies import ENVIRONMENT, is_own
 
@@ -94,6 +95,23 @@ _LIMITS = Record(
     ),
 )
 
+
+def _check_served_name(name: ServedName) -> None:
+    if not name.root and not name.registry:
+        raise Conflict("registry", "missing", "a registry, or a root")
+
+
+_SERVED_NAME = Record(
+    "a mapping",
+    ServedName,
+    (
+        Key("host", scalars.registry_host, required=True),
+        Key("root", Made(scalars.path_prefix, lambda path: path.rstrip("/"))),
+        Key("registry", scalars.registry_host),
+    ),
+    _check_served_name,
+)
+
 _SERVER = Record(
     "a mapping",
     Server,
@@ -114,6 +132,7 @@ _SERVER = Record(
         Key("deny", Many(scalars.network)),
         Key("users", scalars.no_file),
         Key("limits", _LIMITS),
+        Key("names", Many(_SERVED_NAME)),
     ),
 )
 

@@ -41,6 +41,8 @@ class ClientRequest:
     proxied: bool = False
     #: Whether a login of the mirror's own was given; it is not among ``headers``.
     admitted: bool = False
+    #: The registry that the name stands for by which the client came, "" for none.
+    registry: str = ""
     #: The target as it was sent.
     target: str = ""
     body: RequestBody | None = None

@@ -38,6 +38,7 @@ from aimirror.routing.rules import (
 from aimirror.routing.rules import (
     route as route_of,
 )
+from aimirror.routing.served_names import PLAIN, ServedName, ServedNames
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
 
@@ -74,10 +75,12 @@ class Mirror:
         library: ILibrary,
         reached: Callable[[MirrorRequest], str],
         ecosystems: Mapping[str, Ecosystem] | None = None,
+        names: ServedNames | None = None,
     ) -> None:
         self.rules = rules
         self.library = library
         self._reached = reached
+        self._names = names or ServedNames()
         self._kept_route = lru_cache(MOST_ROUTES)(partial(_routed, rules))
         self._ecosystems = dict(ecosystems or {})
         self._transforms = Transforms(mounts(rules), library.aside)
@@ -86,16 +89,19 @@ class Mirror:
 
     async def handle(self, wire: MirrorRequest) -> Answer:
         """The answer to a request on a wire."""
-        path, query = wire.raw_path, wire.raw_query
+        name = self._names.find(wire.headers.get("host") or "")
+        path, query = name.path(wire.raw_path), wire.raw_query
         kept = len(path) + len(query or "") <= LONGEST_KEPT
         route = self._kept_route(path, query) if kept else _routed(self.rules, path, query)
         if route is None:
             return error_answer(404, "no rule", "no rule of this mirror takes that path")
         if isinstance(route, Refused):
             return error_answer(400, "bad path", route.reason)
-        return await self.handle_routed(wire, route)
+        return await self.handle_routed(wire, route, name)
 
-    async def handle_routed(self, wire: MirrorRequest, route: Route) -> Answer:
+    async def handle_routed(
+        self, wire: MirrorRequest, route: Route, name: ServedName = PLAIN
+    ) -> Answer:
         """The same where the route is known already.
 
         Raises BodyFailed before anything was sent; then it may be asked once more.
@@ -103,13 +109,14 @@ class Mirror:
         wire.rule = route.rule.name
         request = ClientRequest(
             method=wire.head.method,
-            path=wire.raw_path,
+            path=name.path(wire.raw_path),
             query=wire.raw_query,
             headers=wire.headers,
             peer=wire.peer,
             reached=self._reached(wire),
             proxied=bool(wire.proxied),
             admitted=wire.admitted,
+            registry=name.registry,
             target=wire.head.target,
             body=wire.body,
             waited=wire.wait,

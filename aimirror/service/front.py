@@ -18,6 +18,7 @@ from aimirror.http.egress import Egress, Reach
 from aimirror.mirror.handlers import custom_handlers
 from aimirror.mirror.mirror import Mirror
 from aimirror.mirror.owner import Owner
+from aimirror.routing.served_names import ServedNames
 from aimirror.server.base_url import base_url
 from aimirror.server.login import Login
 from aimirror.server.request import Handler
@@ -77,7 +78,9 @@ def made(config: Config, edges: Edges) -> Front:
     handlers = custom_handlers(
         config.rules, config.source, config.folder, lambda: plain(config), library, worlds
     )
-    mirror = Mirror(config.rules, library, reached, {**worlds, **handlers})
+    mirror = Mirror(
+        config.rules, library, reached, {**worlds, **handlers}, ServedNames(server.names)
+    )
     users = None
     if server.users is not None:
         users = Users(server.users, env.to_thread, clock.seconds)

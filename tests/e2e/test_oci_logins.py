@@ -127,3 +127,20 @@ class UserTests(OciTests):
 
 def _htpasswd(user: str, password: str) -> str:
     return f"{user}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n"
+
+
+class NamesTests(OciTests):
+    def test_registry(self) -> None:
+        """Under its own name of the mirror a registry needs no place in the image's name."""
+        other = RegistryProgram(self.folder / "other.log")
+        self.addCleanup(other.program.kill)
+        other.script(described("team/app", b"other", TYPE, "latest"))
+        self.manifest("hub", "latest", name="team/app")
+        table = {"ghcr.io": {"upstream": other.url}}
+        names = [{"host": "ghcr.lan", "registry": "ghcr.io"}]
+        service = self.mirror(registries=table, server={"names": names})
+        path = "/v2/team/app/manifests/latest"
+        for host, wanted in (("ghcr.lan", b"other"), ("ghcr.lan:80", b"other"), ("x.lan", b"hub")):
+            self.assertEqual(self.target(service, path, ("Host", host)).body, wanted, host)
+        told = service.get("/v2/", ("Host", "ghcr.lan")).headers.get("WWW-Authenticate") or ""
+        self.assertIn('service="ghcr.io"', told)

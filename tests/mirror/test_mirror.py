@@ -5,11 +5,15 @@ from __future__ import annotations
 from aimirror.http.egress import Outgoing
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Hop
-from aimirror.mirror.mirror import LONGEST_KEPT
+from aimirror.mirror.mirror import LONGEST_KEPT, Mirror
 from aimirror.routing.policies import CachePolicy
 from aimirror.routing.rules import Credentials, KeySource, Route, Rule, Strategy
+from aimirror.routing.served_names import ServedName, ServedNames
 from aimirror.server.answers import Answer
+from aimirror.server.base_url import base_url
+from aimirror.server.memo import Memo
 from aimirror.server.request import MirrorRequest
+from aimirror.server.site import MirrorSite
 from tests.mirror.support import UPSTREAM, MirrorCase, Played, refused
 
 FRESH = ("Content-Type: text/plain", "Cache-Control: max-age=100")
@@ -44,6 +48,18 @@ class RoutingTests(MirrorCase):
         self.assertEqual(self.asked, 2)
         for asked in self.upstream.sent:
             self.assertFalse({"authorization", "cookie"} & {n.lower() for n, _ in asked.headers})
+
+    def test_root_of_a_name(self) -> None:
+        """A name of the mirror may stand for a mount, whose paths then need no prefix."""
+        rule = Rule(name="n", upstreams=("https://n.test",), path_prefix="/n", strip_prefix=True)
+        names = ServedNames([ServedName(host="n.lan", root="/n")])
+        self.mirror = Mirror((rule,), self.library, base_url, names=names)
+        self.site = MirrorSite(self.mirror.handle, self.clock, memo=Memo())
+        self.plays(200, *FRESH)
+        for path in ("/x", "/n/x"):
+            self.assertEqual(self.get(path, "Host: n.lan")[0], 200)
+            self.assertEqual(self.last().outgoing.url, "https://n.test/x")
+        self.assertEqual(self.get("/x")[0], 404)
 
     def test_stray_token(self) -> None:
         """A token that is known to be one service's does not reach another well-known one."""

@@ -140,13 +140,13 @@ class Oci:
 
     async def _repository(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer:
         agent = request.headers.get("user-agent") or ""
-        default = default_of(agent)
+        default = request.registry or default_of(agent)
         target = parse(route.path, request.query or "", self._registries, default)
         if isinstance(target, Problem):
             return _error(target.status, target.code, target.message)
         registry = target.registry
         who = oci_auth.credential(request.headers.get("authorization"))
-        who = self._logins.shown(who, registry, target.ns, agent)
+        who = self._logins.shown(who, registry, target.ns or request.registry, agent)
         if who.anonymous and not registry.anonymous and not registry.login:
             raise Refused(401, f"{registry.name} is served to those who log in")
 
@@ -228,7 +228,8 @@ class Oci:
 
     def _ping(self, request: ClientRequest) -> Answer:
         """Whoever brings nothing is sent to the token service, which has one for everybody."""
-        registry = registry_of(ns_of(request.query or ""), self._registries)
+        default = request.registry or DOCKER_HUB
+        registry = registry_of(ns_of(request.query or ""), self._registries, default)
         if isinstance(registry, Problem):
             return _error(registry.status, registry.code, registry.message)
         if "authorization" not in request.headers and not request.admitted:
@@ -248,7 +249,7 @@ class Oci:
             told = parse_qs(request.query or "")
             who = oci_auth.credential(request.headers.get("authorization"))
         scopes = [scope for value in told.get("scope", ()) for scope in value.split()]
-        service = told.get("service", [""])[0]
+        service = told.get("service", [""])[0] or request.registry
         placed = self._placed(scopes, service)
         registry = placed[0][0]
         if who.anonymous:
@@ -259,7 +260,8 @@ class Oci:
             raise Refused(401, "a token is given for a name and a password")
         if scopes:
             agent = request.headers.get("user-agent") or ""
-            shown = self._logins.shown(who, registry, ns_of(request.query or ""), agent)
+            ns = ns_of(request.query or "") or request.registry
+            shown = self._logins.shown(who, registry, ns, agent)
             names = [name for owner, name in placed if owner is registry and name]
         else:
             try:
@@ -332,7 +334,8 @@ class Oci:
         upstream: Headers | None = None,
     ) -> Answer:
         """An error that clients understand; a 401 leads to the mirror's token service."""
-        target = parse(path, request.query or "", self._registries)
+        default = request.registry or default_of(request.headers.get("user-agent") or "")
+        target = parse(path, request.query or "", self._registries, default)
         placed = target if isinstance(target, Target) else None
         said = message or f"the registry answered {status}"
         if status != 401:

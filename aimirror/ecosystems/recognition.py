@@ -19,14 +19,14 @@ from aimirror.http import urls
 #: The value of ``ecosystem`` that turns this off.
 NONE = "none"
 
-#: Hosts, or the end of their names behind a dot, that serve one world alone.
+#: Hosts, or the end of their names behind a dot, that serve one world alone; with a path, below it.
 _HOSTS: Mapping[str, tuple[str, ...]] = {
     "pypi": (
         "pypi.org",
         "files.pythonhosted.org",
         "pypi.nvidia.com",
-        "download.pytorch.org",
-        "download-r2.pytorch.org",
+        "download.pytorch.org/whl",
+        "download-r2.pytorch.org/whl",
     ),
     "huggingface": ("huggingface.co", "hf.co", "hf-mirror.com"),
     "npm": ("registry.npmjs.org", "registry.yarnpkg.com", "registry.npmmirror.com"),
@@ -153,11 +153,24 @@ def _world(rule: Mapping[str, Any]) -> tuple[str, str]:
         return "huggingface", "its head_meta_headers are the hub's"
     if takes_everything(rule) and not _mount(rule):
         return "", ""
-    host = _host(rule)
+    upstream = _upstream(rule)
     for name, hosts in _HOSTS.items():
-        if any(host == each or host.endswith(f".{each}") for each in hosts):
-            return name, f"its upstream is {host}"
+        if any(_serves(each, upstream) for each in hosts):
+            return name, f"its upstream is {urls.host(upstream)}"
     return "", ""
+
+
+def _serves(place: str, upstream: str) -> bool:
+    """Whether a URL is of a host, and below a path of it if there is one."""
+    host, _, path = place.partition("/")
+    try:
+        own = urls.host(upstream) if upstream else ""
+    except ValueError:
+        return False
+    below = f"{urls.base(upstream)}/".partition("://")[2].partition("/")[2] if own else ""
+    return (own == host or own.endswith(f".{host}")) and below.startswith(
+        f"{path}/" if path else ""
+    )
 
 
 def _of_world(rule: Mapping[str, Any], world: str) -> Iterator[tuple[str, Any]]:
@@ -202,12 +215,18 @@ def _mount(rule: Mapping[str, Any]) -> str:
 
 def _host(rule: Mapping[str, Any]) -> str:
     """The host of the first upstream, "" where there is none."""
-    upstream = rule.get("upstream", rule.get("upstreams"))
-    first = upstream[0] if isinstance(upstream, list) and upstream else upstream
+    upstream = _upstream(rule)
     try:
-        return urls.host(first) if isinstance(first, str) else ""
+        return urls.host(upstream) if upstream else ""
     except ValueError:
         return ""
+
+
+def _upstream(rule: Mapping[str, Any]) -> str:
+    """The first upstream, "" where there is none."""
+    upstream = rule.get("upstream", rule.get("upstreams"))
+    first = upstream[0] if isinstance(upstream, list) and upstream else upstream
+    return first if isinstance(first, str) else ""
 
 
 def _text(rule: Mapping[str, Any], key: str) -> str:

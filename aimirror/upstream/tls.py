@@ -17,6 +17,8 @@ from aimirror.upstream.dialing import READ_BYTES
 
 #: Hosts whose TLS context is kept; each holds the system's certificates, read in ~20 ms.
 CACHED_CONTEXTS = 64
+#: A name that Twisted's own encoding takes; the right one is put in its place.
+_PLAIN_NAME = "name.invalid"
 
 
 @implementer(IPolicyForHTTPS)
@@ -28,9 +30,18 @@ class SystemTrust:
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
         """What makes TLS connections to a host (IPolicyForHTTPS)."""
-        return optionsForClientTLS(
-            hostname.decode("ascii"), trustRoot=self._trust, acceptableProtocols=[b"http/1.1"]
-        )
+        name = hostname.decode("ascii")
+        try:
+            return self._options(name)
+        except UnicodeError:  # a name that IDNA does not have, as my_repo or r3---sn
+            options: Any = self._options(_PLAIN_NAME)
+            options._hostname = options._hostnameASCII = name
+            options._hostnameBytes = hostname
+            made: IOpenSSLClientConnectionCreator = options
+            return made
+
+    def _options(self, name: str) -> IOpenSSLClientConnectionCreator:
+        return optionsForClientTLS(name, trustRoot=self._trust, acceptableProtocols=[b"http/1.1"])
 
 
 def default_policy(trust: Certificate | None = None) -> IPolicyForHTTPS:

@@ -213,6 +213,27 @@ class TrustTests(LoopbackCase):
         self.assertEqual(transport.getHandle().get_servername(), b"localhost")
         self.assertEqual(transport.negotiatedProtocol, b"http/1.1")
 
+    async def test_odd_name(self) -> None:
+        """A name that IDNA does not have is verified and sent like all others."""
+        for name in ("my_repo.lan", "r3---sn.lan"):
+            own, _ = certificate(name)
+            self.origin = CannedFactory(HELLO, "")
+            options = CertificateOptions(
+                privateKey=own.privateKey.original,
+                certificate=own.original,
+                acceptableProtocols=[b"http/1.1"],
+            )
+            port = self.listen(TLSMemoryBIOFactory(options, False, self.origin))
+            proxy = Factory.forProtocol(ConnectProxy)
+            proxy.noisy, proxy.asked = False, []
+            through = f"http://127.0.0.1:{self.listen(proxy)}"
+            url = f"https://{name}:{port}/"
+            self.assertEqual(await self.ask(url, proxy=through, trust=own), b"hello")
+            [(_, transport)] = self.origin.requests
+            self.assertEqual(transport.getHandle().get_servername(), name.encode())
+            error = await self.fault(f"https://other_{name}:{port}/", proxy=through, trust=own)
+            self.assertIs(error.reason, Reason.TLS)
+
     async def test_system_trust(self) -> None:
         """SSL_CERT_FILE replaces the system's certificates."""
         self.patch_environment("SSL_CERT_FILE", self.kept(LOCALHOST_PEM))

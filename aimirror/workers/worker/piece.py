@@ -15,6 +15,7 @@ from zope.interface import implementer
 from aimirror.download.piece import Accepted, Answer, Refused, judge, piece_headers
 from aimirror.download.tasks import FetchResult, FetchTask, Reason
 from aimirror.http.egress import Outgoing
+from aimirror.http.targets import parse_target
 from aimirror.workers.worker.body import PieceBody
 from aimirror.workers.worker.files import PartFile, PartFiles
 from aimirror.workers.worker.outcomes import Outcome, disk_outcome, upstream_outcome
@@ -136,6 +137,11 @@ class Piece:
         return FetchResult(outcome.reason, stop, detail=outcome.detail, latency=self._latency)
 
 
+#: What treq is told: it refuses names that IDNA does not have, such as ``my_repo`` or ``[::1]``,
+#: which everybody else dials.
+_ANYWHERE = "http://upstream.invalid/"
+
+
 class _RefusedError(Exception):
     """The answer is not what was asked for."""
 
@@ -168,10 +174,11 @@ class _Exchange:
 
         Fails with _RefusedError or UpstreamError.  Cancelling closes the connection.
         """
+        parse_target(self._task.url)  # BadTarget for what can't be sent
         # Its own client: a cookie that one task receives is none of another's business.
         return HTTPClient(self).request(
             "GET",
-            self._task.url,
+            _ANYWHERE,
             allow_redirects=False,
             unbuffered=True,
             reactor=self._clock,  # type: ignore[arg-type]

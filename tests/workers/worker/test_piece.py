@@ -56,6 +56,12 @@ class PieceTests(SynchronousTestCase):
         self.assertEqual(outgoing.egress, self.task.egress)
         self.assertEqual(outgoing.timeouts, self.task.timeouts)
 
+    def test_odd_names(self):
+        """Hosts whose names IDNA does not have are asked like all others."""
+        for host in ("my_repo.lan", "[::1]:8080", "r3---sn.example", "a--b.example"):
+            self.start(evolve(self.task, url=f"http://{host}/f"))
+            self.assertEqual(self.agents.requests[-1].url, f"http://{host}/f")
+
     def test_done(self):
         """A good answer ends in the file, with its latency; the file is closed behind it."""
         _, result = self.start()

@@ -333,12 +333,13 @@ def own_bases(rules: Iterable[Rule], ecosystem: str, url: str) -> tuple[str, ...
 
     Those above it, and those of rules that name its place among their ``content_rewrite.targets``;
     without any, those at its origin, of several the ones that share most of its path.  Whoever
-    else names the file has no say: one index could refuse another's files.
+    else names the file has no say: one index could refuse another's files.  Where nothing ever
+    changes there is no index.
     """
     bases = [
         (rule, urls.join(upstream, rule.upstream_path(rule.path_prefix), ""))
         for rule in rules
-        if rule.ecosystem == ecosystem
+        if rule.ecosystem == ecosystem and rule.immutable is not True
         for upstream in rule.upstreams
     ]
     naming = [

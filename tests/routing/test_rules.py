@@ -229,3 +229,12 @@ class OwnBaseTests(SynchronousTestCase):
         near = ("https://own.test/api/alice/simple", "https://own.test/api/bob/simple")
         self.assertEqual(self.bases("https://own.test/api/bob/f/x.whl", *near), near[1:])
         self.assertEqual(self.bases("https://elsewhere.test/x.whl", *near), ())
+
+    def test_files_alone(self) -> None:
+        """A rule under which nothing ever changes has no index, though it is above its files."""
+        files = Rule(
+            name="f", upstreams=("https://own.test/files",), ecosystem="cargo", immutable=True
+        )
+        index = Rule(name="i", upstreams=("https://own.test/index",), ecosystem="cargo")
+        found = own_bases([files, index], "cargo", "https://own.test/files/a/1/download")
+        self.assertEqual(found, ("https://own.test/index",))

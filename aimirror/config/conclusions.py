@@ -15,7 +15,13 @@ from attrs import evolve, frozen
 
 from aimirror.config import presets
 from aimirror.config.schema import At, Many
-from aimirror.ecosystems.recognition import HUB_FILES, HUB_REVISIONS, recognised, takes_everything
+from aimirror.ecosystems.recognition import (
+    HUB_FILES,
+    HUB_REVISIONS,
+    PAGES,
+    recognised,
+    takes_everything,
+)
 from aimirror.routing.rules import Rule
 
 #: The keys of a rule in version 0.3.
@@ -30,7 +36,6 @@ _OLD_KEYS = frozenset(
 _OF_PYPI = ("pip-", "default")
 _INDEX = r"^/simple(/|$)"
 _METADATA = r"^/packages/.+\.(metadata|asc)$"
-_PAGES = {"ttl": "10m", "stale_if_error": "7d", "obey_clients": False}
 
 #: Well-known services, and the presets that have what their clients need.
 _SERVICES = {
@@ -177,7 +182,7 @@ def _index(last: Concluded) -> Concluded:
         "name": f"{last.rule['name']}-index",
         "pattern": _INDEX,
         "ecosystem": "pypi",
-        "cache": dict(_PAGES),
+        "cache": dict(PAGES),
     }
     return Concluded(rule, last.at, "its upstream is a Python index")
 

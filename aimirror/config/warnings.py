@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aimirror.config.model import AccessFormat, Config
+from aimirror.ecosystems.recognition import EVERYTHING
 from aimirror.routing.rules import Rule, Strategy
 
 #: Keys of a rule that only ``strategy: parallel`` heeds.
 _PARALLEL = ("concurrency", "chunk_size", "min_size")
 #: Keys of a rule that one world alone heeds.
 _OF_WORLDS = {"cooldown": "pypi", "xet": "huggingface"}
-#: Patterns that leave no path out.
-_EVERYTHING = frozenset({".*", "^.*", "^.*$", "/", "^/", "/.*", "^/.*", "^/.*$", ".+", ""})
 #: Paths that clients of a world ask for below its mount, whatever owners and packages are called.
 _KNOWN: Mapping[str, tuple[str, ...]] = {
     "huggingface": (
@@ -104,7 +103,7 @@ def _covers(earlier: Rule, later: Rule) -> bool:
     mount, own = f"{earlier.path_prefix}/", f"{later.path_prefix}/"
     if not own.startswith(mount):
         return False
-    if earlier.pattern is None or earlier.pattern.pattern in _EVERYTHING:
+    if earlier.pattern is None or earlier.pattern.pattern in EVERYTHING:
         return True
     same = later.pattern is not None and later.pattern.pattern == earlier.pattern.pattern
     return same and own == mount

@@ -89,7 +89,7 @@ _HUB_FIELDS = ["x-repo-commit", "x-linked-etag", "x-linked-size", "etag"]
 
 #: Indexes go on while the upstream is down; what a page says of its own life comes first.
 _CACHE: Mapping[str, Any] = {"stale_if_error": "7d"}
-_PAGES: Mapping[str, Any] = {"ttl": "10m", "stale_if_error": "7d", "obey_clients": False}
+PAGES: Mapping[str, Any] = {"ttl": "10m", "stale_if_error": "7d", "obey_clients": False}
 
 #: Files of the hub: ``OWNER/NAME`` or ``NAME``, of models, datasets, spaces or kernels, at a
 #: revision that is surely the hub's, whatever mount an owner is called like.
@@ -191,7 +191,7 @@ def _of_world(rule: Mapping[str, Any], world: str) -> Iterator[tuple[str, Any]]:
         yield "content_rewrite", _links(rule)
     if world == "npm":
         yield "content_rewrite", {"members": ["tarball"]}
-    yield "cache", dict(_PAGES if pages else _CACHE)
+    yield "cache", dict(PAGES if pages else _CACHE)
 
 
 def _links(rule: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,12 +201,12 @@ def _links(rule: Mapping[str, Any]) -> dict[str, Any]:
 
 
 #: Patterns that take every path.
-_EVERYTHING = frozenset({"", ".*", "^.*", "^.*$", "/", "^/", "/.*", "^/.*", "^/.*$", ".+"})
+EVERYTHING = frozenset({"", ".*", "^.*", "^.*$", "/", "^/", "/.*", "^/.*", "^/.*$", ".+"})
 
 
 def takes_everything(rule: Mapping[str, Any]) -> bool:
     """Whether a rule's pattern leaves no path out."""
-    return _text(rule, "pattern") in _EVERYTHING
+    return _text(rule, "pattern") in EVERYTHING
 
 
 def _mount(rule: Mapping[str, Any]) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from attrs import evolve
 
-from aimirror.caching.caching import prepare
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.huggingface import paths as huggingface
 from aimirror.ecosystems.indexes import credential, stored_bytes
+from aimirror.ecosystems.remembered import last_told, remember
 from aimirror.exchanges.answering import UNABLE
 from aimirror.exchanges.decoding import DecodedResponse, decodable
 from aimirror.exchanges.responses import collect
@@ -161,40 +161,17 @@ class Api:
         if found.rule.xet is Xet.STRIP:
             data = await self._without_xet(data)
         if not credential(request, found):
-            await self._remember(key, found, fields, data)
+            kept = fields.only("content-type", "x-repo-commit")
+            await remember(self._library, key, kept, data, found.rule)
         fields = fields.without("content-length", "etag", "content-md5", "digest")
         return Answer(status=200, headers=fields, body=data)
 
-    async def _remember(self, key: str, found: Route, headers: Headers, data: bytes) -> None:
-        now = self._library.now()
-        entry = Entry(
-            key=key,
-            headers=prepare(headers.only("content-type", "x-repo-commit"), now),
-            requested_at=now,
-            received_at=now,
-            blob=hashlib.sha256(data).hexdigest(),
-            size=len(data),
-            rule=found.rule.name,
-        )
-        try:
-            await self._library.keep(entry, data)
-        except OSError:
-            return  # without room there is nothing to remember it by
-
     def _told(self, key: str, found: Route) -> Answer | None:
         """What everybody was told last, as long as the rule allows."""
-        bound = found.rule.cache.stale_if_error
-        since = 0.0 if bound is None else self._library.now() - bound
-        for entry in self._library.at(key).entries:
-            body = self._library.body(entry) if entry.received_at >= since else None
-            if body is None or entry.scope:
-                continue
-            try:
-                data = body.data()
-            except (OSError, BodyFailed):
-                continue
-            return Answer(status=200, headers=entry.headers.with_("X-Cache", "STALE"), body=data)
-        return None
+        told = last_told(self._library, key, found.rule)
+        if told is None:
+            return None
+        return Answer(status=200, headers=told[0].with_("X-Cache", "STALE"), body=told[1])
 
     async def _changed(
         self, request: ClientRequest, found: Route, change: Callable[[bytes], bytes]

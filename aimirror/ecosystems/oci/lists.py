@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-
-from aimirror.caching.caching import prepare
-from aimirror.caching.entries import Entry
 from aimirror.ecosystems.oci.errors import API_VERSION, error_fields
 from aimirror.ecosystems.oci.images import Images, Visit
 from aimirror.ecosystems.oci.paths import Kind, rewritten_link
 from aimirror.ecosystems.oci.tokens import Refused
+from aimirror.ecosystems.remembered import last_told, remember
 from aimirror.exchanges.answering import UNABLE
 from aimirror.exchanges.responses import collect
 from aimirror.http.headers import Headers
-from aimirror.interfaces import BodyFailed, ILibrary, IUpstreamResponse, UpstreamError
+from aimirror.interfaces import ILibrary, IUpstreamResponse, UpstreamError
 from aimirror.server.answers import Answer
 from aimirror.server.relay import relayed
 
@@ -70,42 +67,19 @@ class Lists:
             headers = response.headers.with_("X-Cache", "PASS").with_(*API_VERSION)
             return relayed(response, _led_here(visit, headers, response.url))
         data = await collect(response, MOST_LIST)
-        await self._remember(visit, response.headers, data)
+        key = visit.route(visit.target).key
+        await remember(self._library, key, response.headers.only(*_KEPT), data, visit.rule)
         kept = response.headers.only(*_KEPT).with_("X-Cache", "PASS").with_(*API_VERSION)
         return Answer(status=200, headers=_led_here(visit, kept, response.url), body=data)
 
-    async def _remember(self, visit: Visit, headers: Headers, data: bytes) -> None:
-        now = self._images.now()
-        entry = Entry(
-            key=visit.route(visit.target).key,
-            headers=prepare(headers.only(*_KEPT), now),
-            requested_at=now,
-            received_at=now,
-            blob=hashlib.sha256(data).hexdigest(),
-            size=len(data),
-            rule=visit.rule.name,
-        )
-        try:
-            await self._library.keep(entry, data)
-        except OSError:
-            return  # without room there is nothing to remember it by
-
     def _last(self, visit: Visit) -> Answer | None:
         """What was remembered, as long as the rule allows."""
-        key, bound = visit.route(visit.target).key, visit.rule.cache.stale_if_error
-        since = 0.0 if bound is None else self._images.now() - bound
-        for entry in self._library.at(key).entries:
-            if entry.scope or not entry.blob or entry.received_at < since:
-                continue
-            body = self._library.body(entry)
-            try:
-                data = None if body is None else body.data()
-            except (OSError, BodyFailed):
-                continue
-            if data is not None:
-                kept = entry.headers.only(*_KEPT).with_("X-Cache", "STALE").with_(*API_VERSION)
-                return Answer(status=200, headers=_led_here(visit, kept, key), body=data)
-        return None
+        key = visit.route(visit.target).key
+        told = last_told(self._library, key, visit.rule)
+        if told is None:
+            return None
+        kept = told[0].only(*_KEPT).with_("X-Cache", "STALE").with_(*API_VERSION)
+        return Answer(status=200, headers=_led_here(visit, kept, key), body=told[1])
 
 
 def _led_here(visit: Visit, headers: Headers, url: str) -> Headers:

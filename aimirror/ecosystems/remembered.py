@@ -1,0 +1,48 @@
+"""Answers that are asked for each time, and told once more while their upstream can't answer."""
+
+from __future__ import annotations
+
+import hashlib
+
+from aimirror.caching.caching import prepare
+from aimirror.caching.entries import Entry
+from aimirror.http.headers import Headers
+from aimirror.interfaces import BodyFailed, ILibrary
+from aimirror.routing.rules import Rule
+
+
+async def remember(
+    library: ILibrary, key: str, headers: Headers, content: bytes, rule: Rule
+) -> None:
+    """Keep what everybody was told under a key; without room there is nothing to keep it by."""
+    now = library.now()
+    entry = Entry(
+        key=key,
+        headers=prepare(headers, now),
+        requested_at=now,
+        received_at=now,
+        blob=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+        rule=rule.name,
+    )
+    try:
+        await library.keep(entry, content)
+    except OSError:
+        return
+
+
+def last_told(library: ILibrary, key: str, rule: Rule) -> tuple[Headers, bytes] | None:
+    """The fields and content that everybody was told last, as long as the rule allows."""
+    bound = rule.cache.stale_if_error
+    since = 0.0 if bound is None else library.now() - bound
+    for entry in library.at(key).entries:
+        if entry.scope or not entry.blob or entry.received_at < since:
+            continue
+        body = library.body(entry)
+        try:
+            content = None if body is None else body.data()
+        except (OSError, BodyFailed):
+            continue
+        if content is not None:
+            return entry.headers, content
+    return None

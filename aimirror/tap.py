@@ -173,6 +173,7 @@ def makeService(options: Any) -> IService:
     """The service; a mistake in the configuration ends the program with one line."""
     from twisted.internet import reactor as real
 
+    from aimirror.service.checking import warned
     from aimirror.service.service import MirrorService
     from aimirror.store.legacy import notice
 
@@ -197,8 +198,8 @@ def makeService(options: Any) -> IService:
         reactor.callWhenRunning(reactor.stop)
 
     old = notice(config.cache.dir)
-    if old:
-        reactor.callWhenRunning(log.warn, "{old}", old=old)
+    for line in (*([old] if old else []), *warned(config)):
+        reactor.callWhenRunning(log.warn, "{source}: {line}", source=config.source, line=line)
     logs = LogService(config.logging, reactor, failed)
     service = MirrorService(
         config,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aimirror.commands.common import add_config
-from aimirror.config import check_dirs, expanded, plain
+from aimirror.config import check_dirs, expanded
 from aimirror.config.presets import described
-from aimirror.config.warnings import warnings
-from aimirror.service.checking import check_files
+from aimirror.service.checking import check_files, warned
 from aimirror.tap import configured
 
 if TYPE_CHECKING:
@@ -42,16 +40,7 @@ def run(given: argparse.Namespace) -> int:
     config = configured(file)
     check_dirs(config, make=False)
     check_files(config)
-    for warning in warnings(config, plain(config), _disk(config.cache.dir)):
+    for warning in warned(config):
         print(f"{config.source}: warning: {warning}", file=sys.stderr)
     print(f"{config.source}: right; {len(config.rules)} rules, cache in {config.cache.dir}")
     return 0
-
-
-def _disk(folder: Path) -> int | None:
-    """The bytes of the disk on which a folder is, or will be."""
-    there = next((each for each in (folder, *folder.parents) if each.exists()), None)
-    try:
-        return None if there is None else shutil.disk_usage(there).total
-    except OSError:
-        return None

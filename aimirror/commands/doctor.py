@@ -15,10 +15,10 @@ from aimirror.commands.link import Link, NotRunning, add_link, linked, run_to_en
 from aimirror.commands.machine import own_url
 from aimirror.commands.reaching import Reached, reach
 from aimirror.commands.words import counted, size, span
-from aimirror.config import Config, plain
+from aimirror.config import Config
 from aimirror.config.offers import moved, offered
-from aimirror.config.warnings import warnings
 from aimirror.ecosystems.clients import Address
+from aimirror.service.checking import warned
 
 if TYPE_CHECKING:
     from aimirror.commands.common import Commands
@@ -81,8 +81,7 @@ def _service(link: Link) -> Finding:
 
 
 def _configuration(config: Config) -> Iterator[Finding]:
-    told = list(warnings(config, plain(config)))
-    for warning in told:
+    for warning in warned(config):
         yield Finding("warn", "rules", warning, f"change {config.source}")
     clients = ", ".join(offered(config.rules)) or "no client that is known"
     count = counted(len(config.rules), "rule")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from aimirror.monotonic import steady
 from aimirror.platform import install_reactor, prepare_process
 from aimirror.server.listening import CannotListen
 from aimirror.server.short_log import Short
+from aimirror.service.checking import warned
 from aimirror.service.logs import Logs, observer, open_logs
 from aimirror.store.legacy import notice
 from aimirror.tap import on_signal, prepared
@@ -79,6 +81,9 @@ _FIRST = {
     "huggingface": "Hugging Face: export HF_ENDPOINT={here}",
 }
 
+#: Warnings that the welcome shows.
+_WARNINGS = 5
+
 
 def welcome(url: str, config: Config) -> str:
     """Where it listens, where it caches, and what clients are told first."""
@@ -92,11 +97,21 @@ def welcome(url: str, config: Config) -> str:
         f"aimirror reads {_source(config)}",
         f"aimirror caches in {config.cache.dir}",
         *([f"aimirror: {old}"] if old else []),
+        *_warnings(config),
         *(f"  {text.format(**told)}" for client, text in _FIRST.items() if client in clients),
         *(["  others:       aimirror setup"] if set(clients) - _FIRST.keys() else []),
         f"  dashboard:    {here}/aimirror/",
     ]
     return "\n".join(lines)
+
+
+def _warnings(config: Config) -> list[str]:
+    """What the configuration hardly means, cut to a few lines."""
+    every = warned(config)
+    more = len(every) - _WARNINGS
+    lines = [f"aimirror: warning: {warning}" for warning in every[:_WARNINGS]]
+    check = f"aimirror check {shlex.quote(config.source)}"
+    return [*lines, *([f"aimirror: {more} more: {check}"] if more > 0 else [])]
 
 
 def _source(config: Config) -> str:

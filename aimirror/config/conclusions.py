@@ -1,6 +1,6 @@
 """What a list of rules stands for: presets written out, worlds recognised, old files completed.
 
-A file of the first versions (0.3) knows rules of twelve keys and ends in one that sends whatever is
+A file of the first versions (0.3) knows rules of fourteen keys, and its last rule sends all that is
 left to PyPI.  It promises npm, conda and more at paths which that last rule would send astray, so
 the built-in rules stand before it.  ``ecosystem: none`` in a rule, or any key that 0.3 did not
 know, leaves a file as it is.
@@ -8,7 +8,7 @@ know, leaves a file as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from attrs import evolve, frozen
@@ -24,12 +24,15 @@ from aimirror.ecosystems.recognition import (
 )
 from aimirror.routing.rules import Rule
 
+#: Where, and by which key of a rule, the first files of 0.3 led clients to Docker's tokens.
+_TOKENS = "https://auth.docker.io"
+_TOKEN_KEY = "header_rewrite"
 #: The keys of a rule in version 0.3.
 _OLD_KEYS = frozenset(
     {
         *("name", "pattern", "upstream", "strategy", "min_size", "max_size", "concurrency"),
         *("chunk_size", "cache_key_source", "path_rewrite", "content_rewrite", "handler"),
-        "head_meta_headers",
+        *("head_meta_headers", _TOKEN_KEY),
     }
 )
 #: Built-in rules whose paths an old file's own rules for PyPI serve.
@@ -46,6 +49,22 @@ _SERVICES = {
 #: Keys of a rule that says no more than that it is for a service, and those that its rules take on.
 _BARE = frozenset({"name", "upstream", "strategy"})
 _CARRIED = frozenset({"cooldown", "xet", "rate_limit", "upstream_proxy", "credentials", "public"})
+
+
+def needless(items: list[object]) -> Iterator[tuple[int, str]]:
+    """What the first files of 0.3 have for tokens: the index of a rule, and its key or "" for all.
+
+    The mirror takes the tokens of registries itself, and a pattern for ``/token`` would take
+    ``/simple/tokenizers/`` as well.
+    """
+    old = _is_old(items)
+    for index, rule in enumerate(items):
+        if not isinstance(rule, dict):
+            continue
+        if old and str(rule.get("upstream")).rstrip("/") == _TOKENS:
+            yield index, ""
+        elif isinstance(rule.get(_TOKEN_KEY), dict):
+            yield index, _TOKEN_KEY
 
 
 @frozen
@@ -66,14 +85,23 @@ def concluded(items: Iterable[object], at: At, built_in: list[Any]) -> list[Conc
     ``built_in`` is the list of the built-in configuration.
     """
     items = list(items)
+    left_out = set(needless(items))
     written = [
         Concluded(rule, at.item(index))
         for index, item in enumerate(items)
-        for rule in presets.expanded(item, at.item(index))
+        if (index, "") not in left_out
+        for rule in presets.expanded(_without(item, left_out, index), at.item(index))
     ]
     if not _is_old(items):
         return [_known(rule) for each in written for rule in _serviced(each)]
     return _completed([_known(each) for each in written], built_in)
+
+
+def _without(item: object, left_out: set[tuple[int, str]], index: int) -> object:
+    """A rule without the keys of it that are left out."""
+    if not isinstance(item, dict):
+        return item
+    return {key: value for key, value in item.items() if (index, key) not in left_out}
 
 
 def _serviced(each: Concluded) -> list[Concluded]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from aimirror.config.conclusions import needless
 from aimirror.config.model import AccessFormat, Config
 from aimirror.ecosystems.recognition import EVERYTHING
 from aimirror.routing.rules import Rule, Strategy
@@ -39,6 +40,9 @@ def warnings(config: Config, value: Mapping[str, Any], disk: int | None = None) 
     """
     yield from _of_rules(config.rules)
     yield from _shadowed(config.rules)
+    for index, key in needless(list(value.get("rules") or ())):
+        where, what = (f"rules[{index}].{key}", "key") if key else (f"rules[{index}]", "rule")
+        yield f"{where}: the mirror takes the tokens of registries itself; remove the {what}"
     for index, rule in enumerate(value.get("rules") or ()):
         if isinstance(rule, dict) and "preset" not in rule:
             yield from _ignored(rule, f"rules[{index}]", config.rules)

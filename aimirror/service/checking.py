@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
-from aimirror.config import Config, ConfigError
+from aimirror.config import Config, ConfigError, plain
+from aimirror.config.warnings import warnings
 from aimirror.forward import authority
 from aimirror.forward.authority import AuthorityError
 from aimirror.forward.contexts import BadCertificate, read_context
@@ -26,6 +29,20 @@ def check_files(config: Config) -> None:
             raise ConfigError(f"{config.source}: {key}: {error}") from None
         except BadHandler as error:
             raise ConfigError(str(error)) from None
+
+
+def warned(config: Config) -> list[str]:
+    """What is allowed in a configuration, but hardly what was meant, each in one line."""
+    return list(warnings(config, plain(config), _disk(config.cache.dir)))
+
+
+def _disk(folder: Path) -> int | None:
+    """The bytes of the disk on which a folder is, or will be."""
+    there = next((each for each in (folder, *folder.parents) if each.exists()), None)
+    try:
+        return None if there is None else shutil.disk_usage(there).total
+    except OSError:
+        return None
 
 
 def _files(config: Config) -> Iterator[tuple[str, Callable[[], object]]]:

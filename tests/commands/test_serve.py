@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.commands.serve import has_colours
+from aimirror.commands.serve import has_colours, welcome
+from aimirror.config import load
 
 
 class Terminal(io.StringIO):
@@ -22,3 +24,20 @@ class ColourTests(SynchronousTestCase):
         self.assertFalse(has_colours(Terminal(), {"NO_COLOR": "1"}))
         self.assertFalse(has_colours(Terminal(), {"TERM": "dumb"}))
         self.assertFalse(has_colours(io.StringIO(), {}))
+
+
+class WelcomeTests(SynchronousTestCase):
+    def welcome(self, rules: int) -> list[str]:
+        file = Path(self.mktemp())
+        lines = [f"- {{name: r{n}, pattern: '^x{n}', upstream: 'https://h'}}" for n in range(rules)]
+        rest = "- {name: a, upstream: 'https://h'}"
+        file.write_text("\n".join(["cache: {max_size_gb: 0.001}", "rules:", *lines, rest]))
+        return welcome("http://0.0.0.0:8081/", load(file, {})).splitlines()
+
+    def test_warnings(self) -> None:
+        """The welcome has the warnings of ``check``, at most five, and says where the rest is."""
+        for rules, shown, more in ((0, 0, ""), (2, 2, ""), (5, 5, ""), (7, 5, "2 more: aimirror")):
+            lines = self.welcome(rules)
+            said = [line for line in lines if line.startswith("aimirror: warning: rule 'r")]
+            self.assertEqual(len(said), shown, lines)
+            self.assertEqual(any(more in line for line in lines if more), bool(more), lines)

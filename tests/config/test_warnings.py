@@ -8,7 +8,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.config import ConfigError, load, plain
 from aimirror.config.warnings import warnings
+from aimirror.routing.rules import route
 
+#: A file as the first versions of 0.3 came with.
+FIRST = Path(__file__).with_name("first.yaml")
+TOKENS = "the mirror takes the tokens of registries itself"
 UP = "upstream: 'https://h.example'"
 
 
@@ -26,6 +30,26 @@ class WarningTests(SynchronousTestCase):
         self.assertEqual(self.warned(), [])
         config = load(None, {})
         self.assertEqual(list(warnings(config, plain(config))), [])
+
+    def test_tokens_of_first_files(self) -> None:
+        """What the first files of 0.3 have for tokens is left out, and named."""
+        config = load(FIRST, {})
+        self.assertEqual(
+            list(warnings(config, plain(config))),
+            [
+                f"rules[1].header_rewrite: {TOKENS}; remove the key",
+                f"rules[2]: {TOKENS}; remove the rule",
+            ],
+        )
+        self.assertEqual(route(config.rules, "/simple/tokenizers/", "").rule.ecosystem, "pypi")
+
+    def test_tokens_on_purpose(self) -> None:
+        """A rule for tokens in a file of another kind stays; so does a key that is no mapping."""
+        rules = "- {name: t, upstream: 'https://auth.docker.io', path_prefix: /token}"
+        self.assertEqual(self.warned(rules), [])
+        for keys in ("header_rewrite: 1", "header_rewrites: {realm: x}"):
+            with self.assertRaisesRegex(ConfigError, r"rules\[0\].header_rewrites?: unknown key"):
+                self.warned(f"- {{name: a, {keys}, {UP}}}")
 
     def test_shadowed(self) -> None:
         """A rule behind one that takes all of its paths can take none."""

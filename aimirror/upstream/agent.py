@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IProtocol,
     IProtocolFactory,
-    IReactorCore,
     IReactorPluggableNameResolver,
     IReactorTime,
 )
@@ -78,7 +77,7 @@ class Agents:
         self._tls = tls if tls is not None else default_policy()
         if resolve is None:
             resolve = system_resolver(cast(IReactorPluggableNameResolver, reactor).nameResolver)
-        self._dialer = Dialer(cast(IReactorCore, reactor), resolve, read_bytes)
+        self._dialer = Dialer(reactor, resolve, read_bytes)
 
     def agent(self, egress: Egress, timeouts: Timeouts) -> IAgent:
         """A Twisted agent whose requests leave by ``egress``; its responses are ``Reply``s.

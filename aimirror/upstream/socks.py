@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, ip_address
 from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.proxies import Proxy
+from aimirror.upstream.racing import Unreached
 
 _VERSION = 5
 _NO_LOGIN, _LOGIN = 0, 2
@@ -18,6 +19,8 @@ _CONNECT = 1
 _NAME = 3
 #: Bytes of an address in a reply, by its type.
 _ADDRESS_BYTES = {1: 4, 4: 16}
+#: Replies after which another address of the same name may do.
+_ABOUT_THE_ADDRESS = frozenset({1, 3, 4, 5, 6})
 _REPLIES = {
     1: "general failure",
     2: "not allowed by its rules",
@@ -88,7 +91,9 @@ class Socks5Crossing:
         if buffer[0] != _VERSION:
             raise _failed("it does not speak SOCKS5")
         if buffer[1] != 0:
-            raise _failed(_REPLIES.get(buffer[1], f"error {buffer[1]}"))
+            why = _REPLIES.get(buffer[1], f"error {buffer[1]}")
+            kind = Unreached if buffer[1] in _ABOUT_THE_ADDRESS else UpstreamError
+            raise kind(Reason.CONNECT, f"the upstream proxy: {why}")
         address = buffer[4] + 1 if buffer[3] == _NAME else _ADDRESS_BYTES.get(buffer[3])
         if address is None:
             raise _failed("it does not speak SOCKS5")

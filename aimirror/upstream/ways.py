@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import cast
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTime
 from twisted.web.iweb import IPolicyForHTTPS
 
@@ -22,6 +23,10 @@ from aimirror.upstream.tunnel import ConnectCrossing, Crossing, Tunnel, TunnelFa
 
 #: Names that mean this machine wherever they are resolved (RFC 6761 section 6.3).
 _LOCALHOST = "localhost"
+
+
+#: Seconds that an address has for itself behind a SOCKS proxy, which may be far away.
+SOCKS_DELAY = 2.0
 
 
 class Way:
@@ -68,27 +73,34 @@ class Way:
             return await self._dialer.dial(
                 target.host, target.port, self._reach, self._seconds, factory
             )
-        crossing, address = await self._crossing(self.proxy)
-        tunnel = cast(Tunnel, await self._dial_proxy(self.proxy, TunnelFactory(crossing)))
+        host, port, proxy = target.host, target.port, self.proxy
+        if proxy.kind.http:
+            authority = f"{target.bracketed}:{port}"
+            return await self._through(proxy, ConnectCrossing(authority, proxy), factory), None
+        if proxy.kind is ProxyKind.SOCKS5H:
+            return await self._through(proxy, Socks5Crossing(host, port, proxy), factory), None
+
+        def attempt(address: Address) -> Deferred[IProtocol]:
+            crossing = Socks5Crossing(str(address), port, proxy)
+            return Deferred.fromCoroutine(self._through(proxy, crossing, factory))
+
+        return await self._dialer.race(host, self._reach, attempt, SOCKS_DELAY)
+
+    async def _through(
+        self, proxy: Proxy, crossing: Crossing, factory: IProtocolFactory
+    ) -> IProtocol:
+        """A stream through the proxy, once it has connected us."""
+        tunnel = cast(Tunnel, await self._dial_proxy(proxy, TunnelFactory(crossing)))
         try:
             await tunnel.opened()
         except Exception as error:
-            raise _of_proxy(self.proxy, error) from None
-        return tunnel.enter(factory), address
+            raise _of_proxy(proxy, error) from None
+        return tunnel.enter(factory)
 
     async def open_proxy(self, factory: IProtocolFactory) -> IProtocol:
         """A stream to the HTTP proxy itself, for requests in absolute form."""
         assert self.proxy is not None
         return await self._dial_proxy(self.proxy, factory)
-
-    async def _crossing(self, proxy: Proxy) -> tuple[Crossing, Address | None]:
-        host, port = self._target.host, self._target.port
-        if proxy.kind.http:
-            return ConnectCrossing(f"{self._target.bracketed}:{port}", proxy), None
-        if proxy.kind is ProxyKind.SOCKS5H:
-            return Socks5Crossing(host, port, proxy), None
-        address = (await self._dialer.judged(host, self._reach))[0]
-        return Socks5Crossing(str(address), port, proxy), address
 
     async def _dial_proxy(self, proxy: Proxy, factory: IProtocolFactory) -> IProtocol:
         """Dial the proxy, which the administrator wrote down, wherever it is."""

@@ -12,7 +12,6 @@ from aimirror.download.tasks import Reason
 from aimirror.http.egress import ANYWHERE, Reach
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.dialing import (
-    ATTEMPT_SECONDS,
     MAX_ADDRESSES,
     Dialer,
     interleaved,
@@ -26,8 +25,8 @@ FACTORY = Factory.forProtocol(Protocol)
 class DialerTests(SynchronousTestCase):
     def dial(self, *addresses: str, host: str = "one.example", reach: Reach = ANYWHERE):
         self.network = Network({host: addresses})
-        dialer = Dialer(self.network.reactor, self.network.resolve, 12345)
-        return Deferred.fromCoroutine(dialer.dial(host, 80, reach, 10, FACTORY))
+        self.dialer = Dialer(self.network.reactor, self.network.resolve, 12345)
+        return Deferred.fromCoroutine(self.dialer.dial(host, 80, reach, 10, FACTORY))
 
     def test_dials_what_was_judged(self) -> None:
         """The reactor gets the address, never the name; the socket its read size."""
@@ -67,18 +66,32 @@ class DialerTests(SynchronousTestCase):
         self.assertIn("one.example", failure.value.detail)
 
     def test_next_address(self) -> None:
-        """A refused address is followed by the next, with the whole time for the last."""
+        """A refused address is followed by the next at once, by turns of the families."""
         dialling = self.dial("2600::1", "2600::2", "93.184.216.34")
         self.network.refuse(error=TimeoutError())
         self.network.refuse()
         self.assertEqual(
             self.network.dialled, [("2600::1", 80), ("93.184.216.34", 80), ("2600::2", 80)]
         )
-        waits = [client[3] for client in self.network.reactor.tcpClients]
-        self.assertEqual(waits, [ATTEMPT_SECONDS, ATTEMPT_SECONDS, 10])
         self.network.refuse()
         failure = self.failureResultOf(dialling, UpstreamError)
         self.assertIs(failure.value.reason, Reason.CONNECT)
+
+    def test_dead_address(self) -> None:
+        """A first address that says nothing costs a quarter of a second, and that once."""
+        self.dial("2600::1", "93.184.216.34")
+        dialer = self.dialer
+        self.network.reactor.advance(0.25)
+        self.network.accept()
+        self.assertEqual([connector.stoppedConnecting for connector in self.connectors], [1, 0])
+        again = Deferred.fromCoroutine(dialer.dial("one.example", 80, ANYWHERE, 10, FACTORY))
+        self.assertEqual(self.network.dialled[2:], [("93.184.216.34", 80)])
+        self.network.accept()
+        self.assertEqual(str(self.successResultOf(again)[1]), "93.184.216.34")
+
+    @property
+    def connectors(self):
+        return self.network.reactor.connectors
 
     def test_bounded(self) -> None:
         """No more than MAX_ADDRESSES are tried."""

@@ -67,6 +67,25 @@ class StreamTests(SynchronousTestCase):
         self.open(Egress("socks5://proxy"), "inner")
         self.assertIs(self.refusal().reason, Reason.FORBIDDEN)
 
+    def test_socks_next_address(self) -> None:
+        """With socks5:// the next address is asked for where the proxy can't reach the first."""
+        self.network.names["two.example"] = ["93.184.216.34", "93.184.216.35"]
+        for status, further in ((4, True), (2, False)):
+            stream = self.open(Egress("socks5://proxy"), "two.example")
+            dead, before = self.accept(), len(self.network.dialled)
+            dead.receive(b"\x05\x00\x05" + bytes([status]) + REPLY[2:])
+            self.network.settle()
+            self.assertTrue(dead.closed)
+            self.assertEqual(len(self.network.dialled) - before, int(further))
+            if not further:
+                self.assertIn("not allowed", self.refusal().detail)
+                continue
+            wire = self.accept()
+            wire.receive(b"\x05\x00")
+            self.assertEqual(wire.taken()[3:], b"\x05\x01\x00\x01\x5d\xb8\xd8\x23\x01\xbb")
+            wire.receive(REPLY)
+            self.successResultOf(stream)
+
     def test_socks_by_name(self) -> None:
         """With socks5h:// the name is for the proxy to resolve; literal addresses are judged."""
         self.open(Egress("socks5h://proxy"), "inner")

@@ -162,7 +162,7 @@ PURE = frozenset(
             "typing",
             "unicodedata",
         ),
-        *("unicodedata", "urllib", "zlib"),
+        *("unicodedata", "urllib", "zlib", "zstandard"),
     }
 )
 #: Members of pure packages that do I/O after all.

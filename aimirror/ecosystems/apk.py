@@ -1,36 +1,25 @@
 """Alpine packages: the index names a digest of a part of each, and that part names the rest.
 
-Source: the Alpine wiki, "Apk spec".  A package is three gzip streams: a signature (not always),
-the control part, the data.  ``C:`` of APKINDEX is the SHA-1 of the control part as it is packed;
-``datahash`` in its .PKGINFO is the SHA-256 of the data.
+Source: the Alpine wiki, "Apk spec".  ``C:`` of APKINDEX is the SHA-1 of a package's control part
+(``routing.alpine_package``).
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
-import zlib
-from collections.abc import Iterable
 
 from aimirror.ecosystems.clients import Address, Machine, Setting, as_text
 from aimirror.ecosystems.formats import sources
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
-from aimirror.routing.digests import Digest
+from aimirror.routing.digests import APK, Digest
 
-#: What the digests of this index are called here: no hash of the whole file.
-ALGORITHM = "apk"
-#: Bytes of an unpacked signature or control part.
-MOST_CONTROL = 4 << 20
-#: zlib's word for one gzip stream.
-_GZIP = 31
 _SHA1 = 20
 
 _PACKAGE = re.compile(r"(.+)/([^/]+\.apk)")
 #: A file's first line comes straight behind the tar header's padding.
 _RECORD = re.compile(rb"(?:^|(?<=\0))([CPV]):(.*)$", re.MULTILINE)
-_DATA_HASH = re.compile(rb"(?:^|(?<=\0))datahash = ([0-9a-f]{64})$", re.MULTILINE)
 
 
 def _places(url: str) -> Places:
@@ -46,7 +35,7 @@ def digests(index: bytes) -> dict[str, Digest]:
         raw = _checksum(told.get(b"C", b""))
         if raw is not None and b"P" in told and b"V" in told:
             name = b"%b-%b.apk" % (told[b"P"], told[b"V"])
-            found[name.decode("utf-8", "replace")] = Digest(ALGORITHM, raw.hex())
+            found[name.decode("utf-8", "replace")] = Digest(APK, raw.hex())
     return found
 
 
@@ -57,55 +46,6 @@ def _checksum(told: bytes) -> bytes | None:
     except binascii.Error:
         return None
     return raw if len(raw) == _SHA1 else None
-
-
-def fingerprint(pieces: Iterable[bytes]) -> str:
-    """The hex of a package's control part, "" for one whose data is not what that part says."""
-    reading = _Package()
-    try:
-        for piece in pieces:
-            reading.feed(piece)
-    except (zlib.error, ValueError):
-        return ""
-    return reading.result()
-
-
-class _Package:
-    """A package that is read from its start on."""
-
-    def __init__(self) -> None:
-        self._stream = zlib.decompressobj(_GZIP)
-        self._unpacked = b""
-        self._sha1 = hashlib.sha1(usedforsecurity=False)
-        self._data = hashlib.sha256()
-        self._control = b""
-
-    def feed(self, piece: bytes) -> None:
-        """The next bytes.  Raises ValueError or zlib.error for what is no package."""
-        while piece and not self._control:
-            self._unpacked += self._stream.decompress(piece, MOST_CONTROL)
-            if len(self._unpacked) > MOST_CONTROL or self._stream.unconsumed_tail:
-                raise ValueError("the control part is too large")
-            rest = self._stream.unused_data
-            self._sha1.update(piece[: len(piece) - len(rest)])
-            piece = rest
-            if self._stream.eof:
-                self._end_stream()
-        self._data.update(piece)
-
-    def _end_stream(self) -> None:
-        if not self._unpacked.startswith(b".SIGN."):
-            self._control = self._unpacked
-        self._stream, self._unpacked = zlib.decompressobj(_GZIP), b""
-        if not self._control:
-            self._sha1 = hashlib.sha1(usedforsecurity=False)
-
-    def result(self) -> str:
-        """See fingerprint."""
-        said = _DATA_HASH.search(self._control)
-        if not self._control or (said and said[1].decode("ascii") != self._data.hexdigest()):
-            return ""
-        return self._sha1.hexdigest()
 
 
 _PRESETS = r"""
@@ -155,13 +95,11 @@ WORLD = World(
     name="apk",
     presets=_PRESETS,
     clients={"apk": _alpine},
-    knowledge=Files(
-        places=_places, reading=Reading(digests, b"\n\n"), fingerprints={ALGORITHM: fingerprint}
-    ),
+    knowledge=Files(places=_places, reading=Reading(digests, b"\n\n")),
     row=Row(
         clients="apk",
         at="`/alpine`",
-        checked="`C:` of APKINDEX and the `datahash` that it proves, once stored",
+        checked="`C:` of APKINDEX and the `datahash` that it proves",
         changes="APKINDEX",
     ),
 )

@@ -31,7 +31,7 @@ class Indexed(Proving):
     """Files are as the index that is at hand says."""
 
     def __init__(self, library: ILibrary, files: Files) -> None:
-        super().__init__(library, files.fingerprints)
+        super().__init__(library)
         self._files = files
         self._indexes = Indexes(library, files.reading)
 

@@ -1,9 +1,24 @@
-"""Julia's package server: paths name git trees, which Pkg checks."""
+"""Julia's package server: each path names the git tree that is in its archive.
+
+Source: the Pkg documentation, "Package and Storage Server Protocol".
+"""
 
 from __future__ import annotations
 
+import re
+
 from aimirror.ecosystems.clients import Address, Setting, exported
-from aimirror.ecosystems.world import Row, World
+from aimirror.ecosystems.world import Files, Row, World
+from aimirror.routing.digests import GIT_TREE, Digest
+
+_TREE = re.compile(r".*/(?:(?:registry|package)/[0-9a-f-]{36}|artifact)/([0-9a-f]{40})")
+
+
+def digest_of(url: str) -> Digest | None:
+    """What the name of an archive says that it holds."""
+    match = _TREE.fullmatch(url)
+    return Digest(GIT_TREE, match[1]) if match else None
+
 
 _PRESETS = r"""
 julia: # JULIA_PKG_SERVER=http://MIRROR/julia
@@ -12,6 +27,7 @@ julia: # JULIA_PKG_SERVER=http://MIRROR/julia
     path_prefix: /julia
     strip_prefix: true
     upstream: "https://pkg.julialang.org"
+    ecosystem: julia # the git tree that a path names
     pattern: '/(registry/[0-9a-f-]{36}|package/[0-9a-f-]{36}|artifact)/[0-9a-f]{40}$'
     strategy: parallel
     immutable: true
@@ -35,10 +51,11 @@ WORLD = World(
     name="julia",
     presets=_PRESETS,
     clients={"julia": _julia},
+    knowledge=Files(of_url=digest_of),
     row=Row(
         clients="julia",
         at="`/julia`",
-        checked="Pkg, by the git tree that each path names",
+        checked="the git tree that each path names",
         changes="`registries`, `meta`",
     ),
 )

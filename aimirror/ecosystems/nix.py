@@ -10,7 +10,7 @@ import re
 
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import lines
-from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.ecosystems.world import Files, Row, World
 from aimirror.routing.digests import Digest
 
 #: Without e, o, t and u, lest words come out.
@@ -34,14 +34,6 @@ def digest_of(url: str) -> Digest | None:
     match = _NAR.fullmatch(url)
     raw = decoded(match[1]) if match else None
     return Digest("sha256", raw.hex()) if raw is not None else None
-
-
-def _places(url: str) -> Places:
-    return ()
-
-
-def _digests(index: bytes) -> dict[str, Digest]:
-    return {}
 
 
 _PRESETS = r"""
@@ -78,7 +70,7 @@ WORLD = World(
     name="nix",
     presets=_PRESETS,
     clients={"nix": _nix},
-    knowledge=Files(places=_places, reading=Reading(_digests), of_url=digest_of),
+    knowledge=Files(of_url=digest_of),
     row=Row(
         clients="nix",
         at="`/nix`",

@@ -7,8 +7,7 @@ and names another digest beats it.  The copy is dropped then and the file is ask
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator
 
 from attrs import evolve
 from twisted.logger import Logger
@@ -19,7 +18,7 @@ from aimirror.caching.telling import tells
 from aimirror.ecosystems.indexes import Indexes, Naming, credential
 from aimirror.interfaces import BodyFailed, ILibrary
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Lookup, Untaken
-from aimirror.routing.digests import ALGORITHMS, Digest, new_hash
+from aimirror.routing.digests import Digest, new_hash
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
 
@@ -33,17 +32,11 @@ ABSENT = frozenset({403, 404, 410})
 STEP = 1 << 20
 
 
-#: By a digest's name: how it is made of a file's pieces, where it is no hash of the whole file.
-Fingerprints = Mapping[str, Callable[[Iterable[bytes]], str]]
-NONE: Fingerprints = {}
-
-
 class Hashes:
     """What stored files hash to; each is read once for an algorithm other than sha256."""
 
-    def __init__(self, library: ILibrary, fingerprints: Fingerprints = NONE) -> None:
+    def __init__(self, library: ILibrary) -> None:
         self._library = library
-        self._fingerprints = fingerprints
         self._known: LRU[tuple[str, str], str] = LRU(MOST_HASHES)
 
     async def differs(self, entry: Entry, digest: Digest) -> bool:
@@ -65,8 +58,8 @@ class Hashes:
             raise BodyFailed("the stored body is gone")
         reader = body.reader(0, None)
         try:
-            own = self._fingerprints.get(algorithm) or partial(_hashed, algorithm)
-            hashed: str = await self._library.aside(own, _pieces(reader.fd, body.size))
+            pieces = _pieces(reader.fd, body.size)
+            hashed: str = await self._library.aside(_hashed, algorithm, pieces)
         finally:
             reader.close()
         return hashed
@@ -95,10 +88,9 @@ class Proving(General):
 
     log = Logger()
 
-    def __init__(self, library: ILibrary, fingerprints: Fingerprints = NONE) -> None:
+    def __init__(self, library: ILibrary) -> None:
         self.library = library
-        self.hashes = Hashes(library, fingerprints)
-        self._unproven = bool(fingerprints)
+        self.hashes = Hashes(library)
         #: By key: the copies and the indexes that were found to agree, as a hash.
         self._right: LRU[str, int] = LRU(MOST_RIGHT)
 
@@ -114,8 +106,6 @@ class Proving(General):
         if request.method not in ("GET", "HEAD") or found.digest is not None:
             return UNTAKEN
         digest = await self.digest(request, found, mirror)
-        if digest is not None and digest.algorithm not in ALGORITHMS:
-            digest = None
         if digest is None or request.method == "HEAD":
             return UNTAKEN
         return await mirror.answer(request, evolve(found, digest=digest))
@@ -157,7 +147,7 @@ class Proving(General):
 
         What came after an index was checked by it, so that a hit usually reads none.
         """
-        since = 0.0 if self._unproven else min(copy.arrived_at for copy in copies)
+        since = min(copy.arrived_at for copy in copies)
         named_by = self.named_by(found, mirror, scope)
         namings = [(indexes, naming.since(since)) for indexes, naming in named_by]
         seen = hash((*(copy.blob for copy in copies), *(n.seen() for _, n in namings)))

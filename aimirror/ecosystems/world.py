@@ -33,6 +33,14 @@ def _spelled_so(path: str, prefix: str) -> str:
     return ""
 
 
+def _nowhere(url: str) -> Places:
+    return ()
+
+
+def _nothing_said(index: bytes) -> Mapping[str, Digest]:
+    return {}
+
+
 def _unsaid(url: str) -> Digest | None:
     return None
 
@@ -47,11 +55,8 @@ class Files:
 
     #: For a file's URL, the likeliest index first; none for what no index names.  An index may be
     #: a path, too: it is then looked for below each upstream of the world's rules.
-    places: Callable[[str], Places]
-    reading: Reading
-    #: By names that are no hash of a whole file: how such a digest is made of a file's pieces.
-    #: Files with these can't be checked before they are stored, but are when they are asked for.
-    fingerprints: Mapping[str, Callable[[Iterable[bytes]], str]] = {}
+    places: Callable[[str], Places] = _nowhere
+    reading: Reading = Reading(_nothing_said)
     #: What a file's own URL says that it hashes to, where no index at hand does.
     of_url: Callable[[str], Digest | None] = _unsaid
     #: Bytes of an index for which the mirror asks where no client has; 0: it does not.

@@ -13,9 +13,15 @@ from urllib.parse import parse_qsl
 from attrs import frozen
 
 from aimirror.http.headers import Headers
+from aimirror.routing.alpine_package import AlpinePackage
+from aimirror.routing.git_tree import GitTree
 
 #: Bytes of a digest by algorithm.
 ALGORITHMS = {"sha256": 32, "sha512": 64, "sha1": 20, "md5": 16, "blake2b-256": 32}
+
+#: Digests of what is inside a file, which package worlds name.
+APK, GIT_TREE = "apk", "git-tree"
+_CONTENTS = {APK: AlpinePackage, GIT_TREE: GitTree}
 
 #: Names that registries and header fields use for the same algorithms.
 _ALIASES = {"sha-256": "sha256", "sha-512": "sha512", "sha-1": "sha1", "sha": "sha1"}
@@ -38,7 +44,7 @@ OF_WHOLE = ("Repr-Digest", "Digest", "X-Checksum-Sha256")
 
 @frozen
 class Digest:
-    """What a file's bytes must hash to: an algorithm of ``ALGORITHMS``, lower-case hex."""
+    """What a file's bytes must hash to: the name of a ``new_hash``, lower-case hex."""
 
     algorithm: str
     hex: str
@@ -135,7 +141,12 @@ def _texts(source: DigestSource, path: str, query: str, headers: Headers | None)
 
 
 def new_hash(algorithm: str) -> Any:
-    """A running hash; ``blake2b-256`` is BLAKE2b with 32 bytes."""
+    """A running hash; ``blake2b-256`` is BLAKE2b with 32 bytes.
+
+    Raises ValueError for a name that is unknown.
+    """
+    if algorithm in _CONTENTS:
+        return _CONTENTS[algorithm]()
     if algorithm == "blake2b-256":
         return hashlib.blake2b(digest_size=32)
     return hashlib.new(algorithm, usedforsecurity=False)

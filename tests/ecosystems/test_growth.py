@@ -22,7 +22,6 @@ from aimirror.ecosystems import (
     hex,
     jsr,
     modelscope,
-    nix,
     npm,
     pub,
     rpm,
@@ -153,10 +152,6 @@ FORMATS: dict[str, tuple[Reader, tuple[bytes, ...]]] = {
         ),
     ),
     "hex": (hex.digests, (b"\x0a", b"\x12", b"\x80", b"\xff", b"\x7f", b"\x01", b"a", b"\0")),
-    "narinfo": (
-        nix._digests,
-        (b"URL: nar/", b"FileHash: sha256:", b"NarHash: ", b"a" * 52, b"\n", b" ", b":", b".nar"),
-    ),
     "CHECKSUMS": (
         cpan.digests,
         (b"'a' => {", b"}", b"'", b"'sha256' => '", b"0" * 64, b"\n", b" ", b"=>", b"{"),

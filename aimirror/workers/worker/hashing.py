@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from twisted.internet.threads import deferToThreadPool
 from aimirror.bounded import LRU
 from aimirror.download.tasks import HashTask
 from aimirror.platform import preadv, read_in_order
+from aimirror.routing.digests import new_hash
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorFromThreads
@@ -120,9 +120,7 @@ class Hasher:
 
 
 def _new(algorithm: str) -> Any:
-    if algorithm == "blake2b-256":
-        return hashlib.blake2b(digest_size=32)
     try:
-        return hashlib.new(algorithm, usedforsecurity=False)
+        return new_hash(algorithm)
     except ValueError:
         raise OSError(errno.EINVAL, f"unknown digest algorithm {algorithm!r}") from None

@@ -9,9 +9,9 @@ from aimirror.http.json_text import parse_json
 from aimirror.server.head import BadRequest
 
 if TYPE_CHECKING:
-    from aimirror.server.upload import gathered
+    from aimirror.server.short_bodies import gathered
 from aimirror.server.request import MirrorRequest
-from aimirror.server.upload import gathered
+from aimirror.server.short_bodies import gathered
 
 #: Bytes of a body: lock files of large projects have a few megabytes.
 MAX_BODY = 16 << 20

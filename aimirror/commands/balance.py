@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from aimirror.cluster.affinity import shapes
 from aimirror.cluster.balancers import BALANCERS, Site
-from aimirror.commands.common import Complaint, add_config
+from aimirror.commands.common import Commands, Complaint, add_config
 from aimirror.http.targets import BadTarget, parse_target
 from aimirror.tap import configured
-
-if TYPE_CHECKING:
-    from aimirror.commands.common import Commands
 
 
 def add(commands: Commands) -> None:
     """The parser of this command."""
-    parser = commands.add_parser(
-        "balance", help="print a load balancer's configuration, made from the rules"
-    )
+    parser = commands.add_parser("balance")
     parser.add_argument("balancer", choices=sorted(BALANCERS), metavar="BALANCER", help=_names())
     parser.add_argument(
         "nodes", nargs="*", metavar="HOST:PORT", help="the nodes (default: three to be replaced)"

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from aimirror.commands.common import Complaint, add_config
+from aimirror.commands.common import Commands, Complaint, add_config
 from aimirror.config import Config, load
 from aimirror.forward import authority
 from aimirror.forward.authority import CERTIFICATE, Authority, AuthorityError
 from aimirror.forward.policy import secure_origins
 from aimirror.http.urls import host
-
-if TYPE_CHECKING:
-    from aimirror.commands.common import Commands
 
 _HINT = """\
 The certificate that clients have to trust is {pem}
@@ -51,7 +47,7 @@ The system's store:
 
 def add(commands: Commands) -> None:
     """The parsers of this command and its actions."""
-    parser = commands.add_parser("ca", help="the local authority for intercepting HTTPS")
+    parser = commands.add_parser("ca")
     actions = parser.add_subparsers(title="actions", metavar="", required=True)
     for name, text, what in (
         ("init", _init, "make the authority"),

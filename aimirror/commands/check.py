@@ -5,21 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from aimirror.commands.common import add_config
+from aimirror.commands.common import Commands, add_config
 from aimirror.config import check_dirs, expanded
 from aimirror.config.presets import described
 from aimirror.service.checking import check_files, warned
 from aimirror.tap import configured
 
-if TYPE_CHECKING:
-    from aimirror.commands.common import Commands
-
 
 def add(commands: Commands) -> None:
     """The parser of this command."""
-    check = commands.add_parser("check", help="say whether a configuration file is right")
+    check = commands.add_parser("check")
     check.add_argument("file", nargs="?", help="the configuration file (default: the built-in)")
     add_config(check)
     check.add_argument("--show", action="store_true", help="print it with its presets written out")

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from aimirror.commands.common import Complaint, add_common
+from aimirror.commands.common import Commands, Complaint, add_common
 from aimirror.commands.words import counted, size
 from aimirror.config import load
 from aimirror.store.legacy import remove, survey
 
-if TYPE_CHECKING:
-    from aimirror.commands.common import Commands
-
 
 def add(commands: Commands) -> None:
     """The parser of this command."""
-    parser = commands.add_parser(
-        "clean-old", help="remove what version 0.3 left in the cache folder"
-    )
+    parser = commands.add_parser("clean-old")
     add_common(parser)
     parser.add_argument("--dry-run", action="store_true", help="only say how much it is")
     parser.set_defaults(run=run)

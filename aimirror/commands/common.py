@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+class Commands:
+    """The commands of a ``line``, and what each is for."""
+
+    def __init__(self, line: argparse.ArgumentParser, purposes: Mapping[str, str]) -> None:
+        self.line = line
+        self._parsers = line.add_subparsers(title="commands", metavar="COMMAND")
+        self._purposes = purposes
+
+    def add_parser(self, name: str) -> argparse.ArgumentParser:
+        """The parser of a command's own arguments."""
+        parser: argparse.ArgumentParser = self._parsers.add_parser(name, help=self._purposes[name])
+        return parser
 
 
 class Complaint(Exception):

@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from aimirror.commands.common import Commands
 from aimirror.commands.parsing import arguments, helps, subparsers
-
-if TYPE_CHECKING:
-    from aimirror.commands.common import Commands
 
 
 @frozen
@@ -24,11 +21,11 @@ class Place:
     options: tuple[tuple[str, str], ...]
 
 
-def add(commands: Commands, parser: argparse.ArgumentParser) -> None:
-    """The parser of this command; ``parser`` is the whole line's."""
-    own = commands.add_parser("completion", help="print what a shell needs to complete commands")
+def add(commands: Commands) -> None:
+    """The parser of this command."""
+    own = commands.add_parser("completion")
     own.add_argument("shell", choices=[*SHELLS], metavar="SHELL", help=", ".join(SHELLS))
-    own.set_defaults(run=lambda given: run(given, parser))
+    own.set_defaults(run=lambda given: run(given, commands.line))
 
 
 def run(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:

@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from aimirror.commands.common import Complaint
+from aimirror.commands.common import Commands, Complaint
 from aimirror.commands.findings import Finding, of_client
 from aimirror.commands.link import Link, NotRunning, add_link, linked, run_to_end
 from aimirror.commands.machine import own_url
@@ -19,9 +19,6 @@ from aimirror.config import Config
 from aimirror.config.offers import moved, offered
 from aimirror.ecosystems.clients import Address
 from aimirror.service.checking import warned
-
-if TYPE_CHECKING:
-    from aimirror.commands.common import Commands
 
 #: Clients that are looked at where they are installed.
 LOOKED_AT = ("pip", "uv", "docker", "huggingface", "npm", "conda", "r", "maven", "go", "cargo")
@@ -35,7 +32,7 @@ LEAST_FREE = 1 << 30
 
 def add(commands: Commands) -> None:
     """The parser of this command."""
-    parser = commands.add_parser("doctor", help="find out what is wrong, and say what helps")
+    parser = commands.add_parser("doctor")
     add_link(parser)
     parser.set_defaults(run=run)
 

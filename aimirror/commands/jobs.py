@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from aimirror.commands.common import Commands
 from aimirror.commands.link import Link, add_link, online
 from aimirror.commands.words import columns, fitted, follow, size, span
-
-if TYPE_CHECKING:
-    from aimirror.commands.common import Commands
 
 
 def add(commands: Commands) -> None:
     """The parser of this command."""
-    parser = commands.add_parser("jobs", help="list what the service works on, or cancel it")
+    parser = commands.add_parser("jobs")
     add_link(parser)
     parser.add_argument("--cancel", type=int, metavar="ID", help="end a job")
     parser.add_argument("--follow", type=int, metavar="ID", help="show how far a job is")

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from aimirror.commands.common import Commands
 from aimirror.commands.parsing import arguments, helps, subparsers
 
-if TYPE_CHECKING:
-    from aimirror.commands.common import Commands
 
-
-def add(commands: Commands, parser: argparse.ArgumentParser) -> None:
-    """The parser of this command; ``parser`` is the whole line's."""
-    own = commands.add_parser("manual", help="print the manual page: aimirror manual | man -l -")
-    own.set_defaults(run=lambda given: run(parser))
+def add(commands: Commands) -> None:
+    """The parser of this command."""
+    own = commands.add_parser("manual")
+    own.set_defaults(run=lambda given: run(commands.line))
 
 
 def run(parser: argparse.ArgumentParser) -> int:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aimirror.admin.prefetch_locks import is_list
 from aimirror.commands import resolving
-from aimirror.commands.common import Complaint, complain
+from aimirror.commands.common import Commands, Complaint, complain
 from aimirror.commands.jobs import followed
 from aimirror.commands.link import Link, add_link, online
 from aimirror.commands.words import size
-
-if TYPE_CHECKING:
-    from aimirror.commands.common import Commands
 
 #: Failures that are printed.
 _SHOWN = 20
@@ -24,7 +21,7 @@ _CONDA = ("environment.yml", "environment.yaml")
 
 def add(commands: Commands) -> None:
     """The parsers of these commands."""
-    prefetch = commands.add_parser("prefetch", help="fetch files before somebody asks")
+    prefetch = commands.add_parser("prefetch")
     add_link(prefetch)
     words = (
         "URLs, paths, or lists: requirements.txt, poetry.lock, pnpm-lock.yaml, go.sum and others"
@@ -50,7 +47,7 @@ def add(commands: Commands) -> None:
     prefetch.add_argument("--exclude", action="append", default=[], metavar="GLOB")
     prefetch.add_argument("--detach", action="store_true", help="do not wait for the end")
     prefetch.set_defaults(run=run)
-    reload = commands.add_parser("reload", help="have the service read its configuration anew")
+    reload = commands.add_parser("reload")
     add_link(reload)
     reload.set_defaults(run=again)
 

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import globalLogBeginner
 
-from aimirror.commands.common import add_common, complain
+from aimirror.commands.common import complain
 from aimirror.config import Config
 from aimirror.config.offers import moved, offered
 from aimirror.ecosystems.clients import Address
@@ -27,14 +27,6 @@ from aimirror.service.checking import warned
 from aimirror.service.logs import Logs, observer, open_logs
 from aimirror.store.legacy import notice
 from aimirror.tap import on_signal, prepared
-
-
-def add(parser: argparse.ArgumentParser) -> None:
-    """The options of the command without a name."""
-    add_common(parser, first=True)
-    parser.add_argument("--host", help="address to listen on")
-    parser.add_argument("--port", "-p", type=int, help="port to listen on (0: any free one)")
-    parser.set_defaults(run=run)
 
 
 def run(given: argparse.Namespace) -> int:

@@ -5,19 +5,15 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aimirror.commands import editing, findings
-from aimirror.commands.common import Complaint, add_config, complain
+from aimirror.commands.common import Commands, Complaint, add_config, complain
 from aimirror.commands.machine import for_machine, own_url
 from aimirror.config import load
 from aimirror.config.offers import moved, offered, serves
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.registry import CLIENTS, setting
-
-if TYPE_CHECKING:
-    from aimirror.commands.common import Commands
 
 #: Clients that take a mirror by its host alone.
 _HOST_ONLY = frozenset({"docker", "podman"})
@@ -27,9 +23,7 @@ _PARTS = re.compile(r"/(simple|v2|registry|aimirror|health|stats|conda-forge|mav
 
 def add(commands: Commands) -> None:
     """The parser of this command."""
-    parser = commands.add_parser(
-        "setup", help="configure a package client for this mirror; without a name, list them"
-    )
+    parser = commands.add_parser("setup")
     names = ", ".join(CLIENTS)
     parser.add_argument("client", nargs="?", choices=[*CLIENTS], metavar="CLIENT", help=names)
     parser.add_argument("--url", help="the mirror's URL as the client sees it")

@@ -8,12 +8,8 @@ import shutil
 import sys
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from aimirror.commands.common import Complaint
-
-if TYPE_CHECKING:
-    from aimirror.commands.common import Commands
+from aimirror.commands.common import Commands, Complaint
 
 #: The units, and where an administrator's units and the service's files belong.
 UNITS = ("aimirror.service", "aimirror.socket")
@@ -23,9 +19,9 @@ SETTINGS = Path("/etc/aimirror")
 
 def add(commands: Commands) -> None:
     """The parsers of these commands."""
-    config = commands.add_parser("config", help="print the built-in configuration, with remarks")
+    config = commands.add_parser("config")
     config.set_defaults(run=show_config)
-    systemd = commands.add_parser("systemd", help="print the systemd units, or install them")
+    systemd = commands.add_parser("systemd")
     systemd.add_argument("--install", action="store_true", help=f"into {UNIT_FOLDER}")
     systemd.set_defaults(run=units)
 

@@ -7,13 +7,13 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from attrs import evolve
 from twisted.internet.task import LoopingCall
 
 from aimirror.admin.entries import BadSelection, Entries, Selection
-from aimirror.commands.common import Complaint
+from aimirror.commands.common import Commands, Complaint
 from aimirror.commands.link import Link, NotRunning, add_link, either, linked, on_folder, own_path
 from aimirror.commands.words import (
     LOOK,
@@ -30,15 +30,12 @@ from aimirror.config.schema import At
 from aimirror.store.listing import Listing, Order
 from aimirror.store.verification import Verification
 
-if TYPE_CHECKING:
-    from aimirror.commands.common import Commands
-
 T = TypeVar("T")
 
 
 def add(commands: Commands) -> None:
     """The parsers of these commands."""
-    ls = commands.add_parser("ls", help="list what is stored")
+    ls = commands.add_parser("ls")
     add_link(ls)
     ls.add_argument("text", nargs="?", default="", help="part of the URL")
     ls.add_argument("--rule", help="of this rule")
@@ -47,17 +44,15 @@ def add(commands: Commands) -> None:
     ls.add_argument("--pinned", action="store_true", help="pinned ones alone")
     ls.add_argument("--json", action="store_true", help="as JSON, one a line")
     ls.set_defaults(run=show)
-    purge = commands.add_parser("purge", help="drop what is stored")
+    purge = commands.add_parser("purge")
     _add_selection(purge)
     purge.add_argument("--dry-run", action="store_true", help="only say how many")
     purge.set_defaults(run=drop)
-    pin = commands.add_parser("pin", help="keep from eviction")
+    pin = commands.add_parser("pin")
     _add_selection(pin)
     pin.add_argument("--undo", action="store_true", help="let it be evicted again")
     pin.set_defaults(run=keep)
-    verify = commands.add_parser(
-        "verify", help="hash every stored file again and drop what is damaged"
-    )
+    verify = commands.add_parser("verify")
     add_link(verify)
     verify.set_defaults(run=prove)
 

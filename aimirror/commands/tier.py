@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
-from aimirror.commands.common import Complaint, add_config
+from aimirror.commands.common import Commands, Complaint, add_config
 from aimirror.commands.words import size
 from aimirror.config import Config
 from aimirror.service.tiering import PATIENT, Behind, behind
@@ -23,9 +23,6 @@ from aimirror.tier.upkeep import KINDS, objects, verify
 from aimirror.upstream.agent import Agents
 from aimirror.upstream.client import Upstream
 
-if TYPE_CHECKING:
-    from aimirror.commands.common import Commands
-
 T = TypeVar("T")
 
 #: Days after which the store's own rule removes what nobody has written or renewed.
@@ -36,7 +33,7 @@ UPLOAD_DAYS = 2
 
 def add(commands: Commands) -> None:
     """The parsers of this command."""
-    parser = commands.add_parser("tier", help="the store behind the caches of all nodes")
+    parser = commands.add_parser("tier")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     for name, run, words in (
         ("check", check, "say whether the store can be used, and what it does not do"),

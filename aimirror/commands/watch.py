@@ -13,14 +13,11 @@ import termios
 import threading
 import tty
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from aimirror.commands.common import Complaint
+from aimirror.commands.common import Commands, Complaint
 from aimirror.commands.link import NotRunning, add_link, linked, online
 from aimirror.commands.words import bar, columns, counted, ending, fitted, size, span, strip
-
-if TYPE_CHECKING:
-    from aimirror.commands.common import Commands
 
 #: Columns where the terminal does not tell.
 _COLUMNS = 100
@@ -30,11 +27,11 @@ _OTHER_SCREEN, _OWN_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 
 def add(commands: Commands) -> None:
     """The parsers of these commands."""
-    status = commands.add_parser("status", help="say how the service is")
+    status = commands.add_parser("status")
     add_link(status)
     status.add_argument("--json", action="store_true", help="all of it, as JSON")
     status.set_defaults(run=show_status)
-    top = commands.add_parser("top", help="watch downloads as they run (q ends it)")
+    top = commands.add_parser("top")
     add_link(top)
     top.set_defaults(run=show_top)
 

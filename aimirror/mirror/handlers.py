@@ -22,7 +22,7 @@ from aimirror.mirror.ecosystem import GENERAL, ClientRequest, Desk, Ecosystem, L
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
-from aimirror.server.upload import AtHand
+from aimirror.server.short_bodies import AtHand
 
 #: Bytes of a request's or an upstream's body that a handler may hold.
 MOST_BODY = 64 << 20

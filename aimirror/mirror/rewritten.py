@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aimirror.interfaces import BodyFailed, IBody, IBodyReader
 from aimirror.mirror.changes import GZIP_LEVEL, Change
 from aimirror.server.answers import Answer, Streamed, Wire
-from aimirror.server.sendfile import ClientGone
+from aimirror.server.gone import ClientGone
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred

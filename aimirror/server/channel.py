@@ -17,10 +17,10 @@ from aimirror.http.headers import Headers
 from aimirror.server.access_log import AccessRecord
 from aimirror.server.connection import MAX_DRAINED, Connection
 from aimirror.server.errors import error_answer
+from aimirror.server.gone import ClientGone
 from aimirror.server.head import BadRequest, Form, Head, format_head, parse_head
 from aimirror.server.memo import MAX_KEY, Memo, Remembered, likeness
 from aimirror.server.request import Destinations, MirrorRequest
-from aimirror.server.sendfile import ClientGone
 from aimirror.server.site_base import SiteBase
 from aimirror.server.upload import RequestBody
 

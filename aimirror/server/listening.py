@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from aimirror.http.targets import BadTarget, parse_target
 from aimirror.platform import port_owner
 from aimirror.server.access import is_local
-from aimirror.server.sendfile import FilePort
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IProtocolFactory
+
+    from aimirror.server.sendfile import FilePort
 
 #: Connections that wait to be accepted: a burst of clients must not be refused.
 BACKLOG = 511
@@ -45,6 +46,8 @@ def bound(host: str, port: int) -> socket.socket:
 
 def opened(taken: socket.socket, factory: IProtocolFactory, reactor: Any) -> FilePort:
     """Let clients in; takes the socket over, closed when this fails with CannotListen."""
+    from aimirror.server.sendfile import FilePort  # commands want to know names alone
+
     with taken:
         try:
             taken.listen(BACKLOG)

@@ -15,9 +15,9 @@ from aimirror.http.headers import Headers
 from aimirror.interfaces import BodyFailed, IBodyReader
 from aimirror.server.answers import Answer, Shape, Streamed, body_size, shape, unsatisfied
 from aimirror.server.errors import error_answer, failure_answer
+from aimirror.server.gone import ClientGone
 from aimirror.server.head import BadRequest
 from aimirror.server.request import Handler, MirrorRequest
-from aimirror.server.sendfile import ClientGone
 from aimirror.server.streaming import CutShort, copy
 
 #: Failures of a body after which the same request may go well: other bytes, another version,

@@ -14,6 +14,7 @@ from attrs import define
 from twisted.internet import main, tcp
 
 from aimirror.platform import MSG_MORE, send_file
+from aimirror.server.gone import ClientGone
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
@@ -27,13 +28,6 @@ _LATER = (EAGAIN, EINTR, ENOBUFS)
 
 #: Called once: with None when the last byte was handed to the kernel, else with what went wrong.
 Done = Callable[[Exception | None], None]
-
-
-class ClientGone(Exception):
-    """The client left, or was cut off, before it had its answer."""
-
-    def __init__(self) -> None:
-        super().__init__("the client is gone")
 
 
 @define

@@ -12,8 +12,9 @@ import os
 from twisted.internet.defer import Deferred
 
 from aimirror.interfaces import IBodyReader
+from aimirror.server.gone import ClientGone
 from aimirror.server.request import MirrorRequest
-from aimirror.server.sendfile import ClientGone, FileServer
+from aimirror.server.sendfile import FileServer
 
 #: Bytes after which a reader is told of its progress; a turn of the transport sends less.
 SPAN = 4 * 1024 * 1024

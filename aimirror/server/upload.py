@@ -11,8 +11,8 @@ from twisted.web import http
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 from zope.interface import implementer
 
+from aimirror.server.gone import ClientGone
 from aimirror.server.head import BadRequest
-from aimirror.server.sendfile import ClientGone
 
 #: Bytes of one chunk of a body, which is as much as a length can be: nobody ever sends so many,
 #: and others might read the number as a smaller one.
@@ -158,61 +158,3 @@ class RequestBody:
         elif self.complete:
             done, self._done, self._consumer = self._done, None, None
             done.callback(None)
-
-
-async def gathered(body: RequestBody | None, most: int) -> bytes:
-    """A short body as bytes; raises BadRequest (413) when it has more than ``most``."""
-    if body is None:
-        return b""
-    sink = _Sink(most)
-    await body.startProducing(sink)
-    if sink.size > most:
-        raise BadRequest(413, f"more than {most} bytes")
-    return bytes(sink.data)
-
-
-@implementer(IConsumer)
-class _Sink:
-    """Holds a body; of one that is too long only its size."""
-
-    def __init__(self, most: int) -> None:
-        self.data = bytearray()
-        self.size = 0
-        self._most = most
-
-    def write(self, data: bytes) -> None:
-        """See IConsumer."""
-        self.size += len(data)
-        if self.size <= self._most:
-            self.data += data
-
-    def registerProducer(self, producer: object, streaming: bool) -> None:
-        """The body's pace is the client's."""
-
-    def unregisterProducer(self) -> None:
-        """See ``registerProducer``."""
-
-
-@implementer(IBodyProducer)
-class AtHand:
-    """A request body that is at hand."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.length = len(data)
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """See IBodyProducer."""
-        consumer.write(self._data)
-        done: Deferred[None] = Deferred()
-        done.callback(None)
-        return done
-
-    def pauseProducing(self) -> None:
-        """See IBodyProducer; it is all written already."""
-
-    def resumeProducing(self) -> None:
-        """See IBodyProducer."""
-
-    def stopProducing(self) -> None:
-        """See IBodyProducer."""

@@ -24,8 +24,9 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import TestCase
 
 from aimirror.server.answers import Answer
+from aimirror.server.gone import ClientGone
 from aimirror.server.request import MirrorRequest
-from aimirror.server.sendfile import TURN, ClientGone, FilePort, FileServer
+from aimirror.server.sendfile import TURN, FilePort, FileServer
 from aimirror.server.site import MirrorSite
 from aimirror.server.streaming import SPAN, TLS_PIECE
 from tests.server.support import GET, GrowingBody, answer

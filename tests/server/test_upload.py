@@ -8,8 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 from zope.interface.verify import verifyObject
 
+from aimirror.server.gone import ClientGone
 from aimirror.server.head import BadRequest
-from aimirror.server.sendfile import ClientGone
 from aimirror.server.upload import BodyUnwanted, RequestBody
 
 

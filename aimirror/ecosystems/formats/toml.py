@@ -1,13 +1,12 @@
-"""TOML files, by tomlkit, which keeps comments, order and blanks."""
+"""TOML files, by tomlkit, which keeps comments, order and blanks.
+
+It is imported where it is used: a service, which reads the worlds too, writes no settings.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import AoT
 
 from aimirror.ecosystems.formats import Merge
 
@@ -16,6 +15,9 @@ def edited(change: Callable[[Any], None]) -> Merge:
     """What ``change`` makes of a document, which it gets as a mutable mapping."""
 
     def merge(before: str | None) -> str:
+        import tomlkit
+        from tomlkit.exceptions import TOMLKitError
+
         try:
             document = tomlkit.parse(before or "")
             old = document.unwrap()
@@ -31,6 +33,8 @@ def edited(change: Callable[[Any], None]) -> Merge:
 
 def table(parent: Any, name: str) -> Any:
     """The table of a name, made when there is none."""
+    import tomlkit
+
     if name not in parent:
         parent[name] = tomlkit.table(is_super_table=True)
     found = parent[name]
@@ -41,6 +45,9 @@ def table(parent: Any, name: str) -> Any:
 
 def tables(parent: Any, name: str) -> Any:
     """The array of tables of a name, made when there is none."""
+    import tomlkit
+    from tomlkit.items import AoT
+
     if name not in parent:
         parent[name] = tomlkit.aot()
     found = parent[name]
@@ -51,6 +58,8 @@ def tables(parent: Any, name: str) -> Any:
 
 def new_table(**values: object) -> Any:
     """A table of its own with some values."""
+    import tomlkit
+
     made = tomlkit.table()
     for key, value in values.items():
         made[key.replace("_", "-")] = value

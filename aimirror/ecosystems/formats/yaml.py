@@ -1,17 +1,19 @@
-"""YAML files, by ruamel.yaml, which keeps comments, quotes and order."""
+"""YAML files, by ruamel.yaml, which keeps comments, quotes and order.
+
+It is imported where it is used: a service, which reads the worlds too, writes no settings.
+"""
 
 from __future__ import annotations
 
 import io
 import re
 from collections.abc import Callable
-from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import YAMLError
+from typing import TYPE_CHECKING, Any
 
 from aimirror.ecosystems.formats import Merge
+
+if TYPE_CHECKING:
+    from ruamel.yaml import YAML
 
 _LIST = re.compile(r"^( *)[^\s#-][^\n]*:[ \t]*(?:#[^\n]*)?\n(?:[ \t]*(?:#[^\n]*)?\n)*( *)- ", re.M)
 
@@ -20,6 +22,9 @@ def edited(change: Callable[[Any], None]) -> Merge:
     """What ``change`` makes of a mapping, which it gets as a mutable one."""
 
     def merge(before: str | None) -> str:
+        from ruamel.yaml.comments import CommentedMap
+        from ruamel.yaml.error import YAMLError
+
         yaml = _yaml(before or "")
         try:
             document = yaml.load(before or "")
@@ -58,11 +63,15 @@ def listed(document: Any, key: str) -> Any:
 
 
 def _plain(text: str) -> Any:
+    from ruamel.yaml import YAML
+
     return YAML(typ="safe", pure=True).load(text)
 
 
 def _yaml(text: str) -> YAML:
     """A reader and writer that indents lists as the file does."""
+    from ruamel.yaml import YAML
+
     yaml = YAML(typ="rt", pure=True)
     yaml.preserve_quotes = True
     yaml.width = 1 << 20

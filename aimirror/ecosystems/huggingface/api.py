@@ -24,7 +24,7 @@ from aimirror.mirror.rewriting import Link, Rewriter
 from aimirror.routing.rules import Route, Rule, Xet
 from aimirror.server.answers import Answer, Streamed
 from aimirror.server.relay import relayed
-from aimirror.server.upload import AtHand, gathered
+from aimirror.server.short_bodies import AtHand, gathered
 
 #: Bytes of a page of a tree; the hub sends at most 1000 files on one.
 MOST_TREE = 16 << 20

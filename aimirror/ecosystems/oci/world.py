@@ -47,7 +47,7 @@ from aimirror.mirror.passing import failure
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
 from aimirror.server.relay import Relayed
-from aimirror.server.upload import gathered
+from aimirror.server.short_bodies import gathered
 
 _BASE = "/v2/"
 _AUTH = "/v2/auth"

@@ -31,12 +31,12 @@ async def store(
     try:
         path = await env.store.commit(part, blob, size)
     except Exception as error:
-        body.finish_unstored(size, env.clock)
+        body.finish_unstored(size, env.clock, env.store.in_use)
         part.discard()
         if not isinstance(error, OSError):
             raise
         return Finished(reason=disk_reason(error), detail=str(error))
-    body.finish(size, str(path))
+    body.finish(size, str(path), blob, env.store.in_use)
     return Finished(evolve(entry, blob=blob, size=size))
 
 

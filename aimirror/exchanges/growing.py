@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -13,6 +14,7 @@ from zope.interface import implementer
 from aimirror.download.proof import waits_for_proof
 from aimirror.download.tasks import Reason
 from aimirror.interfaces import BodyFailed, IArrivingBody, IBodyReader
+from aimirror.store.inuse import InUse, Pace, hollow
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -50,6 +52,7 @@ class GrowingReader:
         self.held = size is None or last is None or waits_for_proof(start, last, size)
         self._waiting: Deferred[None] | None = None
         self._closed = False
+        self.pace = Pace(start, body.now())
 
     @property
     def stop(self) -> int | None:
@@ -107,6 +110,7 @@ class GrowingReader:
     def advance(self, count: int) -> None:
         """``count`` bytes were sent."""
         self.position += count
+        self.pace.moved(self.position, self._body.now())
         self._body.advanced(self._number, self.position)
 
     def close(self) -> None:
@@ -162,17 +166,24 @@ class GrowingBody:
         self.waiting: dict[int, GrowingReader] = {}
         self._numbers = itertools.count(1)
         self._over = False
+        #: Where its readers count once all is written, and the blob that its file is then.
+        self._in_use = InUse()
+        self._blob = ""
+        self._cut = False
 
     def reader(self, start: int, stop: int | None) -> GrowingReader:
         """A reader of ``[start, stop)``; its demand is known to the writer at once.
 
         Raises BodyFailed when the stored file has been evicted meanwhile.
         """
+        if self._cut:
+            raise BodyFailed("the stored file had to make room")
         if self.fd < 0 and self.failed is None:
             try:
                 self.fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
             except OSError as error:
                 raise BodyFailed("the stored file is gone") from error
+            self._in_use.opened(self, self.size or 0, self._blob)
         number = next(self._numbers)
         made = self._readers[number] = GrowingReader(self, number, start, stop)
         if not self._over:
@@ -232,19 +243,51 @@ class GrowingBody:
         self.size, self.complete = size, True
         self._wake(1)
 
-    def finish(self, size: int, path: str) -> None:
-        """All bytes are there and proven; from now on the file is found at ``path``."""
-        self._path = path
+    def finish(self, size: int, path: str, blob: str, in_use: InUse) -> None:
+        """All bytes are there and proven; from now on the file of the blob is at ``path``."""
+        self._path, self._blob = path, blob
         self.proven(size)
+        self._read_on(size, blob if self._is_at(path) else "", in_use)
         self._writing_over()
 
-    def finish_unstored(self, size: int, clock: IReactorTime) -> None:
+    def _is_at(self, path: str) -> bool:
+        """Whether that is the very file; another one with the same bytes may be there."""
+        try:
+            return os.path.samestat(os.fstat(self.fd), Path(path).stat())
+        except OSError:
+            return False
+
+    def finish_unstored(self, size: int, clock: IReactorTime, in_use: InUse) -> None:
         """All bytes are there, but the file has no name any more: it ends with its readers.
 
         The descriptor stays open for a while, for clients that are about to read.
         """
         self.proven(size)
+        self._read_on(size, "", in_use)
         clock.callLater(LINGER, self._writing_over)
+
+    def _read_on(self, size: int, blob: str, in_use: InUse) -> None:
+        """From now on the readers' pace is their own, not that of the upstream."""
+        self._in_use = in_use
+        if self.fd >= 0:
+            in_use.opened(self, size, blob)
+        for reader in self._readers.values():
+            reader.pace = Pace(reader.position, self.now())
+
+    def now(self) -> float:
+        """Seconds."""
+        return 0.0 if self._clock is None else self._clock.seconds()
+
+    def slow(self) -> bool:
+        """Whether it has readers, and all of them are slow."""
+        now = self.now()
+        return bool(self._readers) and all(r.pace.slow(now) for r in self._readers.values())
+
+    def cut(self) -> None:
+        """Give the stored file up under its readers."""
+        self._cut = True
+        hollow(self.fd)
+        self._in_use.closed(self)
 
     def fail(self, detail: str, reason: Reason) -> None:
         """The body can't be completed: readers are cut off where they are."""
@@ -274,3 +317,4 @@ class GrowingBody:
         if self._over and not self._readers and self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+            self._in_use.closed(self)

@@ -151,7 +151,7 @@ class PlainFill:
             why = f"{expected.algorithm} is {digests[expected.algorithm]}, not {expected.hex}"
             return set_apart(self._env, self._part, why)
         if not self._framed:
-            self.body.finish_unstored(self._written, self._env.clock)
+            self.body.finish_unstored(self._written, self._env.clock, self._env.store.in_use)
             return Finished(detail="the upstream did not say where the body ends")
         blob = digests["sha256"]
         return await store(self._env, self._part, self.body, self._entry, blob, self._written)

@@ -490,7 +490,8 @@ class RangedFill:
         # Losers of a race may still write; what is committed must not be touched any more.
         await self._landed()
         if not self.keep:
-            self.body.finish_unstored(self.machine.total, self._env.clock)
+            env = self._env
+            self.body.finish_unstored(self.machine.total, env.clock, env.store.in_use)
             self._part.discard()
             return Finished()
         return await store(self._env, self._part, self.body, self._entry, blob, self.machine.total)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from zope.interface import implementer
 from aimirror.bounded import LRU
 from aimirror.interfaces import BodyFailed, IBodyReader, IStoredBody
 from aimirror.store.index import Blob
+from aimirror.store.inuse import InUse, Pace, hollow
 
 #: Descriptors kept open for blobs that nobody reads at the moment.
 MOST_IDLE = 128
@@ -41,6 +41,8 @@ class StoredBody:
         self._inode = 0
         self._shelf = shelf
         self._holders = 0
+        self._readers: set[StoredReader] = set()
+        self._cut = False
         self._data: bytes | None = None
 
     def reader(self, start: int, stop: int | None) -> StoredReader:
@@ -49,8 +51,12 @@ class StoredBody:
             self._hold()
         except OSError as error:
             raise BodyFailed(str(error)) from error
-        self._shelf.readers[self.blob.sha256] += 1
-        return StoredReader(self, start, self.size if stop is None else min(stop, self.size))
+        stop = self.size if stop is None else min(stop, self.size)
+        reader = StoredReader(self, start, stop, self._shelf.now)
+        if not self._readers:
+            self._shelf.in_use.opened(self, self.size, self.blob.sha256)
+        self._readers.add(reader)
+        return reader
 
     def data(self) -> bytes:
         """All bytes of a body of at most SMALL; BodyFailed when they are not there."""
@@ -89,12 +95,35 @@ class StoredBody:
         """The opposite of ``keep``."""
         self._let_go()
 
-    def left(self) -> None:
+    def guard(self) -> None:
+        """Have the file keep its name until ``release``."""
+        self._shelf.in_use.guard(self.blob.sha256)
+
+    def release(self) -> None:
+        """The opposite of ``guard``."""
+        self._shelf.in_use.release(self.blob.sha256)
+
+    def left(self, reader: StoredReader) -> None:
         """A reader is gone."""
+        self._readers.discard(reader)
         self._let_go()
-        self._shelf.left(self.blob.sha256)
+        if not self._readers:
+            self._shelf.in_use.closed(self)
+
+    def slow(self) -> bool:
+        """Whether all of its readers are slow."""
+        now = self._shelf.now()
+        return all(reader.pace.slow(now) for reader in self._readers)
+
+    def cut(self) -> None:
+        """Give the file up under its readers."""
+        self._cut = True
+        hollow(self.fd)
+        self._shelf.in_use.closed(self)
 
     def _hold(self) -> None:
+        if self._cut:
+            raise BodyFailed(f"blob {self.blob.sha256} had to make room")
         if self.fd < 0:
             self.fd = self._open()
         self._holders += 1
@@ -125,11 +154,13 @@ class StoredBody:
 class StoredReader:
     """One client's place in a stored body."""
 
-    __slots__ = ("_body", "_open", "position", "stop")
+    __slots__ = ("_body", "_now", "_open", "pace", "position", "stop")
 
-    def __init__(self, body: StoredBody, start: int, stop: int) -> None:
+    def __init__(self, body: StoredBody, start: int, stop: int, now: Callable[[], float]) -> None:
         self._body = body
+        self._now = now
         self._open = True
+        self.pace = Pace(start, now())
         self.position: int = start
         self.stop: int | None = stop
 
@@ -149,6 +180,7 @@ class StoredReader:
     def advance(self, count: int) -> None:
         """``count`` bytes were sent."""
         self.position += count
+        self.pace.moved(self.position, self._now())
 
     def ended(self) -> bool:
         """Whether everything was sent."""
@@ -158,17 +190,21 @@ class StoredReader:
         """Leave; idempotent."""
         if self._open:
             self._open = False
-            self._body.left()
+            self._body.left(self)
 
 
 class Bodies:
     """The bodies that are open: those being read, and a bounded number of those read lately."""
 
-    def __init__(self, released: Callable[[str], None], most_idle: int = MOST_IDLE) -> None:
-        self._released = released
+    def __init__(
+        self,
+        in_use: InUse,
+        now: Callable[[], float],
+        most_idle: int = MOST_IDLE,
+    ) -> None:
         self._kept: LRU[str, StoredBody] = LRU(most_idle, dropped=StoredBody.let_go)
-        #: How many readers each blob has.
-        self.readers: Counter[str] = Counter()
+        self.in_use = in_use
+        self.now = now
 
     def find(self, sha256: str) -> StoredBody | None:
         """A body that is open, its file still being what it was."""
@@ -193,13 +229,6 @@ class Bodies:
         body = self._kept.pop(sha256)
         if body is not None:
             body.let_go()
-
-    def left(self, sha256: str) -> None:
-        """A reader of a blob is gone."""
-        self.readers[sha256] -= 1
-        if self.readers[sha256] == 0:
-            del self.readers[sha256]
-            self._released(sha256)
 
     def close(self) -> None:
         """Keep nothing open that nobody reads."""

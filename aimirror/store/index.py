@@ -227,6 +227,15 @@ class Index:
         )
         return [(Blob(*row[:4]), bool(row[4])) for row in self._rows(sql, *after)]
 
+    def those(self, names: Iterable[str]) -> list[Blob]:
+        """Those of these blobs that are stored and not pinned, by last use."""
+        sql = (
+            f"{_BLOB} WHERE sha256 IN (SELECT value FROM json_each(?))"
+            " AND NOT EXISTS (SELECT 1 FROM entries WHERE blob = sha256 AND pinned)"
+            " ORDER BY used, sha256"
+        )
+        return [Blob(*row) for row in self._rows(sql, json.dumps(list(names)))]
+
     def held_bytes(self, busy: Iterable[str]) -> int:
         """Bytes of the blobs that are pinned or among the busy ones."""
         sql = (

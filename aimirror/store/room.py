@@ -19,6 +19,9 @@ SLICE = 16
 #: frees as much beyond what a growing part asks for, so that it runs seldom.
 GROWTH_STEP = 8 << 20
 GROWTH_SHARE = 1 / 64
+#: The share of ``max_bytes`` that files without a name, which clients still read, may take of the
+#: disk beyond the limit.
+NAMELESS_SHARE = 1 / 8
 #: Before the first page of blobs by last use.
 _START = (-1.0, "")
 
@@ -53,21 +56,27 @@ class Room:
     async def _make(self, count: int) -> bool:
         if (short := self._short(count)) <= 0:
             return True
-        if short > self._evictable():
+        if short > self._evictable() or self._lacking(count) > self._evictable(on_disk=True):
             return False
         self.parts.shed(short)
         await self.trash.emptied()
         after: tuple[float, str] | None = _START
-        while (short := self._short(count)) > 0:
-            if after is None or not self.evict:
-                return False
+        while self.evict and after is not None and (short := self._short(count)) > 0:
             after = self._evict(short, after)
             await self.trash.emptied()
-        return True
+        if self.evict and self._short(count) > 0:
+            self._take_from_readers(count)
+            await self.trash.emptied()
+        return self._short(count) <= 0
 
     def _over(self, count: int) -> int:
         """By how much ``count`` more bytes exceed the limit."""
-        return self.index.bytes + self.parts.bytes + count - self.max_bytes
+        beyond = max(0, self.shelf.in_use.nameless - self._most_nameless)
+        return self.index.bytes + self.parts.bytes + beyond + count - self.max_bytes
+
+    @property
+    def _most_nameless(self) -> int:
+        return int(self.max_bytes * NAMELESS_SHARE)
 
     def _short(self, count: int) -> int:
         """Bytes that must go for ``count`` to fit, both into the limit and onto the disk."""
@@ -77,28 +86,73 @@ class Room:
         """Bytes that the disk lacks for ``count`` more."""
         return count - self.layout.free()
 
-    def _evictable(self) -> int:
+    def _evictable(self, *, on_disk: bool = False) -> int:
+        """Bytes that can be freed at most, of the limit or of the disk."""
         free = self.parts.left + self.parts.kept
         if self.evict:
-            free += self.index.bytes - self.index.held_bytes(self.shelf.readers)
+            free += self.index.bytes - self.index.held_bytes(self.shelf.in_use.blobs)
+            free += self._from_readers(on_disk)
         return free
+
+    def _from_readers(self, on_disk: bool) -> int:
+        """What ``_take_from_readers`` would free."""
+        in_use, most = self.shelf.in_use, self._most_nameless
+        slow = in_use.slow_nameless
+        left = most - in_use.nameless + slow
+        free = slow if on_disk else max(0, min(slow, in_use.nameless - most))
+        for blob in self.index.those(in_use.blobs):
+            use = in_use.use(blob.sha256)
+            if use is None:
+                continue
+            if use.slow():
+                free += blob.size
+            elif not on_disk and blob.size <= left:
+                free += blob.size
+                left -= blob.size
+        return free
+
+    def _take_from_readers(self, count: int) -> None:
+        """Make room with blobs that are being read, the least recently used ones first.
+
+        As many as may stay on the disk without a name are read on; then slow readers are cut off.
+        """
+        in_use = self.shelf.in_use
+        for blob in self.index.those(in_use.blobs):
+            if self._short(count) > 0 and not self._may_be_nameless(blob.size, count):
+                in_use.cut_slow()
+            if self._short(count) <= 0:
+                return
+            stays = self._may_be_nameless(blob.size, count)
+            use = in_use.use(blob.sha256)
+            if use is not None and (stays or use.slow()):
+                self._remove(blob.sha256, blob.size)
+                if not stays:
+                    use.cut()
+
+    def _may_be_nameless(self, size: int, count: int) -> bool:
+        """Whether readers may go on with so many bytes that have no name."""
+        fits = self.shelf.in_use.nameless + size <= self._most_nameless
+        return fits and self._lacking(count) <= 0
+
+    def _remove(self, sha256: str, size: int) -> None:
+        self.shelf.remove(sha256)
+        self.evicted.blobs += 1
+        self.evicted.bytes += size
 
     def _evict(self, needed: int, after: tuple[float, str]) -> tuple[float, str] | None:
         """Remove a slice of the least recently used blobs; where to go on, None at the end."""
         self.catalogue.flush()
         page = self.index.least_used(after)
-        readers = self.shelf.readers
+        in_use = self.shelf.in_use
         victims = choose(
             [
-                Candidate(blob.sha256, blob.size, blob.used, pinned or readers[blob.sha256] > 0)
+                Candidate(blob.sha256, blob.size, blob.used, pinned or blob.sha256 in in_use)
                 for blob, pinned in page
             ],
             needed,
         )
         for victim in victims[:SLICE]:
-            self.shelf.remove(victim.blob)
-            self.evicted.blobs += 1
-            self.evicted.bytes += victim.size
+            self._remove(victim.blob, victim.size)
         if len(victims) > SLICE or sum(victim.size for victim in victims) >= needed:
             return after
         return (page[-1][0].used, page[-1][0].sha256) if len(page) == PAGE else None
@@ -119,4 +173,6 @@ class Room:
         crowded = 0 if self.trash.running else self._lacking(self.spare + count)
         if max(over, crowded) > 0 and self.evict:
             self._evict(max(over, crowded) + self.spare, _START)
+            if self._over(count) > 0:
+                self._take_from_readers(count)
         return self._over(count) <= 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from twisted.logger import Logger
@@ -11,6 +12,7 @@ from aimirror.store.bodies import Bodies, StoredBody
 from aimirror.store.catalogue import Catalogue
 from aimirror.store.errors import DiskError, disk_errors
 from aimirror.store.index import Blob, Index
+from aimirror.store.inuse import InUse
 from aimirror.store.layout import Layout, make_folder
 from aimirror.store.parts import Part
 from aimirror.store.trash import Trash
@@ -21,14 +23,22 @@ class Shelf:
 
     log = Logger()
 
-    def __init__(self, layout: Layout, index: Index, catalogue: Catalogue, trash: Trash) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        index: Index,
+        catalogue: Catalogue,
+        trash: Trash,
+        in_use: InUse,
+        now: Callable[[], float],
+    ) -> None:
         self._layout = layout
         self._index = index
         self._catalogue = catalogue
         self._trash = trash
-        self._bodies = Bodies(self._unread)
-        #: How many readers each blob has.
-        self.readers = self._bodies.readers
+        self._bodies = Bodies(in_use, now)
+        self.in_use = in_use
+        in_use.unread = self._unread
         #: Blobs without an entry that are still being read.
         self._orphans: set[str] = set()
         #: Journals that tell, until an entry does, what the blob that the part became is for.
@@ -60,6 +70,7 @@ class Shelf:
         The file goes first: after a crash in between, a bad one is not there to be trusted.
         """
         self._bodies.forget(sha256)
+        self.in_use.unlinked(sha256)
         self.named(sha256)
         self._trash.throw(self._layout.blob(sha256))
         self._catalogue.drop_blob(sha256)
@@ -69,7 +80,7 @@ class Shelf:
         for sha256 in blobs:
             if not self._index.is_orphan(sha256):
                 continue
-            if self._bodies.readers[sha256]:
+            if sha256 in self.in_use:
                 self._orphans.add(sha256)
             else:
                 self.remove(sha256)

@@ -19,6 +19,7 @@ from aimirror.store.bodies import StoredBody
 from aimirror.store.catalogue import Catalogue
 from aimirror.store.errors import DiskError, disk_errors
 from aimirror.store.index import Index
+from aimirror.store.inuse import InUse
 from aimirror.store.journal import PartMeta
 from aimirror.store.journalfile import sync_folder
 from aimirror.store.layout import FOLDER_MODE, Layout
@@ -44,7 +45,8 @@ LITTLE_ROOM = 1_000_000_000
 class Usage:
     """What the cache takes of the disk, in bytes of file size (``st_size``, not blocks).
 
-    Blobs, parts and quarantine count; sidecars, journals and the index do not.
+    Blobs, parts, quarantine and what only its readers keep there count; sidecars, journals and the
+    index do not.
     """
 
     total: int
@@ -53,6 +55,7 @@ class Usage:
     entries: int
     parts: int
     quarantine: int
+    nameless: int = 0
 
 
 @frozen
@@ -98,6 +101,8 @@ class Store:
             throw=self._trash.throw,
         )
         self._upkeep = Upkeep(clock, SETTLE, self._settle)
+        #: The files that are being read.
+        self.in_use = InUse()
         self._index: Index
         self._catalogue: Catalogue
         self._shelf: Shelf
@@ -156,7 +161,8 @@ class Store:
     def _assemble(self) -> None:
         layout, index = self._layout, self._index
         self._catalogue = Catalogue(layout, index, self._clock, changed=self._note_change)
-        self._shelf = Shelf(layout, index, self._catalogue, self._trash)
+        now = self._clock.seconds
+        self._shelf = Shelf(layout, index, self._catalogue, self._trash, self.in_use, now)
         self._verifier = Verifier(layout, index, self._shelf, self._defer_to_thread)
         self._room = Room(
             layout=layout,
@@ -327,12 +333,13 @@ class Store:
         """What is stored; costs nothing."""
         parts = self._parts
         return Usage(
-            total=self._index.bytes + parts.bytes,
+            total=self._index.bytes + parts.bytes + self.in_use.nameless,
             blobs=self._index.bytes,
             files=self._index.blobs,
             entries=self._index.entries,
             parts=parts.active + parts.left,
             quarantine=parts.kept,
+            nameless=self.in_use.nameless,
         )
 
     def resize(self, max_bytes: int, *, evict: bool) -> None:

@@ -188,7 +188,7 @@ class Uploads:
         name = names.blob_name(entry.blob)
         if await self._bucket.size(name) == body.size:
             return
-        reader = body.reader(0, body.size)  # so that it is not evicted meanwhile
+        body.guard()  # its file is read by name
         try:
             if body.size <= PART:
                 fields = self._bucket.put_fields(entry.blob)
@@ -197,7 +197,7 @@ class Uploads:
             else:
                 await self._in_parts(name, str(body.path), body.size)
         finally:
-            reader.close()
+            body.release()
 
     async def _in_parts(self, name: str, path: str, size: int) -> None:
         bucket = self._bucket

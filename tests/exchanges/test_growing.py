@@ -12,6 +12,7 @@ from aimirror.download.spans import Spans
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.growing import FEW, LINGER, PATIENCE, STEP, GrowingBody, GrowingReader
 from aimirror.interfaces import BodyFailed, IBody, IBodyReader
+from aimirror.store.inuse import InUse
 from tests.store.support import descriptors
 
 
@@ -116,7 +117,7 @@ class GrowingTests(SynchronousTestCase):
         reader.advance(10)
         self.assertFalse(reader.ended())
         waiting = reader.wait()
-        body.finish(10, str(self.path))
+        body.finish(10, str(self.path), "blob", InUse())
         self.successResultOf(waiting)
         self.assertTrue(reader.ended())
 
@@ -136,7 +137,7 @@ class GrowingTests(SynchronousTestCase):
         """A complete body can't fail any more."""
         body = self.body()
         self.write(body, 0, 10)
-        body.finish(10, str(self.path))
+        body.finish(10, str(self.path), "blob", InUse())
         body.fail("too late", Reason.DISK)
         self.assertIsNone(body.failed)
         self.assertEqual(body.reader(0, None).ready(), 10)
@@ -159,7 +160,7 @@ class GrowingTests(SynchronousTestCase):
         self.assertEqual(descriptors(), self.before + 1)
         moved = self.path.with_suffix(".moved")
         self.path.rename(moved)
-        body.finish(10, str(moved))
+        body.finish(10, str(moved), "blob", InUse())
         for reader in readers:
             self.assertEqual(descriptors(), self.before + 1)
             reader.close()
@@ -172,7 +173,7 @@ class GrowingTests(SynchronousTestCase):
     def test_evicted(self) -> None:
         """A reader that comes when the file is gone is told so."""
         body = self.body()
-        body.finish(10, str(self.path))
+        body.finish(10, str(self.path), "blob", InUse())
         self.path.unlink()
         self.assertRaises(BodyFailed, body.reader, 0, None)
 
@@ -182,7 +183,7 @@ class GrowingTests(SynchronousTestCase):
         body = self.body(None)
         self.write(body, 0, 10)
         self.path.unlink()
-        body.finish_unstored(10, clock)
+        body.finish_unstored(10, clock, InUse())
         clock.advance(LINGER / 2)
         reader = body.reader(0, None)
         self.assertEqual(os.pread(reader.fd, 10, 0), b"0123456789")
@@ -295,7 +296,7 @@ class CrowdTests(SynchronousTestCase):
         crowd = self.waiting(FEW + 1)
         self.write(10)
         self.write(20)
-        self.body.finish(20, self.body._path)
+        self.body.finish(20, self.body._path, "blob", InUse())
         self.assertEqual(self.read(), crowd)
         self.assertTrue(all(reader.ended() for reader in crowd))
 

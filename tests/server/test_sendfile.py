@@ -29,6 +29,7 @@ from aimirror.server.request import MirrorRequest
 from aimirror.server.sendfile import TURN, FilePort, FileServer
 from aimirror.server.site import MirrorSite
 from aimirror.server.streaming import SPAN, TLS_PIECE
+from aimirror.store.inuse import hollow
 from tests.server.support import GET, GrowingBody, answer
 
 #: Seconds after which a test here has failed.
@@ -214,6 +215,20 @@ class TransportTests(PortCase):
         self.assertIsInstance(await self.send(server, bad, 0, 1), OSError)
         server.transport.loseConnection()
         self.assertEqual(await deferToThread(read_all, client), data)
+
+    async def test_given_up(self) -> None:
+        """A file given up under its reader ends the span as an error, and no byte is another."""
+        fd, data = self.file(64 * TURN)
+        server, client = await self.connected(receive_buffer=4096)
+        sending = self.send(server, fd, 0, len(data))
+        await self.until(lambda: server.transport.taken > 0)
+        hollow(fd)
+        reading = deferToThread(read_all, client)
+        self.assertIsInstance(await sending, (EOFError, OSError))
+        server.transport.loseConnection()
+        got = await reading
+        self.assertLess(len(got), len(data))
+        self.assertEqual(got, data[: len(got)])
 
     async def test_producer_resumes(self) -> None:
         """A producer that was paused by what was written before goes on after the span."""

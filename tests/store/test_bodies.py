@@ -10,6 +10,7 @@ from zope.interface.verify import verifyObject
 from aimirror.interfaces import BodyFailed, IBody, IBodyReader
 from aimirror.store.bodies import SMALL, Bodies, StoredBody
 from aimirror.store.index import Blob
+from aimirror.store.inuse import InUse
 from tests.store.support import descriptors
 
 
@@ -28,7 +29,9 @@ class BodiesTests(SynchronousTestCase):
         self.folder = Path(self.mktemp())
         self.folder.mkdir(parents=True)
         self.unread: list[str] = []
-        self.bodies = Bodies(self.unread.append, most_idle=2)
+        self.in_use = InUse()
+        self.in_use.unread = self.unread.append
+        self.bodies = Bodies(self.in_use, lambda: 0.0, most_idle=2)
         self.addCleanup(self.bodies.close)
 
     def open(self, name: str = "a", data: bytes = b"0123456789") -> StoredBody:
@@ -77,7 +80,7 @@ class BodiesTests(SynchronousTestCase):
             reader.close()
             reader.close()
         self.assertFalse(is_open(fd))
-        self.assertEqual((self.unread, self.bodies.readers), (["a"], {}))
+        self.assertEqual((self.unread, self.in_use.blobs), (["a"], frozenset()))
         self.failureResultOf(reader.wait(), BodyFailed)
 
     def test_bounded(self) -> None:
@@ -142,7 +145,7 @@ class BodiesTests(SynchronousTestCase):
         body.path.unlink()
         self.assertRaises(BodyFailed, body.reader, 0, None)
         self.assertRaises(BodyFailed, body.data)
-        self.assertEqual(self.bodies.readers, {})
+        self.assertEqual(self.in_use.blobs, frozenset())
 
     def test_small(self) -> None:
         """A small body is had as bytes, read once; a large one is not."""

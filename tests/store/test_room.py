@@ -8,10 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aimirror.caching.entries import Entry
+from aimirror.exchanges.growing import GrowingBody
+from aimirror.interfaces import BodyFailed
+from aimirror.store.bodies import StoredReader
 from aimirror.store.errors import DiskError
+from aimirror.store.inuse import SLOW, STEP
 from aimirror.store.journal import PartMeta
-from aimirror.store.room import GROWTH_SHARE, SLICE
-from tests.store.support import StoreCase
+from aimirror.store.room import GROWTH_SHARE, NAMELESS_SHARE, SLICE
+from tests.store.support import StoreCase, digest
 
 
 class MakeRoomTests(StoreCase):
@@ -58,8 +62,8 @@ class MakeRoomTests(StoreCase):
         self.assertEqual(self.keys(), ["p"])
         self.assertFalse(self.make(701))
 
-    def test_never_read(self) -> None:
-        """A body being read stays; afterwards it may go."""
+    def test_read_ones_last(self) -> None:
+        """A body being read stays when others make room; afterwards it may go."""
         first, _ = self.add_some(300, 300)
         body = self.store.body(first)
         assert body is not None
@@ -172,6 +176,137 @@ class MakeRoomTests(StoreCase):
                 self.store.touch(entry)
             self.assertLessEqual(self.on_disk(), 1000)
             self.assert_counted()
+
+
+class ReadersTests(StoreCase):
+    """Room for more while all that is stored is being read."""
+
+    max_bytes = 900
+    size = 100
+    #: What is on the disk at most, with the files that only their readers keep there.
+    bound = 900 + int(900 * NAMELESS_SHARE)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.entries = [self.add_one(n) for n in range(9)]
+        self.readers = [self.read_on(entry) for entry in self.entries]
+
+    def add_one(self, n: int) -> Entry:
+        self.clock.advance(1)
+        return self.add(bytes([n]) * self.size, key=str(n))
+
+    def read_on(self, entry: Entry) -> StoredReader:
+        body = self.store.body(entry)
+        assert body is not None
+        reader = body.reader(0, None)
+        self.addCleanup(reader.close)
+        return reader
+
+    def make(self, count: int) -> bool:
+        return self.successResultOf(self.store.make_room(count))
+
+    def taken(self) -> int:
+        """Bytes that the disk has for the readers and all that is stored."""
+        stats = {os.fstat(reader.fd) for reader in self.readers if reader.fd >= 0}
+        nameless = {stat.st_ino: stat.st_size for stat in stats if stat.st_nlink == 0}
+        return self.on_disk() + sum(nameless.values())
+
+    def test_stored_beside_slow_readers(self) -> None:
+        """Nine readers that take nothing do not keep a tenth file from being stored."""
+        self.assertTrue(self.make(self.size))
+        tenth = self.add_one(9)
+        self.assertEqual(self.read(self.store, tenth), bytes([9]) * self.size)
+        self.assertEqual(self.store.entries("0"), ())
+        self.assertLessEqual(self.taken(), self.bound)
+
+    def test_read_on_without_a_name(self) -> None:
+        """Who reads the file that went gets all of it; then the disk has its room back."""
+        self.assertTrue(self.make(self.size))
+        reader = self.readers[0]
+        self.assertEqual(os.pread(reader.fd, 999, 0), bytes([0]) * self.size)
+        self.assertEqual(self.store.usage().nameless, self.size)
+        reader.close()
+        self.assertEqual(self.store.usage().nameless, 0)
+
+    def test_bounded(self) -> None:
+        """Readers in good time keep what they read, and the disk holds no more than the bound."""
+        for n in range(9, 20):
+            if self.make(self.size):
+                self.readers.append(self.read_on(self.add_one(n)))
+            self.assertLessEqual(self.taken(), self.bound)
+        self.assertEqual(self.store.usage().files, 9)
+        for n, reader in enumerate(self.readers):
+            self.assertEqual(os.pread(reader.fd, 999, 0), bytes([n]) * self.size)
+
+    def test_slow_ones_make_room(self) -> None:
+        """Readers that are slow for long are cut off, and no more of them than needed."""
+        self.clock.advance(SLOW + 1)
+        for n in range(9, 13):
+            self.assertTrue(self.make(self.size))
+            self.readers.append(self.read_on(self.add_one(n)))
+            self.assertLessEqual(self.taken(), self.bound)
+        left = [os.pread(reader.fd, 999, 0) != b"" for reader in self.readers]
+        self.assertEqual(left, [False] * 3 + [True] * 10)
+
+    def test_fast_ones_are_not_slow(self) -> None:
+        """A reader that goes on is left alone, however long it reads."""
+        for _ in range(4):
+            self.clock.advance(SLOW - 1)
+            for reader in self.readers:
+                reader.advance(STEP)
+        self.assertTrue(self.make(self.size))
+        self.add_one(9)
+        self.assertTrue(self.make(self.size))
+        self.assertEqual(
+            [os.pread(r.fd, 1, 0) for r in self.readers], [bytes([n]) for n in range(9)]
+        )
+        self.assertFalse(self.make(self.size * 2))
+
+    def test_disk(self) -> None:
+        """Where the disk itself is full, only slow readers make room."""
+        full = mock.patch.object(
+            type(self.store._layout), "free", lambda layout: 1000 - self.taken()
+        )
+        with full:
+            self.assertFalse(self.make(101))
+            self.clock.advance(SLOW + 1)
+            self.assertTrue(self.make(101))
+            self.assertEqual(self.taken(), 800)
+
+    def test_growing_ones(self) -> None:
+        """What was read while it came is counted as what is read later, in any order of ends."""
+        for reader in self.readers:
+            reader.close()
+        part = self.fill(b"x" * self.size, key="grown")
+        body = GrowingBody(str(part.path), self.size, lambda at: self.size, clock=self.clock)
+        slow = body.reader(0, None)
+        self.addCleanup(slow.close)
+        blob = digest(b"x" * self.size)
+        path = self.successResultOf(self.store.commit(part, blob, self.size))
+        body.finish(self.size, str(path), blob, self.store.in_use)
+        self.store.put(Entry(key="grown", blob=blob, size=self.size))
+        self.assertTrue(self.make(self.max_bytes))
+        self.assertEqual(self.store.usage().nameless, self.size)
+        self.assertEqual(os.pread(slow.fd, 999, 0), b"x" * self.size)
+        self.clock.advance(SLOW + 1)
+        self.add_one(1)
+        self.readers.append(self.read_on(self.store.entries("1")[0]))
+        self.assertTrue(self.make(self.max_bytes))
+        self.assertEqual(os.pread(slow.fd, 999, 0), b"")
+        self.assertRaises(BodyFailed, body.reader, 0, None)
+
+    def test_guarded(self) -> None:
+        """What is read by its name stays where it is."""
+        bodies = [self.store.body(entry) for entry in self.entries]
+        for body in bodies:
+            assert body is not None
+            body.guard()
+        self.clock.advance(SLOW + 1)
+        self.assertFalse(self.make(self.size))
+        assert bodies[3] is not None
+        bodies[3].release()
+        self.assertTrue(self.make(self.size))
+        self.assertEqual(self.store.entries("3"), ())
 
 
 class RefusingTests(StoreCase):

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import SendResult, SendTask
 from aimirror.http.headers import Headers
+from aimirror.store.inuse import SLOW
 from aimirror.testing.s3 import ACCESS, SECRET
 from aimirror.tier import names, uploads
 from aimirror.tier.breaker import Breaker
@@ -125,6 +126,19 @@ class UploadsTests(StoreCase, TierCase):
         self.workers.held[0].callback(SendResult(500))
         self.turn()
         self.assertEqual((self.in_bucket("entries"), self.store.unsent()[0]), (0, 1))
+
+    def test_kept_meanwhile(self) -> None:
+        """A file that is being sent is not evicted, however long that takes."""
+        self.workers.held = []
+        entry = self.stored("http://h/a", bytes(1000))
+        self.uploads.start()
+        self.turn()
+        self.clock.advance(2 * SLOW)
+        self.assertFalse(self.successResultOf(self.store.make_room(self.max_bytes)))
+        self.assertIsNotNone(self.store.body(entry))
+        held, self.workers.held = self.workers.held, None
+        held[0].callback(SendResult(200))
+        self.assertTrue(self.successResultOf(self.store.make_room(self.max_bytes)))
 
     def test_at_a_time(self) -> None:
         """No more than so many are under way, small ones first."""

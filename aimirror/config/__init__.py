@@ -34,6 +34,7 @@ from aimirror.config.model import (
     Tls,
 )
 from aimirror.config.schema import At
+from aimirror.config.trusting import check_trust
 from aimirror.ecosystems.oci.paths import Registry
 from aimirror.http.targets import BadTarget
 from aimirror.upstream.proxies import ENVIRONMENT, Proxies, from_environment, is_own
@@ -75,6 +76,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
     at = At(file=file, folder=folder, cache_home=_cache_home(environ))
     value = parse(_read(path, file), file)
     config = _inherited(tables.document(file, folder).read(value, at))
+    check_trust(config)
     return _surrounded(config, environ)
 
 

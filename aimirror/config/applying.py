@@ -7,7 +7,7 @@ from collections.abc import Callable
 from attrs import evolve
 
 from aimirror.config.model import Config
-from aimirror.http.egress import ANYWHERE, Egress, Reach, Zone
+from aimirror.http.egress import ANYWHERE, Egress, Reach, Trust, Zone
 from aimirror.routing.rules import Rule
 from aimirror.upstream.proxies import ENVIRONMENT
 
@@ -25,17 +25,26 @@ def egress_of(config: Config) -> Callable[[Rule], Egress]:
     def egress(rule: Rule) -> Egress:
         proxy = config.server.upstream_proxy if rule.upstream_proxy is None else rule.upstream_proxy
         named = rule.upstreams or any(not host.startswith("*.") for host in rule.allow)
-        return egress_by(config, proxy, reach if named else outer)
+        return egress_by(config, proxy, reach if named else outer, trust_of(config, rule))
 
     return egress
 
 
-def egress_by(config: Config, proxy: str, reach: Reach) -> Egress:
+def trust_of(config: Config, rule: Rule | None = None) -> Trust:
+    """Whose certificates are believed by all requests, or by those of a rule."""
+    if rule is None:
+        return Trust(tuple(filter(None, (config.server.ca_file,))))
+    authorities = filter(None, (config.server.ca_file, rule.ca_file))
+    return Trust(tuple(authorities), rule.client_cert, rule.client_key)
+
+
+def egress_by(config: Config, proxy: str, reach: Reach, trust: Trust | None = None) -> Egress:
     """By one proxy, or by those that the environment names."""
     around, named = config.server.no_proxy, config.environment
+    trust = trust or trust_of(config)
     if proxy != ENVIRONMENT:
-        return Egress(proxy, reach, around)
-    return Egress(named.https, reach, (*around, *named.no_proxy), named.http)
+        return Egress(proxy, reach, around, trust=trust)
+    return Egress(named.https, reach, (*around, *named.no_proxy), named.http, trust)
 
 
 def needs_restart(old: Config, new: Config) -> tuple[str, ...]:

@@ -49,6 +49,7 @@ _SERVICES = {
 #: Keys of a rule that says no more than that it is for a service, and those that its rules take on.
 _BARE = frozenset({"name", "upstream", "strategy"})
 _CARRIED = frozenset({"cooldown", "xet", "rate_limit", "upstream_proxy", "credentials", "public"})
+_CARRIED |= {"ca_file", "client_cert", "client_key"}
 
 
 def needless(items: list[object]) -> Iterator[tuple[int, str]]:

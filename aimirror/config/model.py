@@ -67,6 +67,8 @@ class Server:
     upstream_proxy: str = field(default="", repr=lambda value: repr("***" if value else ""))
     #: Upstreams that go round it (see ``proxies.bypassed``).
     no_proxy: tuple[str, ...] = ()
+    #: A PEM file of authorities that upstreams are believed by beside the system's; "" for none.
+    ca_file: str = ""
     #: None listens without TLS.
     tls: Tls | None = None
     #: From whom Forwarded and X-Forwarded-* are believed.

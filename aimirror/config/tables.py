@@ -72,6 +72,14 @@ _TIMEOUTS = Record(
     tuple(Key(name, duration(_LEAST_TIMEOUT)) for name in ("connect", "header", "silence")),
 )
 
+_CA_FILE = Key("ca_file", Made(scalars.file, str))
+#: Whom an upstream's certificate must be of, and what is shown to an upstream that asks.
+_TRUST = (
+    _CA_FILE,
+    Key("client_cert", Made(scalars.file, str)),
+    Key("client_key", Made(scalars.file, str)),
+)
+
 _TLS = Record(
     "a mapping",
     Tls,
@@ -120,6 +128,7 @@ _SERVER = Record(
         Key("port", integer(0, 65535, "; 0 takes any free port")),
         Key("upstream_proxy", scalars.proxy),
         Key("no_proxy", Many(scalars.bypass)),
+        _CA_FILE,
         Key("tls", _TLS),
         Key("trusted_proxies", Many(scalars.network)),
         Key("public_host", scalars.public_host),
@@ -290,6 +299,7 @@ def _check_rule(rule: Rule) -> None:
         raise Conflict("allow", "of no use", 'hosts only with upstream "*"')
     if rule.strip_prefix and not rule.path_prefix:
         raise Conflict("strip_prefix", "nothing to strip", "true only with a path_prefix")
+    _check_shown(rule.client_cert, rule.client_key)
 
 
 _FLAG_OR_PATTERN = Either[bool, re.Pattern[str]](bool, scalars.flag, scalars.pattern)
@@ -329,13 +339,20 @@ _RULE = Record(
         Key("cooldown", duration()),
         Key("xet", one_of(Xet)),
         Key("upstream_proxy", scalars.proxy),
+        *_TRUST,
         Key("tier", scalars.flag),
     ),
     _check_rule,
 )
 
 
-def _check_login(registry: Registry) -> None:
+def _check_shown(cert: str, key: str) -> None:
+    if key and not cert:
+        raise Conflict("client_cert", "missing", "the certificate that client_key is of")
+
+
+def _check_registry(registry: Registry) -> None:
+    _check_shown(registry.client_cert, registry.client_key)
     if registry.password_file and registry.token_file:
         raise Conflict("token_file", "of no use beside password_file", "one of the two")
     if registry.password_file and not registry.username:
@@ -356,8 +373,9 @@ _REGISTRY = Record(
         Key("password_file", Made(scalars.file, str)),
         Key("token_file", Made(scalars.file, str)),
         Key("share", scalars.flag),
+        *_TRUST,
     ),
-    _check_login,
+    _check_registry,
 )
 
 

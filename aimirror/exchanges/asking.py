@@ -262,11 +262,12 @@ class Asking:
         return self._headers.without(*secrets) if self._withholds(source) else self._headers
 
     def place(self, source: int, response: IUpstreamResponse) -> Place:
-        """Where workers ask: the URL that answered, with ``ELSEWHERE`` alone at another origin."""
+        """Where workers ask: the URL that answered, at another origin with ``ELSEWHERE`` alone."""
         headers = self._headers_for(source).without("accept-encoding")
+        egress = evolve(self._env.egress(self._wanted.route.rule), reach=response.reach)
         if urls.origin(response.url) != urls.origin(self._wanted.route.urls[source]):
             headers = headers.only(*ELSEWHERE)
-        egress = evolve(self._env.egress(self._wanted.route.rule), reach=response.reach)
+            egress = evolve(egress, trust=egress.trust.anonymous)
         return Place(response.url, headers, egress, validator(response.headers))
 
     async def locate(self, source: int, total: int) -> Place | FetchResult:

@@ -19,6 +19,7 @@ from aimirror.exchanges.environment import Environment
 from aimirror.exchanges.heading import Heading
 from aimirror.exchanges.running import Downloads
 from aimirror.exchanges.turns import first_able
+from aimirror.http import urls
 from aimirror.http.egress import Outgoing
 from aimirror.http.headers import Headers
 from aimirror.interfaces import (
@@ -168,6 +169,8 @@ class Library:
         env, egress = self._env, self._env.egress(inquiry.rule)
         if inquiry.named_by is not None:
             egress = evolve(egress, reach=redirected_reach(egress.reach, inquiry.named_by))
+            if urls.origin(inquiry.url) not in map(urls.origin, inquiry.rule.upstreams):
+                egress = evolve(egress, trust=egress.trust.anonymous)
         outgoing = Outgoing(inquiry.method, inquiry.url, inquiry.headers, egress, env.timeouts)
         redirects = env.redirects if inquiry.redirects is None else inquiry.redirects
         asked = env.upstream.request(outgoing, inquiry.body, redirects)

@@ -42,6 +42,27 @@ ANYWHERE = Reach(zones=frozenset({Zone.PUBLIC, Zone.PRIVATE, Zone.LOOPBACK}))
 
 
 @frozen
+class Trust:
+    """Whose certificates are believed in TLS, and which is shown; names of PEM files."""
+
+    #: Beside the system's.
+    ca_files: tuple[str, ...] = ()
+    #: What is shown to an upstream that asks for it, "" for none; its key is perhaps in the file.
+    certificate: str = ""
+    key: str = ""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(filter(None, (*self.ca_files, self.certificate, self.key)))
+
+    @property
+    def anonymous(self) -> Trust:
+        """The same, and nothing is shown."""
+        return Trust(self.ca_files)
+
+
+@frozen
 class Egress:
     """How a request leaves: directly or through an upstream proxy, and to which addresses."""
 
@@ -52,6 +73,7 @@ class Egress:
     no_proxy: tuple[str, ...] = ()
     #: The proxy for http:// targets where it is another, None where it is the same.
     plain_proxy: str | None = field(default=None, repr=lambda value: repr(value and "***"))
+    trust: Trust = Trust()
 
 
 @frozen

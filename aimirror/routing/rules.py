@@ -175,6 +175,11 @@ class Rule:
     tier: bool = True
     #: None uses the server's, "" goes directly.
     upstream_proxy: str | None = field(default=None, repr=lambda value: repr(value and "***"))
+    #: PEM files: authorities that are believed beside the system's; what is shown to an upstream
+    #: that asks for a certificate, and its key where that is a file of its own.
+    ca_file: str = ""
+    client_cert: str = ""
+    client_key: str = ""
 
     def matches(self, path: str) -> bool:
         """Whether this rule takes a path; a prefix ends at a segment's boundary."""

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from twisted.web._newclient import Request
 from twisted.web.http_headers import Headers as WireHeaders
-from twisted.web.iweb import IAgent, IBodyProducer, IPolicyForHTTPS, IResponse
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from aimirror.download.tasks import Reason
@@ -34,7 +34,7 @@ from aimirror.upstream.hosts import Hosts
 from aimirror.upstream.proxies import Proxy
 from aimirror.upstream.reply import Reply
 from aimirror.upstream.routes import Route
-from aimirror.upstream.tls import default_policy
+from aimirror.upstream.trust import Policies
 from aimirror.upstream.tunnel import authorization
 from aimirror.upstream.ways import Way
 
@@ -65,7 +65,7 @@ class Agents:
         reactor: IReactorTime,
         *,
         persistent: int = PERSISTENT,
-        tls: IPolicyForHTTPS | None = None,
+        tls: Policies | None = None,
         read_bytes: int = READ_BYTES,
         resolve: Resolve | None = None,
         hosts: Hosts | None = None,
@@ -74,7 +74,7 @@ class Agents:
         self.clock = reactor
         self._hosts = hosts if hosts is not None else Hosts(reactor, sys.maxsize)
         self._pool = Pool(reactor, persistent, self._hosts)
-        self._tls = tls if tls is not None else default_policy()
+        self._tls = tls if tls is not None else Policies()
         if resolve is None:
             resolve = system_resolver(cast(IReactorPluggableNameResolver, reactor).nameResolver)
         self._dialer = Dialer(reactor, resolve, read_bytes)

@@ -39,10 +39,10 @@ class Trail:
         """The trail after an answer, or None when that answer is the final one.
 
         ``zone`` is the kind of network that the answer came from.  Where scheme, host or port
-        change, only the fields of ``ELSEWHERE`` go on; as each hop starts from the fields of the
-        last one the others never come back.  From https to http is followed, too, as all clients
-        do: it carries no credentials, and whoever can forge the answer is caught by the digest
-        where one is known.  Raises BadRedirect.
+        change, only the fields of ``ELSEWHERE`` go on, and no certificate is shown; as each hop
+        starts from the fields of the last one the others never come back.  From https to http is
+        followed, too, as all clients do: it carries no credentials, and whoever can forge the
+        answer is caught by the digest where one is known.  Raises BadRedirect.
         """
         location = headers.get("location")
         if status not in FOLLOWED or location is None or self.outgoing.method not in _METHODS:
@@ -62,7 +62,7 @@ class Trail:
         except BadTarget as error:
             raise BadRedirect(f"a redirect leads nowhere: {error}") from None
         headers = here.headers if same else here.headers.only(*ELSEWHERE)
-        egress = here.egress
+        egress = here.egress if same else evolve(here.egress, trust=here.egress.trust.anonymous)
         if not self.visited:  # the rule's own upstream answered: what is it allowed to point at?
             egress = evolve(egress, reach=redirected_reach(egress.reach, zone))
         return evolve(here, url=url, headers=headers, egress=egress)

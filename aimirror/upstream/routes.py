@@ -13,7 +13,6 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
 )
 from twisted.python.failure import Failure
-from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from aimirror.download.tasks import Reason
@@ -26,6 +25,7 @@ from aimirror.upstream.dialing import Dialer
 from aimirror.upstream.errors import explain
 from aimirror.upstream.proxies import Proxy, ProxyKind
 from aimirror.upstream.tls import ClientTLSFactory
+from aimirror.upstream.trust import Policies
 from aimirror.upstream.ways import Way
 
 
@@ -37,7 +37,7 @@ class Route:
         self,
         reactor: IReactorTime,
         dialer: Dialer,
-        tls: IPolicyForHTTPS,
+        tls: Policies,
         target: Target,
         egress: Egress,
         seconds: float,
@@ -46,6 +46,7 @@ class Route:
         self._tls = tls
         self._target = target
         self._reach = egress.reach
+        self._trust = egress.trust
         self._seconds = seconds
         self._way = Way(reactor, dialer, tls, target, egress, seconds)
 
@@ -67,7 +68,7 @@ class Route:
     @property
     def key(self) -> Hashable:
         """Connections with one key go to one place; who may use them ``admits`` tells."""
-        return self.proxy, None if self.absolute else self._target.origin
+        return self.proxy, None if self.absolute else self._target.origin, self._trust
 
     def admits(self, connection: Connection) -> bool:
         """Whether an idle connection, dialled under another reach perhaps, may be used."""
@@ -115,7 +116,8 @@ class Route:
         return connection
 
     async def _secure(self, factory: IProtocolFactory) -> IProtocol:
-        creator = self._tls.creatorForNetloc(self._target.host.encode("ascii"), self._target.port)
+        policy = self._tls.policy(self._trust)
+        creator = policy.creatorForNetloc(self._target.host.encode("ascii"), self._target.port)
         wrapping = ClientTLSFactory(creator, True, factory, self._reactor)
         secure, address = await self._way.open(wrapping)
         connection = cast(Connection, secure.wrappedProtocol)  # type: ignore[attr-defined]

@@ -1,53 +1,14 @@
-"""TLS towards upstreams: system trust, host names verified, HTTP/1.1 by ALPN."""
+"""The TLS layer towards upstreams; whom it believes is for ``trust`` to say."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from OpenSSL import SSL
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
-from twisted.web.client import HostnameCachingHTTPSPolicy
-from twisted.web.iweb import IPolicyForHTTPS
-from zope.interface import implementer
 
 from aimirror.upstream.dialing import READ_BYTES
-
-#: Hosts whose TLS context is kept; each holds the system's certificates, read in ~20 ms.
-CACHED_CONTEXTS = 64
-#: A name that Twisted's own encoding takes; the right one is put in its place.
-_PLAIN_NAME = "name.invalid"
-
-
-@implementer(IPolicyForHTTPS)
-class SystemTrust:
-    """Verifies against the system's certificates, or ``trust``; SSL_CERT_FILE is honoured."""
-
-    def __init__(self, trust: Certificate | None = None) -> None:
-        self._trust = trust
-
-    def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
-        """What makes TLS connections to a host (IPolicyForHTTPS)."""
-        name = hostname.decode("ascii")
-        try:
-            return self._options(name)
-        except UnicodeError:  # a name that IDNA does not have, as my_repo or r3---sn
-            options: Any = self._options(_PLAIN_NAME)
-            options._hostname = options._hostnameASCII = name
-            options._hostnameBytes = hostname
-            made: IOpenSSLClientConnectionCreator = options
-            return made
-
-    def _options(self, name: str) -> IOpenSSLClientConnectionCreator:
-        return optionsForClientTLS(name, trustRoot=self._trust, acceptableProtocols=[b"http/1.1"])
-
-
-def default_policy(trust: Certificate | None = None) -> IPolicyForHTTPS:
-    """SystemTrust with its contexts kept per host."""
-    return HostnameCachingHTTPSPolicy(SystemTrust(trust), cacheSize=CACHED_CONTEXTS)
-
 
 #: pyOpenSSL's own bindings, which are not public: without them all is done as Twisted does.
 _lib: Any = getattr(SSL, "_lib", None)

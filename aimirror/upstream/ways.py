@@ -7,7 +7,6 @@ from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTime
-from twisted.web.iweb import IPolicyForHTTPS
 
 from aimirror.download.tasks import Reason
 from aimirror.http.egress import ANYWHERE, Address, Egress
@@ -19,6 +18,7 @@ from aimirror.upstream.errors import explain
 from aimirror.upstream.proxies import Proxy, ProxyKind, bypassed, parse_proxy
 from aimirror.upstream.socks import Socks5Crossing
 from aimirror.upstream.tls import ClientTLSFactory
+from aimirror.upstream.trust import Policies
 from aimirror.upstream.tunnel import ConnectCrossing, Crossing, Tunnel, TunnelFactory
 
 #: Names that mean this machine wherever they are resolved (RFC 6761 section 6.3).
@@ -36,7 +36,7 @@ class Way:
         self,
         reactor: IReactorTime,
         dialer: Dialer,
-        tls: IPolicyForHTTPS,
+        tls: Policies,
         target: Target,
         egress: Egress,
         seconds: float,
@@ -46,6 +46,7 @@ class Way:
         self._tls = tls
         self._target = target
         self._reach = egress.reach
+        self._trust = egress.trust
         self._seconds = seconds
         #: The proxy that is crossed, None when there is none.
         self.proxy = _proxy(target, egress)
@@ -106,7 +107,8 @@ class Way:
         """Dial the proxy, which the administrator wrote down, wherever it is."""
         wrapped = factory
         if proxy.kind is ProxyKind.HTTPS:
-            creator = self._tls.creatorForNetloc(proxy.host.encode("ascii"), proxy.port)
+            policy = self._tls.policy(self._trust.anonymous)
+            creator = policy.creatorForNetloc(proxy.host.encode("ascii"), proxy.port)
             wrapped = ClientTLSFactory(creator, True, factory, self._reactor)
         try:
             dialled, _ = await self._dialer.dial(

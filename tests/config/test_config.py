@@ -208,6 +208,13 @@ MISTAKES = (
     (RULE + "server: {no_proxy: ['a b']}", "no_proxy[0]: 'a b' is", "a host"),
     (RULE + "server: {tls: {cert: c.pem}}", "server.tls.key: missing", "a file"),
     (RULE + "server: {tls: {cert: '', key: k}}", "server.tls.cert: ''", "a file"),
+    (
+        "rules: [{name: a, upstream: 'https://h', client_key: k}]",
+        "rules[0].client_cert: missing",
+        "of",
+    ),
+    (RULE + "registries: {h: {client_key: k}}", "registries.h.client_cert: missing", "client_key"),
+    (RULE + "server: {ca_file: ''}", "server.ca_file: '' is not", "a file"),
     (RULE + "server: {trusted_proxies: [proxy]}", "trusted_proxies[0]: 'proxy'", "an address"),
     (RULE + "forward: {allow: ['a/b']}", "forward.allow[0]: 'a/b'", "*.domain"),
     (RULE + "forward: {deny: ['*x']}", "forward.deny[0]: '*x'", "*.domain"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.library import Library
+from aimirror.http.egress import ANYWHERE, Egress, Trust, Zone
 from aimirror.http.headers import Headers
-from aimirror.interfaces import Arriving, Described, Validated
+from aimirror.interfaces import Arriving, Described, Inquiry, Validated
 from aimirror.routing.rules import Strategy
 from aimirror.testing.library import FakeLibrary
 from tests.exchanges.support import (
@@ -138,6 +141,22 @@ class HeadTests(LibraryCase):
         validated = self.successResultOf(heading)
         assert isinstance(validated, Validated)
         self.assertEqual(self.library.at(URL).entries, (validated.entry,))
+
+
+class AskTests(LibraryCase):
+    """Small requests of the mirror's own, and those that are passed through."""
+
+    settings = {"egress": lambda rule: Egress(reach=ANYWHERE, trust=Trust(("ca",), "cert", "key"))}
+
+    def inquiry(self, url: str = "http://files.test/list", **more: Any) -> Inquiry:
+        return Inquiry(rule=self.rule(), url=url, headers=Headers(), **more)
+
+    def test_certificate(self) -> None:
+        """Only the rule's own upstreams are shown its certificate, wherever an answer leads."""
+        for url, shown in (("http://files.test/t", "cert"), ("http://else.test/t", "")):
+            self.library.ask(self.inquiry(url, named_by=Zone.PUBLIC))
+            trust = self.upstream.requests[-1].egress.trust
+            self.assertEqual((trust.ca_files, trust.certificate), (("ca",), shown))
 
 
 class BehindTests(DownloadCase):

@@ -10,7 +10,7 @@ from aimirror.interfaces import UpstreamError
 from aimirror.upstream.connection import Connection
 from aimirror.upstream.dialing import Dialer
 from aimirror.upstream.routes import Route
-from aimirror.upstream.tls import SystemTrust
+from aimirror.upstream.trust import Policies
 from tests.upstream.network import Network
 
 PROXY = "http://u:secret@proxy:3128"
@@ -26,7 +26,7 @@ class RouteTests(SynchronousTestCase):
         self.network = Network({"proxy": ["10.9.9.9"], "inside": ["127.0.0.1"]})
         reactor = self.network.reactor
         dialer = Dialer(reactor, self.network.resolve)
-        return Route(reactor, dialer, SystemTrust(), parse_target(url), egress, 10)
+        return Route(reactor, dialer, Policies(), parse_target(url), egress, 10)
 
     def test_direct(self) -> None:
         """Without a proxy the target is dialled, and its zone known."""

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from OpenSSL import crypto
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
@@ -20,14 +21,14 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import TestCase
 
 from aimirror.download.tasks import Reason
-from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Timeouts
+from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Timeouts, Trust
 from aimirror.http.headers import Headers
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream import tls
 from aimirror.upstream.agent import Agents
 from aimirror.upstream.client import Upstream
 from aimirror.upstream.connection import Connection
-from aimirror.upstream.tls import default_policy
+from aimirror.upstream.trust import Policies
 from tests.upstream.network import Receiver
 
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -60,6 +61,7 @@ def certificate(name: str) -> tuple[PrivateCertificate, bytes]:
     return PrivateCertificate.loadPEM(pem + secret), pem
 
 
+NO_FILES = Trust()
 LOCALHOST, LOCALHOST_PEM = certificate("localhost")
 
 
@@ -166,16 +168,27 @@ class LoopbackCase(TestCase):
             privateKey=own.privateKey.original,
             certificate=own.original,
             acceptableProtocols=[b"h2", b"http/1.1"],
+            caCerts=self.believed,
+            verify=bool(self.believed),
         )
         return self.listen(TLSMemoryBIOFactory(options, False, self.origin))
 
+    #: Authorities of whom the origin wants a client's certificate.
+    believed: list[object] | None = None
+
     def client(self, trust: Certificate | None = LOCALHOST) -> Upstream:
-        self.agents = Agents(reactor, tls=default_policy(trust))
+        self.agents = Agents(reactor, tls=Policies(trust))
         self.addCleanup(self.agents.close)
         return Upstream(self.agents)
 
-    async def ask(self, url: str, proxy: str = "", trust: Certificate | None = LOCALHOST):
-        egress = Egress(proxy, ANYWHERE)
+    async def ask(
+        self,
+        url: str,
+        proxy: str = "",
+        trust: Certificate | None = LOCALHOST,
+        files: Trust = NO_FILES,
+    ):
+        egress = Egress(proxy, ANYWHERE, trust=files)
         outgoing = Outgoing("GET", url, Headers(), egress, Timeouts(5, 5, 5))
         response = await self.client(trust).request(outgoing)
         receiver, done = Receiver(), Deferred()
@@ -191,6 +204,13 @@ class LoopbackCase(TestCase):
         path = Path(self.mktemp())
         path.write_bytes(data)
         return str(path)
+
+    def folder(self, name: str, data: bytes) -> Path:
+        """A new folder with one file."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / name).write_bytes(data)
+        return folder
 
     def patch_environment(self, name: str, value: str) -> None:
         before = os.environ.get(name)
@@ -240,6 +260,24 @@ class TrustTests(LoopbackCase):
         port = self.serve()
         self.assertEqual(await self.ask(f"https://localhost:{port}/", trust=None), b"hello")
 
+    async def test_folder_of_the_system(self) -> None:
+        """So does SSL_CERT_DIR, where certificates lie by the hash of their subjects."""
+        name = f"{LOCALHOST.original.subject_name_hash():08x}.0"
+        self.patch_environment("SSL_CERT_DIR", str(self.folder(name, LOCALHOST_PEM)))
+        port = self.serve()
+        self.assertEqual(await self.ask(f"https://localhost:{port}/", trust=None), b"hello")
+
+    async def test_authority_beside_the_system(self) -> None:
+        """A ca_file is believed beside the system's certificates, not in their place."""
+        _, other_pem = certificate("other")
+        files = Trust((self.kept(LOCALHOST_PEM + other_pem),))
+        port = self.serve()
+        self.assertEqual(
+            await self.ask(f"https://localhost:{port}/", trust=None, files=files), b"hello"
+        )
+        besides = Trust((self.kept(other_pem),))
+        self.assertEqual(await self.ask(f"https://localhost:{port}/", files=besides), b"hello")
+
     async def test_untrusted(self) -> None:
         """A certificate that nobody vouches for is TLS, and no request is sent."""
         error = await self.fault(f"https://localhost:{self.serve()}/", trust=None)
@@ -276,6 +314,60 @@ class Answering(Protocol):
     def dataReceived(self, data: bytes) -> None:
         self.transport.write(self.answer)
         self.transport.loseConnection()
+
+
+class ClientCertificateTests(LoopbackCase):
+    """An origin that wants a certificate of ours."""
+
+    def setUp(self) -> None:
+        self.own, own_pem = certificate("mirror")
+        self.believed = [self.own.original]
+        key = self.own.privateKey.dump(crypto.FILETYPE_PEM)
+        self.cert, self.key, self.both = map(self.kept, (own_pem, key, own_pem + key))
+
+    async def test_shown(self) -> None:
+        """It gets what the files hold, in one file or in two."""
+        for files in (Trust((), self.cert, self.key), Trust((), self.both)):
+            port = self.serve()
+            self.assertEqual(await self.ask(f"https://localhost:{port}/", files=files), b"hello")
+            shown = self.origin.requests[0][1].getPeerCertificate()
+            self.assertEqual(shown.get_subject().commonName, "mirror")
+
+    async def test_none(self) -> None:
+        """Without one the origin's refusal is TLS."""
+        error = await self.fault(f"https://localhost:{self.serve()}/")
+        self.assertIn(error.reason, (Reason.TLS, Reason.RESET))
+
+    async def test_connections_of_its_own(self) -> None:
+        """A connection under a certificate is of no use to requests that show none."""
+        url = f"https://localhost:{self.serve()}/"
+        upstream = self.client()
+        for files in (Trust((), self.cert, self.key), Trust()):
+            egress = Egress("", ANYWHERE, trust=files)
+            asked = upstream.request(Outgoing("GET", url, Headers(), egress, Timeouts(5, 5, 5)))
+            if files.certificate:
+                response, done = await asked, Deferred()
+                receiver = Receiver()
+                receiver.finished = done.callback
+                response.deliver(receiver)
+                await done
+            else:
+                with self.assertRaises(UpstreamError):
+                    await asked
+        self.assertEqual(len(self.origin.requests), 1)
+
+    async def test_not_elsewhere(self) -> None:
+        """Where a redirect leads to another origin, no certificate is shown."""
+        elsewhere = self.serve()
+        there, self.believed = self.origin, [self.own.original]
+        moved = b"HTTP/1.1 302 Found\r\nLocation: https://localhost:%d/\r\n" % elsewhere
+        here = self.serve(moved + b"Content-Length: 0\r\n\r\n")
+        egress = Egress("", ANYWHERE, trust=Trust((), self.cert, self.key))
+        url = f"https://localhost:{here}/"
+        outgoing = Outgoing("GET", url, Headers(), egress, Timeouts(5, 5, 5))
+        with self.assertRaises(UpstreamError):
+            await self.client().request(outgoing, None, 5)
+        self.assertEqual((len(self.origin.requests), there.requests), (1, []))
 
 
 class ClosingTests(LoopbackCase):

@@ -54,6 +54,10 @@ class Registry:
     token_file: str = ""
     #: Whether what that login alone opens is served to everybody.
     share: bool = False
+    #: As in a rule, which these take the place of.
+    ca_file: str = ""
+    client_cert: str = ""
+    client_key: str = ""
     #: Authorization as read from those files.
     login: str = field(default="", repr=False)
 
@@ -90,17 +94,11 @@ def merged(configured: Iterable[Registry]) -> tuple[Registry, ...]:
     table = {registry.name: registry for registry in DEFAULTS}
     for each in configured:
         known = table.get(each.name) or _known(each.name)
-        table[each.name] = Registry(
-            name=each.name,
+        table[each.name] = evolve(
+            each,
             upstreams=tuple(map(_base, each.upstreams)) or known.upstreams,
             aliases=(*known.aliases, *each.aliases),
-            anonymous=each.anonymous,
-            keep_deleted=each.keep_deleted,
             prefix=_prefix(each.upstreams),
-            username=each.username,
-            password_file=each.password_file,
-            token_file=each.token_file,
-            share=each.share,
         )
     return tuple(table.values())
 

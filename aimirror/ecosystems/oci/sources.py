@@ -28,6 +28,7 @@ class Sources:
         name = (rule.name, registry.name, upstream)
         made = self._rules.get(name)
         if made is None:
+            own = registry if registry.client_cert else rule
             made = self._rules[name] = evolve(
                 rule,
                 upstreams=(upstream,),
@@ -38,5 +39,8 @@ class Sources:
                 public=False,  # who may read what is decided for each repository
                 # what is missing for one client may be there for the next
                 cache=evolve(rule.cache, negative_ttl=0.0),
+                ca_file=registry.ca_file or rule.ca_file,
+                client_cert=own.client_cert,
+                client_key=own.client_key,
             )
         return made

@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from aimirror.download.tasks import FetchResult, FetchTask, Reason, SendResult, SendTask
-from aimirror.http.egress import Egress, Reach, Timeouts, Zone
+from aimirror.http.egress import Egress, Reach, Timeouts, Trust, Zone
 from aimirror.http.headers import Headers
 from aimirror.http.validator import Validator
 
@@ -131,6 +131,7 @@ def _packed_egress(egress: Egress) -> list[Any]:
         [str(network) for network in reach.refused],
         egress.no_proxy,
         egress.plain_proxy,
+        [egress.trust.ca_files, egress.trust.certificate, egress.trust.key],
     ]
 
 
@@ -142,6 +143,7 @@ def _egress(
     refused: list[str],
     no_proxy: list[str],
     plain_proxy: str | None,
+    trust: list[Any],
 ) -> Egress:
     reach = Reach(
         zones=frozenset(Zone[name] for name in zones),
@@ -149,7 +151,8 @@ def _egress(
         hosts=frozenset(hosts),
         refused=tuple(ip_network(network) for network in refused),
     )
-    return Egress(proxy, reach, tuple(no_proxy), plain_proxy)
+    ca_files, *shown = trust
+    return Egress(proxy, reach, tuple(no_proxy), plain_proxy, Trust(tuple(ca_files), *shown))
 
 
 def _dump(fields: list[Any]) -> bytes:

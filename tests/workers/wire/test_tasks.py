@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.download.tasks import FetchResult, FetchTask, Reason
-from aimirror.http.egress import Egress, Reach, Timeouts, Zone
+from aimirror.http.egress import Egress, Reach, Timeouts, Trust, Zone
 from aimirror.http.headers import Headers
 from aimirror.http.validator import Validator
 from aimirror.workers.wire.tasks import (
@@ -38,7 +38,13 @@ _tasks = st.builds(
     total=_offsets,
     path=st.binary(max_size=20).map(lambda raw: raw.decode("utf-8", "surrogateescape")),
     validator=st.builds(Validator, _latin, _latin),
-    egress=st.builds(Egress, _latin, _reach, st.lists(_latin).map(tuple)),
+    egress=st.builds(
+        Egress,
+        _latin,
+        _reach,
+        st.lists(_latin).map(tuple),
+        trust=st.builds(Trust, st.lists(_latin).map(tuple), _latin, _latin),
+    ),
     timeouts=st.builds(Timeouts, *[st.floats(0, 1e6)] * 3),
     rate_limit=st.integers(0, 2**40),
 )

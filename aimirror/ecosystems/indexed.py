@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from aimirror.ecosystems.indexes import Indexes, Naming, credential, small
 from aimirror.ecosystems.proving import Proving
+from aimirror.ecosystems.tables import unpacked
 from aimirror.ecosystems.world import Files
-from aimirror.forward.routes import place
-from aimirror.http.targets import parse_target
+from aimirror.forward.routes import served
 from aimirror.http.urls import join
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import ClientRequest, Desk, Untaken
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Seconds for which the upstream's word on a file stands against a client that expects another.
 WISH_SECONDS = 60.0
+#: Documents that are read for one file, each naming the next.
+_MOST_LED = 2
 #: Indexes of one file for which other nodes are asked.
 MOST_BORROWED = 5
 
@@ -68,15 +70,19 @@ class Indexed(Proving):
         return self._files.of_url(found.urls[0]) or await self._ask(request, found, mirror)
 
     async def _ask(self, request: ClientRequest, found: Route, mirror: Desk) -> Digest | None:
-        """What an index says that this client did not ask for."""
+        """What an index says that this client did not ask for, or what that leads to."""
         for path, name in self._files.places(found.path) if self._files.asks else ():
             index = route(mirror.rules, path, "")
-            if not isinstance(index, Route):
-                continue
-            told = await small(mirror, request, index, self._files.asks)
-            digest = self._files.reading.read(told).get(name) if told is not None else None
-            if digest is not None:
-                return digest
+            for _ in range(_MOST_LED):
+                if not isinstance(index, Route):
+                    break
+                stored = await small(mirror, request, index, self._files.asks)
+                text = unpacked(stored) if stored is not None else b""
+                digest = self._files.reading.read(text).get(name)
+                if digest is not None:
+                    return digest
+                more = self._files.leads(text)
+                index = served(mirror.rules, more)
         return None
 
     async def _disappoints(self, request: ClientRequest, found: Route) -> bool:
@@ -95,8 +101,8 @@ class Indexed(Proving):
         places = self._files.places(found.urls[0])
         urls = dict.fromkeys(url for index, _ in places for url in _urls(index, found, mirror))
         for url in islice(urls, MOST_BORROWED):
-            index = place(mirror.rules, parse_target(url))
-            if not isinstance(index, Route) or self.library.at(index.key).entries:
+            index = served(mirror.rules, url)
+            if index is None or self.library.at(index.key).entries:
                 continue
             if await self.library.borrow(index):
                 return True

@@ -1,10 +1,61 @@
-"""NuGet: what clients are told, and the rules that serve packages, which nuget.org signs."""
+"""NuGet: a package's registration leads to its entry of the catalog, which names its digest.
+
+Source: learn.microsoft.com/nuget/api, "Package Metadata" (registration leaf) and "Catalog"
+(package details: ``packageHash``).  Clients read neither, so the mirror asks for both.
+"""
 
 from __future__ import annotations
 
+import re
+
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import fresh
-from aimirror.ecosystems.world import Row, World
+from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.http.json_text import parse_json
+from aimirror.routing.digests import Digest, parse
+
+_PACKAGE = re.compile(r"(.*)/v3-flatcontainer/([^/]+)/([^/]+)/\2\.\3\.nupkg")
+#: The registrations that have all packages.
+_REGISTRATIONS = "v3/registration5-gz-semver2"
+#: Bytes of a package's entry of the catalog, which lists the files in it.
+MOST_DETAILS = 4 << 20
+
+
+def _places(url: str) -> Places:
+    match = _PACKAGE.fullmatch(url)
+    if match is None:
+        return []
+    name = f"{match[2]}/{match[3]}"
+    return [(f"{match[1]}/{_REGISTRATIONS}/{name}.json", name.lower())]
+
+
+def _object(document: bytes) -> dict[str, object]:
+    try:
+        value = parse_json(document)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+_HASHES = ("sha512", "sha256")
+
+
+def digests(document: bytes) -> dict[str, Digest]:
+    """What the catalog's entry of a package says, by ID and version."""
+    details = _object(document)
+    algorithm = str(details.get("packageHashAlgorithm", "")).lower()
+    digest = parse(algorithm, str(details.get("packageHash", ""))) if algorithm in _HASHES else None
+    if digest is None:
+        return {}
+    version = str(details.get("version", "")).partition("+")[0]
+    return {f"{details.get('id', '')}/{version}".lower(): digest}
+
+
+def entry_url(leaf: bytes) -> str:
+    """Where the catalog's entry is that a package's registration was made of; "" without one."""
+    url = _object(leaf).get("catalogEntry")
+    return url if isinstance(url, str) and url.startswith(("https://", "http://")) else ""
+
 
 _PRESETS = r"""
 nuget: # http://MIRROR/nuget/v3/index.json
@@ -13,6 +64,7 @@ nuget: # http://MIRROR/nuget/v3/index.json
     path_prefix: /nuget
     strip_prefix: true
     upstream: "https://api.nuget.org"
+    ecosystem: nuget # the sha512 of the catalog
     pattern: '/v3-flatcontainer/[^/]+/[^/]+/[^/]+\.(nupkg|snupkg|nuspec)$'
     strategy: parallel
     immutable: true
@@ -43,10 +95,11 @@ WORLD = World(
     name="nuget",
     presets=_PRESETS,
     clients={"nuget": _nuget},
+    knowledge=Files(places=_places, reading=Reading(digests), asks=MOST_DETAILS, leads=entry_url),
     row=Row(
         clients="dotnet, nuget",
         at="`/nuget/v3/index.json`",
-        checked="the client, by the package's signature",
+        checked="sha512 of the catalog, for which the mirror asks",
         changes="all but packages, 5 min; links rewritten",
     ),
 )

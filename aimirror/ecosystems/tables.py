@@ -55,6 +55,14 @@ def table(data: bytes, reader: str, boundary: str) -> bytes:
     return made.dump()
 
 
+def unpacked(data: bytes) -> bytes:
+    """A small index as it is read, b"" for one that can't be understood."""
+    try:
+        return b"".join(pieces(data, b""))
+    except _BAD:
+        return b""
+
+
 def pieces(data: bytes, boundary: bytes) -> Iterator[bytes]:
     """An index, unpacked, in pieces that end behind a boundary; whole where there is none.
 

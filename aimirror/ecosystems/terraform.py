@@ -15,12 +15,13 @@ from attrs import evolve, frozen
 
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.world import Row
+from aimirror.forward.routes import served
 from aimirror.http import urls
 from aimirror.http.headers import Headers
 from aimirror.http.json_text import parse_json
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Untaken
 from aimirror.routing.digests import Digest, parse
-from aimirror.routing.rules import Route, Rule, mounts, route
+from aimirror.routing.rules import Route, Rule, route
 from aimirror.server.answers import Answer, Streamed
 from aimirror.server.errors import error_answer
 
@@ -109,21 +110,20 @@ class Terraform(General):
         self, request: ClientRequest, rule: Rule, mirror: Desk, match: re.Match[str]
     ) -> Answer:
         _, namespace, kind, version, system, machine = match.groups()
-        place = f"{namespace}/{kind}/{version}/download/{system}/{machine}"
-        answer = await self._ask(request, rule, mirror, place)
+        below = f"{namespace}/{kind}/{version}/download/{system}/{machine}"
+        answer = await self._ask(request, rule, mirror, below)
         if answer.status != 200:
             return answer
         said = archive(await self._body(answer, mirror))
-        served = _served(mirror.rules, said.url)
-        if served is None:
+        home = served(mirror.rules, said.url)
+        if home is None:
             host = urls.host(said.url)
             return error_answer(404, "archive elsewhere", f"no rule of this mirror serves {host}")
-        served = evolve(served, digest=said.digest, immutable=True)
-        return await mirror.answer(request, served)
+        return await mirror.answer(request, evolve(home, digest=said.digest, immutable=True))
 
-    async def _ask(self, request: ClientRequest, rule: Rule, mirror: Desk, place: str) -> Answer:
+    async def _ask(self, request: ClientRequest, rule: Rule, mirror: Desk, below: str) -> Answer:
         """What the registry says, from the cache as usual."""
-        inner = route(mirror.rules, f"{rule.path_prefix}/v1/providers/{place}", "")
+        inner = route(mirror.rules, f"{rule.path_prefix}/v1/providers/{below}", "")
         if not isinstance(inner, Route):
             return error_answer(404, "no rule", "no rule of this mirror takes the registry's paths")
         plain = evolve(request, method="GET", headers=Headers([("Accept", "application/json")]))
@@ -135,18 +135,6 @@ class Terraform(General):
             return body if isinstance(body, bytes) else b""
         data: bytes = await mirror.library.read(body, MOST_SAID)
         return data
-
-
-def _served(rules: tuple[Rule, ...], url: str) -> Route | None:
-    """The route by which the mirror serves a URL itself: upstreams can name no other hosts."""
-    for mount in mounts(rules):
-        base = mount.base.rstrip("/")
-        if url.startswith(f"{base}/"):
-            path, _, query = (mount.prefix + url[len(base) :]).partition("?")
-            found = route(rules, path, query)
-            if isinstance(found, Route) and found.urls[0] == url:
-                return found
-    return None
 
 
 def _json(value: object) -> Answer:

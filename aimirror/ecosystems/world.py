@@ -41,6 +41,10 @@ def _nothing_said(index: bytes) -> Mapping[str, Digest]:
     return {}
 
 
+def _nowhere_else(index: bytes) -> str:
+    return ""
+
+
 def _unsaid(url: str) -> Digest | None:
     return None
 
@@ -61,6 +65,8 @@ class Files:
     of_url: Callable[[str], Digest | None] = _unsaid
     #: Bytes of an index for which the mirror asks where no client has; 0: it does not.
     asks: int = 0
+    #: The URL of what tells more of a file than such an index does, "" for none.
+    leads: Callable[[bytes], str] = _nowhere_else
     #: The usual spelling of a path below a prefix, "" for what is spelled so.
     usual: Callable[[str, str], str] = _spelled_so
     #: What the client says that it expects.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from attrs import evolve
 
 from aimirror.http import urls
-from aimirror.http.targets import DEFAULT_PORTS, Target
+from aimirror.http.targets import DEFAULT_PORTS, BadTarget, Target, parse_target
 from aimirror.routing.rules import Credentials, Refused, Route, Rule, mounts, route, routed
 
 
@@ -31,6 +31,18 @@ def place(rules: Iterable[Rule], target: Target) -> Route | Refused | None:
             if found is not None:
                 return found
     return None if homes else _linked(rules, target, path, query)
+
+
+def served(rules: Iterable[Rule], url: str) -> Route | None:
+    """The route by which the mirror serves what an upstream names; None where it does not.
+
+    So no upstream can lead to a host that no rule has.
+    """
+    try:
+        answer = place(rules, parse_target(url))
+    except BadTarget:
+        return None
+    return answer if isinstance(answer, Route) else None
 
 
 def _homes(rules: Iterable[Rule], target: Target) -> Iterator[tuple[Rule, str]]:

@@ -18,11 +18,13 @@ from aimirror.ecosystems import (
     cargo,
     composer,
     cpan,
+    hackage,
     helm,
     hex,
     jsr,
     modelscope,
     npm,
+    nuget,
     pub,
     rpm,
     sums,
@@ -155,6 +157,14 @@ FORMATS: dict[str, tuple[Reader, tuple[bytes, ...]]] = {
     "CHECKSUMS": (
         cpan.digests,
         (b"'a' => {", b"}", b"'", b"'sha256' => '", b"0" * 64, b"\n", b" ", b"=>", b"{"),
+    ),
+    "01-index": (
+        hackage.digests,
+        (b'"<repo>/package/', b"a", b'":{"hashes":{', b'"sha256":"', b"0" * 64, b'"', b"}", b"\n"),
+    ),
+    "catalog": (
+        nuget.digests,
+        (b'{"packageHash":"', b'"', b"a", b",", b'"packageHashAlgorithm":"SHA512"', b"}", b"{"),
     ),
     "composer": (
         composer.digests,

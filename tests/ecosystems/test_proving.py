@@ -162,6 +162,11 @@ class CranBinaryTests(CranTests):
     index = "/bin/windows/contrib/4.4/PACKAGES"
 
 
+class PpmTests(CranTests):
+    path = "/cran/latest/src/contrib/a_1.0.tar.gz"
+    index = "/cran/latest/src/contrib/PACKAGES"
+
+
 class CargoTests(ReplacedTests, WorldCase):
     name, path, index = "cargo", "/tool/1.0.0/download", "/to/ol/tool"
 

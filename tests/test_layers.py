@@ -97,6 +97,7 @@ PURE_MODULES = frozenset(
         "aimirror.ecosystems.oci.auth",
         "aimirror.ecosystems.oci.clients",
         "aimirror.ecosystems.oci.errors",
+        "aimirror.ecosystems.oci.manifests",
         "aimirror.ecosystems.oci.paths",
         "aimirror.ecosystems.pypi.clients",
         "aimirror.ecosystems.pypi.pages",

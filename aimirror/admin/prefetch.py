@@ -25,6 +25,7 @@ from aimirror.admin.internal_client import InternalClient, NotFetched
 from aimirror.admin.jobs import Job
 from aimirror.admin.prefetch_lists import BadList, Image, Interpreter, Items, Project, Repository
 from aimirror.admin.prefetch_needs import Closure, environment
+from aimirror.ecosystems.oci.manifests import manifest
 from aimirror.http.headers import Headers
 from aimirror.http.json_text import parse_json
 from aimirror.routing.rules import Mount
@@ -219,13 +220,12 @@ class Prefetcher:
     ) -> list[str]:
         path = image.manifest(reference)
         try:
-            found = prefetch.manifest(await self._text(path, _MANIFESTS))
-        except NotFetched as error:
+            said = manifest(await self._text(path, _MANIFESTS))
+        except (NotFetched, ValueError) as error:
             raise BadList(f"{path}: {error}") from None
-        paths = [path, *(image.blob(digest) for digest, _ in found.blobs)]
-        for digest, platform in found.manifests if depth < MAX_DEPTH else ():
-            if not interpreter.platform or platform.startswith(interpreter.platform):
-                paths += await self._image(image, interpreter, digest, depth + 1)
+        paths = [path, *(image.blob(digest) for digest, _ in said.blobs)]
+        for part in said.chosen(interpreter.platform) if depth < MAX_DEPTH else ():
+            paths += await self._image(image, interpreter, part.digest, depth + 1)
         return paths
 
 

@@ -232,30 +232,6 @@ def image(text: str) -> Image:
     return Image(name, match[3] or match[2] or "latest")
 
 
-@frozen
-class Manifest:
-    """What a manifest names: other manifests with their platforms, or blobs with their sizes."""
-
-    manifests: tuple[tuple[str, str], ...] = ()
-    blobs: tuple[tuple[str, int], ...] = ()
-
-
-def manifest(text: str) -> Manifest:
-    """An OCI or Docker manifest or index."""
-    told = _json(text)
-    manifests = []
-    for item in _mappings(told.get("manifests")):
-        at = item.get("platform")
-        platform = at if isinstance(at, dict) else {}
-        words = [platform.get("os"), platform.get("architecture"), platform.get("variant")]
-        manifests.append((str(item.get("digest")), "/".join(str(w) for w in words if w)))
-    blobs = {}
-    for item in _mappings([told.get("config"), *_mappings(told.get("layers"))]):
-        if "digest" in item:
-            blobs[str(item["digest"])] = int(item.get("size") or 0)
-    return Manifest(tuple(manifests[:MOST_ITEMS]), tuple(_few(list(blobs.items()))))
-
-
 def bases(rules: Iterable[Rule]) -> tuple[Mount, ...]:
     """Which upstream URLs are served here, and where: whatever links are led here, then the bases
     of rules without a prefix, which serve their upstream's paths as they are.

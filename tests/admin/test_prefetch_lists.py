@@ -126,14 +126,6 @@ class OtherWorldsTests(SynchronousTestCase):
             self.assertEqual(prefetch.image(text), wanted, text)
         self.assertRaises(BadList, prefetch.image, "NGINX latest")
 
-    def test_manifest(self) -> None:
-        """An index names manifests by platform, a manifest its config and layers, each once."""
-        index = {"manifests": [{"digest": "d", "platform": {"os": "linux", "architecture": "arm"}}]}
-        self.assertEqual(prefetch.manifest(json.dumps(index)).manifests, (("d", "linux/arm"),))
-        layer = {"digest": "l", "size": 3}
-        one = {"config": {"digest": "c", "size": 1}, "layers": [layer, layer]}
-        self.assertEqual(prefetch.manifest(json.dumps(one)).blobs, (("c", 1), ("l", 3)))
-
 
 class ServedTests(SynchronousTestCase):
     def test_longest_base(self) -> None:

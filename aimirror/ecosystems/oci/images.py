@@ -10,6 +10,7 @@ from aimirror.caching.caching import prepare
 from aimirror.caching.entries import Entry
 from aimirror.ecosystems.oci.auth import Credential
 from aimirror.ecosystems.oci.errors import MOST_ERROR, own_words
+from aimirror.ecosystems.oci.manifests import MOST_MANIFEST, Manifest, read_manifest
 from aimirror.ecosystems.oci.paths import Kind, Target
 from aimirror.ecosystems.oci.tokens import Refused, Tokens
 from aimirror.exchanges.responses import collect, drain
@@ -18,7 +19,17 @@ from aimirror.http.forwarding import asked_for_storing
 from aimirror.http.headers import Headers
 from aimirror.http.ranges import format_range
 from aimirror.http.statuses import NO_HEAD
-from aimirror.interfaces import BodyFailed, ILibrary, Inquiry, IUpstreamResponse, UpstreamError
+from aimirror.interfaces import (
+    Arriving,
+    BodyFailed,
+    ILibrary,
+    Inquiry,
+    IUpstreamResponse,
+    Passing,
+    Refresh,
+    UpstreamError,
+    Wanted,
+)
 from aimirror.mirror.cached import GRANTED_FOR
 from aimirror.mirror.ecosystem import ClientRequest, Desk
 from aimirror.routing.rules import Route, Rule
@@ -96,7 +107,7 @@ class Images:
         authorization, scope = await self.right(visit)
         allowed = await self._adopted(visit, target, scope, told) or not scope
         if not allowed and not self._granted(visit) and self._held(route.key):
-            await self._has(visit, target)
+            await self.has(visit, target)
         # Nothing is awaited between that look and the fetch that others would join.
         return await self.serve(visit, target, authorization, scope)
 
@@ -114,7 +125,7 @@ class Images:
         size = self._library.blob_size(digest.hex, urls.origin(key))
         if size is None or any(e.scope == scope and e.blob for e in self._library.at(key).entries):
             return told is not None
-        told = told or await self._has(visit, target)
+        told = told or await self.has(visit, target)
         now = self.now()
         kind = told.get("content-type") if target.kind is Kind.MANIFEST else _OCTETS
         entry = Entry(
@@ -131,7 +142,7 @@ class Images:
         self._library.put(entry)
         return True
 
-    async def _has(self, visit: Visit, target: Target) -> Headers:
+    async def has(self, visit: Visit, target: Target) -> Headers:
         """The registry's word that this client may read a digest; raises Refused.
 
         A redirect alone says nothing, some registries send one for any digest; and addresses
@@ -158,8 +169,57 @@ class Images:
             body = b""
         return Refused(response.status, "", response.headers, body)
 
+    async def stored_manifest(self, visit: Visit, target: Target) -> Manifest | None:
+        """What a manifest names that is stored for everybody."""
+        for entry in self._library.at(visit.route(target).key).entries:
+            body = self._library.body(entry) if entry.status == 200 and not entry.scope else None
+            if body is not None:
+                try:
+                    return read_manifest(await self._library.read(body, MOST_MANIFEST))
+                except (BodyFailed, OSError):
+                    continue
+        return None
+
+    async def manifest(self, visit: Visit, target: Target) -> Manifest:
+        """What a manifest names, which is fetched and stored if it has to be.
+
+        Raises UpstreamError, Refused and BodyFailed.
+        """
+        stored = await self.stored_manifest(visit, target)
+        if stored is not None:
+            return stored
+        authorization, scope = await self.right(visit)
+        wanted = Wanted(
+            route=visit.route(target),
+            headers=visit.headers(authorization),
+            scope=scope,
+            refresh=self._refresh(visit, target, authorization, scope),
+        )
+        outcome = await self._library.fetch(wanted)
+        if isinstance(outcome, Passing):
+            raise await self.refusal(outcome.response)
+        if outcome.entry.status != 200:
+            raise Refused(outcome.entry.status, "", outcome.entry.headers)
+        body = outcome.body if isinstance(outcome, Arriving) else self._library.body(outcome.entry)
+        try:
+            return read_manifest(await self._library.read(body, MOST_MANIFEST) if body else b"")
+        except OSError as error:
+            raise BodyFailed("the manifest can't be read") from error
+
     async def serve(self, visit: Visit, target: Target, authorization: str, scope: str) -> Answer:
         """The general way, with the client's right or anybody's, which is renewed as it ends."""
+        return await visit.mirror.answer(
+            visit.request,
+            visit.route(target),
+            headers=visit.headers(authorization),
+            scope=scope,
+            refresh=self._refresh(visit, target, authorization, scope),
+            granted=True,
+            declines=visit.declines,
+        )
+
+    def _refresh(self, visit: Visit, target: Target, authorization: str, scope: str) -> Refresh:
+        """Makes the fields of a request anew when the registry does not take them any more."""
         current = authorization
         who = visit.who if scope else Credential()
 
@@ -174,15 +234,7 @@ class Images:
             current = fresh
             return visit.headers(fresh)
 
-        return await visit.mirror.answer(
-            visit.request,
-            visit.route(target),
-            headers=visit.headers(authorization),
-            scope=scope,
-            refresh=refresh,
-            granted=True,
-            declines=visit.declines,
-        )
+        return refresh
 
     # -- rights ----------------------------------------------------------------------------
 
@@ -233,8 +285,8 @@ class Images:
 
     async def right(self, visit: Visit) -> tuple[str, str]:
         """Authorization for the client's repository, and whose what it brings is."""
-        found = await self._tokens.authorization(visit.rule, visit.target, visit.who)
-        return found, PRIVATE if found and not visit.who.anonymous else ""
+        value = await self._tokens.authorization(visit.rule, visit.target, visit.who)
+        return value, PRIVATE if value and not visit.who.anonymous else ""
 
     def opened(self, target: Target) -> None:
         """Note that the registry lets anybody read a repository."""

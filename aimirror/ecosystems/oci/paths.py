@@ -177,18 +177,10 @@ class Target:
         """Under the upstream's base."""
         return f"/v2/{self.name}/{self.kind.value}/{self.reference}"
 
-    def by_digest(self, digest: Digest) -> Target:
-        """The same repository's manifest of that digest."""
-        return Target(
-            registry=self.registry,
-            name=self.name,
-            asked=self.asked,
-            kind=self.kind,
-            reference=f"{digest.algorithm}:{digest.hex}",
-            digest=digest,
-            query="",
-            ns=self.ns,
-        )
+    def named(self, digest: Digest, kind: Kind) -> Target:
+        """What a digest names in the same repository."""
+        reference = f"{digest.algorithm}:{digest.hex}"
+        return evolve(self, kind=kind, reference=reference, digest=digest, query="")
 
 
 @frozen

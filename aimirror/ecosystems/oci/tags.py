@@ -8,9 +8,9 @@ from aimirror.caching.caching import prepare, variant
 from aimirror.caching.entries import Entry
 from aimirror.ecosystems.oci.errors import API_VERSION
 from aimirror.ecosystems.oci.images import Images, Visit
-from aimirror.ecosystems.oci.paths import parse_digest
+from aimirror.ecosystems.oci.paths import Kind, parse_digest
 from aimirror.ecosystems.oci.tokens import Refused, SingleFlight
-from aimirror.exchanges.answering import UNABLE
+from aimirror.ecosystems.oci.trials import NOT_HAD, Trials
 from aimirror.exchanges.responses import drain
 from aimirror.http.headers import Headers
 from aimirror.http.statuses import NO_HEAD
@@ -20,8 +20,6 @@ from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
 
-#: Answers after which a manifest that a tag stands for is not to be had, but its last one is.
-_NOT_HAD = UNABLE | {404}
 #: Refusals for which registries give a reason.
 _REASONED = frozenset({403, 412})
 #: Digits of a digest that tell the notes of one tag apart.
@@ -36,6 +34,7 @@ class Tags:
     def __init__(self, library: ILibrary, images: Images) -> None:
         self._library = library
         self._images = images
+        self._trials = Trials(images)
         self._flights = SingleFlight()
 
     async def by_tag(self, visit: Visit) -> Answer:
@@ -45,9 +44,9 @@ class Tags:
         Raises UpstreamError, BodyFailed and Refused.
         """
         tag = visit.route(visit.target)
-        young = self._noted(visit, tag, self._images.now() - (visit.rule.cache.ttl or 0.0))
-        if young is not None:
-            return await self._by_digest(visit, young, None)
+        for young in self._noted(visit, tag, self._images.now() - (visit.rule.cache.ttl or 0.0)):
+            if not self._trials.refused(visit, young):
+                return await self._by_digest(visit, young, None)
         accept = visit.headers("").joined("accept")
         name = (tag.key, accept, visit.who.hash)
         status, headers = await self._flights.do(name, lambda: self._head(visit))
@@ -60,25 +59,49 @@ class Tags:
             return await self._images.serve(visit, visit.target, authorization, own)
         self._images.grant(visit)
         if not scope:
-            self._note(visit, tag, headers, digest)
+            await self._note(visit, tag, headers, digest)
             if visit.who.anonymous:
                 self._images.opened(visit.target)
-        if visit.request.method == "HEAD" and headers.get("content-length", "0") != "0":
-            return _told(headers)
-        last = self._noted(visit, tag, self._since(visit))
-        if last is None or last == digest or visit.declines:
-            return await self._by_digest(visit, digest, headers)
+        former = await self._former(visit, tag, digest)
+        if former is None:
+            return await self._current(visit, digest, headers)
         try:
-            return await self._by_digest(evolve(visit, declines=_NOT_HAD), digest, headers)
-        except (UpstreamError, BodyFailed, Declined):
-            return await self._stale(visit, last)
-        except Refused as refused:
-            if refused.status not in _NOT_HAD:
+            await self._trials.attempt(visit, digest, former)
+            declining = evolve(visit, declines=visit.declines | NOT_HAD)
+            return await self._current(declining, digest, headers)
+        except (UpstreamError, BodyFailed):
+            if visit.declines:
+                raise  # another upstream may have it
+        except (Declined, Refused) as problem:
+            if problem.status in visit.declines or problem.status not in NOT_HAD:
                 raise
-            return await self._stale(visit, last)
+        return await self._stale(visit, former)
+
+    async def by_digest(self, visit: Visit) -> Answer:
+        """What a digest names; a tag that has moved to it stays where it was if it is missing."""
+        try:
+            answer = await self._images.by_digest(visit, visit.target)
+        except (UpstreamError, BodyFailed):
+            await self._trials.missed(visit, 502)
+            raise
+        except (Declined, Refused) as problem:
+            if problem.status in NOT_HAD:
+                await self._trials.missed(visit, problem.status)
+            raise
+        if answer.status in NOT_HAD:
+            await self._trials.missed(visit, answer.status)
+        return answer
+
+    async def _current(self, visit: Visit, digest: Digest, headers: Headers) -> Answer:
+        """What a tag stands for, as HEAD has just told."""
+        if visit.request.head_only and headers.get("content-length", "0") != "0":
+            return _told(headers)
+        return await self._by_digest(visit, digest, headers)
 
     async def _by_digest(self, visit: Visit, digest: Digest, headers: Headers | None) -> Answer:
-        answer = await self._images.by_digest(visit, visit.target.by_digest(digest), headers)
+        answer = await self._images.by_digest(
+            visit, visit.target.named(digest, Kind.MANIFEST), headers
+        )
         return evolve(answer, memo_until=0.0)
 
     async def _head(self, visit: Visit) -> tuple[int, Headers]:
@@ -99,19 +122,25 @@ class Tags:
             response.abort()
         return Refused(head.status, "", head.headers)
 
-    def _note(self, visit: Visit, tag: Route, headers: Headers, digest: Digest) -> None:
+    async def _note(self, visit: Visit, tag: Route, headers: Headers, digest: Digest) -> None:
         """Remember what the tag stands for: an entry without a body.
 
-        What it stood for before is forgotten once the new manifest is stored, and not sooner.
+        What it stood for before is forgotten once the new image is stored whole, and not sooner.
         """
         now = self._images.now()
         name, selecting = variant(("Accept",), visit.headers("")) or ("", Headers())
-        stored = self._is_stored(visit, digest)
-        for entry in self._library.at(tag.key).entries:
-            other = _digest_of(entry)
-            if entry.blob or entry.selecting != selecting or other is None:
-                continue
-            if stored or other == digest or not self._is_stored(visit, other):
+        notes = [
+            (entry, other)
+            for entry in self._library.at(tag.key).entries
+            if not entry.blob and entry.selecting == selecting and (other := _digest_of(entry))
+        ]
+        kept = None
+        if any(other != digest for _, other in notes):
+            kept = await self._former(visit, tag, digest)
+        if kept is not None and await self._trials.replaces(visit, digest, kept):
+            kept = None
+        for entry, other in notes:
+            if other != kept:
                 self._library.drop(entry)
         entry = Entry(
             key=tag.key,
@@ -129,8 +158,17 @@ class Tags:
         tag = visit.route(visit.target)
         if self._images.public(tag.key):  # of a registry that names no digests
             return await self._images.serve(visit, visit.target, "", "")
-        digest = self._noted(visit, tag, self._since(visit))
+        digest = await self._former(visit, tag)
         return UNTAKEN if digest is None else await self._stale(visit, digest)
+
+    async def _former(self, visit: Visit, tag: Route, now: Digest | None = None) -> Digest | None:
+        """What a tag stood for last, other than what it stands for now; whole images first."""
+        noted = [each for each in self._noted(visit, tag, self._since(visit)) if each != now]
+        if len(noted) > 1:
+            for each in noted:
+                if await self._trials.whole(visit, each):
+                    return each
+        return noted[0] if noted else None
 
     async def _stale(self, visit: Visit, digest: Digest) -> Answer:
         answer = await self._by_digest(evolve(visit, declines=frozenset()), digest, None)
@@ -140,10 +178,10 @@ class Tags:
         bound = visit.rule.cache.stale_if_error
         return 0.0 if bound is None else self._images.now() - bound
 
-    def _noted(self, visit: Visit, tag: Route, since: float) -> Digest | None:
-        """The digest noted last under a tag, not before ``since``, whose manifest is stored.
+    def _noted(self, visit: Visit, tag: Route, since: float) -> list[Digest]:
+        """The digests noted under a tag, not before ``since``, whose manifests are stored.
 
-        Of the kinds of manifest that this client understands.
+        Of the kinds of manifest that this client understands; the last one first.
         """
         accept = visit.headers("").joined("accept") or "*/*"
         noted = [
@@ -153,14 +191,8 @@ class Tags:
             and entry.received_at > since
             and ("*/*" in accept or (entry.headers.get("content-type") or "*") in accept)
         ]
-        for entry in sorted(noted, key=lambda entry: -entry.received_at):
-            digest = _digest_of(entry)
-            if digest is not None and self._is_stored(visit, digest):
-                return digest
-        return None
-
-    def _is_stored(self, visit: Visit, digest: Digest) -> bool:
-        return self._images.public(visit.route(visit.target.by_digest(digest)).key)
+        digests = (_digest_of(e) for e in sorted(noted, key=lambda entry: -entry.received_at))
+        return [each for each in digests if each and self._trials.is_stored(visit, each)]
 
 
 def _digest_of(entry: Entry) -> Digest | None:

@@ -222,7 +222,7 @@ class Oci:
             return await self._lists.answer(visit)
         if visit.target.digest is None:
             return await self._tags.by_tag(visit)
-        return await self._images.by_digest(visit, visit.target)
+        return await self._tags.by_digest(visit)
 
     # -- who may read ----------------------------------------------------------------------
 

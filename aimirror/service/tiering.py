@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
+from twisted.internet.task import deferLater
 
 from aimirror.cluster.affinity import shapes
 from aimirror.cluster.peers import Peers
@@ -59,7 +60,8 @@ def behind(
         patient=PATIENT,
     )
     bucket = Bucket(place, upstream, Signer(tier.region, clock.seconds, to_thread))
-    return Behind(bucket, Probe(bucket, upstream, tier.region), keys(config))
+    probe = Probe(bucket, upstream, tier.region, lambda seconds: deferLater(clock, seconds))
+    return Behind(bucket, probe, keys(config))
 
 
 def tier_of(config: Config, env: Environment) -> Tier | None:

@@ -10,6 +10,8 @@ from attrs import Factory, define
 #: Failures within so many seconds after which nobody asks any more.
 MOST_FAILURES = 5
 WINDOW = 10.0
+#: Seconds of waiting in vain within that time after which nobody asks, however few failures.
+MOST_LOST = 0.7
 #: Seconds for which nobody asks then; twice as many after each trial that failed.
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 120.0
@@ -34,7 +36,7 @@ class Breaker:
     #: How often it has opened.
     opened: int = 0
     _pause: float = FIRST_PAUSE
-    _failures: deque[float] = Factory(deque)
+    _failures: deque[tuple[float, float]] = Factory(deque)
 
     def allows(self, now: float) -> bool:
         """Whether to ask; a yes while it is open is the one trial, which must tell its end."""
@@ -51,16 +53,17 @@ class Breaker:
         self.state, self._pause = State.CLOSED, FIRST_PAUSE
         self._failures.clear()
 
-    def failed(self, now: float) -> None:
-        """It has not, or only that it can't."""
+    def failed(self, now: float, lost: float = 0.0) -> None:
+        """It has not, or only that it can't; somebody waited ``lost`` seconds for that."""
         if self.state is State.TRYING:
             self._pause = min(LONGEST_PAUSE, 2 * self._pause)
             self._open(now)
             return
-        self._failures.append(now)
-        while self._failures[0] < now - WINDOW:
+        self._failures.append((now, lost))
+        while self._failures[0][0] < now - WINDOW:
             self._failures.popleft()
-        if self.state is State.CLOSED and len(self._failures) >= MOST_FAILURES:
+        enough = sum(waited for _, waited in self._failures) >= MOST_LOST
+        if self.state is State.CLOSED and (enough or len(self._failures) >= MOST_FAILURES):
             self._open(now)
 
     def _open(self, now: float) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
 
 from attrs import frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IConsumer
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
@@ -22,6 +23,10 @@ from aimirror.tier.wire import Collected
 #: Bytes of the object that is written, and where in it a range lies.
 SIZE = 100_000
 SPAN = (1000, 3000)
+#: Seconds until what was written has left us, and until the store has seen a connection end.
+LAG = 0.3
+#: What is at a name before an upload to it breaks off.
+_OLD = b"as it was"
 
 
 @frozen
@@ -36,11 +41,15 @@ class Finding:
 
 @frozen
 class Probe:
-    """Looks at the store behind a bucket; ``upstream`` and ``region`` are the bucket's own."""
+    """Looks at the store behind a bucket; ``upstream`` and ``region`` are the bucket's own.
+
+    ``wait`` fires after so many seconds.
+    """
 
     bucket: Bucket
     upstream: IUpstream
     region: str
+    wait: Callable[[float], Deferred[None]]
 
     async def run(self) -> tuple[Finding, ...]:
         """All that was found out; raises StoreError when it can't be asked at all.
@@ -107,13 +116,17 @@ class Probe:
 
     async def _broken(self, name: str, data: bytes) -> Finding:
         """An upload that breaks off must leave nothing, or what was there before."""
+        name = f"{name}-broken"
         digest = hashlib.sha256(data).hexdigest()
-        await self._put(f"{name}-broken", data, digest, len(data) // 2)
-        kept = await self.bucket.size(f"{name}-broken")
+        await self.bucket.put(name, _OLD)
+        await self._put(name, data, digest, len(data) // 2)
+        await self.wait(LAG)
+        kept = await self.bucket.size(name)
         if kept is not None:
-            await self.bucket.delete(f"{name}-broken")
-        detail = "" if kept is None else f"{kept} of {SIZE} bytes were kept"
-        return Finding("keeps nothing of an upload that broke off", kept is None, True, detail)
+            await self.bucket.delete(name)
+        good = kept in (None, len(_OLD))
+        detail = "" if good else f"{kept} of {SIZE} bytes were kept"
+        return Finding("keeps nothing of an upload that broke off", good, True, detail)
 
     async def _put(self, name: str, data: bytes, digest: str, sent: int) -> int:
         """The status of a PUT of which only so many bytes are sent; 0 when it was cut."""
@@ -122,7 +135,7 @@ class Probe:
         place = self.bucket.place
         outgoing = Outgoing("PUT", url, fields, place.egress, place.timeouts)
         try:
-            response = await self.upstream.request(outgoing, _Cut(data, sent))
+            response = await self.upstream.request(outgoing, _Cut(data, sent, self.wait))
         except UpstreamError:
             return 0
         response.abort()
@@ -147,21 +160,23 @@ def refused(found: tuple[Finding, ...]) -> str:
 
 @implementer(IBodyProducer)
 class _Cut:
-    """A body that breaks off."""
+    """A body that breaks off, once what came of it is on its way."""
 
-    def __init__(self, data: bytes, sent: int) -> None:
+    def __init__(self, data: bytes, sent: int, wait: Callable[[float], Deferred[None]]) -> None:
         self._data = data
         self._sent = sent
+        self._wait = wait
         self.length = len(data)
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         consumer.write(self._data[: self._sent])
-        done: Deferred[None] = Deferred()
-        if self._sent < self.length:
-            done.errback(_BrokenOff())
-        else:
-            done.callback(None)
-        return done
+        if self._sent == self.length:
+            return succeed(None)
+
+        def break_off(_: None) -> None:
+            raise _BrokenOff
+
+        return self._wait(LAG).addCallback(break_off)
 
     def pauseProducing(self) -> None:
         """It is written already."""

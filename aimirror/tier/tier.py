@@ -17,7 +17,7 @@ from aimirror.http.ranges import format_range
 from aimirror.interfaces import IPool, IUpstream, IUpstreamResponse, UpstreamError
 from aimirror.store import records
 from aimirror.tier import names
-from aimirror.tier.breaker import Breaker
+from aimirror.tier.breaker import Breaker, State
 from aimirror.tier.counts import Counts
 from aimirror.tier.keys import Keys
 from aimirror.tier.names import LARGEST_ENTRY, Pointer
@@ -38,6 +38,8 @@ MOST_BAD = 3
 BAD_WINDOW = 3600.0
 #: Seconds after which a store that could not be looked at is looked at again.
 LOOK_AGAIN = 15.0
+#: The name of no object: the question whether the store answers.
+_NOBODYS = "probe/nobody"
 
 
 class Tier:
@@ -87,7 +89,7 @@ class Tier:
 
     async def _look(self) -> None:
         try:
-            found = await self._probe.run()
+            findings = await self._probe.run()
         except (StoreError, UpstreamError) as error:
             if self.problem != str(error):
                 self.log.warn("the tier is not used yet: {why}", why=str(error))
@@ -95,7 +97,7 @@ class Tier:
             if not self._stopped:
                 self._later = self._clock.callLater(LOOK_AGAIN, self.start)
             return
-        self.problem = refused(found)
+        self.problem = refused(findings)
         if self.problem:
             self.log.error("the tier is not used: {why}", why=self.problem)
         elif not self._stopped:
@@ -125,36 +127,53 @@ class Tier:
 
     async def find(self, key: str, headers: Headers) -> Entry | None:
         """The entry that some node has left for a key and for a request like this."""
-        now = self._clock.seconds()
-        if self.problem or not self.breaker.allows(now):
+        if self.problem:
+            return None
+        asked_at = self._clock.seconds()
+        if self.breaker.state is not State.CLOSED:
+            self._try(asked_at)
             return None
         try:
             record = await self._record(key, headers)
         except StoreError as error:
-            self._failed("find", error)
+            self._failed("find", error, asked_at)
             return None
         self.breaker.succeeded()
         entry = None if record is None else self._judged(key, headers, record)
         self.counts.note("find", "miss" if entry is None else "hit")
         return entry
 
+    def _try(self, now: float) -> None:
+        """When it is time, see whether the store is back; no client waits for that."""
+        if self.breaker.allows(now):
+            trying: Deferred[None] = Deferred.fromCoroutine(self._trial(now))
+            trying.addErrback(lambda f: self.log.failure("the tier could not be tried", f))
+
+    async def _trial(self, now: float) -> None:
+        try:
+            await self._bucket.get(_NOBODYS, LARGEST_ENTRY)
+        except StoreError as error:
+            self._failed("try", error, now)
+        else:
+            self.breaker.succeeded()
+
     async def _record(self, key: str, headers: Headers) -> str | None:
-        found = await self._told(names.entry_name(key))
-        if isinstance(found, Pointer):
-            varies = variant(found.vary, headers)
+        content = await self._content(names.entry_name(key))
+        if isinstance(content, Pointer):
+            varies = variant(content.vary, headers)
             if varies is None or not varies[0]:
                 return None
-            found = await self._told(names.entry_name(key, varies[0]))
-        return found if isinstance(found, str) else None
+            content = await self._content(names.entry_name(key, varies[0]))
+        return content if isinstance(content, str) else None
 
-    async def _told(self, name: str) -> str | Pointer | None:
+    async def _content(self, name: str) -> str | Pointer | None:
         data = await self._bucket.get(name, LARGEST_ENTRY)
         if data is None:
             return None
-        told = names.unpacked(name, data, self._keys)
-        if told is None:
+        content = names.unpacked(name, data, self._keys)
+        if content is None:
             self.counts.note("find", "foreign")
-        return told
+        return content
 
     def _judged(self, key: str, headers: Headers, record: str) -> Entry | None:
         try:
@@ -175,13 +194,14 @@ class Tier:
     async def open(self, entry: Entry, span: tuple[int, int]) -> IUpstreamResponse | None:
         """The first bytes of an entry's blob, by a URL that others can use."""
         place = self._bucket.place
+        asked_at = self._clock.seconds()
         try:
             url = await self._bucket.presigned(names.blob_name(entry.blob))
             fields = Headers([("Range", format_range(*span)), ("Accept-Encoding", "identity")])
             outgoing = Outgoing("GET", url, fields, place.egress, place.timeouts)
             response = await self._upstream.request(outgoing)
         except (StoreError, UpstreamError) as error:
-            self._failed("get", error)
+            self._failed("get", error, asked_at)
             return None
         if response.status == 206:
             self.counts.note("get", "hit")
@@ -191,7 +211,7 @@ class Tier:
             self.counts.note("get", "lost")
             await self._delete(names.entry_name(entry.key, entry.variant))
         else:
-            self._failed("get", StoreError(f"status {response.status}"))
+            self._failed("get", StoreError(f"status {response.status}"), asked_at)
         return None
 
     def trouble(self) -> None:
@@ -211,14 +231,16 @@ class Tier:
         await self._delete(names.entry_name(entry.key, entry.variant))
 
     async def _delete(self, name: str) -> None:
+        asked_at = self._clock.seconds()
         try:
             await self._bucket.delete(name)
         except StoreError as error:
-            self._failed("delete", error)
+            self._failed("delete", error, asked_at)
 
-    def _failed(self, operation: str, error: Exception) -> None:
+    def _failed(self, operation: str, error: Exception, asked_at: float) -> None:
+        now = self._clock.seconds()
         self.counts.note(operation, "error")
-        self.breaker.failed(self._clock.seconds())
+        self.breaker.failed(now, now - asked_at)
         self.log.debug("tier: {operation}: {error}", operation=operation, error=str(error))
 
     # -- leaving ---------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from aimirror.tier.tier import Tier
 from aimirror.tier.uploads import Limits
 from aimirror.upstream.health import Health
 from tests.exchanges.support import MB, URL, DownloadCase, FakeResponse, Reading, pattern, whole
-from tests.tier.support import KEYS, at_once
+from tests.tier.support import KEYS, at_once, no_wait
 
 SMALL = b"a small page"
 
@@ -45,7 +45,7 @@ class TieredCase(DownloadCase):
         )
         upstream = InMemory(self.script)
         bucket = Bucket(Place(base="http://s3.test/bucket"), upstream, signer)
-        probe = Probe(bucket, upstream, "us-east-1")
+        probe = Probe(bucket, upstream, "us-east-1", no_wait)
         self.tier = Tier(bucket, probe, KEYS, upstream, self.store, self.pool, self.clock, Limits())
         self.tier.start()
         self.settings = {"tier": self.tier}

@@ -26,6 +26,10 @@ def at_once(function: Callable[..., T], *arguments: Any) -> Deferred[T]:
     return succeed(function(*arguments))
 
 
+def no_wait(seconds: float) -> Deferred[None]:
+    return succeed(None)
+
+
 def entry(**fields: Any) -> Entry:
     given = {"key": URL, "headers": Headers([("ETag", '"v1"')]), "blob": 64 * "a", "size": 3}
     return Entry(**{**given, **fields})

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.tier.breaker import FIRST_PAUSE, LONGEST_PAUSE, MOST_FAILURES, WINDOW, Breaker, State
+from aimirror.tier.breaker import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    MOST_FAILURES,
+    MOST_LOST,
+    WINDOW,
+    Breaker,
+    State,
+)
 
 
 class BreakerTests(SynchronousTestCase):
@@ -21,6 +29,14 @@ class BreakerTests(SynchronousTestCase):
         self.assertTrue(self.breaker.allows(0.0))
         self.fail(WINDOW, 1)
         self.assertFalse(self.breaker.allows(WINDOW))
+
+    def test_waited_in_vain(self) -> None:
+        """It opens when too much was lost by waiting, and counts what was lost lately."""
+        self.breaker.failed(0.0, MOST_LOST / 2)
+        self.breaker.failed(WINDOW + 1, MOST_LOST / 2)
+        self.assertTrue(self.breaker.allows(WINDOW + 1))
+        self.breaker.failed(WINDOW + 2, MOST_LOST / 2)
+        self.assertFalse(self.breaker.allows(WINDOW + 2))
 
     def test_old_failures(self) -> None:
         """Failures long ago do not count, and a success ends the count."""

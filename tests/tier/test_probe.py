@@ -5,12 +5,16 @@ from __future__ import annotations
 from aimirror.testing.s3 import ACCESS, SECRET, InMemory
 from aimirror.tier.probe import Finding, Probe, refused
 from aimirror.tier.s3 import StoreError
-from tests.tier.support import TierCase
+from tests.tier.support import TierCase, no_wait
 
 
 class ProbeTests(TierCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.probe = Probe(self.bucket, InMemory(self.script), "us-east-1", no_wait)
+
     def found(self) -> tuple[Finding, ...]:
-        return self.run_now(Probe(self.bucket, InMemory(self.script), "us-east-1").run())
+        return self.run_now(self.probe.run())
 
     def test_good(self) -> None:
         """A store that does what it should is taken, and nothing stays in it."""
@@ -42,6 +46,6 @@ class ProbeTests(TierCase):
     def test_away(self) -> None:
         """One that does not answer is neither."""
         self.script.away = True
-        self.fail_now(Probe(self.bucket, InMemory(self.script), "us-east-1").run(), StoreError)
+        self.fail_now(self.probe.run(), StoreError)
         self.assertNotIn(SECRET, repr(self.bucket))
         self.assertIn("AKID", ACCESS)

@@ -19,7 +19,7 @@ from aimirror.tier.sigv4 import Secret
 from aimirror.tier.tier import LOOK_AGAIN, MOST_BAD, Tier
 from aimirror.tier.uploads import Limits
 from tests.store.support import StoreCase
-from tests.tier.support import KEYS, URL, TierCase, entry
+from tests.tier.support import KEYS, URL, TierCase, entry, no_wait
 
 BLOB = b"0123456789"
 
@@ -35,7 +35,7 @@ class FindCase(StoreCase, TierCase):
 
     def made(self, **more: Any) -> Tier:
         upstream = InMemory(self.script)
-        probe = Probe(self.bucket, upstream, "us-east-1")
+        probe = Probe(self.bucket, upstream, "us-east-1", no_wait)
         words = (self.bucket, probe, KEYS, upstream, self.store, None, self.clock, Limits())
         return Tier(*words, **more)  # type: ignore[arg-type]
 
@@ -108,9 +108,13 @@ class FindTests(FindCase):
         for _ in range(50):
             self.assertIsNone(self.find())
         self.assertEqual(self.script.counts["away"], MOST_FAILURES)
+        self.clock.advance(6)
+        self.assertIsNone(self.find())
+        self.assertEqual(self.script.counts["away"], MOST_FAILURES + 1)
         self.script.away = False
         self.leave(self.left())
-        self.clock.advance(6)
+        self.clock.advance(11)
+        self.assertIsNone(self.find())  # nobody waits for the trial
         self.assertIsNotNone(self.find())
 
     def test_slow_down(self) -> None:

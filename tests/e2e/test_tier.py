@@ -1,41 +1,18 @@
-"""The second tier with real processes: a store that is scripted, or a real one."""
+"""The second tier with real processes and a store that is scripted."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from importlib.util import find_spec
-from typing import Any
 
 from aimirror.testing import client
-from aimirror.testing.processes import ServiceProgram, own_environment
-from aimirror.testing.s3 import ACCESS, SECRET, Script, Served
-from tests.e2e.support import CONTENT, EndToEndTests
-
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET}
+from aimirror.testing.processes import own_environment
+from tests.e2e.support import CONTENT
+from tests.e2e.tier_nodes import CREDENTIALS, NodesCase, TierCase
 
 
-class TierTests(EndToEndTests):
-    if find_spec("botocore") is None:
-        skip = "botocore is not installed"
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.script = Script()
-        self.store = Served(self.script)
-        self.addCleanup(self.store.close)
-        self.key = self.folder / "key"
-        self.key.write_text("k" * 32)
-        self.sections: dict[str, Any] = {
-            "cluster": {"key_file": str(self.key)},
-            "tier": {"url": "s3://bucket/p", "endpoint": f"http://127.0.0.1:{self.store.port}"},
-        }
-
-
-class CommandTests(TierTests):
+class CommandTests(TierCase):
     def command(self, action: str, **environment: str) -> tuple[int, str]:
         file = self.folder / "config.yaml"
         rules = [{"name": "r", "upstream": "http://127.0.0.1:1"}]
@@ -75,43 +52,8 @@ class CommandTests(TierTests):
         self.assertIn("there is no tier in it", said)
 
 
-class NodesTests(TierTests):
+class NodesTests(NodesCase):
     """Nodes with disks of their own before one origin and one store."""
-
-    def node(self, name: str, store: bool = True, **more: Any) -> ServiceProgram:
-        folder = self.folder / name
-        folder.mkdir(exist_ok=True)
-        sections = self.sections if store else {}
-        service = ServiceProgram(folder, [self.rule(**more)], environment=CREDENTIALS, **sections)
-        self.addCleanup(service.program.kill)
-        if store:
-            self.wait(lambda: service.get("/health").json()["tier"] == "closed")
-        return service
-
-    def wait(self, ready: Callable[[], bool]) -> None:
-        while not ready():
-            time.sleep(0.05)
-
-    def number(self, service: ServiceProgram, name: str) -> float:
-        """The sum of a metric."""
-        lines = service.get("/metrics").body.decode().splitlines()
-        found = (line.rpartition(" ") for line in lines if line.startswith(name))
-        return sum(float(value) for _, _, value in found)
-
-    def sent(self, service: ServiceProgram) -> None:
-        """Wait until all that a node has stored is in the store."""
-        self.settle(service)
-        self.wait(lambda: self.number(service, "aimirror_tier_queue ") == 0)
-
-    def filled(self, **behaviour: Any) -> str:
-        """A path whose file one node has brought into the store, before it died."""
-        path = self.serve(**behaviour)
-        first = self.node("first")
-        self.assertWhole(first.get(path))
-        self.sent(first)
-        first.program.kill()
-        self.serve(**behaviour)  # counts anew
-        return path
 
     def test_warm(self) -> None:
         """What a node that died had stored comes from the store: no byte from the upstream."""
@@ -177,21 +119,6 @@ class NodesTests(TierTests):
         self.assertWhole(second.get(path))
         self.assertGreater(self.origin.count(path).requests, 0)
 
-    def test_killed(self) -> None:
-        """What was to be sent when a node was killed is sent by its next start."""
-        first = self.node("first")
-        self.script.status = 503
-        for number in range(30):
-            self.origin.script({f"/{number}": {"size": 1000, "seed": number}})
-            self.assertEqual(first.get(f"/{number}").status, 200)
-        self.settle(first)
-        waiting = self.number(first, "aimirror_tier_queue ")
-        first.program.kill()
-        self.script.status = 0
-        again = self.node("first")
-        self.sent(again)
-        self.assertEqual((waiting, len(self.script.named("entries"))), (30, 30))
-
     def test_stale(self) -> None:
         """What may have changed is confirmed: 304, and no body from the upstream."""
         path = self.serve(etag='"one"', headers=[["Cache-Control", "max-age=0"]])
@@ -203,14 +130,3 @@ class NodesTests(TierTests):
         self.assertWhole(second.get(path))
         count = self.origin.count(path)
         self.assertEqual((count.requests, count.body_bytes), (1, 0))
-
-    def test_private(self) -> None:
-        """What a login opened is in no bucket, neither its bytes nor its entry."""
-        path = self.serve()
-        first = self.node("first")
-        self.assertWhole(first.get(path, ("Authorization", "Bearer secret")))
-        self.settle(first)
-        public = self.serve("/public.bin")
-        self.assertWhole(first.get(public))
-        self.sent(first)
-        self.assertEqual(len(self.script.named("entries")), 1)

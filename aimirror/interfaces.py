@@ -46,13 +46,15 @@ class UpstreamError(Exception):
         *,
         redirected: bool = False,
         retry_after: float | None = None,
+        status: int = 503,
     ) -> None:
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
         self.detail = detail
         self.redirected = redirected
-        #: Seconds after which it may be asked again, if it has said so.
+        #: Seconds after which it may be asked again, if it has said so, and by which status.
         self.retry_after = retry_after
+        self.status = status
 
     @property
     def unreachable(self) -> bool:

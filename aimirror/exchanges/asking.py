@@ -16,6 +16,7 @@ from aimirror.download.tasks import FetchResult, Reason
 from aimirror.exchanges.answering import UNABLE, WITHHELD, Kind, meaning, validator
 from aimirror.exchanges.environment import Environment, Place
 from aimirror.exchanges.turns import PassedOver, first_able
+from aimirror.exchanges.wishes import Wishes, waited
 from aimirror.http import urls
 from aimirror.http.egress import Outgoing
 from aimirror.http.forwarding import ELSEWHERE
@@ -37,8 +38,6 @@ TURN_SECONDS = 4.0
 DOUBT_SECONDS = 0.3
 #: Answers that are asked for again at once, unless they say when to come again.
 TRANSIENT = frozenset({500, 502, 503, 504})
-#: Seconds that a request waits for an upstream that wants to be left alone.
-SHORT_PAUSE = 2.0
 
 #: Statuses by which an upstream says that it does not have something.
 MISSING = frozenset({404, 410})
@@ -70,6 +69,7 @@ class Asking:
     ) -> None:
         self._env = env
         self._health = health
+        self._wishes = Wishes(health, env.clock)
         self._wanted = wanted
         self._method = method
         #: The wanted fields, with the newest credential.
@@ -113,11 +113,11 @@ class Asking:
         """The upstreams are asked in order of health until one can answer."""
 
         async def attempt(source: int, last: bool) -> IUpstreamResponse:
-            await self._obey(source)
+            await self._wishes.obey(self._wanted.route.urls[source], self._wanted.scope)
             self.asked_at = self._now()
             self.source = source
             response = await self.request(source, span, conditional, if_range)
-            self._heed(source, response)
+            self._wishes.heed(self._wanted.route.urls[source], self._wanted.scope, response)
             if _rejected(self._wanted.route.rule, response):
                 response.abort()
                 raise PassedOver(UpstreamError(Reason.STATUS, "a page where a file should be"))
@@ -164,25 +164,6 @@ class Asking:
         except PassedOver as passed:
             raise passed.trouble or UpstreamError(Reason.STATUS, _NEEDS_LOGIN) from None
 
-    async def _obey(self, source: int) -> None:
-        """Leave an upstream alone that asked for it: wait a little, or do without it."""
-        url = self._wanted.route.urls[source]
-        seconds = self._health.paused(url, self._wanted.scope, self._now())
-        if seconds > SHORT_PAUSE:
-            detail = f"the upstream wants to be left alone for {seconds:.0f} s"
-            raise PassedOver(UpstreamError(Reason.STATUS, detail, retry_after=seconds))
-        if seconds:
-            await self.wait(seconds)
-
-    def _heed(self, source: int, response: IUpstreamResponse) -> None:
-        """Note an upstream's wish to be left alone; 429 is about who asks."""
-        if response.status not in (429, 503):
-            return
-        seconds = retry_after(response.headers.get("retry-after"), self._now())
-        if seconds:
-            scope = self._wanted.scope if response.status == 429 else ""
-            self._health.pause(self._wanted.route.urls[source], scope, seconds, self._now())
-
     async def request(
         self,
         source: int,
@@ -218,7 +199,8 @@ class Asking:
         route = self._wanted.route
         egress = self._env.egress(route.rule)
         outgoing = Outgoing(self._method, route.urls[source], headers, egress, self._env.timeouts)
-        return self._env.upstream.request(outgoing, None, self._env.redirects)
+        request = self._env.hedging.request
+        return request(self._env.upstream, outgoing, None, self._env.redirects)
 
     def _others_work(self) -> bool:
         """Whether the host that was asked last has connections that bring something."""
@@ -322,9 +304,7 @@ class Asking:
 
     def wait(self, seconds: float) -> Deferred[None]:
         """Fires after some seconds; can be cancelled."""
-        done: Deferred[None] = Deferred(lambda _: later.cancel())
-        later = self._env.clock.callLater(seconds, done.callback, None)
-        return done
+        return waited(self._env.clock, seconds)
 
     def _now(self) -> float:
         return self._env.clock.seconds()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
+from attrs import Factory, define, field, frozen
 from twisted.internet.defer import Deferred
 
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
+from aimirror.exchanges.hedging import Hedging
 from aimirror.http.egress import Egress, Timeouts
 from aimirror.http.headers import Headers
 from aimirror.http.validator import Validator
@@ -37,6 +38,10 @@ class Environment:
     clock: IReactorTime
     #: Counts the connections to each host.
     hosts: Hosts
+    #: Sends what is answered by nothing a second time.
+    hedging: Hedging = field(
+        default=Factory(lambda self: Hedging(self.clock, self.hosts), takes_self=True)
+    )
     to_thread: ToThread
     #: See ``ILibrary.apart``.
     apart: Callable[..., Deferred[bytes]]

@@ -19,8 +19,10 @@ from aimirror.exchanges.environment import Environment
 from aimirror.exchanges.heading import Heading
 from aimirror.exchanges.running import Downloads
 from aimirror.exchanges.turns import first_able
+from aimirror.exchanges.wishes import Wishes
 from aimirror.http import urls
 from aimirror.http.egress import Outgoing
+from aimirror.http.forwarding import scope_of
 from aimirror.http.headers import Headers
 from aimirror.interfaces import (
     Arriving,
@@ -166,6 +168,9 @@ class Library:
 
     def ask(self, inquiry: Inquiry) -> Deferred[IUpstreamResponse]:
         """See ILibrary."""
+        return Deferred.fromCoroutine(self._ask(inquiry))
+
+    async def _ask(self, inquiry: Inquiry) -> IUpstreamResponse:
         env, egress = self._env, self._env.egress(inquiry.rule)
         if inquiry.named_by is not None:
             egress = evolve(egress, reach=redirected_reach(egress.reach, inquiry.named_by))
@@ -173,8 +178,12 @@ class Library:
                 egress = evolve(egress, trust=egress.trust.anonymous)
         outgoing = Outgoing(inquiry.method, inquiry.url, inquiry.headers, egress, env.timeouts)
         redirects = env.redirects if inquiry.redirects is None else inquiry.redirects
-        asked = env.upstream.request(outgoing, inquiry.body, redirects)
-        return asked.addCallback(lambda came: self._downloads.limited(inquiry.rule, came))
+        scope = scope_of(inquiry.headers, inquiry.rule.credential_headers)
+        wishes = Wishes(self._downloads.health, env.clock)
+        await wishes.obey(inquiry.url, scope)
+        response = await env.hedging.request(env.upstream, outgoing, inquiry.body, redirects)
+        wishes.heed(inquiry.url, scope, response)
+        return self._downloads.limited(inquiry.rule, response)
 
     def first(
         self,

@@ -49,6 +49,9 @@ async def first_able(
         except UpstreamError as error:
             if error.reason is Reason.CANCELLED:
                 raise
+            if error.retry_after is not None:  # it was not asked at all
+                trouble = error
+                continue
             health.failed(upstreams[index], now(), unreachable=error.unreachable)
             if error.unreachable or error.reason is Reason.SILENT:
                 health.unreached(upstreams[index], now(), unreachable=error.unreachable)

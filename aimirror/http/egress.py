@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from aimirror.http.headers import Headers
 
@@ -94,3 +94,9 @@ class Outgoing:
     headers: Headers
     egress: Egress = Egress()
     timeouts: Timeouts = Timeouts()
+    #: Whether it wants a connection that nobody has used.
+    fresh: bool = False
+
+    def anew(self) -> Outgoing:
+        """The same request by another connection: those that are idle may be dead."""
+        return evolve(self, fresh=True)

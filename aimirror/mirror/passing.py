@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def failure(error: UpstreamError) -> Answer:
     """What a client is told when the upstream could not be asked."""
-    return failure_answer(error.reason, error.detail, error.retry_after)
+    return failure_answer(error.reason, error.detail, error.retry_after, error.status)
 
 
 def failed(body: RequestBody | None, error: UpstreamError) -> Answer:

@@ -45,12 +45,15 @@ _STATUS = {
 }
 
 
-def failure_answer(reason: Reason, detail: str, retry_after: float | None = None) -> Answer:
+def failure_answer(
+    reason: Reason, detail: str, retry_after: float | None = None, paused: int = 503
+) -> Answer:
     """The answer when an upstream or the disk failed before a byte was sent.
 
-    ``retry_after`` is when an upstream wants to be asked again, in seconds.
+    ``retry_after`` is when an upstream wants to be asked again, in seconds, ``paused`` the status
+    by which it has said so.
     """
-    status = _STATUS.get(reason, 502) if retry_after is None else 503
+    status = _STATUS.get(reason, 502) if retry_after is None else paused
     return error_answer(status, reason.value, detail, retry_after)
 
 

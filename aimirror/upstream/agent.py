@@ -141,7 +141,7 @@ class Agents:
         route.judge()
         if route.absolute and route.proxy is not None:
             request.address(route.proxy)
-        if outgoing.method in _REPEATABLE and body is None:
+        if outgoing.method in _REPEATABLE and body is None and not outgoing.fresh:
             reply = await self._repeatable(request, route)
         else:
             reply = await self._fresh(request, route, body)

@@ -49,6 +49,14 @@ class _Trouble:
 
 
 @frozen
+class Pause:
+    """A host wants to be left alone, and has said so by a status."""
+
+    seconds: float
+    status: int
+
+
+@frozen
 class _Host:
     trouble: _Trouble = _Trouble()
     failed: frozenset[str] = frozenset()
@@ -64,8 +72,9 @@ class Health:
     _urls: LRU[str, _Trouble] = Factory(lambda: LRU(MOST_URLS))
     #: By origin, or by URL where that alone says nothing.
     _away: LRU[str, _Trouble] = Factory(lambda: LRU(MOST_URLS))
-    #: By origin and scope of a credential ("" for everybody): until when it wants to be left alone.
-    _pauses: LRU[tuple[str, str], float] = Factory(lambda: LRU(MOST_PAUSES))
+    #: By origin and scope of a credential ("" for everybody): until when it wants to be left alone,
+    #: in seconds of the clock, and by which status it has said so.
+    _pauses: LRU[tuple[str, str], Pause] = Factory(lambda: LRU(MOST_PAUSES))
 
     def succeeded(self, url: str, now: float) -> None:
         """It answered."""
@@ -137,12 +146,15 @@ class Health:
 
     # -- wishes ----------------------------------------------------------------------------
 
-    def pause(self, url: str, scope: str, seconds: float, now: float) -> None:
+    def pause(self, url: str, scope: str, seconds: float, now: float, status: int = 503) -> None:
         """Its host wants to be left alone for so long by those whose credential has this scope."""
-        self._pauses.put((origin(url), scope), now + min(PAUSE_LONGEST, seconds))
+        until = now + min(PAUSE_LONGEST, seconds)
+        self._pauses.put((origin(url), scope), Pause(until, status))
 
-    def paused(self, url: str, scope: str, now: float) -> float:
-        """For how many seconds its host wants to be left alone still."""
-        host = origin(url)
-        until = max(self._pauses.peek((host, each)) or 0.0 for each in ("", scope))
-        return max(0.0, until - now)
+    def paused(self, url: str, scope: str, now: float) -> Pause | None:
+        """For how long its host wants to be left alone still."""
+        pauses = (self._pauses.peek((origin(url), each)) for each in {"", scope})
+        longest = max((p for p in pauses if p), key=lambda p: p.seconds, default=None)
+        if longest is None or longest.seconds <= now:
+            return None
+        return Pause(longest.seconds - now, longest.status)

@@ -159,6 +159,11 @@ class Hosts:
         known = self._hosts.get(host)
         return 0 if known is None else known.working
 
+    def has_room(self, host: str) -> bool:
+        """Whether one more stream would not wait for its turn."""
+        known = self._hosts.get(host)
+        return known is None or (not known.waiting and self._has_room(host, known))
+
     def shared(self, host: str) -> bool:
         """Whether others are at work there beside one that was just answered."""
         known = self._hosts.get(host)

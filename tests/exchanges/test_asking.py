@@ -111,10 +111,28 @@ class RepeatingTests(DownloadCase):
             self.assertEqual(len(self.upstream.requests), 1)
             if seconds > 2:
                 failed = self.failureResultOf(other, UpstreamError).value
-                self.assertEqual(failed.retry_after, seconds)
+                self.assertEqual((failed.retry_after, failed.status), (seconds, status))
             self.clock.advance(seconds)
             self.downloads.fetch(self.wanted(url="http://files.test/three.bin"))
             self.assertEqual(len(self.upstream.requests), 2 if seconds > 2 else 3)
+
+    def test_silent_header(self) -> None:
+        """A first request that is not answered within seconds is sent again beside it."""
+        fetching = self.downloads.fetch(self.wanted())
+        self.clock.advance(5)
+        self.assertEqual(self.upstream.waiting, 2)
+        first, second = self.upstream.requests
+        self.assertEqual(first.headers, second.headers)
+        content = pattern(4 * KB)
+        response = self.upstream.answer(self.probe(content))
+        self.assertEqual(self.upstream.cancelled, 1)
+        self.play_probe(response, content)
+        self.assertEqual(self.read_all(fetching), content)
+
+    def read_all(self, fetching: Any) -> bytes:
+        reading = Reading(self.successResultOf(fetching))
+        self.successResultOf(reading.done)
+        return reading.data
 
     def test_one_credential_too_often(self) -> None:
         """429 is about who asks: those with another credential go on."""

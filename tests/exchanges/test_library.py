@@ -9,7 +9,14 @@ from aimirror.download.tasks import Reason
 from aimirror.exchanges.library import Library
 from aimirror.http.egress import ANYWHERE, Egress, Trust, Zone
 from aimirror.http.headers import Headers
-from aimirror.interfaces import Arriving, Described, Inquiry, Validated
+from aimirror.interfaces import (
+    Arriving,
+    Described,
+    Inquiry,
+    IUpstreamResponse,
+    UpstreamError,
+    Validated,
+)
 from aimirror.routing.rules import Strategy
 from aimirror.testing.library import FakeLibrary
 from tests.exchanges.support import (
@@ -17,6 +24,7 @@ from tests.exchanges.support import (
     DownloadCase,
     FakeResponse,
     Reading,
+    evolve,
     partial,
     sha256,
     whole,
@@ -157,6 +165,53 @@ class AskTests(LibraryCase):
             self.library.ask(self.inquiry(url, named_by=Zone.PUBLIC))
             trust = self.upstream.requests[-1].egress.trust
             self.assertEqual((trust.ca_files, trust.certificate), (("ca",), shown))
+
+    def test_left_alone(self) -> None:
+        """Retry-After holds for what is asked and what is fetched alike, by its own status."""
+        for status in (429, 503):
+            self.setUp()
+            asked = self.library.ask(self.inquiry())
+            self.upstream.answer(FakeResponse(status, ("Retry-After", "30")))
+            self.assertEqual(self.successResultOf(asked).status, status)
+            again = self.library.ask(self.inquiry("http://files.test/other"))
+            refused = self.failureResultOf(again, UpstreamError).value
+            self.assertEqual((refused.retry_after, refused.status), (30, status))
+            refused = self.failureResultOf(self.library.fetch(self.wanted()), UpstreamError).value
+            self.assertEqual(refused.status, status)
+            self.assertEqual(len(self.upstream.requests), 1)
+            self.clock.advance(30)
+            self.library.ask(self.inquiry())
+            self.assertEqual(len(self.upstream.requests), 2)
+
+    def test_one_credential_too_often(self) -> None:
+        """429 says nothing to those with another credential."""
+        self.library.ask(self.inquiry())
+        self.upstream.answer(FakeResponse(429, ("Retry-After", "30")))
+        other = evolve(self.inquiry(), headers=Headers([("Authorization", "Basic b3RoZXI6")]))
+        self.library.ask(other)
+        self.assertEqual(self.upstream.waiting, 1)
+
+    def test_in_turn(self) -> None:
+        """A host that wants to be left alone is passed over for the next, and is not ill for it."""
+        health = self.downloads.health
+        health.pause(f"{URL}", "", 30.0, self.clock.seconds())
+        urls = [URL, "http://else.test/one.bin"]
+
+        async def attempt(index: int, last: bool) -> IUpstreamResponse:
+            return await self.library.ask(self.inquiry(urls[index]))
+
+        asked = self.library.first(urls, attempt, lambda response: True)
+        self.assertEqual([each.url for each in self.upstream.requests], urls[1:])
+        self.upstream.answer(FakeResponse())
+        self.successResultOf(asked)
+        self.assertFalse(health.ill(URL, self.clock.seconds()))
+
+    def test_silent(self) -> None:
+        """What is asked by GET is sent again when nothing answers, all else is not."""
+        self.library.ask(self.inquiry())
+        self.library.ask(self.inquiry(method="POST"))
+        self.clock.advance(5)
+        self.assertEqual([each.method for each in self.upstream.requests], ["GET", "POST", "GET"])
 
 
 class BehindTests(DownloadCase):

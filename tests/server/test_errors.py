@@ -6,8 +6,9 @@ import json
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from aimirror.download.tasks import Reason
 from aimirror.http.headers import Headers
-from aimirror.server.errors import MAX_DETAIL, error_answer, phrase
+from aimirror.server.errors import MAX_DETAIL, error_answer, failure_answer, phrase
 
 
 class ErrorAnswerTests(SynchronousTestCase):
@@ -27,6 +28,12 @@ class ErrorAnswerTests(SynchronousTestCase):
         for given, told in ((1.2, "2"), (0, "0"), (-3, "0")):
             self.assertEqual(error_answer(503, retry_after=given).headers.get("retry-after"), told)
         self.assertNotIn("retry-after", error_answer(503).headers)
+
+    def test_paused(self) -> None:
+        """A host that wants to be left alone is told of by the status that it has said so with."""
+        got = failure_answer(Reason.STATUS, "", 3.0, 429)
+        self.assertEqual((got.status, got.headers.get("retry-after")), (429, "3"))
+        self.assertEqual(failure_answer(Reason.STATUS, "").status, 502)
 
     def test_bound_and_fields(self) -> None:
         """A detail is cut to its bound; fields are added."""

@@ -12,6 +12,7 @@ from aimirror.upstream.health import (
     URLS_OF_AN_ILL_HOST,
     WELL_FOR,
     Health,
+    Pause,
 )
 
 ONE, TWO = "https://one.test", "https://two.test"
@@ -98,8 +99,9 @@ class PauseTests(SynchronousTestCase):
     def test_bounded(self) -> None:
         """A wish holds for the host, for one credential or all, and not for ever."""
         health = Health()
-        health.pause(f"{ONE}/x", "a", 10.0, 0.0)
-        self.assertEqual(health.paused(f"{ONE}/y", "a", 4.0), 6.0)
-        self.assertEqual(health.paused(f"{ONE}/y", "", 4.0), 0.0)
+        health.pause(f"{ONE}/x", "a", 10.0, 0.0, 429)
+        self.assertEqual(health.paused(f"{ONE}/y", "a", 4.0), Pause(6.0, 429))
+        self.assertIsNone(health.paused(f"{ONE}/y", "", 4.0))
+        self.assertIsNone(health.paused(f"{ONE}/y", "a", 10.0))
         health.pause(f"{ONE}/x", "", 1e9, 0.0)
-        self.assertEqual(health.paused(f"{ONE}/y", "b", 0.0), PAUSE_LONGEST)
+        self.assertEqual(health.paused(f"{ONE}/y", "b", 0.0), Pause(PAUSE_LONGEST, 503))

@@ -14,12 +14,15 @@ from aimirror.download.tasks import Reason
 from aimirror.ecosystems.oci.auth import Credential, credential
 from aimirror.ecosystems.oci.paths import DEFAULTS, Registries, Target, parse
 from aimirror.ecosystems.oci.tokens import MOST_BYTES, Refused, SingleFlight, Tokens
+from aimirror.exchanges.hedging import Hedging
 from aimirror.exchanges.library import Library
 from aimirror.exchanges.responses import collect
 from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Timeouts, Zone
 from aimirror.http.headers import Headers
 from aimirror.interfaces import UpstreamError
 from aimirror.routing.rules import Rule
+from aimirror.upstream.health import Health
+from aimirror.upstream.hosts import Hosts
 
 RULE = Rule(name="hub", upstreams=("https://hub.test",))
 REALM = 'Bearer realm="https://auth.test/token",service="hub",scope="repository:a:pull,push"'
@@ -64,7 +67,7 @@ class Upstream:
         self.waiting.popleft().callback(Response(status, headers, body, self.asked[-1].url))
 
 
-@define
+@define(slots=False)
 class Surroundings:
     """What tokens need of the library's environment."""
 
@@ -74,12 +77,18 @@ class Surroundings:
     timeouts: Timeouts = Timeouts()
     redirects: int = 10
 
+    def __attrs_post_init__(self) -> None:
+        self.hedging = Hedging(self.clock, Hosts(self.clock, 8))
+
     def egress(self, rule: Rule) -> Egress:
         return Egress(reach=ANYWHERE)
 
 
 class Unlimited:
     """Downloads that hold nothing back."""
+
+    def __init__(self) -> None:
+        self.health = Health()
 
     def limited(self, rule: Rule, response: Response) -> Response:
         return response
@@ -194,6 +203,7 @@ class TokensTests(SynchronousTestCase):
             self.upstream.answer(status, retry_after="3")
             refused = self.failureResultOf(right, Refused).value
             self.assertEqual((refused.status, refused.headers.get("retry-after")), (wanted, "3"))
+            self.tools.clock.advance(3)
         self.tools.clock.advance(3601)
         down = self.right(ALICE)
         self.upstream.answer(503)

@@ -30,15 +30,15 @@ def add(commands: Commands) -> None:
 
 def run(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Print a script; its first lines say where it goes."""
-    print(SHELLS[given.shell](list(places(parser))), end="")
+    print(SHELLS[given.shell](list(walked(parser))), end="")
     return 0
 
 
-def places(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> Iterator[Place]:
+def walked(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> Iterator[Place]:
     """Every place of a command line."""
     commands = subparsers(parser)
-    told = helps(parser)
-    words = [(name, told.get(name, "")) for name in commands]
+    purposes = helps(parser)
+    words = [(name, purposes.get(name, "")) for name in commands]
     options = []
     for action in arguments(parser):
         if action.option_strings:
@@ -47,15 +47,15 @@ def places(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> Itera
             words += [(str(each), "") for each in action.choices]
     yield Place(path, tuple(words), tuple(options))
     for name, other in commands.items():
-        yield from places(other, (*path, name))
+        yield from walked(other, (*path, name))
 
 
-def _bash(found: list[Place]) -> str:
+def _bash(places: list[Place]) -> str:
     cases = "".join(
         f"    {_key(place)}) words='{_names(place.words)}'; options='{_names(place.options)}' ;;\n"
-        for place in found
+        for place in places
     )
-    commands = " ".join("/".join(place.path) for place in found if place.path)
+    commands = " ".join("/".join(place.path) for place in places if place.path)
     return f"""\
 # aimirror completion bash > ~/.local/share/bash-completion/completions/aimirror
 _aimirror() {{
@@ -74,55 +74,54 @@ complete -o default -o bashdefault -F _aimirror aimirror
 """
 
 
-def _zsh(found: list[Place]) -> str:
+def _zsh(places: list[Place]) -> str:
     cases = "".join(
-        f"    {_key(place)}) words=({_described(place.words)}); "
+        f"    {_key(place)}) offered=({_described(place.words)}); "
         f"options=({_described(place.options)}) ;;\n"
-        for place in found
+        for place in places
     )
-    commands = " ".join("/".join(place.path) for place in found if place.path)
+    commands = " ".join("/".join(place.path) for place in places if place.path)
     return f"""\
 #compdef aimirror
 # aimirror completion zsh > "${{fpath[1]}}/_aimirror"
 _aimirror() {{
-  local word at="" -a words_ options
-  local -a words_before=("${{(@)words[2,CURRENT-1]}}") words=("${{(@)words}}")
-  local current="${{words[CURRENT]}}"
-  for word in $words_before; do
+  local word at=""
+  local -a offered options
+  for word in "${{(@)words[2,CURRENT-1]}}"; do
     case " {commands} " in *" ${{at:+$at/}}$word "*) at="${{at:+$at/}}$word" ;; esac
   done
   case "$at" in
-{cases.replace(") words=(", ") words_=(")}  esac
-  if [[ "$current" == -* ]]; then
+{cases}  esac
+  if [[ "${{words[CURRENT]}}" == -* ]]; then
     _describe option options
   else
-    _describe command words_ || _files
+    _describe command offered || _files
   fi
 }}
 _aimirror "$@"
 """
 
 
-def _fish(found: list[Place]) -> str:
+def _fish(places: list[Place]) -> str:
     lines = ["# aimirror completion fish > ~/.config/fish/completions/aimirror.fish"]
-    top = next(place for place in found if not place.path)
+    top = next(place for place in places if not place.path)
     names = " ".join(name for name, _ in top.words)
-    for place in found:
+    for place in places:
         seen = [f"__fish_seen_subcommand_from {name}" for name in place.path]
         if not seen:
             seen = [f"not __fish_seen_subcommand_from {names}"]
         inner = [
-            name for other in found if other.path[:-1] == place.path for name in other.path[-1:]
+            name for other in places if other.path[:-1] == place.path for name in other.path[-1:]
         ]
         if place.path and inner:
             seen.append(f"not __fish_seen_subcommand_from {' '.join(inner)}")
         when = "; and ".join(seen)
-        for name, told in place.words:
-            lines.append(f"complete -c aimirror -f -n '{when}' -a {name} -d '{_plain(told)}'")
-        for name, told in place.options:
+        for name, purpose in place.words:
+            lines.append(f"complete -c aimirror -f -n '{when}' -a {name} -d '{_plain(purpose)}'")
+        for name, purpose in place.options:
             kind = "-l" if name.startswith("--") else "-s"
             flag = f"{kind} {name.lstrip('-')}"
-            lines.append(f"complete -c aimirror -n '{when}' {flag} -d '{_plain(told)}'")
+            lines.append(f"complete -c aimirror -n '{when}' {flag} -d '{_plain(purpose)}'")
     return "\n".join(lines) + "\n"
 
 
@@ -138,7 +137,7 @@ def _names(pairs: tuple[tuple[str, str], ...]) -> str:
 
 
 def _described(pairs: tuple[tuple[str, str], ...]) -> str:
-    return " ".join(f"'{name}:{_plain(told)}'" for name, told in pairs)
+    return " ".join(f"'{name}:{_plain(purpose)}'" for name, purpose in pairs)
 
 
 def _plain(text: str) -> str:

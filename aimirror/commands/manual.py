@@ -53,7 +53,7 @@ def _lines(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def _commands(parser: argparse.ArgumentParser, line: str) -> Iterator[str]:
-    told = helps(parser)
+    purposes = helps(parser)
     for name, other in subparsers(parser).items():
         operands = " ".join(
             f"\\fI{each.metavar or each.dest.upper()}\\fR"
@@ -61,7 +61,7 @@ def _commands(parser: argparse.ArgumentParser, line: str) -> Iterator[str]:
             if not each.option_strings
         )
         yield f".SS {line} {_escaped(name)} {operands}".rstrip()
-        yield _escaped(told.get(name, "")) or name
+        yield _escaped(purposes.get(name, "")) or name
         yield from _arguments(other)
         yield from _commands(other, f"{line} {_escaped(name)}")
 

@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """List jobs, the newest first; status 1 when there are none."""
-    link = online(given)
+    link, _ = online(given)
     if given.cancel is not None:
         job = link.post("cancel", id=given.cancel)
         print(f"job {job['id']} ({job['what']}): {job['state']}")

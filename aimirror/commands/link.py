@@ -161,14 +161,14 @@ def own_path(url: str, service: tuple[Link, Config]) -> str:
     return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
 
 
-def online(given: argparse.Namespace) -> Link:
-    """The service that a command line means, which must run; raises Complaint."""
-    link, _ = linked(given)
+def online(given: argparse.Namespace) -> tuple[Link, Config]:
+    """The service that a command line means, as ``linked``; it must run.  Raises Complaint."""
+    link, config = linked(given)
     try:
         link.get("jobs")
     except NotRunning as error:
         raise Complaint(f"{error}; is the service running?") from None
-    return link
+    return link, config
 
 
 def either(

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from aimirror.admin.prefetch_locks import is_list
-from aimirror.commands import resolving
+from aimirror.commands import resolving, solving
 from aimirror.commands.common import Commands, Complaint, complain
 from aimirror.commands.jobs import followed
 from aimirror.commands.link import Link, add_link, online
 from aimirror.commands.words import size
+from aimirror.config import Config
+from aimirror.config.offers import moved
+from aimirror.ecosystems.clients import Address
 
 #: Failures that are printed.
 _SHOWN = 20
-#: Names of files that conda reads.
-_CONDA = ("environment.yml", "environment.yaml")
+#: Names of files that conda reads, such as ``environment-gpu.yml``.
+_CONDA = re.compile(r"(.*[-._])?env(ironment)?([-._].*)?\.ya?ml")
 
 
 def add(commands: Commands) -> None:
@@ -54,7 +60,7 @@ def add(commands: Commands) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Start the jobs and follow them; status 1 when something failed."""
-    link = online(given)
+    link, config = online(given)
     common = {
         "include": given.include,
         "exclude": given.exclude,
@@ -63,7 +69,7 @@ def run(given: argparse.Namespace) -> int:
         "index": given.index,
     }
     status = 0
-    for words in _orders(given, link):
+    for words in _orders(given, (link, config)):
         job = link.post("prefetch", **common, **words)
         if given.detach:
             print(f"job {job['id']} runs: aimirror jobs")
@@ -72,50 +78,74 @@ def run(given: argparse.Namespace) -> int:
     return status
 
 
-def _orders(given: argparse.Namespace, link: Link) -> list[dict[str, Any]]:
+def _orders(given: argparse.Namespace, service: tuple[Link, Config]) -> Iterator[dict[str, Any]]:
     """What is asked of the service, one job each."""
     lists = [file for file in (given.lock, given.uv_lock, given.package_lock) if file]
     names = {given.uv_lock: "uv.lock", given.package_lock: "package-lock.json"}
     urls: list[str] = []
     required = list(given.requirements or ())
     for word in given.what:
-        if not word.startswith("/") and "://" not in word and Path(word).is_file():
+        if "://" not in word and Path(word).is_file():
             (required if word.endswith((".txt", ".in")) else lists).append(word)
         else:
             urls.append(word)
-    orders = [_list(file, names.get(file, ""), given) for file in lists]
+    for file in lists:
+        yield from _list(file, names.get(file, ""), given, service)
     if required:
-        orders.append(_required(tuple(required), given, link))
+        yield _required(tuple(required), given, service[0])
     if urls:
-        orders.append({"urls": urls})
+        yield {"urls": urls}
     for key in ("huggingface", "image"):
         if getattr(given, key):
-            orders.append({key: getattr(given, key)})
-    return orders
+            yield {key: getattr(given, key)}
 
 
-def _list(file: str, name: str, given: argparse.Namespace) -> dict[str, Any]:
-    if Path(file).name in _CONDA:
-        return {"urls": resolving.from_conda(file)}
+def _list(
+    file: str, name: str, given: argparse.Namespace, service: tuple[Link, Config]
+) -> Iterator[dict[str, Any]]:
+    link, config = service
     name = name or Path(file).name
+    mirror = Address(link.url, moved(config.rules))
+    if _CONDA.fullmatch(name):
+        yield from _environment(file, given, link, mirror)
+        return
+    if name == "pom.xml" and not given.no_deps:
+        if (needed := solving.from_pom(file, mirror)) is not None:
+            yield {"urls": needed}
+            return
+        complain("mvn is not here: what a pom.xml names comes, but not what that needs in turn")
     if not is_list(name):
         raise Complaint(f"{file}: not a list whose name is known, such as poetry.lock or go.sum")
-    return {"lock": resolving.read(Path(file)), "lock_name": name}
+    yield {"lock": resolving.read(Path(file)), "lock_name": name}
+
+
+def _environment(
+    file: str, given: argparse.Namespace, link: Link, mirror: Address
+) -> Iterator[dict[str, Any]]:
+    """What an environment.yml needs: packages of conda, and what pip is to add."""
+    wanted = solving.environment(file)
+    if wanted.packages:
+        yield {"urls": solving.from_conda(file, wanted, mirror, given.platform)}
+    if wanted.pip:
+        with tempfile.TemporaryDirectory() as folder:
+            lines = Path(folder) / "pip.txt"
+            lines.write_text(solving.pip_lines(file, wanted))
+            yield _required((str(lines),), given, link)
 
 
 def _required(files: tuple[str, ...], given: argparse.Namespace, link: Link) -> dict[str, Any]:
     """Requirements with all that they need, where somebody here can find that out."""
     index = f"{link.url}{given.index or '/simple'}"
-    found = None
+    answer = None
     if not given.no_deps:
         wanted = resolving.Wanted(files, index, given.python, given.platform)
-        found = resolving.resolved(wanted)
-        if found is None:
+        answer = resolving.resolved(wanted)
+        if answer is None:
             complain("neither uv nor pip is here: the service looks for what they need, less well")
-    if found is None:
+    if answer is None:
         words = {"requirements": resolving.flattened(files), "dependencies": not given.no_deps}
         return {key: value for key, value in words.items() if value}
-    return {"urls": found.urls} if found.urls else {"requirements": found.requirements}
+    return {"urls": answer.urls} if answer.urls else {"requirements": answer.requirements}
 
 
 def _told(ended: dict[str, Any]) -> int:
@@ -132,6 +162,6 @@ def _told(ended: dict[str, Any]) -> int:
 
 def again(given: argparse.Namespace) -> int:
     """Reload; what is wrong with the new configuration is told in one line."""
-    late = online(given).post("reload")["needs_restart"]
+    late = online(given)[0].post("reload")["needs_restart"]
     print("reloaded" + (f"; needs a restart: {', '.join(late)}" if late else ""))
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -25,6 +24,14 @@ MOST_FILES = 100
 _MOST_BYTES = 4 << 20
 _INCLUDE = re.compile(r"^\s*(-r|--requirement|-c|--constraint)[ =]?\s*(\S+)\s*$")
 _PINNED = re.compile(r"\s*([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*([=<>!~][^;#]*)")
+
+#: What lines about errors begin with; those that are passed on, and their characters.
+_ERROR = re.compile(
+    r"error|\[ERROR\] (?!To see|Re-run|For more)\w|\u00d7|\"message\"", re.IGNORECASE
+)
+_ERRORS = 3
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
+_MOST_WHY = 500
 
 #: Platforms as they are called here, for uv.
 _UV_PLATFORMS = {
@@ -65,13 +72,13 @@ def resolved(wanted: Wanted) -> Resolved | None:
     Raises Complaint with what the resolver said.
     """
     if (uv := shutil.which("uv")) is not None:
-        return Resolved("uv", requirements=_run([uv, *uv_arguments(wanted)]))
+        return Resolved("uv", requirements=run([uv, *uv_arguments(wanted)]))
     pip = _pip()
     if pip is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        _run([*pip, *pip_arguments(wanted, report, folder)])
+        run([*pip, *pip_arguments(wanted, report, folder)])
         return Resolved("pip", urls=tuple(reported(report.read_text("utf-8"))))
 
 
@@ -190,16 +197,18 @@ def _pip() -> list[str] | None:
     return None if found is None else [found]
 
 
-def _run(command: list[str]) -> str:
-    """Run a resolver by the mirror alone: settings of this machine have no say."""
-    environment = {
-        key: value for key, value in os.environ.items() if not key.startswith(("PIP_", "UV_"))
-    }
-    environment |= {"PIP_CONFIG_FILE": os.devnull, "NO_COLOR": "1", "NO_PROXY": "*"}
+def run(command: list[str], **environment: str) -> str:
+    """What a resolver says, by the mirror alone: settings of this machine have no say.
+
+    Raises Complaint with its own words when it fails.
+    """
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PIP_", "UV_"))}
+    own = {"PIP_CONFIG_FILE": os.devnull, "NO_COLOR": "1", "NO_PROXY": "*", **environment}
+    name = Path(command[0]).name
     try:
         ended = subprocess.run(
             command,
-            env=environment,
+            env=kept | own,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -208,37 +217,17 @@ def _run(command: list[str]) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Complaint(
-            f"{Path(command[0]).name} took longer than {RESOLVER_SECONDS:.0f} s"
-        ) from None
+        raise Complaint(f"{name} took longer than {RESOLVER_SECONDS:.0f} s") from None
     except OSError as error:
         raise Complaint(f"{command[0]}: {error.strerror}") from None
     if ended.returncode:
-        said = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
-        errors = [line for line in said if line.lower().startswith(("error", "\u00d7"))] or said
-        told = " ".join(errors[-3:])[:500] or f"it ended with {ended.returncode}"
-        raise Complaint(f"the requirements can't be resolved: {told}")
+        raise Complaint(f"the requirements can't be resolved: {_why(ended)}")
     return ended.stdout
 
 
-def from_conda(file: str) -> tuple[str, ...]:
-    """The URLs of what an environment.yml needs, as mamba or conda says.  Raises Complaint."""
-    program = next((p for n in ("micromamba", "mamba", "conda") if (p := shutil.which(n))), None)
-    if program is None:
-        raise Complaint(f"{file}: mamba or conda is needed to resolve it; or give a conda-lock.yml")
-    create = ["create"] if "micromamba" in program else ["env", "create"]
-    name = ["--name", "aimirror-prefetch", "--file", file, "--dry-run", "--json", "--yes"]
-    text = _run([program, *create, *name])
-    return tuple(dict.fromkeys(_urls(json.loads(text))))
-
-
-def _urls(value: object) -> Iterator[str]:
-    """Every package's URL in what conda or mamba tells."""
-    if isinstance(value, dict):
-        for each in value.values():
-            yield from _urls(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _urls(each)
-    elif isinstance(value, str) and re.fullmatch(r"https?://\S+\.(conda|tar\.bz2)", value):
-        yield value
+def _why(ended: subprocess.CompletedProcess[str]) -> str:
+    """The first lines that tell of an error; mvn and mamba write theirs to standard output."""
+    text = _STYLE.sub("", f"{ended.stdout}\n{ended.stderr}")
+    said = [line for each in text.splitlines() if (line := each.strip())]
+    errors = [each for each in said if _ERROR.match(each)] or said
+    return " ".join(errors[:_ERRORS])[:_MOST_WHY] or f"it ended with {ended.returncode}"

@@ -54,7 +54,7 @@ def show_status(given: argparse.Namespace) -> int:
 
 def show_top(given: argparse.Namespace) -> int:
     """Redraw once a second until q or ctrl-c; where there is no terminal, tell it once."""
-    link = online(given)
+    link, _ = online(given)
     if columns() is None or os.environ.get("TERM") == "dumb":
         told = next(link.events())
         print("\n".join([*_lines(told), "", *_downloads(told, {}, _COLUMNS)]))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import sys
 import tarfile
+from pathlib import Path
 from typing import Any
 
 import zstandard
 
 from aimirror.testing.behaviour import pattern
-from tests.clients.worlds import WorldTests, find_client, find_python
+from tests.clients.worlds import ROOT, WorldTests, find_client, find_python
 
 #: Ends without the interpreter's own end, in which rattler's threads crash now and then.
 INSTALL = """
@@ -112,6 +115,25 @@ class CondaTests(WorldTests):
             self.assertKept(self.upstream.files["/noarch/tool-1.0-0.tar.bz2"].content)
             if turn != "first":
                 self.assertEqual(self.upstream.total(".tar.bz2"), before)
+
+    def test_prefetched(self) -> None:
+        """``aimirror prefetch environment.yml`` brings what it needs; a client then needs no
+        upstream.
+        """
+        self.add("base", 9)
+        self.records["tool-1.0-0.tar.bz2"]["depends"] = ["base"]
+        self.index()
+        packages = Path(self.python).parent.parent.glob("lib/python*/site-packages")
+        file = self.folder / "environment.yml"
+        file.write_text("channels: [conda-forge, nodefaults]\ndependencies: [tool=1]\n")
+        command = [sys.executable, "-m", "aimirror", "prefetch", "--url", self.mirror]
+        path = os.pathsep.join([str(ROOT), *map(str, packages)])
+        words = ["--config", str(self.service.config), str(file)]
+        said = self.assertRuns([*command, *words], PYTHONPATH=path, PATH="/usr/bin:/bin")
+        self.assertIn("done: 2 fetched", said)
+        self.settle()
+        self.upstream.stop()
+        self.assertRuns(self.install("dead"))
 
     def shard(self, base: str) -> None:
         """Publish sharded repodata whose shards are at a base."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sys
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from twisted.trial.unittest import SkipTest
 
 from aimirror.testing.behaviour import pattern
 from aimirror.testing.site import Asked, File
-from tests.clients.worlds import WorldTests, find_client
+from tests.clients.worlds import ROOT, WorldTests, find_client
 
 POM = """<project><modelVersion>4.0.0</modelVersion>{parent}
 <groupId>g</groupId><artifactId>{name}</artifactId><version>{version}</version>
@@ -22,6 +23,20 @@ EXTENSION = """<build><extensions><extension><groupId>g</groupId><artifactId>ext
 <version>1.0</version></extension></extensions></build>"""
 SETTINGS = """<settings><localRepository>{local}</localRepository><mirrors><mirror><id>m</id>
 <mirrorOf>*</mirrorOf><url>{url}</url></mirror></mirrors>{more}</settings>"""
+
+DEPENDENCY = """<dependencies><dependency><groupId>junit</groupId><artifactId>junit</artifactId>
+<version>4.x</version></dependency></dependencies>"""
+PLUGIN = """<build><plugins><plugin><artifactId>maven-dependency-plugin</artifactId>
+<version>{version}</version></plugin></plugins></build>"""
+
+#: Plugins that Maven 3.8 has for every project.
+BOUND = (
+    ("maven-clean-plugin", "2.5"),
+    ("maven-deploy-plugin", "2.7"),
+    ("maven-install-plugin", "2.4"),
+    ("maven-site-plugin", "3.3"),
+)
+HAMCREST = "org/hamcrest/hamcrest/debian/hamcrest-debian.jar"
 
 #: A real Maven repository, filled by Debian's packages of Java libraries.
 DEBIAN_REPOSITORY = Path("/usr/share/maven-repo")
@@ -165,3 +180,39 @@ class DependencyTests(WorldTests):
             else:
                 files = [a.target for a in self.upstream.requests[before:]]
                 self.assertEqual([f for f in files if not f.endswith("metadata.xml")], [])
+
+    def prefetch(self) -> str:
+        """What ``aimirror prefetch pom.xml`` says of a project with a dependency."""
+        version = self.goal.rpartition(":")[0].rpartition(":")[2]
+        fields = {"name": "p", "version": "1", "packaging": "pom", "parent": ""}
+        text = POM.format(more=DEPENDENCY + PLUGIN.format(version=version), **fields)
+        file = self.folder / "pom.xml"
+        file.write_text(text)
+        command = [sys.executable, "-m", "aimirror", "prefetch", "--url", self.mirror]
+        words = ["--config", str(self.service.config), str(file)]
+        said = self.assertRuns([*command, *words], PYTHONPATH=str(ROOT))
+        self.assertIn(" 0 failed", said)
+        self.settle()
+        self.upstream.stop()
+        for path in ("junit/junit/4.x/junit-4.x.jar", HAMCREST):
+            self.assertEqual(self.service.get(f"/maven2/{path}").status, 200, path)
+        return said
+
+    def test_prefetched(self) -> None:
+        """``aimirror prefetch pom.xml`` brings what a build needs, and what that needs in turn."""
+        group = "org.apache.maven.plugins"
+        for name, version in BOUND:
+            text = POM.format(name=name, version=version, packaging="jar", parent="", more="")
+            base = f"/repo/{group.replace('.', '/')}/{name}/{version}/{name}-{version}"
+            for ending in ("pom", "jar"):
+                content = text.replace(">g<", f">{group}<").encode()
+                self.upstream.put(f"{base}.{ending}", content)
+                sha1 = hashlib.sha1(content).hexdigest()
+                self.upstream.put(f"{base}.{ending}.sha1", sha1.encode(), "text/plain")
+        self.assertNotIn("not all can be had", self.prefetch())
+
+    def test_plugin_missing(self) -> None:
+        """A plugin that can't be had is said, and the dependencies come all the same."""
+        said = self.prefetch()
+        self.assertIn("of its plugins not all can be had", said)
+        self.assertRegex(said, "maven-(clean|deploy|install|site)-plugin")

@@ -13,6 +13,7 @@ import os
 import resource
 import select
 import socket
+import subprocess
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -205,8 +206,10 @@ def install_reactor() -> None:
 def port_owner(port: int) -> str:
     """The program that listens on a TCP port, as ``NAME (pid 12)``; "" where that can't be told.
 
-    Only Linux tells, and of another user's programs only root.
+    Linux tells, and elsewhere lsof; of another user's programs only root is told.
     """
+    if not _TCP_TABLES[0].exists():
+        return _owner_by_lsof(port)
     sockets = set()
     for table in _TCP_TABLES:
         with contextlib.suppress(OSError):
@@ -223,6 +226,17 @@ def port_owner(port: int) -> str:
             ):
                 return f"{_program(process)} (pid {process.name})"
     return ""
+
+
+def _owner_by_lsof(port: int) -> str:
+    """The same by lsof, which macOS has."""
+    command = ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"]
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    fields = {line[:1]: line[1:] for line in ended.stdout.splitlines()}
+    return f"{fields['c']} (pid {fields['p']})" if fields.keys() >= {"c", "p"} else ""
 
 
 def _listens(row: Sequence[str], port: int) -> bool:

@@ -165,6 +165,21 @@ class ProcessTests(SynchronousTestCase):
             self.assertRegex(owner, rf"^[\w.-]+ \(pid {os.getpid()}\)$")
         self.assertEqual(platform.port_owner(port), "")
 
+    def test_port_by_lsof(self) -> None:
+        """Where there is no /proc, lsof is asked; without it, nothing is told."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        self.patch(platform, "_TCP_TABLES", (folder / "none",))
+        self.patch(os, "environ", {**os.environ, "PATH": str(folder)})
+        self.assertEqual(platform.port_owner(8081), "")
+        script = folder / "lsof"
+        script.write_text(
+            "#!/bin/sh\n[ \"$2\" = -iTCP:8081 ] && printf 'p12\\ncnginx\\nf6\\n' || exit 1\n"
+        )
+        script.chmod(0o755)
+        self.assertEqual(platform.port_owner(8081), "nginx (pid 12)")
+        self.assertEqual(platform.port_owner(8082), "")
+
     def test_program(self) -> None:
         """A program in Python has the name of its module or file."""
         folder = Path(self.mktemp())

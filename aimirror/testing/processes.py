@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class ProgramFailed(Exception):
 
 @frozen
 class Stat:
-    """What /proc says of a process."""
+    """What the system says of a process."""
 
     pid: int
     parent: int
@@ -56,24 +56,45 @@ class Stat:
     cpu: float
 
 
-def stats() -> dict[int, Stat]:
-    """Every process of this machine by its id."""
+def stats() -> Iterator[Stat]:
+    """Every process of this machine."""
+    return _of_proc() if Path("/proc/self/stat").exists() else _of_ps()
+
+
+def _of_proc() -> Iterator[Stat]:
     ticks = os.sysconf("SC_CLK_TCK")
-    found = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         with contextlib.suppress(OSError):
             fields = (entry / "stat").read_text("latin-1").rpartition(")")[2].split()
             cpu = (int(fields[11]) + int(fields[12])) / ticks
-            pid = int(entry.name)
-            found[pid] = Stat(pid, int(fields[1]), int(fields[3]), fields[0], cpu)
-    return found
+            yield Stat(int(entry.name), int(fields[1]), int(fields[3]), fields[0], cpu)
+
+
+#: What macOS and the BSDs have in place of /proc; their ``sess`` is no process's id.
+_PS = ("ps", "-A", "-o", "pid=,ppid=,stat=,time=")
+
+
+def _of_ps() -> Iterator[Stat]:
+    table = subprocess.run(_PS, capture_output=True, text=True, check=True).stdout
+    for pid, parent, state, cpu in map(str.split, table.splitlines()):
+        with contextlib.suppress(OSError):  # it has ended since
+            yield Stat(int(pid), int(parent), os.getsid(int(pid)), state[0], cpu_seconds(cpu))
+
+
+def cpu_seconds(text: str) -> float:
+    """The seconds that ps writes as ``1:02.03`` or ``1-02:03:04``."""
+    days, _, rest = text.rpartition("-")
+    seconds = 0.0
+    for part in rest.split(":"):
+        seconds = 60 * seconds + float(part)
+    return seconds + 86_400 * int(days or 0)
 
 
 def family(pid: int) -> list[Stat]:
     """The living processes of the session that ``pid`` leads, itself first where it lives."""
-    members = [s for s in stats().values() if s.session == pid and s.state not in "ZX"]
+    members = [s for s in stats() if s.session == pid and s.state not in "ZX"]
     return sorted(members, key=lambda stat: (stat.pid != pid, stat.pid))
 
 

@@ -40,6 +40,18 @@ class ElsewhereTests(EndToEndTests):
         self.assertWhole(self.serve_there().get(path))
         self.assertEqual(self.origin.count(path), asked)
 
+    def test_reactor(self) -> None:
+        """Where there is kqueue, the service and its workers take it before any other reactor."""
+        self.environment["AIMIRROR_ELSEWHERE_KQUEUE"] = "1"
+        service, path = self.serve_there(), self.serve()
+        self.assertWhole(service.get(path))
+        service.wait_for_workers()
+        lines = self.log.read_text("utf-8").splitlines()
+        installed = [line for line in lines if line.startswith("kqueue for ")]
+        self.assertEqual(sum("-m aimirror --config" in line for line in installed), 1)
+        workers = sum("aimirror.workers.worker" in line for line in installed)
+        self.assertEqual(workers, len(service.program.children()))
+
     def test_everywhere(self) -> None:
         """The service and each of its workers run there."""
         service = self.serve_there()

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from twisted.trial.unittest import SkipTest
+
 from aimirror.testing import client
 from aimirror.testing.processes import OriginProgram, ServiceProgram, own_environment
 from tests.e2e.support import CONTENT, SIZE, EndToEndTests, InBackground
@@ -425,7 +427,10 @@ class LeakTests(FaultCase):
     """What two hundred downloads leave behind."""
 
     def descriptors(self, pid: int) -> int:
-        return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        folder = Path(f"/proc/{pid}/fd")
+        if not folder.exists():
+            raise SkipTest("this system does not tell which files a process has open")
+        return len(list(folder.iterdir()))
 
     def test_descriptors(self) -> None:
         """After 200 downloads, good, broken and abandoned, no descriptor is left open."""

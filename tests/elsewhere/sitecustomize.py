@@ -2,7 +2,9 @@
 
 With this folder on PYTHONPATH every Python begins with it, workers included.  It deletes names
 before anything else can take them, and gives ``os.sendfile`` what BSD's does otherwise.  With
-AIMIRROR_ELSEWHERE_LOG each process adds its command line to that file.
+AIMIRROR_ELSEWHERE_LOG each process adds its command line to that file.  With
+AIMIRROR_ELSEWHERE_KQUEUE there is a kqueue, as far as it is asked for: Twisted's reactor for it is
+its one for select, and each process that installs it adds a line.
 
 ``/proc`` stays, and so does the kernel: it shows what fails for want of a name, and no more.
 """
@@ -18,6 +20,7 @@ import signal
 import socket
 import sys
 import time
+from types import ModuleType
 
 #: Bytes that one call of sendfile takes at most: callers must go on with the rest.
 MOST = 50_000
@@ -86,8 +89,30 @@ def sendfile(out_fd: int, in_fd: int, offset: int, count: int, *rest: object) ->
         raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN)) from error
 
 
+def log(line: str) -> None:
+    """Add a line to the file that tells what ran here."""
+    if os.environ.get("AIMIRROR_ELSEWHERE_LOG"):
+        with open(os.environ["AIMIRROR_ELSEWHERE_LOG"], "a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
+
+def kqueue() -> None:
+    """There is the name alone."""
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+def install() -> None:
+    """In place of Twisted's reactor for kqueue."""
+    from twisted.internet import selectreactor
+
+    selectreactor.install()
+    log(f"kqueue for {' '.join(sys.orig_argv)}")
+
+
 delete()
 os.sendfile = sendfile  # type: ignore[assignment]
-if os.environ.get("AIMIRROR_ELSEWHERE_LOG"):
-    with open(os.environ["AIMIRROR_ELSEWHERE_LOG"], "a", encoding="utf-8") as log:
-        log.write(" ".join(sys.orig_argv) + "\n")
+if os.environ.get("AIMIRROR_ELSEWHERE_KQUEUE"):
+    select.kqueue = kqueue
+    sys.modules["twisted.internet.kqreactor"] = module = ModuleType("kqreactor")
+    module.install = install
+log(" ".join(sys.orig_argv))

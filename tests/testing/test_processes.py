@@ -1,13 +1,20 @@
 """Programs are started, found with all their descendants, and ended."""
 
+import os
 import re
 import sys
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.testing import client
-from aimirror.testing.processes import OriginProgram, Program, ProgramFailed, RelayProgram
+from aimirror.testing import client, processes
+from aimirror.testing.processes import (
+    OriginProgram,
+    Program,
+    ProgramFailed,
+    RelayProgram,
+    cpu_seconds,
+)
 
 FORKS = """
 import os, signal, sys, time
@@ -40,6 +47,30 @@ class ProgramTests(SynchronousTestCase):
         self.assertEqual(len(program.children()), 1)
         program.stop()
         self.assertEqual(program.family(), [])
+
+    def test_without_proc(self) -> None:
+        """Where there is no /proc, ps tells the same."""
+        self.patch(processes, "stats", processes._of_ps)
+        program = self.start("-c", FORKS)
+        program.wait_for(READY)
+        (child,) = program.children()
+        first, second = program.family()
+        self.assertEqual((first.pid, second.pid), (program.pid, child))
+        self.assertEqual((first.parent, second.parent), (os.getpid(), program.pid))
+        self.assertEqual(first.session, program.pid)
+        program.stop()
+        self.assertEqual(program.family(), [])
+
+    def test_cpu_seconds(self) -> None:
+        """The times of ps, as Linux, macOS and the BSDs write them."""
+        for text, seconds in (
+            ("0:00.05", 0.05),
+            ("1:02.50", 62.5),
+            ("123:00.00", 7380),
+            ("00:01:02", 62),
+            ("2-01:00:00", 2 * 86_400 + 3600),
+        ):
+            self.assertAlmostEqual(cpu_seconds(text), seconds, msg=text)
 
     def test_left_behind(self) -> None:
         """A program that does not end in time fails the stop, and is killed all the same."""

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -62,20 +62,24 @@ def low_port() -> int:
         return port
 
 
-class EnginesCase(EndToEndTests):
-    """What is needed of the engines is started by each test; ``store`` is the store's port."""
+class Engines:
+    """To be mixed into a test case with a ``folder``; ``prepare`` first.
 
+    What is needed of the engines is started by each test; ``store`` is the store's port.
+    """
+
+    folder: Path
+    addCleanup: Callable[..., None]
     #: The address of the store.
     host = "127.0.0.1"
 
-    def setUp(self) -> None:
-        super().setUp()
+    def prepare(self, *rules: Mapping[str, Any]) -> None:
+        """Each node gets these rules."""
         signal.alarm(LIMIT)
         (self.folder / "key").write_text("k" * 32)
         self.store = 0
         self.ports = [free_port() for _ in range(3)]
-        #: Each node gets these rules.
-        self.rules: list[dict[str, Any]] = [self.rule()]
+        self.rules = rules
 
     def run_program(self, path: str, *words: str, **environment: str) -> subprocess.Popen[bytes]:
         """A program that ends with the test."""
@@ -171,14 +175,28 @@ class EnginesCase(EndToEndTests):
     def all_sent(self, *nodes: ServiceProgram) -> None:
         """Wait until all that the nodes have stored is in the store."""
         for node in nodes:
-            self.settle(node)
+            self.until_idle(node)
             while self.number(node, "aimirror_tier_queue"):
                 time.sleep(0.1)
+
+    def until_idle(self, *nodes: ServiceProgram) -> None:
+        """Wait until nothing is being fetched."""
+        for node in nodes:
+            while node.get("/health").json()["active_downloads"]:
+                time.sleep(0.02)
 
     def lose(self, node: ServiceProgram, number: int) -> None:
         """Kill a node, and take its disk."""
         node.program.kill()
         shutil.rmtree(self.folder / f"node-{number}" / "cache")
+
+
+class EnginesCase(Engines, EndToEndTests):
+    """Files of a scripted origin through a cluster."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.prepare(self.rule())
 
     def upstream(self, *paths: str) -> int:
         """Bytes of bodies that the origin has sent of these paths."""

@@ -1,4 +1,4 @@
-"""A whole cluster with the real engines: HAProxy in front, SeaweedFS behind."""
+"""Clusters with the real engines: HAProxy in front, SeaweedFS behind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,54 @@ import time
 
 from aimirror.testing import client
 from tests.e2e.engines import EnginesCase
-from tests.e2e.support import SIZE, InBackground
+from tests.e2e.support import CONTENT, SIZE, InBackground
+
+#: Clients of one file at a time.
+CLIENTS = 50
+
+
+class CrowdTests(EnginesCase):
+    """Fifty clients of one cold file, and no store behind the nodes."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.nodes = [self.node(number) for number in range(3)]
+
+    def test_one_copy(self) -> None:
+        """Behind affinity and behind round robin the upstream sends the file once."""
+        for affinity in (True, False):
+            front = self.start_balancer(affinity=affinity)
+            path = self.serve(f"/{affinity}", rate=6_000_000)
+            crowd = [InBackground(self.get, front, path) for _ in range(CLIENTS)]
+            for each in crowd:
+                self.assertWhole(each.result())
+            self.assertLessEqual(self.upstream(path) / SIZE, 1.05)  # the tail is raced
+
+    def test_killed_midway(self) -> None:
+        """When a node is killed midway, all clients come to the right bytes by going on."""
+        front = self.start_balancer(affinity=False)
+        path = self.serve(rate=4_000_000, etag='"one"')
+        crowd = [InBackground(self.resumed, front, path) for _ in range(CLIENTS)]
+        time.sleep(1.0)
+        self.nodes[1].program.kill()
+        for each in crowd:
+            self.assertTrue(each.result() == CONTENT)
+        self.assertLessEqual(self.upstream(path) / SIZE, 2.1)
+
+    def resumed(self, front: int, path: str) -> bytes:
+        """A file as clients get it that go on where they were cut off."""
+        data = b""
+        for _ in range(50):
+            try:
+                reply = self.get(front, path, ("Range", f"bytes={len(data)}-"))
+                if reply.status == 206:
+                    return data + reply.body
+            except client.Broken as broken:
+                data += broken.received
+            except OSError:
+                pass
+            time.sleep(0.3)
+        return data
 
 
 class EnginesTests(EnginesCase):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 
 from aimirror.testing import client
 from aimirror.testing.processes import own_environment
-from tests.e2e.support import CONTENT
+from tests.e2e.support import CONTENT, LIMIT
 from tests.e2e.tier_nodes import CREDENTIALS, NodesCase, TierCase
 
 
@@ -130,3 +132,28 @@ class NodesTests(NodesCase):
         self.assertWhole(second.get(path))
         count = self.origin.count(path)
         self.assertEqual((count.requests, count.body_bytes), (1, 0))
+
+    def test_orders(self) -> None:
+        """What is pinned or purged on one node is so on the other within 20 seconds."""
+        signal.alarm(2 * LIMIT)
+        kept, gone = self.serve("/kept"), self.serve("/gone")
+        nodes = [self.node("first"), self.node("second")]
+        for node in nodes:
+            for path in (kept, gone):
+                self.assertWhole(node.get(path))
+            self.settle(node)
+        first, second = nodes
+        for action, path in (("pin", kept), ("purge", gone)):
+            words = [sys.executable, "-m", "aimirror", action, "--config", str(first.config)]
+            words += ["--url", f"http://127.0.0.1:{first.port}", self.origin.url + path]
+            done = subprocess.run(
+                words, capture_output=True, text=True, check=False, env=own_environment()
+            )
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        before = time.monotonic()
+        entries: dict[str, bool] = {}
+        while entries != {kept: True}:
+            self.assertLess(time.monotonic() - before, 20, entries)
+            time.sleep(0.5)
+            stored = second.get("/aimirror/api/entries").json()["entries"]
+            entries = {e["url"].removeprefix(self.origin.url): e["pinned"] for e in stored}

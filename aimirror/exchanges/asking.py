@@ -18,6 +18,7 @@ from aimirror.exchanges.environment import Environment, Place
 from aimirror.exchanges.turns import PassedOver, first_able
 from aimirror.exchanges.wishes import Wishes, waited
 from aimirror.http import urls
+from aimirror.http.cookies import Cookies
 from aimirror.http.egress import Outgoing
 from aimirror.http.forwarding import ELSEWHERE
 from aimirror.http.headers import Headers
@@ -250,6 +251,10 @@ class Asking:
         if urls.origin(response.url) != urls.origin(self._wanted.route.urls[source]):
             headers = headers.only(*ELSEWHERE)
             egress = evolve(egress, trust=egress.trust.anonymous)
+        cookies = Cookies()
+        for hop in response.hops:
+            cookies = cookies.after(hop.url, hop.headers)
+        headers = cookies.added(headers, response.url)
         return Place(response.url, headers, egress, validator(response.headers))
 
     async def locate(self, source: int, total: int) -> Place | FetchResult:

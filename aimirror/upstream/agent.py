@@ -35,7 +35,7 @@ from aimirror.upstream.proxies import Proxy
 from aimirror.upstream.reply import Reply
 from aimirror.upstream.routes import Route
 from aimirror.upstream.trust import Policies
-from aimirror.upstream.tunnel import authorization
+from aimirror.upstream.tunnel import PROXY_AUTHENTICATION_REQUIRED, authorization, refused
 from aimirror.upstream.ways import Way
 
 #: Idle connections kept to one host: as many as clients may have made at one time.
@@ -49,7 +49,6 @@ _OURS = ("host", "content-length", "expect")
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STRAY = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_PROXY_AUTHENTICATION_REQUIRED = 407
 
 
 class Agents:
@@ -145,9 +144,9 @@ class Agents:
             reply = await self._repeatable(request, route)
         else:
             reply = await self._fresh(request, route, body)
-        if route.absolute and reply.code == _PROXY_AUTHENTICATION_REQUIRED:
+        if route.absolute and route.proxy and reply.code == PROXY_AUTHENTICATION_REQUIRED:
             reply.abortConnection()
-            raise UpstreamError(Reason.CONNECT, "the upstream proxy answered 407")
+            raise refused(reply.head, route.proxy)
         return reply
 
     async def _repeatable(self, request: _Sending, route: Route) -> Reply:

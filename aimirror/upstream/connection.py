@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Hashable
 from contextlib import suppress
@@ -26,6 +27,7 @@ from zope.interface import implementer
 from aimirror.download.tasks import Reason
 from aimirror.http.egress import Address
 from aimirror.interfaces import UpstreamError
+from aimirror.upstream.errors import HTTP2_ONLY
 from aimirror.upstream.heads import Head, Malformed, take
 from aimirror.upstream.hosts import Hosts, Permit, Spare
 
@@ -38,6 +40,9 @@ MAX_INTERIM = 8
 
 #: Seconds for which an idle connection is kept; servers close after 60 to 75, some after 5.
 IDLE_SECONDS = 30
+
+#: How a server begins that speaks HTTP/2 unasked: a SETTINGS frame (RFC 9113 section 3.4).
+_SETTINGS = re.compile(rb"\0[\0-\xff]{2}\x04[\0\x01]\0{4}")
 
 _IN_FLIGHT = ("TRANSMITTING", "WAITING")
 
@@ -157,7 +162,7 @@ class Connection(HTTP11ClientProtocol):
     def dataReceived(self, data: bytes) -> None:
         """Bytes from the upstream: a header is held until it is whole and was read."""
         if not self.in_flight:  # nobody asked: the next request must not get this as its answer
-            self.drop()
+            self.fail(UpstreamError(Reason.PROTOCOL, HTTP2_ONLY if _SETTINGS.match(data) else ""))
         elif self._fault is None:
             self.answered = True
             gated = data if self.head is not None else self._gate(data)
@@ -179,6 +184,9 @@ class Connection(HTTP11ClientProtocol):
     def _gate(self, data: bytes) -> bytes:
         """What may go to the parser: nothing until a final header is complete."""
         self._pending += data
+        if _SETTINGS.match(self._pending):
+            self.fail(UpstreamError(Reason.PROTOCOL, HTTP2_ONLY))
+            return b""
         try:
             taken = self._final_head()
         except Malformed as error:

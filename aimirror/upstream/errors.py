@@ -20,6 +20,9 @@ from twisted.web.client import RequestGenerationFailed, ResponseFailed
 from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
 
+#: What is said of a server that has no older protocol.
+HTTP2_ONLY = "it speaks HTTP/2 alone, and the mirror HTTP/1.1"
+
 #: The first row that one of the causes matches decides.
 _REASONS: tuple[tuple[tuple[type[BaseException], ...], Reason, str], ...] = (
     ((CancelledError, ConnectingCancelledError), Reason.CANCELLED, ""),
@@ -69,7 +72,8 @@ def tls_words(error: SSL.Error) -> str:
     """OpenSSL's own words for a failure, such as "certificate verify failed"."""
     queue = error.args[0] if error.args else None
     if isinstance(queue, list):
-        return "; ".join(str(entry[-1]) for entry in queue if entry)
+        words = "; ".join(str(entry[-1]) for entry in queue if entry)
+        return HTTP2_ONLY if "no application protocol" in words else words
     return "the handshake broke off"
 
 

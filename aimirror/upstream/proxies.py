@@ -104,6 +104,22 @@ def _within(host: str, network: str) -> bool:
         return False
 
 
+#: Ways of logging in at a proxy that we do not have, but programs that stand between do.
+_FOREIGN = ("NTLM", "Negotiate", "Kerberos", "Digest")
+
+
+def login_wanted(challenges: Iterable[str], proxy: Proxy) -> str:
+    """What to do about a 407 with these values of Proxy-Authenticate (RFC 9110 section 11.7.1)."""
+    said = ",".join(challenges)
+    ways = [way for way in ("Basic", *_FOREIGN) if re.search(rf"(?i)(^|,)\s*{way}\b", said)]
+    if "Basic" in ways and proxy.login is None:
+        return "it wants a login: write http://user:password@host:port"
+    foreign = " or ".join(way for way in ways if way != "Basic")
+    if "Basic" in ways or not foreign:
+        return "it refuses user and password" if proxy.login is not None else "it wants a login"
+    return f"it wants {foreign}: let px (or cntlm, for NTLM) log in, and name that as the proxy"
+
+
 @frozen(kw_only=True)
 class Proxies:
     """What the environment says: a proxy for each scheme ("" for none), and who goes round."""

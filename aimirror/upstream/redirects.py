@@ -6,6 +6,7 @@ import re
 
 from attrs import evolve, frozen
 
+from aimirror.http.cookies import Cookies
 from aimirror.http.egress import Outgoing, Reach, Zone
 from aimirror.http.forwarding import ELSEWHERE
 from aimirror.http.headers import Headers
@@ -32,8 +33,10 @@ class Trail:
     outgoing: Outgoing
     #: Redirects that may still be followed.
     budget: int
-    #: URLs already asked; there is no cookie jar, so that each would answer the same again.
-    visited: frozenset[str] = frozenset()
+    #: URLs already asked, and with which cookies: each would answer the same again.
+    visited: frozenset[tuple[str, Cookies]] = frozenset()
+    #: What the answers on the way have set.
+    cookies: Cookies = Cookies()
 
     def next_hop(self, status: int, headers: Headers, zone: Zone) -> Trail | None:
         """The trail after an answer, or None when that answer is the final one.
@@ -50,18 +53,20 @@ class Trail:
         if not self.budget:
             raise BadRedirect("too many redirects")
         url = resolve(self.outgoing.url, location.strip(" \t"))
-        visited = self.visited | {self.outgoing.url}
-        if url in visited:
+        visited = self.visited | {(self.outgoing.url, self.cookies)}
+        cookies = self.cookies.after(self.outgoing.url, headers)
+        if (url, cookies) in visited:
             raise BadRedirect("a redirect leads back to where it came from")
-        return Trail(self._onward(url, zone), self.budget - 1, visited)
+        return Trail(self._onward(url, zone, cookies), self.budget - 1, visited, cookies)
 
-    def _onward(self, url: str, zone: Zone) -> Outgoing:
+    def _onward(self, url: str, zone: Zone, cookies: Cookies) -> Outgoing:
         here = self.outgoing
         try:
             same = same_origin(url, here.url)
         except BadTarget as error:
             raise BadRedirect(f"a redirect leads nowhere: {error}") from None
         headers = here.headers if same else here.headers.only(*ELSEWHERE)
+        headers = cookies.added(headers, url)
         egress = here.egress if same else evolve(here.egress, trust=here.egress.trust.anonymous)
         if not self.visited:  # the rule's own upstream answered: what is it allowed to point at?
             egress = evolve(egress, reach=redirected_reach(egress.reach, zone))

@@ -20,8 +20,10 @@ from zope.interface import directlyProvides
 
 from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
-from aimirror.upstream.heads import Malformed, take
-from aimirror.upstream.proxies import Proxy
+from aimirror.upstream.heads import Head, Malformed, take
+from aimirror.upstream.proxies import Proxy, login_wanted
+
+PROXY_AUTHENTICATION_REQUIRED = 407
 
 
 class Crossing(Shape):
@@ -47,12 +49,21 @@ def authorization(proxy: Proxy) -> str:
     return "Basic " + b64encode(b":".join(proxy.login)).decode("ascii")
 
 
+def refused(head: Head, proxy: Proxy) -> UpstreamError:
+    """Why a proxy does not let us through, and what can be done."""
+    why = f"the upstream proxy answered {head.status}"
+    if head.status == PROXY_AUTHENTICATION_REQUIRED:
+        why = f"{why}: {login_wanted(head.headers.get_all('proxy-authenticate'), proxy)}"
+    return UpstreamError(Reason.CONNECT, why)
+
+
 class ConnectCrossing:
     """Asks an HTTP proxy for a tunnel (RFC 9110 section 9.3.6) to ``authority``, host:port."""
 
     def __init__(self, authority: str, proxy: Proxy) -> None:
         self._authority = authority
         self._authorization = authorization(proxy)
+        self._proxy = proxy
         self.done = False
 
     def begin(self) -> bytes:
@@ -68,7 +79,7 @@ class ConnectCrossing:
             head, end = taken
             del buffer[:end]
             if head.status >= 300:
-                raise UpstreamError(Reason.CONNECT, f"the upstream proxy answered {head.status}")
+                raise refused(head, self._proxy)
             self.done = head.status >= 200
         return b""
 

@@ -9,7 +9,9 @@ from aimirror.download.proof import HOLDBACK
 from aimirror.download.tasks import Reason
 from aimirror.exchanges import ranged
 from aimirror.exchanges.stream import FileSink
-from aimirror.interfaces import Arriving
+from aimirror.http.egress import ANYWHERE, Egress, Trust
+from aimirror.http.headers import Headers
+from aimirror.interfaces import Arriving, Hop
 from aimirror.routing.rules import Rule
 from tests.exchanges.support import (
     KB,
@@ -80,6 +82,26 @@ class FillingTests(RangedCase):
             self.begin(self.first, self.wanted(secret, scope="s"))
             task = self.pool.fetches[0].task
             self.assertEqual((task.url, task.headers.get("Authorization")), (url, expected))
+
+    def test_cookies_of_the_way(self) -> None:
+        """What the redirects have set goes along with the pieces, to that host alone."""
+        for url, cookie in (("http://files.test/there", "s=1"), ("http://cdn.test/there", None)):
+            self.setUp()
+            hop = Hop(302, URL, Headers([("Set-Cookie", "s=1; Path=/")]))
+            self.first = partial(0, MB, len(CONTENT), url=url, hops=(hop,))
+            self.begin(self.first)
+            self.assertEqual(self.pool.fetches[0].task.headers.get("Cookie"), cookie)
+
+    def test_certificate_stays_home(self) -> None:
+        """Where a redirect led elsewhere, pieces show no certificate."""
+        egress = Egress(reach=ANYWHERE, trust=Trust(("ca",), "cert"))
+        self.settings = {"egress": lambda rule: egress}
+        for url, shown in ((URL, "cert"), ("http://cdn.test/one.bin", "")):
+            self.setUp()
+            self.first = partial(0, MB, len(CONTENT), url=url)
+            self.begin(self.first)
+            trust = self.pool.fetches[0].task.egress.trust
+            self.assertEqual((trust.ca_files, trust.certificate), (("ca",), shown))
 
     def test_jump(self) -> None:
         """A reader that begins elsewhere gets its span from the next connection."""

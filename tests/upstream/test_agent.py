@@ -180,9 +180,11 @@ class SendTests(SynchronousTestCase):
         self.assertTrue(wire.value().startswith(b"GET http://one.example/a? HTTP/1.1\r\n"))
         self.assertIn(b"\r\nHost: one.example\r\n", wire.value())
         self.assertIn(b"\r\nProxy-Authorization: Basic dTpzZWNyZXQ=\r\n", wire.value())
-        wire.receive(b"HTTP/1.1 407 Auth\r\nContent-Length: 0\r\n\r\n")
+        wanted = b"Proxy-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n"
+        wire.receive(b"HTTP/1.1 407 Auth\r\n" + wanted)
         error = self.failureResultOf(sending, UpstreamError).value
-        self.assertEqual((error.reason, "407" in error.detail), (Reason.CONNECT, True))
+        self.assertIs(error.reason, Reason.CONNECT)
+        self.assertIn("407: it wants NTLM: let px (or cntlm, for NTLM) log in", error.detail)
         self.assertNotIn("secret", str(error))
 
 

@@ -12,9 +12,11 @@ from twisted.web.http_headers import Headers
 from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.connection import EARLY_BODY, MAX_INTERIM, Connection
-from aimirror.upstream.errors import explain
+from aimirror.upstream.errors import HTTP2_ONLY, explain
 from tests.upstream.network import Upload, Wire
 
+#: An empty SETTINGS frame.
+SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -77,6 +79,18 @@ class ConnectionTests(SynchronousTestCase):
         self.wire.receive(b"HTTP/1.1 200 OK\r\nX : y\r\n\r\n")
         self.assertTrue(self.wire.aborted)
         self.assertIs(self.reason(asked), Reason.PROTOCOL)
+
+    def test_other_protocol(self) -> None:
+        """A server that begins with frames of HTTP/2 is told of as that, however they come."""
+        for pieces in ([SETTINGS], [SETTINGS[:4], SETTINGS[4:]]):
+            self.setUp()
+            asked = self.ask()
+            for piece in pieces:
+                self.wire.receive(piece)
+            self.assertTrue(self.wire.aborted)
+            self.settle()
+            error = explain(self.failureResultOf(asked).value)
+            self.assertEqual((error.reason, error.detail), (Reason.PROTOCOL, HTTP2_ONLY))
 
     def test_not_kept(self) -> None:
         """Close in any spelling, HTTP/1.0 and bytes beyond the response end the connection."""

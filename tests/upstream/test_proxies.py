@@ -9,6 +9,7 @@ from aimirror.upstream.proxies import (
     ProxyKind,
     bypassed,
     from_environment,
+    login_wanted,
     parse_proxy,
 )
 
@@ -88,3 +89,20 @@ class EnvironmentTests(SynchronousTestCase):
             from_environment({"HTTPS_PROXY": "http://u:secret@h:x"})
         self.assertIn("HTTPS_PROXY", str(caught.exception))
         self.assertNotIn("secret", str(caught.exception))
+
+
+class LoginWantedTests(SynchronousTestCase):
+    def test_advice(self) -> None:
+        """What a 407 is told as says what to do, and quotes nothing but known words."""
+        bare, logged_in = parse_proxy("http://p:1"), parse_proxy("http://u:p@p:1")
+        for challenges, proxy, advice in (
+            (['Basic realm="x"'], bare, "write http://user:password@host:port"),
+            (['Basic realm="x"'], logged_in, "it refuses user and password"),
+            (["Negotiate", "NTLM"], logged_in, "it wants NTLM or Negotiate: let px"),
+            (['Digest realm="x, NTLM", nonce="y"'], bare, "it wants NTLM or Digest: let px"),
+            (['Digest realm="x"', 'Basic realm="x"'], bare, "write http://"),
+            (["Bearer secret"], bare, "it wants a login"),
+            ([], logged_in, "it refuses"),
+        ):
+            self.assertIn(advice, login_wanted(challenges, proxy))
+            self.assertNotIn("secret", login_wanted(challenges, proxy))

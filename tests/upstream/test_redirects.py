@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Zone
+from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Trust, Zone
 from aimirror.http.headers import Headers
 from aimirror.upstream.redirects import BadRedirect, Trail, redirected_reach, resolve
 
@@ -119,6 +119,26 @@ class TrailTests(SynchronousTestCase):
         assert back is not None
         self.assertNotIn("authorization", back.outgoing.headers)
         self.assertNotIn("cookie", back.outgoing.headers)
+
+    def test_cookies(self) -> None:
+        """What an answer sets goes along to the same host alone; so it may lead to itself once."""
+        cookies = [("Set-Cookie", "s=1; HttpOnly"), ("Location", "https://one.example/a/b?x=1")]
+        onward = Trail(START, 5).next_hop(302, Headers(cookies), Zone.PUBLIC)
+        assert onward is not None
+        self.assertEqual(onward.outgoing.headers.get("cookie"), "c=1; s=1")
+        self.assertRaises(BadRedirect, onward.next_hop, 302, Headers(cookies), Zone.PUBLIC)
+        away = onward.next_hop(302, Headers([("Location", "https://two.example/")]), Zone.PUBLIC)
+        assert away is not None
+        self.assertNotIn("cookie", away.outgoing.headers)
+
+    def test_certificates(self) -> None:
+        """Another origin is believed by the same authorities, and shown no certificate."""
+        shown = Trust(("ca",), "cert", "key")
+        start = evolve(START, egress=Egress(reach=ANYWHERE, trust=shown))
+        for location, trust in (("/x", shown), ("https://two.example/", Trust(("ca",)))):
+            onward = follow(location, start)
+            assert onward is not None
+            self.assertEqual(onward.outgoing.egress.trust, trust)
 
     def test_bad_targets(self) -> None:
         """Other schemes and userinfo are refused, and the message quotes nothing of them."""

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from OpenSSL import crypto
+from OpenSSL import SSL, crypto
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
@@ -28,8 +28,10 @@ from aimirror.upstream import tls
 from aimirror.upstream.agent import Agents
 from aimirror.upstream.client import Upstream
 from aimirror.upstream.connection import Connection
+from aimirror.upstream.errors import HTTP2_ONLY, tls_words
 from aimirror.upstream.trust import Policies
 from tests.upstream.network import Receiver
+from tests.upstream.test_connection import SETTINGS
 
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 UNFRAMED = b"HTTP/1.1 200 OK\r\n\r\nhello"
@@ -291,6 +293,14 @@ class TrustTests(LoopbackCase):
         self.assertIs(error.reason, Reason.TLS)
         # Twisted 26.4 and later let OpenSSL say it, which names the host.
         self.assertRegex(error.detail, "127.0.0.1|for another host")
+
+    async def test_http2_only(self) -> None:
+        """A server without HTTP/1.1 is told of as that, whether it says so by TLS or by frames."""
+        port = self.serve(SETTINGS)
+        error = await self.fault(f"https://localhost:{port}/")
+        self.assertEqual((error.reason, error.detail), (Reason.PROTOCOL, HTTP2_ONLY))
+        refusal = SSL.Error([("SSL routines", "", "tlsv1 alert no application protocol")])
+        self.assertEqual(tls_words(refusal), HTTP2_ONLY)
 
     async def test_no_tls(self) -> None:
         """A server that does not speak TLS is TLS, one that hangs up is RESET."""

@@ -72,7 +72,7 @@ class TunnelTests(SynchronousTestCase):
         self.wire.receive(b"HTTP/1.1 407 Auth\r\nProxy-Authenticate: Basic\r\n\r\n")
         refusal = self.refusal()
         self.assertIs(refusal.reason, Reason.CONNECT)
-        self.assertIn("407", refusal.detail)
+        self.assertIn("407: it wants a login", refusal.detail)
 
     def test_strange_answers(self) -> None:
         """What is not HTTP is refused."""

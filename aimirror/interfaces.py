@@ -274,6 +274,8 @@ class Arriving:
     scope: str = ""
     #: Whence it comes if not from the upstream, a word such as "tier".
     via: str = ""
+    #: All bytes of a small body, which is stored already.
+    content: bytes | None = field(default=None, repr=False)
 
 
 @frozen

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import installing, many, throttled, unlimited
+from benchmarks import distinct, installing, many, throttled, unlimited
 from benchmarks.lab import Lab
 from benchmarks.results import Result, conditions, table
 
@@ -25,6 +25,7 @@ ROWS: dict[str, Callable[[Lab], Iterator[Result]]] = {
     "tls": unlimited.tls,
     "hit": unlimited.hit,
     "small": unlimited.small,
+    "distinct": distinct.distinct,
     "shared": many.shared,
     "files": many.files,
     "readers": many.readers,

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from aimirror.tier.tier import Tier
     from aimirror.upstream.hosts import Hosts
 
+#: Bytes of a body that is gathered: most packages of npm, and what an upstream sends at once.
+SMALL = 64 << 10
+
 
 @frozen(kw_only=True)
 class Environment:
@@ -54,6 +57,8 @@ class Environment:
     rate_limit: int = 0
     #: Redirects followed inside one request.
     redirects: int = 10
+    #: Bytes of bodies that are gathered in memory and stored in one go.
+    small: int = SMALL
     #: Whether a download goes on when its last reader has left.
     finish_abandoned: bool = True
     #: What the nodes of a cluster share.
@@ -83,6 +88,8 @@ class Finished:
     mismatch: bool = False
     #: They came from the tier, and need not go there.
     shared: bool = False
+    #: What was stored in one go, without a fill.
+    at_once: Progress | None = None
 
 
 @frozen

@@ -20,13 +20,14 @@ from aimirror.exchanges.answering import Kind, Meaning, as_whole, meaning, still
 from aimirror.exchanges.asking import Asking
 from aimirror.exchanges.continued import ContinuedResponse
 from aimirror.exchanges.decoding import DecodedResponse, decodable
-from aimirror.exchanges.environment import Environment, Finished, Place
+from aimirror.exchanges.environment import Environment, Finished, Place, Progress
 from aimirror.exchanges.gathered import GatheredResponse, WholeResponse
 from aimirror.exchanges.judging import Judge, Judged, part_meta
 from aimirror.exchanges.owned import PEER, OwnersResponse, as_ours, passed_on
 from aimirror.exchanges.plain import PlainFill
 from aimirror.exchanges.ranged import RangedFill
 from aimirror.exchanges.responses import TINY, drain
+from aimirror.exchanges.small import SmallResponse, proven
 from aimirror.exchanges.tiered import (
     NOT_WHOLE,
     TIER,
@@ -314,7 +315,6 @@ class Exchange:
     async def _plain(self, response: IUpstreamResponse) -> Outcome:
         """One stream: stored if it may be, else passed on to the one who asked."""
         response = DecodedResponse(response) if decodable(response.headers) else response
-        response = self._continued(response)
         self._check_size(response, response.length)
         judged = self._judged(response, response.status, response.headers)
         entry = judged.entry
@@ -324,7 +324,15 @@ class Exchange:
             or self._judge.too_large(response.length)
             or not self._storing()
         ):
-            return self._passing(response)
+            return self._passing(self._continued(response))
+        digest = self._judge.digest(response)
+        right = self._wanted.route.size in (None, response.length)
+        if response.framed and right and self._small(response.length):
+            response = SmallResponse(response, self._env.clock)
+            outcome = await self._at_once(response, entry, digest)
+            if outcome is not None:
+                return outcome
+        response = self._continued(response)
         part: Part | None = None
         try:
             part = await self._new_part(response, entry, response.length)
@@ -333,7 +341,7 @@ class Exchange:
                 part,
                 response,
                 entry,
-                self._judge.digest(response),
+                digest,
                 self._rate_limit,
                 self._over,
                 size=self._wanted.route.size,
@@ -344,6 +352,28 @@ class Exchange:
         self._begun(fill)
         fill.begin()
         return Arriving(entry, fill.body, self._wanted.scope)
+
+    def _small(self, size: int | None) -> bool:
+        """Whether a body is gathered in memory: a limit of the rate asks for a slow way."""
+        return size is not None and 0 < size <= self._env.small and not self._rate_limit()
+
+    async def _at_once(
+        self, response: SmallResponse, entry: Entry, digest: Digest | None
+    ) -> Arriving | None:
+        """Store a small body in one go; None, nothing being lost, where that can't be done."""
+        began = self._now()
+        content = await response.gathered()
+        blob = None if content is None else proven(content, digest)
+        if content is None or blob is None:
+            return None
+        try:
+            body = self._env.store.add(blob, content)
+        except OSError:  # told by whoever stores it in the ordinary way, which makes room first
+            return None
+        size = len(content)
+        progress = Progress(entry.key, entry.rule, began, size, size)
+        self._over(Finished(evolve(entry, blob=blob, size=size), at_once=progress))
+        return Arriving(entry, body, self._wanted.scope, content=content)
 
     def _continued(self, response: IUpstreamResponse) -> IUpstreamResponse:
         """A response that goes on when it breaks off, where its version is certain."""
@@ -409,6 +439,12 @@ class Exchange:
             return None
         if not judged.store and not self._gatherable(found):
             return self._complete(response, found, judged)
+        whole = (found.start, found.stop) == (0, found.total)
+        if part is None and judged.store and whole and self._small(found.total):
+            response = SmallResponse(response, self._env.clock)
+            outcome = await self._at_once(response, entry, digest)
+            if outcome is not None:
+                return outcome
         try:
             part = part or await self._new_part(response, entry, found.total)
             fill = self._fill(response, found, part, entry, digest, keep=judged.store)

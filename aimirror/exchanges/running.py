@@ -276,6 +276,8 @@ class Downloads:
         if finished.entry is not None:
             shared = finished.shared or running.outdated or not running.wanted.route.rule.tier
             self._keep(finished.entry, running.outdated, send=not shared)
+        if finished.at_once is not None:
+            self._ended(finished.at_once, finished)
         if running.fill is not None:
             self._sharing.leave(running.fill)
             self._report(running, finished)

@@ -248,12 +248,15 @@ class Cached:
         entry = outcome.entry
         lookup = evolve(lookup, now=self._serving.now())
         lookup.decline(entry)
-        if joined and outcome.body.whole:  # only its last sync is still under way
+        body = outcome.body if outcome.content is None else outcome.content
+        if (
+            joined and outcome.content is None and outcome.body.whole
+        ):  # only its last sync is still under way
             return await self._serving.made(lookup, entry, outcome.body, "HIT", Handling())
         via = outcome.via
         handling = Handling(forward=forward, stored=True, collapsed=joined, detail=via)
         word = "JOIN" if joined else via.upper() or "MISS"
-        return await self._serving.made(lookup, entry, outcome.body, word, handling)
+        return await self._serving.made(lookup, entry, body, word, handling)
 
     def _wanted(self, lookup: Lookup, stale: Entry | None, conditional: Headers | None) -> Wanted:
         if stale is not None:  # as it is stored, whatever was made of it for the decision

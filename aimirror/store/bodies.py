@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from aimirror.bounded import LRU
-from aimirror.interfaces import BodyFailed, IBodyReader, IStoredBody
+from aimirror.download.tasks import Reason
+from aimirror.interfaces import BodyFailed, IArrivingBody, IBodyReader, IStoredBody
 from aimirror.store.index import Blob
 from aimirror.store.inuse import InUse, Pace, hollow
 
@@ -22,7 +23,7 @@ SMALL = 256 << 10
 KEPT = 64 << 10
 
 
-@implementer(IStoredBody)
+@implementer(IStoredBody, IArrivingBody)
 class StoredBody:
     """The body of a blob.
 
@@ -30,9 +31,10 @@ class StoredBody:
     reader has left and it is not kept any more.
     """
 
-    complete = True
+    complete = whole = sound = True
+    failed: tuple[str, Reason] | None = None
 
-    def __init__(self, path: Path, blob: Blob, shelf: Bodies) -> None:
+    def __init__(self, path: Path, blob: Blob, shelf: Bodies, content: bytes | None = None) -> None:
         self.path = path
         self._name = os.fspath(path)
         self.blob = blob
@@ -43,7 +45,7 @@ class StoredBody:
         self._holders = 0
         self._readers: set[StoredReader] = set()
         self._cut = False
-        self._data: bytes | None = None
+        self._data = content
 
     def reader(self, start: int, stop: int | None) -> StoredReader:
         """A reader of ``[start, stop)``; fails with BodyFailed when the file has gone bad."""
@@ -223,6 +225,10 @@ class Bodies:
         self.forget(blob.sha256)
         self._kept.put(blob.sha256, body)
         return body
+
+    def at_hand(self, path: Path, blob: Blob, content: bytes) -> StoredBody:
+        """The body of a blob that was just written; its file is opened for its first reader."""
+        return StoredBody(path, blob, self, content)
 
     def forget(self, sha256: str) -> None:
         """Close a blob's descriptor as soon as nobody reads it."""

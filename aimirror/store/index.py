@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import astuple, frozen
 
 from aimirror.caching.entries import Entry
 from aimirror.store import records
@@ -39,6 +39,8 @@ CREATE TABLE IF NOT EXISTS outbox (
     name TEXT PRIMARY KEY, size INTEGER NOT NULL, since REAL NOT NULL
 )
 """
+#: Blobs whose bytes a power loss may have taken; a table that older versions of the index lack.
+_UNSYNCED = "CREATE TABLE IF NOT EXISTS unsynced (sha256 TEXT PRIMARY KEY) WITHOUT ROWID"
 #: What says that there is nothing: looked for apart, as there may be any number of it.
 _NEGATIVE = """record GLOB '*"status":[45][0-9][0-9],*'"""
 _NEGATIVE_INDEX = f"CREATE INDEX IF NOT EXISTS entries_negative ON entries (used) WHERE {_NEGATIVE}"
@@ -127,6 +129,7 @@ class Index:
         with disk_errors("cannot open the index"):
             self._db = _connect(path)
             self._db.execute(_OUTBOX)
+            self._db.execute(_UNSYNCED)
             self._db.execute(_NEGATIVE_INDEX)
         blobs, size = self._one("SELECT count(*), coalesce(sum(size), 0) FROM blobs")
         self.blobs: int = blobs
@@ -178,6 +181,23 @@ class Index:
         self._write("REPLACE INTO blobs VALUES (?, ?, ?, ?)", *values)
         self.blobs += old is None
         self.bytes += blob.size - (old.size if old else 0)
+
+    def add_unsynced(self, blob: Blob) -> None:
+        """Record a blob that is not there yet, and that nobody has synced."""
+        with self.transaction():
+            self._write("REPLACE INTO unsynced VALUES (?)", blob.sha256)
+            self._write("INSERT INTO blobs VALUES (?, ?, ?, ?)", *astuple(blob))
+        self.blobs += 1
+        self.bytes += blob.size
+
+    def unsynced(self) -> list[str]:
+        """The blobs that nobody has synced since they were recorded."""
+        return [name for (name,) in self._rows("SELECT sha256 FROM unsynced")]
+
+    def synced(self, names: Iterable[str]) -> None:
+        """Their bytes are on the disk."""
+        sql = "DELETE FROM unsynced WHERE sha256 IN (SELECT value FROM json_each(?))"
+        self._write(sql, json.dumps(list(names)))
 
     def remove_blob(self, sha256: str) -> list[tuple[str, str]]:
         """Forget a blob and all entries that need it; the (name, key) of those."""

@@ -83,3 +83,12 @@ def sync_folder(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sync_content(path: Path) -> None:
+    """Make what a file holds survive a power loss; blocks, so call it in a thread."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        platform.datasync(fd)
+    finally:
+        os.close(fd)

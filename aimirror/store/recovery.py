@@ -1,12 +1,15 @@
 """Making index and disk agree again when a cache is opened, whatever happened to either.
 
 The index is right about what it knows, the disk about what is there; the sidecars fill in what
-the index lost.  A blob without an entry is removed, unless a journal tells that a part became it
-and the service died before the entry was written: then it becomes that part again.
+the index lost.  Small blobs are synced a little after they are stored: one that the index does not
+know, or knows as not synced, has to be what its name says.  A blob without an entry is removed,
+unless a journal tells that a part became it and the service died before the entry was written:
+then it becomes that part again.
 """
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from attrs import frozen
@@ -14,8 +17,10 @@ from attrs import frozen
 from aimirror.caching.entries import Entry
 from aimirror.store import index as indexes
 from aimirror.store import records, trash
+from aimirror.store.bodies import SMALL
 from aimirror.store.errors import disk_errors
 from aimirror.store.index import Blob, Index
+from aimirror.store.journalfile import sync_content
 from aimirror.store.layout import Layout, entry_name, is_name, scan
 from aimirror.store.partfolder import Kept, Leftover, read_journal, survey_parts, survey_quarantine
 
@@ -43,7 +48,7 @@ def recover(layout: Layout, now: float) -> Recovered:
         rebuilt = indexes.prepare(layout.index)
         index = Index(layout.index)
         try:
-            dropped = 0
+            dropped = _prove_unsynced(layout, index)
             for start, stop in _GROUPS:
                 with index.transaction():
                     dropped += _compare_blobs(layout, index, start, stop)
@@ -57,6 +62,29 @@ def recover(layout: Layout, now: float) -> Recovered:
         return Recovered(rebuilt, left, survey_quarantine(layout), dropped)
 
 
+def _prove_unsynced(layout: Layout, index: Index) -> int:
+    """Remove the blobs that a power loss has taken; the others are synced now."""
+    names = index.unsynced()
+    bad = [name for name in names if not _proven(layout.blob(name), name)]
+    with index.transaction():
+        for name in bad:
+            _remove_blob(layout, index, name)
+        index.synced(names)
+    return len(bad)
+
+
+def _proven(path: Path, name: str) -> bool:
+    """Whether a file holds what its name says; then it is synced."""
+    try:
+        with open(path, "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != name:
+                return False
+        sync_content(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _compare_blobs(layout: Layout, index: Index, start: str, stop: str) -> int:
     """Forget blobs that are gone, remove those that were altered, record unknown ones."""
     known = {blob.sha256: blob for blob in index.blobs_between(start, stop)}
@@ -65,6 +93,10 @@ def _compare_blobs(layout: Layout, index: Index, start: str, stop: str) -> int:
         stat = item.stat(follow_symlinks=False)
         blob = known.pop(item.name, None)
         if blob is None and is_name(item.name):
+            if stat.st_size <= SMALL and not _proven(Path(item.path), item.name):
+                _remove_blob(layout, index, item.name)
+                dropped += 1
+                continue
             index.add_blob(Blob(item.name, stat.st_size, stat.st_mtime_ns, stat.st_mtime))
         elif blob and (blob.size, blob.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
             _remove_blob(layout, index, item.name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from aimirror.store.catalogue import Catalogue
 from aimirror.store.errors import DiskError, disk_errors
 from aimirror.store.index import Blob, Index
 from aimirror.store.inuse import InUse
-from aimirror.store.layout import Layout, make_folder
+from aimirror.store.layout import FILE_MODE, Layout, make_folder
 from aimirror.store.parts import Part
 from aimirror.store.trash import Trash
 
@@ -112,8 +114,42 @@ class Shelf:
         self._announced[sha256] = part.journal_path
         return path
 
+    def add(self, sha256: str, content: bytes, used: float) -> StoredBody:
+        """Store a small body that is at hand, unless it is there; nothing is synced.
+
+        A crash leaves less than all of it, or all of it, under a name that no entry has yet.
+        """
+        body = self.body(sha256)
+        if body is not None:
+            return body
+        path = self._layout.blob(sha256)
+        with disk_errors("cannot store a small body"):
+            blob = Blob(sha256, len(content), _write(path, content), used)
+            self._index.add_unsynced(blob)
+        return self._bodies.at_hand(path, blob, content)
+
     def named(self, sha256: str) -> None:
         """An entry names the blob by now: the journal that announced it has done its work."""
         announced = self._announced.pop(sha256, None)
         if announced is not None:
             self._trash.throw(announced)
+
+
+def _write(path: Path, content: bytes) -> int:
+    """Write a new file; its modification time in nanoseconds."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        fd = os.open(path, flags, FILE_MODE)
+    except FileNotFoundError:
+        make_folder(path.parent)
+        fd = os.open(path, flags, FILE_MODE)
+    try:
+        count = os.write(fd, content)
+        if count != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return os.fstat(fd).st_mtime_ns
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,13 @@ from twisted.logger import Logger
 from aimirror.caching.entries import Entry
 from aimirror.store import index as indexes
 from aimirror.store import recovery
-from aimirror.store.bodies import StoredBody
+from aimirror.store.bodies import SMALL, StoredBody
 from aimirror.store.catalogue import Catalogue
-from aimirror.store.errors import DiskError, disk_errors
+from aimirror.store.errors import DiskError, DiskFull, disk_errors
 from aimirror.store.index import Index
 from aimirror.store.inuse import InUse
 from aimirror.store.journal import PartMeta
-from aimirror.store.journalfile import sync_folder
+from aimirror.store.journalfile import sync_content, sync_folder
 from aimirror.store.layout import FOLDER_MODE, Layout
 from aimirror.store.listing import Listed, Listing, RuleUse, entries_listed, rules_listed
 from aimirror.store.partfolder import PartFolder
@@ -114,6 +115,8 @@ class Store:
         self.changes = 0
         #: Folders with names that a power loss would take.
         self._unsynced: set[Path] = set()
+        #: Blobs whose bytes it would take.
+        self._loose: set[str] = set()
         self._lock = -1
 
     # -- life ------------------------------------------------------------------------------
@@ -199,6 +202,10 @@ class Store:
     async def _settle(self) -> None:
         self._catalogue.flush()
         folders, self._unsynced = self._unsynced, set()
+        loose, self._loose = self._loose, set()
+        if loose:
+            await self._defer_to_thread(_sync_bodies, [self._layout.blob(name) for name in loose])
+            self._index.synced(loose)
         await self._defer_to_thread(_sync_names, folders, self._layout.index)
 
     # -- entries ---------------------------------------------------------------------------
@@ -319,6 +326,22 @@ class Store:
         self._upkeep.soon()
         return path
 
+    def add(self, sha256: str, content: bytes) -> StoredBody:
+        """Make a small body a blob, here and now: put its entry at once.
+
+        It is synced within seconds, together with others.  Until then the index says of it that a
+        power loss may have taken it, so that the next start looks.
+        """
+        if len(content) > SMALL:
+            raise ValueError(f"{len(content)} bytes are too many to be stored in one go")
+        if not self._room.grow(len(content)):
+            raise DiskFull(0, "the cache has reached its size limit")
+        body = self._shelf.add(sha256, content, self._clock.seconds())
+        self._unsynced.add(body.path.parent)
+        self._loose.add(sha256)
+        self._upkeep.soon()
+        return body
+
     def quarantine(self, part: Part, why: str) -> None:
         """Keep a part's bytes apart for inspection, never to be served or resumed."""
         self._parts.quarantine(part, why)
@@ -390,6 +413,14 @@ class Store:
         that are being read.
         """
         return self._verifier.walk(Verification() if result is None else result)
+
+
+def _sync_bodies(paths: list[Path]) -> None:
+    """In a thread: what small blobs hold; those that are gone meanwhile need it no more."""
+    with disk_errors("cannot sync stored bodies"):
+        for path in paths:
+            with suppress(FileNotFoundError):
+                sync_content(path)
 
 
 def _sync_names(folders: set[Path], index: Path) -> None:

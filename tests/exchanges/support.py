@@ -274,6 +274,7 @@ class DownloadCase(StoreCase):
                 "apart": apart_by(),
                 "jitter": lambda: 0.0,
                 "egress": lambda rule: Egress(reach=ANYWHERE),
+                "small": 0,
                 **self.settings,
             }
         )

@@ -158,6 +158,7 @@ class MirrorCase(SynchronousTestCase):
             apart=apart_by(self._to_thread),
             jitter=lambda: 0.5,
             egress=lambda rule: Egress(),
+            small=0,
         )
         self.downloads = Downloads(self.tools, most=8, per_host=8)
         self.library = Library(self.tools, self.downloads)

@@ -16,7 +16,7 @@ from aimirror.store.errors import DiskError
 from aimirror.store.index import Index
 from aimirror.store.journal import PartMeta
 from aimirror.store.layout import Layout, entry_name
-from aimirror.store.store import Store
+from aimirror.store.store import SETTLE, Store
 from tests.store.support import KEY, NOW, StoreCase, digest
 
 
@@ -282,3 +282,60 @@ class UnusableTests(StoreCase):
         Layout(self.root).index.unlink()
         self.store = self.open_store()
         self.assertEqual(set(self.store.entries(KEY)), others | {entry})
+
+
+class UnsyncedTests(StoreCase):
+    """Small bodies that were stored in one go, and a loss of power soon after."""
+
+    def at_once(self, data: bytes, key: str = KEY) -> Entry:
+        self.store.add(digest(data), data)
+        entry = Entry(key=key, blob=digest(data), size=len(data))
+        self.assertTrue(self.store.put(entry))
+        return entry
+
+    def damaged(self, name: str, content: bytes) -> Store:
+        """A store whose index is right about the size and the time of a blob, not about bytes."""
+        copy = Path(self.mktemp()).resolve()
+        shutil.copytree(self.root, copy)
+        path = Layout(copy).blob(name)
+        stat = path.stat()
+        path.write_bytes(content)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        return self.open_store(copy)
+
+    def test_bytes_lost(self) -> None:
+        """A file of the right size that lost its bytes is never served; the others are."""
+        lost, kept = self.at_once(b"lost"), self.at_once(b"kept", "b")
+        store = self.damaged(lost.blob, b"\0\0\0\0")
+        self.assertEqual((store.entries(KEY), self.read(store, kept)), ((), b"kept"))
+        self.assertEqual(store._index.unsynced(), [])
+        self.assert_counted(store, store.root)
+
+    def test_synced(self) -> None:
+        """Within seconds each is synced, and then taken at its word."""
+        entry = self.at_once(b"body")
+        self.assertEqual(self.store._index.unsynced(), [entry.blob])
+        with mock.patch("aimirror.store.store.sync_content") as sync:
+            self.clock.advance(SETTLE)
+        self.assertEqual([call.args for call in sync.mock_calls], [(self.path(entry),)])
+        self.assertEqual(self.store._index.unsynced(), [])
+
+    def path(self, entry: Entry) -> Path:
+        return Layout(self.root).blob(entry.blob)
+
+    def test_unknown_to_the_index(self) -> None:
+        """One that the index has lost has to be what its name says, like its sidecar's word."""
+        lost, kept = self.at_once(b"lost"), self.at_once(b"kept", "b")
+        self.successResultOf(self.store.close())
+        for path in self.root.glob("index.sqlite3*"):
+            path.unlink()
+        self.path(lost).write_bytes(b"\0\0\0\0")
+        store = self.open_store()
+        self.assertEqual(set(store.find()), {kept})
+        self.assert_counted(store)
+
+    def test_crash_before_the_entry(self) -> None:
+        """A blob that no entry names is gone after a crash."""
+        self.store.add(digest(b"body"), b"body")
+        store = self.crash()
+        self.assertEqual((store.usage().files, store.usage().total), (0, 0))

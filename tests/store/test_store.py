@@ -11,7 +11,8 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from aimirror import platform
 from aimirror.caching.entries import Entry
-from aimirror.store.errors import CacheInUse, DiskError
+from aimirror.store.bodies import SMALL
+from aimirror.store.errors import CacheInUse, DiskError, DiskFull
 from aimirror.store.journal import PartMeta
 from aimirror.store.layout import Layout
 from aimirror.store.store import LITTLE_ROOM, SETTLE, Usage
@@ -273,3 +274,45 @@ class BrokenFolderTests(StoreCase):
             self.assertRaises(DiskError, self.store.put, entry)
         self.assertTrue(self.flushLoggedErrors(DiskError))
         self.assertTrue(self.store.put(entry))
+
+
+class AddTests(StoreCase):
+    """Small bodies that are stored in one go."""
+
+    max_bytes = 100_000
+
+    def test_equal_content(self) -> None:
+        """Equal content is one blob, whichever way it came."""
+        entry = self.add(b"same")
+        for _ in range(2):
+            self.assertEqual(self.store.add(digest(b"same"), b"same").data(), b"same")
+        self.assertEqual(self.store.usage().files, 1)
+        self.assertEqual(self.read(self.store, entry), b"same")
+        self.assert_counted()
+
+    def test_private(self) -> None:
+        """Others on the machine can't read it."""
+        body = self.store.add(digest(b"body"), b"body")
+        self.assertEqual(stat.S_IMODE(body.path.stat().st_mode), 0o600)
+
+    def test_limit(self) -> None:
+        """The limit of the cache holds, and what is used least makes way."""
+        for number in range(5):
+            data = bytes([number]) * 30_000
+            self.clock.advance(1)
+            self.store.add(digest(data), data)
+            self.store.put(Entry(key=f"k{number}", blob=digest(data), size=len(data)))
+        self.assertLessEqual(self.store.usage().total, self.max_bytes)
+        self.assertEqual(self.store.entries("k0"), ())
+        self.assert_counted()
+
+    def test_no_room(self) -> None:
+        """Half of it is left nowhere when the disk is full."""
+        with mock.patch("os.write", return_value=2), self.assertRaises(DiskFull):
+            self.store.add(digest(b"body"), b"body")
+        self.assertEqual((self.store.usage().files, self.on_disk()), (0, 0))
+
+    def test_too_long(self) -> None:
+        """Long ones are not held in memory."""
+        with self.assertRaises(ValueError):
+            self.store.add("0" * 64, bytes(SMALL + 1))

@@ -119,6 +119,22 @@ class SetupTests(SynchronousTestCase):
         self.assertIn("removed", self.run_setup("cargo", "--undo")[1])
         self.assertFalse((self.home / ".cargo" / "config.toml").exists())
 
+    def test_each_undone(self) -> None:
+        """Each client's file is shown, written, and taken back from whatever folder."""
+        project = self.home / "project"
+        project.mkdir()
+        self.addCleanup(os.chdir, Path.cwd())
+        clients = ("yarn", "gradle", "pixi", "poetry", "pdm", "bun", "deno", "composer", "nuget")
+        for client in (*clients, "helm", "nix", "swift", "cocoapods", "vcpkg"):
+            os.chdir(project)
+            for how, there in (("--dry-run", False), ("--write", True), ("--undo", False)):
+                given = () if how == "--undo" else ("--url", "mirror:1")
+                self.assertEqual(self.run_setup(client, *given, how)[0], 0, (client, how))
+                texts = [p.read_text() for p in self.home.rglob("*") if p.is_file()]
+                named = [text for text in texts if "mirror:1" in text]
+                self.assertEqual(bool(named), there, (client, how))
+                os.chdir(self.home)
+
     def test_undo_after_others(self) -> None:
         """Two clients of one file are taken back each by itself."""
         file = self.home / ".profile"

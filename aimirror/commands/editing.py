@@ -129,13 +129,13 @@ def _places(setting: Setting) -> list[Path]:
 
 
 def expanded(path: str, environ: Mapping[str, str] | None = None) -> Path:
-    """A path with the user's home and the folders that variables name."""
+    """A path with the user's home and the folders that variables name, else of this folder."""
     environ = os.environ if environ is None else environ
     for folder, variable in _MOVED.items():
         moved = environ.get(variable, "")
         if path.startswith(folder) and moved.startswith("/"):
             return Path(moved) / path.removeprefix(folder)
-    return Path(path).expanduser()
+    return Path(path).expanduser().absolute()
 
 
 # -- what becomes of them ------------------------------------------------------------------------

@@ -6,7 +6,10 @@ Source: the Helm documentation, "The Chart Repository Guide".
 from __future__ import annotations
 
 import re
+from typing import Any
 
+from aimirror.ecosystems.clients import Address, Setting
+from aimirror.ecosystems.formats import yaml
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.routing.digests import Digest
 
@@ -75,9 +78,45 @@ helm: # helm repo add NAME http://MIRROR/helm; another upstream and path_prefix 
     cache: {ttl: 5m, stale_if_error: 7d}
 """
 
+
+#: The repository that the preset stands for: what it is called, and where it is.
+_NAME, _UPSTREAM = "jetstack", "https://charts.jetstack.io"
+
+
+def _helm(mirror: Address) -> Setting:
+    url = mirror.at("/helm")
+
+    def change(document: Any) -> None:
+        document.setdefault("apiVersion", "")
+        document.setdefault("generated", "0001-01-01T00:00:00Z")
+        repositories = yaml.listed(document, "repositories")
+        for each in repositories:
+            named = each.get("name") if isinstance(each, dict) else None
+            if named == _NAME or (
+                named and str(each.get("url", "")).rstrip("/") in (_UPSTREAM, url)
+            ):
+                each["url"] = url
+                return
+        repositories.append({"name": _NAME, "url": url})
+
+    text = (
+        'apiVersion: ""\ngenerated: "0001-01-01T00:00:00Z"\nrepositories:\n'
+        f"  - name: {_NAME}\n    url: {url}\n"
+    )
+    return Setting(
+        "~/.config/helm/repositories.yaml",
+        text,
+        yaml.edited(change),
+        "then helm repo update; each further repository is a rule and an entry of its own",
+        probe=f"{url}/index.yaml",
+        instead=("~/Library/Preferences/helm/repositories.yaml",),
+    )
+
+
 WORLD = World(
     name="helm",
     presets=_PRESETS,
+    clients={"helm": _helm},
     knowledge=Files(places=_places, reading=Reading(digests)),
     row=Row(
         clients="helm",

@@ -12,6 +12,7 @@ from aimirror.ecosystems import (
     apt,
     astral,
     cargo,
+    cocoapods,
     composer,
     conan,
     cpan,
@@ -35,7 +36,9 @@ from aimirror.ecosystems import (
     pytorch,
     rpm,
     rust,
+    swift,
     terraform,
+    vcpkg,
 )
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.conda import world as conda
@@ -82,6 +85,9 @@ WORLDS: tuple[World, ...] = (
     cpan.WORLD,
     luarocks.WORLD,
     conan.WORLD,
+    vcpkg.WORLD,
+    swift.WORLD,
+    cocoapods.WORLD,
     hackage.WORLD,
     modelscope.WORLD,
     pytorch.WORLD,

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from aimirror.testing.behaviour import pattern
+from aimirror.testing.client import Broken
 from aimirror.testing.site import Asked, File
 from tests.clients.worlds import ROOT, WorldTests
 
@@ -66,6 +67,19 @@ FILES = (
     "/cpan/authors/id/A/AU/AUTHOR/P-{n}1.tar.gz",
     "/luarocks/p{n}-1.0-1.src.rock",
     "/hackage/package/p-1.{n}0/p-1.{n}0.tar.gz",
+    "/r-universe/src/contrib/p{n}_1.0.tar.gz",
+    "/ppm/cran/latest/src/contrib/p{n}_1.0.tar.gz",
+    "/ppm/cran/__linux__/jammy/latest/src/contrib/p{n}_1.0.tar.gz",
+    "/conan/v2/conans/p{n}/1.0/_/_/revisions/0123456789abcdef0123456789abcdef/files/conanfile.py",
+    "/hashicorp/p{n}/1.0.0/p_1.0.0_linux_amd64.zip",
+    "/github-api/repos/o/p{n}/zipball/0123456789abcdef0123456789abcdef01234567",
+    "/swift/s/p{n}/1.0.0.zip",
+)
+#: Those whose paths say what they hold: what is told for all is not that.
+PROVEN = (
+    "/julia/artifact/{n:040x}",
+    "/nix/nar/{n:052d}.nar.xz",
+    "/vcpkg/{n:0128x}",
 )
 INDEXES = (
     "/registry/npm/p{n}",
@@ -88,6 +102,17 @@ INDEXES = (
     "/jsr/@s/p{n}/meta.json",
     "/cpan/modules/p{n}.gz",
     "/hackage/p{n}.json",
+    "/bioconductor/p{n}/config.yaml",
+    "/r-universe/src/contrib/p{n}/PACKAGES",
+    "/ppm/cran/p{n}/src/contrib/PACKAGES",
+    "/luarocks/p{n}/manifest-5.4",
+    "/conan/v2/conans/p{n}/1.0/_/_/latest",
+    "/julia/p{n}/registries",
+    "/terraform/v1/providers/o/p{n}/versions",
+    "/opentofu/v1/providers/o/p{n}/versions",
+    "/hashicorp/p{n}/index.json",
+    "/swift/s/p{n}",
+    "/cocoapods/Specs/p{n}.podspec.json",
 )
 
 
@@ -105,7 +130,7 @@ class DefaultTests(WorldTests):
         told = b'{"error": "told by the upstream"}'
         answer = File(told, "application/json", status, fields)
         self.upstream.fallback = lambda asked: answer
-        for path in (*FILES, *INDEXES):
+        for path in (*FILES, *INDEXES, *PROVEN):
             path = path.format(n=status)
             reply = self.service.get(path)
             self.assertEqual((path, reply.status, reply.body), (path, status, told))
@@ -152,6 +177,9 @@ class DefaultTests(WorldTests):
         for path in (path.format(n="") for path in FILES):
             self.assertTrue(self.service.get(path).body == DATA, path)
         self.assertEqual(self.upstream.total(), sent)
+        for path in (path.format(n=1) for path in PROVEN):
+            with self.assertRaises(Broken):
+                self.service.get(path)
         self.upstream.stop()
         for path in paths:
             reply = self.service.get(path)

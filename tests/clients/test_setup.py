@@ -26,10 +26,11 @@ class SetupTests(WorldTests):
         super().setUp()
         url = self.upstream.url
         presets = {"npm": "npm", "maven": "maven", "rubygems": "gem", "go": "go", "cran": "cran"}
+        presets |= {name: name for name in ("composer", "nix", "conan", "jsr", "cpan")}
         rules: list[dict[str, Any]] = [
             {"preset": name, "upstream": f"{url}/{path}"} for name, path in presets.items()
         ]
-        for name, path in (("cargo", "/crates"), ("git", "/github")):
+        for name, path in (("cargo", "/crates"), ("git", "/github"), ("pypi", "/simple")):
             rule = {"name": name, "path_prefix": path, "strip_prefix": True}
             rules.append({**rule, "upstream": f"{url}/{name}"})
         self.start(*rules)
@@ -43,10 +44,10 @@ class SetupTests(WorldTests):
         program = find_client(command[0], venv)
         home = self.fresh(f"home-{client}")
         own = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
-        write = [sys.executable, "-m", "aimirror", "setup", client, "--url", self.mirror, "--write"]
-        self.assertRuns(write, home, PYTHONPATH=str(ROOT), **own)
         for name, text in files.items():
             (home / name.replace("_", ".")).write_text(text)
+        write = [sys.executable, "-m", "aimirror", "setup", client, "--url", self.mirror, "--write"]
+        self.assertRuns(write, home, PYTHONPATH=str(ROOT), **own)
         if client == "maven":  # Java asks the system who it is for
             own["MAVEN_OPTS"] = f"-Duser.home={home}"
         if client == "cargo":
@@ -101,3 +102,46 @@ class SetupTests(WorldTests):
         """git, for addresses at github.com."""
         url = "https://github.com/o/r"
         self.check("git", "/git/o/r/info/refs", "git", "ls-remote", url)
+
+    def test_poetry(self) -> None:
+        """poetry, in the folder of a project."""
+        project = '[project]\nname = "p"\nversion = "1"\ndependencies = ["zz"]\n'
+        command = ("poetry", "lock", "--no-interaction")
+        self.check("poetry", "/pypi/zz/", *command, venv="poetry", pyproject_toml=project)
+
+    def test_pdm(self) -> None:
+        """pdm."""
+        project = '[project]\nname = "p"\nversion = "1"\ndependencies = ["zz"]\n'
+        project += 'requires-python = ">=3.8"\n'
+        self.check("pdm", "/pypi/zz/", "pdm", "lock", venv="pdm", pyproject_toml=project)
+
+    def test_composer(self) -> None:
+        """composer."""
+        project = '{"require": {"v/zz": "1"}}'
+        command = ("composer", "update", "-n")
+        self.check("composer", "/composer/packages.json", *command, composer_json=project)
+
+    def test_nix(self) -> None:
+        """nix."""
+        store = f"/nix/store/{'0' * 32}-zz"
+        build = ("build", "--no-link", "--store", "./root", store)
+        options = ("--extra-experimental-features", "nix-command")
+        self.check("nix", "/nix/nix-cache-info", "nix", *options, *build)
+
+    def test_conan(self) -> None:
+        """conan."""
+        command = ("conan", "download", "zz/1.0", "-r", "conancenter")
+        self.check("conan", "/conan/v1/ping", *command, venv="conan")
+
+    def test_deno(self) -> None:
+        """deno, in a login shell."""
+        deno = find_client("deno", "js")
+        script = f". ~/.profile && {deno} cache main.ts"
+        self.check(
+            "deno", "/jsr/@s/zz/meta.json", "sh", "-c", script, main_ts='import "jsr:@s/zz";'
+        )
+
+    def test_cpanm(self) -> None:
+        """cpanm, in a login shell."""
+        find_client("cpanm")
+        self.check("cpanm", "/cpan/modules/02packages", "sh", "-c", ". ~/.profile && cpanm Zz")

@@ -31,7 +31,7 @@ class OffersTests(SynchronousTestCase):
             "- {name: r, pattern: '/src/contrib/.*', upstream: 'https://cran.r-project.org'}\n"
             "- {name: rest, pattern: '.*', upstream: 'https://pypi.org', ecosystem: none}\n"
         )
-        python = ("pip", "uv", "pdm")
+        python = ("pip", "uv", "poetry", "pdm")
         self.assertEqual(offered(rules), (*python, "docker", "containerd", "podman", "r"))
 
     def test_moved(self) -> None:
@@ -45,4 +45,4 @@ class OffersTests(SynchronousTestCase):
             moved(rules),
             {"/conda-forge": "/conda/conda-forge", "/goproxy": "/go", "/simple": "/py/simple"},
         )
-        self.assertEqual(offered(rules), ("pip", "uv", "pdm", "conda", "pixi", "go"))
+        self.assertEqual(offered(rules), ("pip", "uv", "poetry", "pdm", "conda", "pixi", "go"))

@@ -422,9 +422,65 @@ DNF = (
     (f"[fedora]\n{RELEASES}\nname=f\n", (), ()),
 )
 
+_SOURCE = ("[[tool.poetry.source]]", 'name = "mirror"', f'url = "{URL}/simple/"')
+POETRY = (
+    ('[project]\nname = "p"  # mine\n', (), (*_SOURCE, 'priority = "primary"')),
+    (
+        '[tool.poetry]\nname = "p"\npackage-mode = false\n\n[tool.black]\nline-length = 9\n',
+        (),
+        None,
+    ),
+    (
+        '[tool.poetry]\nname = "p"\n\n[[tool.poetry.source]]\nname = "company"\n'
+        'url = "https://nexus/simple/"\npriority = "supplemental"\n',
+        (),
+        (*_SOURCE, 'priority = "primary"'),
+    ),
+    (
+        '[[tool.poetry.source]]\nname = "mirror"\nurl = "http://old/simple/"\n',
+        ('url = "http://old/simple/"',),
+        (f'url = "{URL}/simple/"',),
+    ),
+    (f'[[tool.poetry.source]]\nname = "mirror"\nurl = "{URL}/simple/"\n', (), ()),
+)
+
+HELM = (
+    (
+        'apiVersion: ""\ngenerated: "2024-01-01T00:00:00Z"\nrepositories:\n'
+        "- caFile: /ca.pem\n  name: bitnami\n  url: https://charts.bitnami.com/bitnami\n",
+        (),
+        ("- name: jetstack", f"  url: {URL}/helm"),
+    ),
+    (
+        'apiVersion: ""\ngenerated: "2024-01-01T00:00:00Z"\nrepositories:\n'
+        "  - name: jetstack\n    url: https://charts.jetstack.io\n",
+        ("    url: https://charts.jetstack.io",),
+        (f"    url: {URL}/helm",),
+    ),
+    (
+        'apiVersion: ""\ngenerated: "0001-01-01T00:00:00Z"\nrepositories:\n'
+        "- name: certs  # for us\n  url: https://charts.jetstack.io/\n  username: me\n",
+        ("  url: https://charts.jetstack.io/",),
+        (f"  url: {URL}/helm",),
+    ),
+    (
+        'apiVersion: ""\ngenerated: "0001-01-01T00:00:00Z"\nrepositories: []\n',
+        ("repositories: []",),
+        None,
+    ),
+    (
+        'apiVersion: ""\ngenerated: "0001-01-01T00:00:00Z"\nrepositories:\n'
+        f"  - name: jetstack\n    url: {URL}/helm\n",
+        (),
+        (),
+    ),
+)
+
 FILES = {
     "pip": PIP,
     "uv": UV,
+    "poetry": POETRY,
+    "helm": HELM,
     "docker": DOCKER,
     "containerd": CONTAINERD,
     "podman": PODMAN,
@@ -500,6 +556,9 @@ class FilesTests(SynchronousTestCase):
 
 
 BROKEN = {
+    "poetry": ("tool = 1\n", '[tool.poetry]\nsource = "a"\n', "[tool\n"),
+    "helm": ("- a\n", "a: [1\n"),
+    "swift": ("[]", "{", '{"registries": 1}'),
     "pip": ("index-url = x\n", "[global]\nindex-url = a\nindex-url = b\n", "[global\n"),
     "uv": ("[index]\nurl = 1\n", "index = 3\n", "= 1\n"),
     "docker": ("[]", "{", '{"registry-mirrors": "https://a"}'),

@@ -11,11 +11,13 @@ from aimirror.ecosystems.formats import Merge
 MARK = "# aimirror"
 
 
-def marked(*own: str) -> Merge:
+def marked(*own: str, instead: str = r"(?!)") -> Merge:
     """Lines of ours at the end, where they have the last word; what we wrote before gives way.
 
     Lines of ours are known by their mark, and are for the same when they agree up to the ``=``.
+    Lines that begin with a match of ``instead`` are those of others in whose place ours come.
     """
+    theirs = re.compile(instead)
     new = [f"{line} {MARK}" for line in own]
     subjects = {_subject(line) for line in new}
 
@@ -23,7 +25,11 @@ def marked(*own: str) -> Merge:
         lines = (before or "").splitlines()
         if all(line in lines for line in new):
             return before or ""
-        kept = [x for x in lines if not (x.endswith(MARK) and _subject(x) in subjects)]
+        kept = [
+            line
+            for line in lines
+            if not (line.endswith(MARK) and _subject(line) in subjects) and not theirs.match(line)
+        ]
         return "".join(f"{line}\n" for line in [*kept, *new])
 
     return merge

@@ -90,4 +90,24 @@ def _pdm(mirror: Address) -> Setting:
     return Setting("~/.config/pdm/config.toml", text, toml.edited(change), probe=f"{index}/pip/")
 
 
-CLIENTS = {"pip": _pip, "uv": _uv, "pdm": _pdm}
+def _poetry(mirror: Address) -> Setting:
+    index = f"{mirror.at('/simple')}/"
+
+    def change(document: Any) -> None:
+        sources = toml.tables(toml.table(toml.table(document, "tool"), "poetry"), "source")
+        for each in sources:
+            if each.get("name") == "mirror":
+                each["url"] = index
+                return
+        sources.append(toml.new_table(name="mirror", url=index, priority="primary"))
+
+    return Setting(
+        "pyproject.toml",
+        f'[[tool.poetry.source]]\nname = "mirror"\nurl = "{index}"\npriority = "primary"\n',
+        toml.edited(change),
+        "poetry has no setting for all projects: this is for the folder in which it is run",
+        probe=f"{index}pip/",
+    )
+
+
+CLIENTS = {"pip": _pip, "uv": _uv, "poetry": _poetry, "pdm": _pdm}

@@ -363,6 +363,8 @@ class MirrorService(Service):
         server = config.server
         if self.env.peers is not None:
             self.env.peers.reconfigure(shapes(config.rules))
+        if self.env.tier is not None:
+            self.env.tier.reconfigure(config.rules)
         self.downloads.reconfigure(
             self.env, most=server.max_concurrent_downloads, per_host=server.connections_per_host
         )

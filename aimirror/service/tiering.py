@@ -70,7 +70,7 @@ def tier_of(config: Config, env: Environment) -> Tier | None:
     if store is None or config.tier is None:
         return None
     limits = Limits(uploads=config.tier.uploads, rate=config.tier.rate_limit)
-    return Tier(
+    tier = Tier(
         store.bucket,
         store.probe,
         store.keys,
@@ -81,6 +81,8 @@ def tier_of(config: Config, env: Environment) -> Tier | None:
         limits,
         config.tier.max_size,
     )
+    tier.reconfigure(config.rules)
+    return tier
 
 
 def peers_of(config: Config, env: Environment) -> Peers | None:

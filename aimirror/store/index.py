@@ -16,6 +16,7 @@ from aimirror.caching.entries import Entry
 from aimirror.store import records
 from aimirror.store.errors import disk_errors
 from aimirror.store.layout import FILE_MODE, entry_name
+from aimirror.store.outbox import TABLES, Outbox
 
 #: Kept in the database's user_version; another one means: rebuild from the sidecars.
 SCHEMA_VERSION = 1
@@ -33,19 +34,11 @@ CREATE INDEX entries_blob ON entries (blob, pinned);
 CREATE INDEX entries_used ON entries (used);
 CREATE INDEX entries_pinned ON entries (blob) WHERE pinned;
 """
-#: What is still to be sent to the tier; a table that older versions of the index lack.
-_OUTBOX = """
-CREATE TABLE IF NOT EXISTS outbox (
-    name TEXT PRIMARY KEY, size INTEGER NOT NULL, since REAL NOT NULL
-)
-"""
 #: Blobs whose bytes a power loss may have taken; a table that older versions of the index lack.
 _UNSYNCED = "CREATE TABLE IF NOT EXISTS unsynced (sha256 TEXT PRIMARY KEY) WITHOUT ROWID"
 #: What says that there is nothing: looked for apart, as there may be any number of it.
 _NEGATIVE = """record GLOB '*"status":[45][0-9][0-9],*'"""
 _NEGATIVE_INDEX = f"CREATE INDEX IF NOT EXISTS entries_negative ON entries (used) WHERE {_NEGATIVE}"
-#: Bytes of a body below which it is sent before larger ones: indexes, and most packages.
-SOON = 1 << 20
 #: Rows that a walk over the index reads at a time, so that it holds no lock and little memory.
 PAGE = 256
 #: Seconds that a statement waits for the other connection (a checkpoint in a thread).
@@ -128,12 +121,13 @@ class Index:
     def __init__(self, path: Path) -> None:
         with disk_errors("cannot open the index"):
             self._db = _connect(path)
-            self._db.execute(_OUTBOX)
+            self._db.executescript(TABLES)
             self._db.execute(_UNSYNCED)
             self._db.execute(_NEGATIVE_INDEX)
         blobs, size = self._one("SELECT count(*), coalesce(sum(size), 0) FROM blobs")
         self.blobs: int = blobs
         self.bytes: int = size
+        self.outbox = Outbox(self)
         self.entries: int = self._one("SELECT count(*) FROM entries")[0]
 
     def close(self) -> None:
@@ -156,14 +150,16 @@ class Index:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def _rows(self, sql: str, *values: Any) -> list[Any]:
+    def rows(self, sql: str, *values: Any) -> list[Any]:
+        """What a SELECT gives."""
         with disk_errors("cannot read the index"):
             return self._db.execute(sql, values).fetchall()
 
     def _one(self, sql: str, *values: Any) -> Any:
-        return self._rows(sql, *values)[0]
+        return self.rows(sql, *values)[0]
 
-    def _write(self, sql: str, *values: Any) -> int:
+    def write(self, sql: str, *values: Any) -> int:
+        """Rows that were changed."""
         with disk_errors("cannot write the index"):
             return self._db.execute(sql, values).rowcount
 
@@ -171,48 +167,48 @@ class Index:
 
     def blob(self, sha256: str) -> Blob | None:
         """What is known of a blob."""
-        rows = self._rows(f"{_BLOB} WHERE sha256 = ?", sha256)
+        rows = self.rows(f"{_BLOB} WHERE sha256 = ?", sha256)
         return Blob(*rows[0]) if rows else None
 
     def add_blob(self, blob: Blob) -> None:
         """Record a blob, or record it anew."""
         old = self.blob(blob.sha256)
         values = (blob.sha256, blob.size, blob.mtime_ns, blob.used)
-        self._write("REPLACE INTO blobs VALUES (?, ?, ?, ?)", *values)
+        self.write("REPLACE INTO blobs VALUES (?, ?, ?, ?)", *values)
         self.blobs += old is None
         self.bytes += blob.size - (old.size if old else 0)
 
     def add_unsynced(self, blob: Blob) -> None:
         """Record a blob that is not there yet, and that nobody has synced."""
         with self.transaction():
-            self._write("REPLACE INTO unsynced VALUES (?)", blob.sha256)
-            self._write("INSERT INTO blobs VALUES (?, ?, ?, ?)", *astuple(blob))
+            self.write("REPLACE INTO unsynced VALUES (?)", blob.sha256)
+            self.write("INSERT INTO blobs VALUES (?, ?, ?, ?)", *astuple(blob))
         self.blobs += 1
         self.bytes += blob.size
 
     def unsynced(self) -> list[str]:
         """The blobs that nobody has synced since they were recorded."""
-        return [name for (name,) in self._rows("SELECT sha256 FROM unsynced")]
+        return [name for (name,) in self.rows("SELECT sha256 FROM unsynced")]
 
     def synced(self, names: Iterable[str]) -> None:
         """Their bytes are on the disk."""
         sql = "DELETE FROM unsynced WHERE sha256 IN (SELECT value FROM json_each(?))"
-        self._write(sql, json.dumps(list(names)))
+        self.write(sql, json.dumps(list(names)))
 
     def remove_blob(self, sha256: str) -> list[tuple[str, str]]:
         """Forget a blob and all entries that need it; the (name, key) of those."""
-        gone = self._rows("SELECT name, key FROM entries WHERE blob = ?", sha256)
-        self.entries -= self._write("DELETE FROM entries WHERE blob = ?", sha256)
+        gone = self.rows("SELECT name, key FROM entries WHERE blob = ?", sha256)
+        self.entries -= self.write("DELETE FROM entries WHERE blob = ?", sha256)
         old = self.blob(sha256)
         if old is not None:
-            self._write("DELETE FROM blobs WHERE sha256 = ?", sha256)
+            self.write("DELETE FROM blobs WHERE sha256 = ?", sha256)
             self.blobs -= 1
             self.bytes -= old.size
         return gone
 
     def is_orphan(self, sha256: str) -> bool:
         """Whether no entry needs this blob."""
-        return not self._rows("SELECT 1 FROM entries WHERE blob = ? LIMIT 1", sha256)
+        return not self.rows("SELECT 1 FROM entries WHERE blob = ? LIMIT 1", sha256)
 
     def is_held(self, sha256: str, origin: str) -> bool:
         """Whether an entry for anybody, or one whose key is of this origin, needs this blob."""
@@ -220,23 +216,23 @@ class Index:
             "SELECT 1 FROM entries WHERE blob = ? AND (json_extract(record, '$.scope') = ''"
             " OR (key >= ? AND key < ?)) LIMIT 1"
         )
-        return bool(self._rows(sql, sha256, f"{origin}/", f"{origin}/{_LAST}"))
+        return bool(self.rows(sql, sha256, f"{origin}/", f"{origin}/{_LAST}"))
 
     def blobs_between(self, start: str, stop: str) -> list[Blob]:
         """All blobs whose name is in ``[start, stop)``."""
         return [
-            Blob(*r) for r in self._rows(f"{_BLOB} WHERE sha256 >= ? AND sha256 < ?", start, stop)
+            Blob(*r) for r in self.rows(f"{_BLOB} WHERE sha256 >= ? AND sha256 < ?", start, stop)
         ]
 
     def blobs_after(self, sha256: str) -> list[Blob]:
         """A page of blobs by name."""
         sql = f"{_BLOB} WHERE sha256 > ? ORDER BY sha256 LIMIT {PAGE}"
-        return [Blob(*row) for row in self._rows(sql, sha256)]
+        return [Blob(*row) for row in self.rows(sql, sha256)]
 
     def orphans(self) -> list[Blob]:
         """All blobs that no entry needs."""
         sql = f"{_BLOB} WHERE NOT EXISTS (SELECT 1 FROM entries WHERE blob = sha256)"
-        return [Blob(*row) for row in self._rows(sql)]
+        return [Blob(*row) for row in self.rows(sql)]
 
     def least_used(self, after: tuple[float, str]) -> list[tuple[Blob, bool]]:
         """A page of blobs by last use, each with whether it is pinned."""
@@ -245,7 +241,7 @@ class Index:
             " EXISTS (SELECT 1 FROM entries WHERE blob = sha256 AND pinned) FROM blobs"
             f" WHERE (used, sha256) > (?, ?) ORDER BY used, sha256 LIMIT {PAGE}"
         )
-        return [(Blob(*row[:4]), bool(row[4])) for row in self._rows(sql, *after)]
+        return [(Blob(*row[:4]), bool(row[4])) for row in self.rows(sql, *after)]
 
     def those(self, names: Iterable[str]) -> list[Blob]:
         """Those of these blobs that are stored and not pinned, by last use."""
@@ -254,7 +250,7 @@ class Index:
             " AND NOT EXISTS (SELECT 1 FROM entries WHERE blob = sha256 AND pinned)"
             " ORDER BY used, sha256"
         )
-        return [Blob(*row) for row in self._rows(sql, json.dumps(list(names)))]
+        return [Blob(*row) for row in self.rows(sql, json.dumps(list(names)))]
 
     def held_bytes(self, busy: Iterable[str]) -> int:
         """Bytes of the blobs that are pinned or among the busy ones."""
@@ -269,60 +265,47 @@ class Index:
 
     def of_key(self, key: str) -> tuple[Entry, ...]:
         """All entries of a key."""
-        return _load(self._rows("SELECT record FROM entries WHERE key = ?", key))
+        return _load(self.rows("SELECT record FROM entries WHERE key = ?", key))
 
     def blob_of(self, name: str) -> str:
         """The blob of an entry, "" when it has none or there is no such entry."""
-        rows = self._rows("SELECT blob FROM entries WHERE name = ?", name)
+        rows = self.rows("SELECT blob FROM entries WHERE name = ?", name)
         return str(rows[0][0]) if rows else ""
 
     def put(self, entry: Entry, used: float, *, send: bool = False) -> None:
         """Insert or replace an entry; it counts as used.  ``send`` puts it into the outbox."""
         name = entry_name(entry)
-        self.entries -= self._write("DELETE FROM entries WHERE name = ?", name)
+        self.entries -= self.write("DELETE FROM entries WHERE name = ?", name)
         head = (name, entry.key, entry.blob, entry.rule, entry.received_at, used, entry.pinned)
         sql = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        self.entries += self._write(sql, *head, records.dump(entry))
+        self.entries += self.write(sql, *head, records.dump(entry))
         if send:
-            self._write("REPLACE INTO outbox VALUES (?, ?, ?)", name, entry.size, used)
+            self.outbox.add(name, entry.size, used)
         self.touch(name, used)
 
     def remove(self, name: str) -> None:
         """Forget an entry; its blob stays."""
-        self.entries -= self._write("DELETE FROM entries WHERE name = ?", name)
+        self.entries -= self.write("DELETE FROM entries WHERE name = ?", name)
 
     def touch(self, name: str, used: float) -> None:
         """An entry was used, and so was its blob."""
-        self._write("UPDATE entries SET used = max(used, ?) WHERE name = ?", used, name)
+        self.write("UPDATE entries SET used = max(used, ?) WHERE name = ?", used, name)
         sql = "UPDATE blobs SET used = max(used, ?) WHERE sha256 = (SELECT blob FROM entries"
-        self._write(f"{sql} WHERE name = ?)", used, name)
+        self.write(f"{sql} WHERE name = ?)", used, name)
 
-    # -- outbox ----------------------------------------------------------------------------
-
-    def to_send(self, count: int) -> list[tuple[str, float]]:
-        """The entries to be sent next, and since when: small ones first, each kind by its age."""
-        sql = f"SELECT name, since FROM outbox ORDER BY size >= {SOON}, since, name LIMIT ?"
-        return self._rows(sql, count)
-
-    def sent(self, name: str, since: float) -> None:
-        """An entry need not be sent any more, unless it was put in anew."""
-        self._write("DELETE FROM outbox WHERE name = ? AND since = ?", name, since)
-
-    def unsent(self) -> tuple[int, float | None]:
-        """How many entries are to be sent, and since when (epoch seconds) the first one is."""
-        count, since = self._one("SELECT count(*), min(since) FROM outbox")
-        return count, since
+    def after(self, name: str) -> list[tuple[str, Entry | None]]:
+        """A page of entries by name; None for a damaged record."""
+        sql = f"SELECT name, record FROM entries WHERE name > ? ORDER BY name LIMIT {PAGE}"
+        return [(n, next(iter(_load([(record,)])), None)) for n, record in self.rows(sql, name)]
 
     def named(self, name: str) -> Entry | None:
         """The entry of a name."""
-        return next(
-            iter(_load(self._rows("SELECT record FROM entries WHERE name = ?", name))), None
-        )
+        return next(iter(_load(self.rows("SELECT record FROM entries WHERE name = ?", name))), None)
 
     def stalest(self, count: int) -> tuple[Entry, ...]:
         """The entries whose last use is longest ago, pinned ones left out."""
         sql = "SELECT record FROM entries WHERE NOT pinned ORDER BY used LIMIT ?"
-        return _load(self._rows(sql, count))
+        return _load(self.rows(sql, count))
 
     def negatives(self) -> int:
         """How many entries say that there is nothing (4xx and 5xx)."""
@@ -335,12 +318,12 @@ class Index:
             f"SELECT record FROM entries WHERE {_NEGATIVE} AND used < ? AND NOT pinned"
             " ORDER BY used LIMIT ?"
         )
-        return _load(self._rows(sql, before, count))
+        return _load(self.rows(sql, before, count))
 
     def entries_between(self, start: str, stop: str) -> dict[str, Entry | None]:
         """Entries by name, names in ``[start, stop)``; None for a damaged record."""
         sql = "SELECT name, record FROM entries WHERE name >= ? AND name < ?"
-        rows = self._rows(sql, start, stop)
+        rows = self.rows(sql, start, stop)
         return {name: next(iter(_load([(record,)])), None) for name, record in rows}
 
     def find(
@@ -355,7 +338,7 @@ class Index:
         )
         key, name, stop = prefix, "", prefix + _LAST
         while True:
-            rows = self._rows(sql, key, name, stop, rule, rule, before, before)
+            rows = self.rows(sql, key, name, stop, rule, rule, before, before)
             yield from _load((record,) for _, _, record in rows)
             if len(rows) < PAGE:
                 return

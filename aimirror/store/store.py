@@ -25,6 +25,7 @@ from aimirror.store.journal import PartMeta
 from aimirror.store.journalfile import sync_content, sync_folder
 from aimirror.store.layout import FOLDER_MODE, Layout
 from aimirror.store.listing import Listed, Listing, RuleUse, entries_listed, rules_listed
+from aimirror.store.outbox import Outbox
 from aimirror.store.partfolder import PartFolder
 from aimirror.store.parts import DeferToThread, Part
 from aimirror.store.room import Evicted, Room
@@ -278,18 +279,18 @@ class Store:
         """
         return self._shelf.body(entry.blob) if entry.blob else None
 
-    def outbox(self, count: int) -> list[Unsent]:
-        """What is to be sent to the tier next."""
-        rows = self._index.to_send(count)
-        return [Unsent(name, since, self._index.named(name)) for name, since in rows]
+    @property
+    def outbox(self) -> Outbox:
+        """What is to be sent to the tier."""
+        return self._index.outbox
 
-    def sent(self, unsent: Unsent) -> None:
-        """It has been sent, or never will be."""
-        self._index.sent(unsent.name, unsent.since)
+    def to_send(self, count: int) -> list[Unsent]:
+        """What is to be sent next."""
+        return [Unsent(n, since, self._index.named(n)) for n, since in self.outbox.next(count)]
 
-    def unsent(self) -> tuple[int, float | None]:
-        """How many entries are in the outbox, and since when (epoch seconds) the first one is."""
-        return self._index.unsent()
+    def entries_after(self, name: str) -> list[tuple[str, Entry | None]]:
+        """A page of entries by their names; None for a damaged one."""
+        return self._index.after(name)
 
     # -- parts -----------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -15,6 +16,7 @@ from aimirror.http.egress import Egress, Outgoing
 from aimirror.http.headers import Headers
 from aimirror.http.ranges import format_range
 from aimirror.interfaces import IPool, IUpstream, IUpstreamResponse, UpstreamError
+from aimirror.routing.rules import Rule
 from aimirror.store import records
 from aimirror.tier import names
 from aimirror.tier.breaker import Breaker, State
@@ -25,6 +27,7 @@ from aimirror.tier.orders import Orders
 from aimirror.tier.probe import Probe, refused
 from aimirror.tier.s3 import Bucket, StoreError
 from aimirror.tier.uploads import Limits, Uploads
+from aimirror.tier.walk import Walk
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -73,6 +76,11 @@ class Tier:
         self.counts = Counts()
         self._store = store
         self._uploads = Uploads(bucket, keys, store, pool, clock, self.breaker, self.counts, limits)
+        self._walk = Walk(
+            bucket, keys, store, clock, self.breaker, self._wants_stored, self._uploads.kick
+        )
+        #: Names of the rules whose files it may have; None for all.
+        self._rules: frozenset[str] | None = None
         self.orders = Orders(bucket, keys, clock)
         #: Why it is not used, "" when it is.
         self.problem = "it was not looked at yet"
@@ -103,6 +111,7 @@ class Tier:
         elif not self._stopped:
             self.log.info("the tier is used: {base}", base=self._bucket.place.base)
             self._uploads.start()
+            self._walk.start()
             self.orders.start()
 
     def stop(self) -> Deferred[None]:
@@ -111,6 +120,7 @@ class Tier:
         if self._later is not None and self._later.active():
             self._later.cancel()
         self.orders.stop()
+        self._walk.stop()
         return self._uploads.stop()
 
     @property
@@ -121,7 +131,7 @@ class Tier:
     @property
     def backlog(self) -> tuple[int, float | None]:
         """Entries that wait to be sent, and since when the first one does."""
-        return self._store.unsent()
+        return self._store.outbox.waiting()
 
     # -- finding ---------------------------------------------------------------------------
 
@@ -249,6 +259,14 @@ class Tier:
         """Whether an entry that was just stored goes there."""
         fits = self._max_size is None or entry.size <= self._max_size
         return names.shareable(entry) and entry.size > 0 and fits
+
+    def reconfigure(self, rules: Iterable[Rule]) -> None:
+        """The rules that there are now."""
+        self._rules = frozenset(rule.name for rule in rules if rule.tier)
+
+    def _wants_stored(self, entry: Entry) -> bool:
+        """Whether an entry that was stored some time ago goes there."""
+        return self.wants(entry) and (self._rules is None or entry.rule in self._rules)
 
     def stored(self) -> None:
         """Something was put into the outbox."""

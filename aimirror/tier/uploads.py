@@ -105,12 +105,12 @@ class Uploads:
 
     def _next(self) -> Unsent | None:
         try:
-            found = self._store.outbox(len(self._running) + AHEAD)
+            rows = self._store.to_send(len(self._running) + AHEAD)
         except OSError as error:
             self.log.error("the outbox can't be read: {error}", error=str(error))
             self._wait(RETRY)
             return None
-        return next((each for each in found if each.name not in self._running), None)
+        return next((each for each in rows if each.name not in self._running), None)
 
     def _begin(self, unsent: Unsent) -> None:
         sending = self._running[unsent.name] = Deferred.fromCoroutine(self._send(unsent))
@@ -160,7 +160,7 @@ class Uploads:
         try:
             body = self._store.body(entry) if entry and names.shareable(entry) else None
             if entry is None or body is None:
-                self._store.sent(unsent)
+                self._store.outbox.sent(unsent.name, unsent.since)
                 return
             await self._blob(entry, body)
             await self._entry(entry)
@@ -173,7 +173,7 @@ class Uploads:
             return
         self._breaker.succeeded()
         self._counts.note("put", "done")
-        self._store.sent(unsent)
+        self._store.outbox.sent(unsent.name, unsent.since)
 
     async def _entry(self, entry: Entry) -> None:
         bare = names.bare(entry)

@@ -171,6 +171,27 @@ class PendingTests(NodesCase):
         self.assertEqual(len(self.script.named("entries")), PENDING)
         self.assertEqual(len(self.script.named("blobs")), PENDING)
 
+    def test_earlier(self) -> None:
+        """What was stored before there was a tier, and what an index that is lost knew, is sent."""
+        self.origin.script({f"/{n}": {"size": 500, "seed": n} for n in range(20)})
+        first = self.node("first", store=False)
+        for number in range(10):
+            first.get(f"/{number}")
+        self.settle(first)
+        first.program.stop()
+        first = self.node("first")
+        self.wait(lambda: len(self.script.named("entries")) == 10)
+        self.script.status = 503
+        for number in range(10, 20):
+            first.get(f"/{number}")
+        self.settle(first)
+        first.program.kill()
+        for path in first.cache.glob("index*"):
+            path.unlink()
+        self.script.status = 0
+        self.node("first")
+        self.wait(lambda: len(self.script.named("entries")) == 20)
+
     def test_bucket(self) -> None:
         """Of all that a node was asked, the bucket has what is for anybody, and nothing else."""
         secret = "sekrit-of-the-client"

@@ -82,7 +82,7 @@ class FreshTests(TieredCase):
         self.assertEqual(self.upstream.requests, [])
         (entry,) = self.store.entries(URL)
         self.assertEqual((entry.received_at, entry.rule), (left.received_at, "files"))
-        self.assertEqual(self.store.unsent()[0], 0)
+        self.assertEqual(self.store.outbox.waiting()[0], 0)
 
     def test_proxy(self) -> None:
         """Pages that are fetched by one stream are found, too."""
@@ -110,7 +110,7 @@ class FreshTests(TieredCase):
         self.begin(response, self.wanted(rule=rule))
         response.flow(SMALL)
         response.end()
-        self.assertEqual((len(self.store.entries(URL)), self.store.unsent()[0]), (1, 0))
+        self.assertEqual((len(self.store.entries(URL)), self.store.outbox.waiting()[0]), (1, 0))
 
     def test_other_digest(self) -> None:
         """Bytes that are not those that the path names are not looked at."""
@@ -245,7 +245,7 @@ class LeavingTests(TieredCase):
         response.flow(SMALL)
         response.end()
         self.assertEqual(Reading(outcome).data, SMALL)
-        self.assertEqual(self.store.unsent()[0], 1)
+        self.assertEqual(self.store.outbox.waiting()[0], 1)
 
     def test_private(self) -> None:
         """What a login opened stays here."""
@@ -256,4 +256,4 @@ class LeavingTests(TieredCase):
         response.end()
         self.assertNotIsInstance(outcome, Validated)
         self.assertEqual(len(self.store.entries(URL)), 1)
-        self.assertEqual(self.store.unsent()[0], 0)
+        self.assertEqual(self.store.outbox.waiting()[0], 0)

@@ -154,7 +154,7 @@ class CrashTests(StoreCase):
             mock.patch.object(Path, "replace", before(Path.replace)),
             mock.patch.object(Path, "unlink", before(Path.unlink)),
             mock.patch.object(os, "write", before(os.write)),
-            mock.patch.object(Index, "_write", before(Index._write)),
+            mock.patch.object(Index, "write", before(Index.write)),
         ):
             act()
         self.assertGreater(len(copies), 3)

@@ -86,7 +86,7 @@ class UploadsTests(StoreCase, TierCase):
         name = names.entry_name("http://h/a")
         record = names.unpacked(name, self.script.objects[f"/bucket/p/{name}"], KEYS)
         self.assertIn('"pinned":false', str(record))
-        self.assertEqual(self.store.unsent(), (0, None))
+        self.assertEqual(self.store.outbox.waiting(), (0, None))
 
     def test_variants(self) -> None:
         """An answer that was chosen by fields of the request is led to by a pointer."""
@@ -114,7 +114,7 @@ class UploadsTests(StoreCase, TierCase):
         self.stored("http://h/b", b"not here", status=404)
         self.uploads.start()
         self.turn()
-        self.assertEqual((self.script.objects, self.store.unsent()[0]), ({}, 0))
+        self.assertEqual((self.script.objects, self.store.outbox.waiting()[0]), ({}, 0))
 
     def test_blob_first(self) -> None:
         """As long as the bytes are not there, no entry speaks of them."""
@@ -125,7 +125,7 @@ class UploadsTests(StoreCase, TierCase):
         self.assertEqual(self.in_bucket("entries"), 0)
         self.workers.held[0].callback(SendResult(500))
         self.turn()
-        self.assertEqual((self.in_bucket("entries"), self.store.unsent()[0]), (0, 1))
+        self.assertEqual((self.in_bucket("entries"), self.store.outbox.waiting()[0]), (0, 1))
 
     def test_kept_meanwhile(self) -> None:
         """A file that is being sent is not evicted, however long that takes."""
@@ -159,12 +159,12 @@ class UploadsTests(StoreCase, TierCase):
         self.uploads.start()
         for _ in range(30):
             self.clock.advance(1)
-        self.assertEqual(self.store.unsent()[0], 20)
+        self.assertEqual(self.store.outbox.waiting()[0], 20)
         self.assertLess(self.script.counts["away"], 10)
         self.script.away = False
         for _ in range(300):
             self.clock.advance(1)
-        self.assertEqual((self.store.unsent()[0], self.in_bucket("blobs")), (0, 20))
+        self.assertEqual((self.store.outbox.waiting()[0], self.in_bucket("blobs")), (0, 20))
 
     def test_restart(self) -> None:
         """What another process has queued is sent by the next one."""

@@ -28,6 +28,7 @@ from aimirror.download.tasks import (
     SendResult,
     SendTask,
 )
+from aimirror.http.urls import authority
 from aimirror.interfaces import IPool
 from aimirror.upstream.hosts import Hosts
 from aimirror.workers.pool.fetch import PoolFetch
@@ -155,13 +156,23 @@ class Pool:
         return Deferred.fromCoroutine(self._send(task))
 
     async def _send(self, task: SendTask) -> SendResult:
-        slot = self._idlest()
-        if slot is None:
-            return SendResult(0, detail="no worker is up")
+        host = authority(task.url)
+        permit = self._hosts.count(host)
         try:
-            return await slot.send(task)
+            if not self._idle.at(host):
+                await self._hosts.make_room(host)
+            slot = self._fitting(host)
+            if slot is None:
+                return SendResult(0, detail="no worker is up")
+            self._idle.use(slot, host)
+            result = await slot.send(task)
         except (Failed, RemoteAmpError, ConnectionClosed, TaskTooLarge) as error:
             return SendResult(0, detail=f"{type(error).__name__}: {error}")
+        finally:
+            permit.release()
+        if result.status and slot.ready:
+            self._idle.keep(slot, host)
+        return result
 
     def states(self) -> tuple[WorkerStatus, ...]:
         """All workers as they are now."""

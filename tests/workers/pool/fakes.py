@@ -42,6 +42,11 @@ class FakeWorker(Link):
         self.heard.append(("cancel", id))
         return {}
 
+    @commands.CloseIdle.responder
+    def close_idle(self, host):
+        self.heard.append(("close", host))
+        return {}
+
     @commands.Hash.responder
     def hash(self, key, path, algorithms, stop):
         self.hashes.append((key, stop, Deferred()))

@@ -2,13 +2,15 @@ import os
 from pathlib import Path
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 import aimirror
-from aimirror.download.tasks import FetchTask, HashTask, Reason
+from aimirror.download.tasks import FetchTask, HashTask, Reason, SendResult, SendTask
 from aimirror.http.headers import Headers
 from aimirror.interfaces import IPool
+from aimirror.upstream.hosts import Hosts
 from aimirror.workers.pool import pool as module
 from aimirror.workers.pool.pool import HASH_ATTEMPTS, Pool, worker_environment
 from aimirror.workers.wire import commands
@@ -101,6 +103,32 @@ class PoolTests(SynchronousTestCase):
         self.reactor.flush()
         self.assertIs(self.successResultOf(fetch.result).reason, Reason.CANCELLED)
         self.assertEqual(self.loads(), [0, 0])
+
+    def test_sending_is_counted(self):
+        """What is sent has its connections in the host's book: no more than it may have."""
+        hosts = Hosts(self.reactor, 2)
+        pool = self.pool = Pool(self.reactor, 2, {}, hosts=hosts)
+        self.up()
+        sent = []
+
+        def send(task):
+            sent.append(Deferred())
+            return sent[-1]
+
+        for slot in pool._slots:
+            slot.send = send
+        task = SendTask("http://h/f", Headers(), "p", 0, 5)
+        results = [pool.send(task) for _ in range(3)]
+        self.assertEqual(len(sent), 2)
+        self.assertTrue(hosts.shared("h"))
+        sent[0].callback(SendResult(200))
+        self.reactor.advance(0)
+        self.reactor.flush()
+        self.assertEqual(len(sent), 3)
+        for each in sent[1:]:
+            each.callback(SendResult(0))
+        self.assertEqual([self.successResultOf(r).status for r in results], [200, 0, 0])
+        self.assertFalse(hosts.shared("h"))
 
     def test_death_is_told(self):
         """A fetch of a dead worker is not repeated silently; a new one goes elsewhere."""

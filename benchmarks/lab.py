@@ -145,7 +145,7 @@ class Lab:
         self._programs.append(relay.program)
         return relay
 
-    def aimirror(self, upstream: str, **rule: Any) -> ServiceProgram:
+    def aimirror(self, upstream: str | Sequence[str], **rule: Any) -> ServiceProgram:
         """The service with one rule and an empty cache."""
         told = {
             "name": "all",

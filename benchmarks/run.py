@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import distinct, installing, many, throttled, unlimited
+from benchmarks import distinct, field, headline, installing, many, throttled, unlimited
 from benchmarks.lab import Lab
 from benchmarks.results import Result, conditions, table
 
@@ -30,6 +30,10 @@ ROWS: dict[str, Callable[[Lab], Iterator[Result]]] = {
     "files": many.files,
     "readers": many.readers,
     "install": installing.install,
+    "headline": headline.headline,
+    "ranges": field.ranges,
+    "mirrors": field.mirrors,
+    "unstored": field.unstored,
 }
 
 OUTPUT = Path(__file__).with_name("results.md")

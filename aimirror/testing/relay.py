@@ -34,6 +34,8 @@ class Network:
     """What the relay stands for: bytes per second and connection (0 = no limit), seconds."""
 
     rate: int = 0
+    #: Of all connections together (0 = no limit): what a host that limits itself gives.
+    host_rate: int = 0
     round_trip: float = 0.0
     #: Every k-th connection crawls at ``crawl_rate``; 0 = none.
     crawl_every: int = 0
@@ -60,12 +62,33 @@ class Passed:
     to_clients: int = 0
 
 
+@define
+class Shared:
+    """What all connections of a host have in common: a limit, and when the line is free again."""
+
+    rate: int
+    free: float = 0.0
+
+    def after(self, due: float, length: int) -> float:
+        """When some bytes that are due at a time have left."""
+        self.free = max(due, self.free) + length / self.rate
+        return self.free
+
+
 class Line:
     """One direction of a connection: chunks leave in order, each at its own time."""
 
-    def __init__(self, clock: Any, rate: int, delay: float, held_until: float = 0.0) -> None:
+    def __init__(
+        self,
+        clock: Any,
+        rate: int,
+        delay: float,
+        held_until: float = 0.0,
+        shared: Shared | None = None,
+    ) -> None:
         self._clock = clock
         self._rate = rate
+        self._shared = shared
         self._delay = delay
         self._free = held_until
         self._chunks: deque[tuple[float, bytes]] = deque()
@@ -73,6 +96,8 @@ class Line:
         self._timer: Any = None
         self._quantum = min(max(int(rate * QUANTUM), _MIN_QUANTUM), _MAX_QUANTUM)
         self._room = BACKLOG + int(rate * delay * 2) if rate else 64 * BACKLOG
+        if shared is not None:  # what a closed connection had booked is lost to the others
+            self._quantum, self._room = _MIN_QUANTUM, BACKLOG // 8
         #: Where chunks go, how the source is paused, and who is told of sent bytes.
         self.target: Any = None
         self.source: Any = None
@@ -83,10 +108,12 @@ class Line:
     def put(self, data: bytes) -> None:
         """Some bytes came in."""
         due = self._clock.seconds() + self._delay
-        step = self._quantum if self._rate else len(data)
+        step = self._quantum if self._rate or self._shared else len(data)
         for start in range(0, len(data), step):
             chunk = data[start : start + step]
             self._free = max(due, self._free) + (len(chunk) / self._rate if self._rate else 0.0)
+            if self._shared is not None:
+                self._free = max(self._free, self._shared.after(due, len(chunk)))
             self._chunks.append((self._free, chunk))
         self._waiting += len(data)
         if self._waiting > self._room and self.source is not None:
@@ -176,7 +203,7 @@ class _Inward(Protocol):
         self._outward: Any = None
         self._closed = False
         self.up = Line(clock, 0, half, held)
-        self.down = Line(clock, network.rate_of(ordinal), half)
+        self.down = Line(clock, network.rate_of(ordinal), half, shared=relay.shared)
         self.down.budget = network.budget_of(ordinal)
 
     def connectionMade(self) -> None:
@@ -225,6 +252,7 @@ class Relay(ServerFactory):
         self.reactor = reactor
         self.to = to
         self.network = network
+        self.shared = Shared(network.host_rate) if network.host_rate else None
         self.passed = Passed()
         self.live: set[_Inward] = set()
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.testing.relay import Line, Network
+from aimirror.testing.relay import Line, Network, Shared
 
 
 class Sink:
@@ -71,6 +71,22 @@ class LineTests(SynchronousTestCase):
         self.assertEqual(sink.data, b"")
         self.run_for(clock, 0.002)
         self.assertEqual(sink.data, b"a")
+
+    def test_shared(self) -> None:
+        """Lines of one host have its limit together, and each has its part of it."""
+        clock, shared = Clock(), Shared(100_000)
+        lines, sinks = [], [Sink(clock), Sink(clock)]
+        for sink in sinks:
+            lines.append(Line(clock, 0, 0.0, shared=shared))
+            lines[-1].attach(sink)
+        for _ in range(10):
+            for line in lines:
+                line.put(bytes(5_000))
+        self.run_for(clock, 0.5)
+        self.assertAlmostEqual(len(sinks[0].data) + len(sinks[1].data), 50_000, delta=5_000)
+        self.assertAlmostEqual(len(sinks[0].data), len(sinks[1].data), delta=5_000)
+        self.run_for(clock, 0.6)
+        self.assertEqual([len(sink.data) for sink in sinks], [50_000, 50_000])
 
     @given(sizes=st.lists(st.integers(1, 60_000), min_size=1, max_size=8), pause=st.floats(0, 0.5))
     @settings(max_examples=30, deadline=None)

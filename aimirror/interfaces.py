@@ -443,6 +443,9 @@ class ILibrary(Interface):
     def now() -> float:
         """Epoch seconds."""
 
+    def within(deferred: Deferred[_T], seconds: float) -> Deferred[_T]:
+        """The same, which is cancelled after so many seconds, and fails with TimeoutError then."""
+
     def aside(function: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """Work that would hold up the reactor, done in a thread."""
 

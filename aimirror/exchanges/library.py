@@ -282,6 +282,10 @@ class Library:
         """See ILibrary."""
         return self._env.clock.seconds()
 
+    def within(self, deferred: Deferred[_T], seconds: float) -> Deferred[_T]:
+        """See ILibrary."""
+        return deferred.addTimeout(seconds, self._env.clock)
+
     def aside(self, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """See ILibrary."""
         return self._env.to_thread(function, *args)

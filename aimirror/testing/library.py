@@ -238,6 +238,10 @@ class FakeLibrary:
         """See ILibrary."""
         return self._clock.seconds()
 
+    def within(self, deferred: Deferred[_T], seconds: float) -> Deferred[_T]:
+        """See ILibrary."""
+        return deferred.addTimeout(seconds, self._clock)
+
     def aside(self, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """See ILibrary; done at once."""
         return maybeDeferred(function, *args)

@@ -71,10 +71,16 @@ class Visit:
             path=self.request.path,
             urls=(url,),
             key=urls.canonical(url),
-            immutable=target.digest is not None,
-            digest=target.digest,
+            immutable=not target.changes,
+            digest=None if target.changes else target.digest,
             exact=True,
         )
+
+    @property
+    def place(self) -> str:
+        """Where it counts that there is no answer: the registry's API for tags, else the URL."""
+        tag = self.target.kind is Kind.MANIFEST and self.target.changes
+        return f"{self.rule.upstreams[0]}/v2/" if tag else self.route(self.target).urls[0]
 
     @property
     def reader(self) -> tuple[str, str, str]:

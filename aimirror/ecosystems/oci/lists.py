@@ -10,7 +10,8 @@ from aimirror.ecosystems.remembered import last_told, remember
 from aimirror.exchanges.answering import UNABLE
 from aimirror.exchanges.responses import collect
 from aimirror.http.headers import Headers
-from aimirror.interfaces import ILibrary, IUpstreamResponse, UpstreamError
+from aimirror.interfaces import ILibrary, IUpstreamResponse
+from aimirror.mirror.ecosystem import UNTAKEN, Untaken
 from aimirror.server.answers import Answer
 from aimirror.server.relay import relayed
 
@@ -31,22 +32,14 @@ class Lists:
         self._images = images
 
     async def answer(self, visit: Visit) -> Answer:
-        """The list of now, or the last one that anybody was given if the registry can't answer.
-
-        Raises UpstreamError and Refused.
-        """
-        try:
-            response = await self._images.ask(visit, visit.target, visit.request.method)
-            if response.status >= 400:
-                raise await self._images.refusal(response)
-        except (UpstreamError, Refused) as problem:
-            if isinstance(problem, Refused) and problem.status not in UNABLE:
-                return self._refused(visit, problem)
-            last = self._last(visit)
-            if last is None:
-                raise
-            return last
-        return await self._passed(visit, response)
+        """The list of now; raises UpstreamError and Refused."""
+        response = await self._images.ask(visit, visit.target, visit.request.method)
+        if response.status < 400:
+            return await self._passed(visit, response)
+        refused = await self._images.refusal(response)
+        if refused.status in UNABLE:
+            raise refused
+        return self._refused(visit, refused)
 
     def _refused(self, visit: Visit, refused: Refused) -> Answer:
         """A refusal; the one that means "no such API" as plain as registries give it."""
@@ -72,12 +65,12 @@ class Lists:
         kept = response.headers.only(*_KEPT).with_("X-Cache", "PASS").with_(*API_VERSION)
         return Answer(status=200, headers=_led_here(visit, kept, response.url), body=data)
 
-    def _last(self, visit: Visit) -> Answer | None:
-        """What was remembered, as long as the rule allows."""
+    def last(self, visit: Visit) -> Answer | Untaken:
+        """What everybody was told last, as long as the rule allows, for an outage."""
         key = visit.route(visit.target).key
         told = last_told(self._library, key, visit.rule)
         if told is None:
-            return None
+            return UNTAKEN
         kept = told[0].only(*_KEPT).with_("X-Cache", "STALE").with_(*API_VERSION)
         return Answer(status=200, headers=_led_here(visit, kept, key), body=told[1])
 

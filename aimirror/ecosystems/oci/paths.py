@@ -177,6 +177,11 @@ class Target:
         """Under the upstream's base."""
         return f"/v2/{self.name}/{self.kind.value}/{self.reference}"
 
+    @property
+    def changes(self) -> bool:
+        """Whether it is not what a digest names: a tag, or a list."""
+        return self.digest is None or self.kind not in (Kind.MANIFEST, Kind.BLOB)
+
     def named(self, digest: Digest, kind: Kind) -> Target:
         """What a digest names in the same repository."""
         reference = f"{digest.algorithm}:{digest.hex}"

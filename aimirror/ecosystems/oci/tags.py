@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
 from attrs import evolve
+from twisted.internet.defer import Deferred, TimeoutError
 
 from aimirror.caching.caching import prepare, variant
 from aimirror.caching.entries import Entry
+from aimirror.download.tasks import Reason
 from aimirror.ecosystems.oci.errors import API_VERSION
 from aimirror.ecosystems.oci.images import Images, Visit
 from aimirror.ecosystems.oci.paths import Kind, parse_digest
@@ -20,12 +25,16 @@ from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
 
+#: Seconds for which a registry is waited for where what a tag stood for last can stand in.
+PATIENCE = 5.0
 #: Refusals for which registries give a reason.
 _REASONED = frozenset({403, 412})
 #: Digits of a digest that tell the notes of one tag apart.
 _SHORT = 16
 #: What is told of a manifest that HEAD has found.
 _TOLD = ("content-type", "content-length", "docker-content-digest")
+
+_T = TypeVar("_T")
 
 
 class Tags:
@@ -49,7 +58,9 @@ class Tags:
                 return await self._by_digest(visit, young, None)
         accept = visit.headers("").joined("accept")
         name = (tag.key, accept, visit.who.hash)
-        status, headers = await self._flights.do(name, lambda: self._head(visit))
+        last = await self._former(visit, tag)
+        head = self._flights.do(name, lambda: self._head(visit))
+        status, headers = await (head if last is None else self._patiently(head))
         authorization, scope = await self._images.right(visit)
         digest = parse_digest(headers.get("docker-content-digest", "") or "")
         if status != 200 or digest is None:
@@ -66,7 +77,7 @@ class Tags:
         if former is None:
             return await self._current(visit, digest, headers)
         try:
-            await self._trials.attempt(visit, digest, former)
+            await self._patiently(self._trials.attempt(visit, digest, former))
             declining = evolve(visit, declines=visit.declines | NOT_HAD)
             return await self._current(declining, digest, headers)
         except (UpstreamError, BodyFailed):
@@ -76,6 +87,17 @@ class Tags:
             if problem.status in visit.declines or problem.status not in NOT_HAD:
                 raise
         return await self._stale(visit, former)
+
+    async def _patiently(self, asking: Coroutine[Any, Any, _T]) -> _T:
+        """What a registry says, as long as it does not keep clients waiting who can do without.
+
+        The question stays, for others and for later.
+        """
+        try:
+            return await self._library.within(Deferred.fromCoroutine(asking), PATIENCE)
+        except TimeoutError:
+            why = f"no answer for {PATIENCE:g} s"
+            raise UpstreamError(Reason.SILENT, why) from None
 
     async def by_digest(self, visit: Visit) -> Answer:
         """What a digest names; a tag that has moved to it stays where it was if it is missing."""

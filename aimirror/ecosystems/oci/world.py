@@ -9,7 +9,6 @@ took a credential is served to those alone whom the registry lets read the repos
 from __future__ import annotations
 
 import base64
-from itertools import islice
 from urllib.parse import parse_qs
 
 from attrs import evolve
@@ -176,9 +175,17 @@ class Oci:
 
     async def _first(self, visits: list[Visit]) -> Answer:
         """The answer of the first upstream that can give one; else what a tag stood for last."""
-        if visits[0].target.digest is not None:
-            stored = (v for v in visits if self._images.public(v.route(v.target).key))
-            visits = list(islice(stored, 1)) or visits
+        target = visits[0].target
+        for visit in () if target.changes else visits:
+            if self._images.public(visit.route(target).key):
+                return await self._of(visit)
+        places = [visit.place for visit in visits]
+        if target.changes and self._library.away(
+            evolve(visits[0].route(target), urls=tuple(places))
+        ):
+            last = await self._last_known(visits)
+            if not isinstance(last, Untaken):
+                return last
 
         async def attempt(index: int, last: bool) -> Answer | None:
             if last:
@@ -191,9 +198,8 @@ class Oci:
                     raise
                 return None
 
-        upstreams = [visit.route(visit.target).urls[0] for visit in visits]
         try:
-            answer = await self._library.first(upstreams, attempt, lambda each: each is not None)
+            answer = await self._library.first(places, attempt, lambda each: each is not None)
         except (UpstreamError, Refused) as problem:
             deleted = isinstance(problem, Refused) and problem.status == 404
             kept = deleted and visits[0].target.registry.keep_deleted
@@ -207,14 +213,17 @@ class Oci:
         return answer
 
     async def _last_known(self, visits: list[Visit]) -> Answer | Untaken:
-        """What a tag stood for last at any of the upstreams, UNTAKEN when that is not known."""
-        target = visits[0].target
-        if target.kind is Kind.MANIFEST and target.digest is None:
-            for visit in visits:
-                answer = await self._tags.last(visit)
-                if not isinstance(answer, Untaken):
-                    return answer
+        """What was told last of any of the upstreams, UNTAKEN when nothing was."""
+        for visit in visits if visits[0].target.changes else ():
+            answer = await self._last(visit)
+            if not isinstance(answer, Untaken):
+                return answer
         return UNTAKEN
+
+    async def _last(self, visit: Visit) -> Answer | Untaken:
+        if visit.target.kind in (Kind.TAGS, Kind.REFERRERS):
+            return self._lists.last(visit)
+        return await self._tags.last(visit)
 
     async def _of(self, visit: Visit) -> Answer:
         """The answer of one upstream."""

@@ -40,6 +40,10 @@ class AccessRecord(NamedTuple):
     first: float = 0.0
     #: Seconds of waiting for an upstream.
     waited: float = 0.0
+    #: Who has logged in at this mirror, "" for nobody.
+    user: str = ""
+    #: Why the answer is an error of the mirror's own, or was cut; "" for others.
+    why: str = ""
 
     def repeated(self) -> AccessRecord:
         """What to tell of a repeat: it needs no upstream and has no name."""

@@ -106,6 +106,8 @@ class Answer:
     memo_until: float = 0.0
     #: The key of the entry that it was made of; it is forgotten when that changes.
     memo_of: str = ""
+    #: Why it is an error of the mirror's own, for administrators; "" for others.
+    why: str = ""
 
 
 @frozen

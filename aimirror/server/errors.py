@@ -33,7 +33,9 @@ def error_answer(
     if retry_after is not None:
         fields.append(("Retry-After", str(max(0, math.ceil(retry_after)))))
     body = json.dumps(told).encode() + b"\n"
-    return Answer(status=status, headers=Headers([*fields, *(headers or ())]), body=body)
+    why = f"{told['reason']}: {told['detail']}" if detail else told["reason"]
+    kept = Headers([*fields, *(headers or ())])
+    return Answer(status=status, headers=kept, body=body, why=why)
 
 
 #: What a client is told when a file can't be had; 502 for all else.

@@ -12,7 +12,7 @@ from aimirror.server.errors import error_answer
 from aimirror.server.fair_queue import TooBusy
 from aimirror.server.request import Handler, MirrorRequest
 from aimirror.server.tally import Tally
-from aimirror.server.users import Users
+from aimirror.server.users import Users, name_in
 
 
 class Login:
@@ -45,8 +45,10 @@ class Login:
         who = client(asker(request.peer, fields, self._proxies))
         try:
             if await self._users.admits(fields.get("proxy-authorization"), who):
+                request.login = name_in(fields.get("proxy-authorization"))
                 return None
             if await self._users.admits(fields.get("authorization"), who):
+                request.login = name_in(fields.get("authorization"))
                 request.headers = fields.without("authorization")
                 request.head = evolve(request.head, headers=request.headers)
                 request.admitted = True

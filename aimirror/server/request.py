@@ -95,6 +95,10 @@ class MirrorRequest(server.Request):
         self.rule = ""
         #: Whether a login of this mirror's own was given; it is not among ``headers`` any more.
         self.admitted = False
+        #: Who has logged in at this mirror, "" for nobody.
+        self.login = ""
+        #: Why its answer is an error of the mirror's own, or was cut; "" for others.
+        self.why = ""
         #: Seconds spent on waiting for an upstream to say something.
         self.waited = 0.0
 
@@ -242,6 +246,8 @@ class MirrorRequest(server.Request):
             self.id,
             self._first,
             self.waited,
+            self.login,
+            self.why,
         )
 
     def note(self) -> None:

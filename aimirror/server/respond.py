@@ -131,6 +131,7 @@ async def respond(request: MirrorRequest, answer: Answer) -> None:
     failed; raises BodyFailed when it failed before anything was sent.  Cancelling closes the
     body's readers.
     """
+    request.why = answer.why
     if isinstance(answer.body, Streamed):
         await answer.body.send(request, answer)
         return
@@ -179,6 +180,7 @@ async def _stream(request: MirrorRequest, answer: Answer, shaped: Shape) -> None
     except (BodyFailed, CutShort, OSError, EOFError) as failed:
         if not request.gone:
             _log.warn("cut {path}: {problem}", path=request.path, problem=failed)
+            request.why = f"cut: {failed}"
             request.abort()
     finally:
         for reader in opened:

@@ -138,6 +138,12 @@ class Users:
         return found.st_ino, found.st_mtime_ns, found.st_size
 
 
+def name_in(authorization: str | None) -> str:
+    """The name of a login, "" for none."""
+    login = _login(authorization)
+    return "" if login is None else login[0].decode("utf-8", "replace")
+
+
 def _login(authorization: str | None) -> tuple[bytes, bytes] | None:
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "basic":

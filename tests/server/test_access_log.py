@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.server.access_log import HELD_SECONDS, MAX_HELD, AccessLog, AccessRecord, as_json
 from aimirror.server.answers import Answer
+from aimirror.server.errors import error_answer
 from aimirror.server.request import MirrorRequest
 from tests.server.support import GET, GrowingBody, answer, clock_at_now, connect
 
@@ -139,3 +140,23 @@ class HookTests(SynchronousTestCase):
             client.wire.lose() if leaving else body.fail()
             client.settle()
             self.assertEqual(told, [(200, 40, 0.0)])
+
+    def test_reasons(self) -> None:
+        """An error of the mirror's own and a cut answer have their reason, others have none."""
+        records: list[AccessRecord] = []
+        body = GrowingBody(b"x" * 100, size=100)
+        self.addCleanup(body.close)
+        answers = [answer(b"fine"), error_answer(404, "no rule", "for /x"), answer(body)]
+
+        async def handler(_: MirrorRequest) -> Answer:
+            return answers.pop(0)
+
+        client = connect(handler, access=lambda record, *_: records.append(record))
+        for _ in range(3):
+            client.send(GET)
+        body.grow(0, 40)
+        body.fail()
+        client.settle()
+        whys = [record.why for record in records]
+        self.assertEqual(whys[:2], ["", "no rule: for /x"])
+        self.assertTrue(whys[2].startswith("cut: "), whys)

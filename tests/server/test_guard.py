@@ -166,6 +166,20 @@ class LoginTests(SynchronousTestCase):
         self.assertEqual(self.asked(b"Authorization: Basic eDp4\r\n"), (401, "nothing"))
         self.assertEqual(self.asked(BASIC), (200, ""))
 
+    def test_name(self) -> None:
+        """The name of a login, and nothing else of it, is known to whoever logs the answer."""
+        for fields, name in ((BASIC, "q"), (b"Proxy-" + BASIC, "q"), (b"", "")):
+            names: list[str] = []
+
+            async def handler(_: MirrorRequest) -> Answer:
+                return answer()
+
+            login = Login(Users(), Tally())  # type: ignore[arg-type]
+            noted = login.guarding(handler)
+            client = connect(noted, access=lambda record, *_, to=names: to.append(record.user))
+            client.send(GET[:-2] + fields + b"\r\n")
+            self.assertEqual(names, [name])
+
     def test_beside_a_token(self) -> None:
         """With a login in Proxy-Authorization, Authorization is the upstream's and stays."""
         fields = b"Proxy-" + BASIC + b"Authorization: Bearer hf_x\r\n"

@@ -67,6 +67,7 @@ PURE_MODULES = frozenset(
         "aimirror.ecosystems.julia",
         "aimirror.ecosystems.luarocks",
         "aimirror.ecosystems.nix",
+        "aimirror.ecosystems.packaged",
         "aimirror.ecosystems.nuget",
         "aimirror.ecosystems.pub",
         "aimirror.ecosystems.swift",

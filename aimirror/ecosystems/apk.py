@@ -12,6 +12,7 @@ import re
 
 from aimirror.ecosystems.clients import Address, Machine, Setting, as_text
 from aimirror.ecosystems.formats import sources
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.routing.digests import APK, Digest
 
@@ -93,6 +94,9 @@ def _alpine(mirror: Address) -> Setting:
 
 WORLD = World(
     name="apk",
+    package=named_by(
+        r".*/(?P<name>[^/]+)-(?P<version>[0-9][^/-]*-r[0-9]+)\.apk",
+    ),
     presets=_PRESETS,
     clients={"apk": _alpine},
     knowledge=Files(places=_places, reading=Reading(digests, b"\n\n")),

@@ -12,6 +12,7 @@ from attrs import evolve
 
 from aimirror.ecosystems.clients import Address, Machine, Setting, as_text
 from aimirror.ecosystems.formats import sources
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Reading, Repository, Row, World
 from aimirror.routing.digests import Digest, parse
 
@@ -164,6 +165,9 @@ def _apt(mirror: Address) -> Setting:
 
 WORLD = World(
     name="apt",
+    package=named_by(
+        r".*/(?P<name>[^/_]+)_(?P<version>[^/_]+)_[^/]+\.[ud]?deb",
+    ),
     presets=_PRESETS,
     clients={"apt": _apt},
     knowledge=Repository(

@@ -6,6 +6,7 @@ Source: uv's documentation of ``UV_PYTHON_INSTALL_MIRROR`` and ``UV_ASTRAL_MIRRO
 from __future__ import annotations
 
 from aimirror.ecosystems.clients import Address, Setting, exported
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
 
 _PRESETS = r"""
@@ -39,6 +40,9 @@ def _uv_python(mirror: Address) -> Setting:
 
 WORLD = World(
     name="astral",
+    package=named_by(
+        r"https?://[^/]+/(?P<name>astral-sh/[^/]+)/releases/download/(?P<version>[^/]+)/.+",
+    ),
     presets=_PRESETS,
     clients={"uv-python": _uv_python},
     row=Row(

@@ -10,6 +10,7 @@ from typing import Any
 
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import toml
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.http.json_text import parse_json
 from aimirror.routing.digests import Digest, parse
@@ -114,6 +115,11 @@ def _cargo(mirror: Address) -> Setting:
 
 WORLD = World(
     name="cargo",
+    package=named_by(
+        r".*/(?P<name>[A-Za-z0-9_-]+)/(?P<version>[^/]+)/download",
+        r".*/(?P<name>[A-Za-z0-9_-]+)/(?P=name)-(?P<version>[0-9][^/]*)\.crate",
+        r"https?://[^/]+/(?:.*/)?(?:[12]|3/[^/]|[^/]{2}/[^/]{2})/(?P<name>[a-z0-9_-]+)",
+    ),
     presets=_PRESETS,
     clients={"cargo": _cargo},
     knowledge=Files(places=_places, reading=Reading(digests, b"\n")),

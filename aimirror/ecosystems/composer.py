@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import fresh
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.http.json_text import parse_json
 from aimirror.routing.digests import Digest, parse
@@ -93,6 +94,10 @@ def _composer(mirror: Address) -> Setting:
 
 WORLD = World(
     name="composer",
+    package=named_by(
+        r".*/p2/(?P<name>[^/]+/[^/~]+)(?:~dev)?\.json",
+        r".*/repos/(?P<name>[^/]+/[^/]+)/(?:zip|tar)ball/(?P<version>[^/]+)",
+    ),
     presets=_PRESETS,
     clients={"composer": _composer},
     knowledge=Files(places=_places, reading=Reading(digests)),

@@ -6,6 +6,7 @@ import json
 
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import fresh
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
 
 _PRESETS = r"""
@@ -38,6 +39,9 @@ def _conan(mirror: Address) -> Setting:
 
 WORLD = World(
     name="conan",
+    package=named_by(
+        r".*/v2/conans/(?P<name>[^/]+)/(?P<version>[^/]+)/.+",
+    ),
     presets=_PRESETS,
     clients={"conan": _conan},
     row=Row(

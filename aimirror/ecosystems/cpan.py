@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from aimirror.ecosystems.clients import Address, Setting, exported
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.routing.digests import Digest
 
@@ -65,6 +66,9 @@ def _cpanm(mirror: Address) -> Setting:
 
 WORLD = World(
     name="cpan",
+    package=named_by(
+        r".*/authors/id/[A-Z]/[^/]+/[^/]+/(?:[^/]+/)*(?P<name>[^/]+)-v?(?P<version>[0-9][^/-]*)\.(?:tar\.gz|tgz|zip|tar\.bz2)",
+    ),
     presets=_PRESETS,
     clients={"cpanm": _cpanm},
     knowledge=Files(places=_places, reading=Reading(digests), asks=MOST_CHECKSUMS),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import git
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
 
 _PRESETS = r"""
@@ -70,6 +71,13 @@ def _git(mirror: Address) -> Setting:
 
 WORLD = World(
     name="github",
+    package=named_by(
+        r"https?://[^/]+/(?P<name>[^/]+/[^/]+)/releases/download/(?P<version>[^/]+)/.+",
+        r"https?://[^/]+/(?P<name>[^/]+/[^/]+)/archive/(?:refs/tags/)?(?P<version>[^/]+?)\.(?:zip|tar\.gz)",
+        r"https?://codeload\.[^/]+/(?P<name>[^/]+/[^/]+)/[^/]+/(?:refs/tags/)?(?P<version>[^/]+)",
+        r"https?://raw\.[^/]+/(?P<name>[^/]+/[^/]+)/(?P<version>[^/]+)/.+",
+        r"https?://[^/]+/(?P<name>[^/]+/[^/]+?)(?:\.git)?/(?:info/refs|git-upload-pack)",
+    ),
     presets=_PRESETS,
     clients={"git": _git},
     row=Row(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from aimirror.ecosystems.clients import Address, Setting, exported
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
 
 _PRESETS = r"""
@@ -31,8 +34,18 @@ def _go(mirror: Address) -> Setting:
     return exported(f"{proxy}/golang.org/x/text/@v/list", GOPROXY=f"{proxy},direct")
 
 
+def _spelled(name: str) -> str:
+    """A module's path; in URLs "!x" stands for "X"."""
+    return re.sub(r"!([a-z])", lambda match: match[1].upper(), name)
+
+
 WORLD = World(
     name="go",
+    package=named_by(
+        r"https?://[^/]+/(?P<name>.+)/@v/(?P<version>[^/]+)\.(?:zip|mod|info)",
+        r"https?://[^/]+/(?P<name>.+)/@(?:v/list|latest)",
+        tidy=_spelled,
+    ),
     presets=_PRESETS,
     clients={"go": _go},
     row=Row(

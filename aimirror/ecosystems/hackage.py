@@ -10,6 +10,7 @@ import re
 
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import fresh
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.routing.digests import Digest
 
@@ -72,6 +73,9 @@ def _cabal(mirror: Address) -> Setting:
 
 WORLD = World(
     name="hackage",
+    package=named_by(
+        r".*/package/(?P<name>[A-Za-z0-9-]+)-(?P<version>[0-9.]+)(?:/.+)?(?:\.tar\.gz)?",
+    ),
     presets=_PRESETS,
     clients={"cabal": _cabal},
     knowledge=Files(places=_places, reading=Reading(digests, b"\n")),

@@ -10,6 +10,7 @@ from typing import Any
 
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import yaml
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.routing.digests import Digest
 
@@ -115,6 +116,9 @@ def _helm(mirror: Address) -> Setting:
 
 WORLD = World(
     name="helm",
+    package=named_by(
+        r".*/(?P<name>[^/]+?)-(?P<version>v?[0-9]+\.[^/]+)\.tgz",
+    ),
     presets=_PRESETS,
     clients={"helm": _helm},
     knowledge=Files(places=_places, reading=Reading(digests)),

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from aimirror.ecosystems.clients import Address, Setting, exported
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.routing.digests import Digest
 
@@ -104,6 +105,10 @@ def _hex(mirror: Address) -> Setting:
 
 WORLD = World(
     name="hex",
+    package=named_by(
+        r".*/tarballs/(?P<name>[a-z0-9_]+)-(?P<version>[^/]+)\.tar",
+        r".*/packages/(?P<name>[a-z0-9_]+)",
+    ),
     presets=_PRESETS,
     clients={"hex": _hex},
     knowledge=Files(places=_places, reading=Reading(digests)),

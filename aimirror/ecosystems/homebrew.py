@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aimirror.ecosystems.clients import Address, Setting, exported
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
 
 _PRESETS = r"""
@@ -33,6 +34,10 @@ def _brew(mirror: Address) -> Setting:
 
 WORLD = World(
     name="homebrew",
+    package=named_by(
+        r".*/v2/homebrew/[^/]+/(?P<name>.+)/manifests/(?P<version>[^/:]+)",
+        r".*/v2/homebrew/[^/]+/(?P<name>.+)/(?:manifests|blobs)/[^/]+",
+    ),
     presets=_PRESETS,
     clients={"homebrew": _brew},
     row=Row(

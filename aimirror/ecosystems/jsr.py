@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from aimirror.ecosystems.clients import Address, Setting, exported
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.http.json_text import parse_json
 from aimirror.routing.digests import Digest, parse
@@ -63,6 +64,10 @@ def _deno(mirror: Address) -> Setting:
 
 WORLD = World(
     name="jsr",
+    package=named_by(
+        r".*/(?P<name>@[^/]+/[^/]+)/(?P<version>[0-9][^/_]*)(?:_meta\.json|/.+)",
+        r".*/(?P<name>@[^/]+/[^/]+)/meta\.json",
+    ),
     presets=_PRESETS,
     clients={"deno": _deno},
     knowledge=Files(places=_places, reading=Reading(digests)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from aimirror.ecosystems.clients import Address, Setting, exported
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Row, World
 from aimirror.routing.digests import GIT_TREE, Digest
 
@@ -49,6 +50,9 @@ def _julia(mirror: Address) -> Setting:
 
 WORLD = World(
     name="julia",
+    package=named_by(
+        r".*/package/(?P<name>[0-9a-f-]{36})/(?P<version>[0-9a-f]+)",
+    ),
     presets=_PRESETS,
     clients={"julia": _julia},
     knowledge=Files(of_url=digest_of),

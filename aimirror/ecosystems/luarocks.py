@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import fresh
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
 
 _PRESETS = r"""
@@ -38,6 +39,9 @@ def _luarocks(mirror: Address) -> Setting:
 
 WORLD = World(
     name="luarocks",
+    package=named_by(
+        r".*/(?P<name>[^/]+)-(?P<version>[^/-]+-[0-9]+)\.(?:rockspec|[^/]+\.rock)",
+    ),
     presets=_PRESETS,
     clients={"luarocks": _luarocks},
     row=Row(

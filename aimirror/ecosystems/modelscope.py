@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs
 
 from aimirror.ecosystems.clients import Address, Setting, exported
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.http.json_text import parse_json
 from aimirror.routing.digests import Digest, parse
@@ -70,6 +71,10 @@ def _modelscope(mirror: Address) -> Setting:
 
 WORLD = World(
     name="modelscope",
+    package=named_by(
+        r".*/(?P<name>[^/]+/[^/]+)/resolve/(?P<version>[^/]+)/.+",
+        r".*/api/v1/(?:models|datasets)/(?P<name>[^/]+/[^/]+)(?:/.*)?",
+    ),
     presets=_PRESETS,
     clients={"modelscope": _modelscope},
     knowledge=Files(places=_places, reading=Reading(digests)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aimirror.ecosystems.clients import Address, Setting, exported
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.sums import sha256_sums
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 
@@ -45,6 +46,9 @@ def _node(mirror: Address) -> Setting:
 
 WORLD = World(
     name="nodejs",
+    package=named_by(
+        r".*/(?P<version>v[0-9]+\.[0-9.]+)/(?P<name>node)-.+",
+    ),
     presets=_PRESETS,
     clients={"node": _node},
     knowledge=Files(places=_places, reading=Reading(sha256_sums, b"\n")),

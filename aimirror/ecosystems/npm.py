@@ -12,6 +12,7 @@ from typing import Any
 
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import lines, toml, yaml
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.http.headers import Headers
 from aimirror.http.json_text import parse_json
@@ -180,6 +181,10 @@ def _bun(mirror: Address) -> Setting:
 
 WORLD = World(
     name="npm",
+    package=named_by(
+        r"https?://[^/]+/(?:.*?/)??(?P<name>(?:@[^/]+/)?(?P<base>[^/@]+))/-/(?P=base)-(?P<version>[^/]+)\.tgz",
+        r"https?://[^/]+/(?:[^@]*/)?(?P<name>@[^/]+/[^/]+|[^/]+)",
+    ),
     presets=_PRESETS,
     clients={"npm": _npm, "pnpm": _npm, "yarn": _yarn, "bun": _bun},
     knowledge=Files(places=_places, reading=Reading(digests), expected=_expected, usual=usual_path),

@@ -10,6 +10,7 @@ import re
 
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import fresh
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.http.json_text import parse_json
 from aimirror.routing.digests import Digest, parse
@@ -93,6 +94,10 @@ def _nuget(mirror: Address) -> Setting:
 
 WORLD = World(
     name="nuget",
+    package=named_by(
+        r".*/(?P<name>[^/]+)/(?P<version>[^/]+)/(?P=name)\.(?P=version)\.nupkg",
+        r".*/v3(?:-[^/]+)?/[^/]+/(?P<name>[^/]+)/index\.json",
+    ),
     presets=_PRESETS,
     clients={"nuget": _nuget},
     knowledge=Files(places=_places, reading=Reading(digests), asks=MOST_DETAILS, leads=entry_url),

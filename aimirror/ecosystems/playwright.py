@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aimirror.ecosystems.clients import Address, Setting, exported
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
 
 _PRESETS = r"""
@@ -26,6 +27,9 @@ def _playwright(mirror: Address) -> Setting:
 
 WORLD = World(
     name="playwright",
+    package=named_by(
+        r".*/builds/(?P<name>[^/]+)/(?P<version>[0-9]+)/.+",
+    ),
     presets=_PRESETS,
     clients={"playwright": _playwright},
     row=Row(

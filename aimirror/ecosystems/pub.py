@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from aimirror.ecosystems.clients import Address, Setting, exported
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.http.json_text import parse_json
 from aimirror.routing.digests import Digest, parse
@@ -68,6 +69,10 @@ def _pub(mirror: Address) -> Setting:
 
 WORLD = World(
     name="pub",
+    package=named_by(
+        r".*/api/archives/(?P<name>[a-zA-Z0-9_]+)-(?P<version>[^/]+)\.tar\.gz",
+        r".*/api/packages/(?P<name>[a-zA-Z0-9_]+)",
+    ),
     presets=_PRESETS,
     clients={"dart": _pub, "flutter": _pub},
     knowledge=Files(places=_places, reading=Reading(digests)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
 
 _PRESETS = r"""
@@ -25,6 +26,9 @@ pytorch: # https://download.pytorch.org/x -> http://MIRROR/pytorch/x
 
 WORLD = World(
     name="pytorch",
+    package=named_by(
+        r".*/models/(?:.+/)?(?P<name>[^/]+?)-(?P<version>[0-9a-f]{8,})\.pth?",
+    ),
     presets=_PRESETS,
     row=Row(
         clients="torch.hub, torchvision's weights",

@@ -50,6 +50,7 @@ from aimirror.ecosystems.making import Coded, Edges
 from aimirror.ecosystems.maven import world as maven
 from aimirror.ecosystems.oci import world as oci
 from aimirror.ecosystems.oci.paths import Registries, Registry
+from aimirror.ecosystems.packaged import Package
 from aimirror.ecosystems.pypi import world as pypi
 from aimirror.ecosystems.rubygems import world as rubygems
 from aimirror.ecosystems.world import Repository, Row, World
@@ -125,6 +126,8 @@ def _knows(world: World) -> bool:
 
 
 BY_NAME = _by_name(WORLDS)
+#: Worlds of which no rule can say that it is theirs, as nothing is known of their digests.
+_UNSAID = tuple(world for world in WORLDS if not _knows(world))
 
 #: What rules may say as ``ecosystem``: each of these has a class.
 NAMES = tuple(world.name for world in WORLDS if _knows(world))
@@ -136,6 +139,16 @@ CLIENTS: Mapping[str, Callable[[Address], Setting]] = _clients(WORLDS)
 def setting(client: str, mirror: Address | str) -> Setting:
     """The setting of a client (one of ``CLIENTS``) for a mirror, or for one at a URL."""
     return CLIENTS[client](Address(mirror) if isinstance(mirror, str) else mirror)
+
+
+def package(ecosystem: str, url: str) -> tuple[str, Package] | None:
+    """The world and the package that a stored URL is of, by what its rule says; None for none."""
+    worlds = (BY_NAME[ecosystem],) if ecosystem in BY_NAME else _UNSAID
+    for world in worlds:
+        named = None if world.package is None else world.package(url)
+        if named is not None:
+            return world.name, named
+    return None
 
 
 def ecosystems(

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from aimirror.ecosystems.clients import Address, Setting, as_text
 from aimirror.ecosystems.formats import sources
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Reading, Repository, Row, World
 from aimirror.routing.digests import Digest, parse
 
@@ -134,6 +135,9 @@ def _dnf(mirror: Address) -> Setting:
 
 WORLD = World(
     name="rpm",
+    package=named_by(
+        r".*/(?P<name>[^/]+)-(?P<version>[^/-]+-[^/-]+)\.[^/.]+\.d?rpm",
+    ),
     presets=_PRESETS,
     clients={"dnf": _dnf},
     knowledge=Repository(

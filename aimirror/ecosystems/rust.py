@@ -6,6 +6,7 @@ Source: rustup's book, "Environment variables"; each file has its ``.sha256`` be
 from __future__ import annotations
 
 from aimirror.ecosystems.clients import Address, Setting, exported
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.sums import sha256_sums
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 
@@ -46,6 +47,9 @@ def _rustup(mirror: Address) -> Setting:
 
 WORLD = World(
     name="rust",
+    package=named_by(
+        r".*/dist/(?:[0-9-]+/)?(?P<name>[a-z-]+?)-(?P<version>[0-9][^/-]*|nightly|beta|stable)-[^/]+",
+    ),
     presets=_PRESETS,
     clients={"rustup": _rustup},
     knowledge=Files(places=_places, reading=Reading(sha256_sums, b"\n")),

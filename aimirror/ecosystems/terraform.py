@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from attrs import evolve, frozen
 
 from aimirror.ecosystems.making import Coded
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row
 from aimirror.forward.routes import served
 from aimirror.http import urls
@@ -178,6 +179,9 @@ hashicorp: # where HashiCorp's own providers and programs are
 
 WORLD = Coded(
     name="terraform",
+    package=named_by(
+        r".*/(?P<name>[^/]+)/(?P<version>[^/]+)/(?P=name)_(?P=version)_[^/]+",
+    ),
     presets=_PRESETS,
     make=lambda edges: Terraform(),
     row=Row(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from attrs import frozen
 
 from aimirror.ecosystems.clients import Address, Setting
+from aimirror.ecosystems.packaged import Packaged
 from aimirror.http.headers import Headers
 from aimirror.routing.digests import Digest
 
@@ -112,4 +113,6 @@ class World:
     #: The path of a package's page for a path below a prefix, which people write in several ways;
     #: "" for others.
     page_path: Callable[[str, str], str] | None = None
+    #: Which package and version a stored URL is of.
+    package: Packaged | None = None
     row: Row | None = None

@@ -9,7 +9,7 @@ import enum
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from attrs import frozen
@@ -76,6 +76,20 @@ class RuleUse:
     bytes: int
 
 
+class Kept(NamedTuple):
+    """The row of an entry in the index; there may be very many."""
+
+    name: str
+    key: str
+    rule: str
+    #: Bytes.
+    size: int
+    #: Epoch seconds.
+    received: float
+    used: float
+    pinned: int
+
+
 def entries_listed(index: Path, wanted: Listing) -> list[Listed]:
     """Blocks.  Raises DiskError."""
     conditions = (
@@ -110,6 +124,18 @@ def rules_listed(index: Path) -> list[RuleUse]:
         " LEFT JOIN blobs b ON b.sha256 = e.blob GROUP BY e.rule ORDER BY 3 DESC"
     )
     return [RuleUse(*row) for row in _rows(index, sql, ())]
+
+
+def kept_listed(index: Path, most: int) -> list[Kept]:
+    """What is known of entries without their records, the last used first.  Blocks.
+
+    Raises DiskError.
+    """
+    sql = (
+        "SELECT e.name, e.key, e.rule, coalesce(b.size, 0), e.received_at, e.used, e.pinned"
+        " FROM entries e LEFT JOIN blobs b ON b.sha256 = e.blob ORDER BY e.used DESC LIMIT ?"
+    )
+    return [Kept(*row) for row in _rows(index, sql, (most,))]
 
 
 def _rows(index: Path, sql: str, values: tuple[object, ...]) -> list[Any]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 from attrs import frozen
@@ -24,7 +24,15 @@ from aimirror.store.inuse import InUse
 from aimirror.store.journal import PartMeta
 from aimirror.store.journalfile import sync_content, sync_folder
 from aimirror.store.layout import FOLDER_MODE, Layout
-from aimirror.store.listing import Listed, Listing, RuleUse, entries_listed, rules_listed
+from aimirror.store.listing import (
+    Kept,
+    Listed,
+    Listing,
+    RuleUse,
+    entries_listed,
+    kept_listed,
+    rules_listed,
+)
 from aimirror.store.outbox import Outbox
 from aimirror.store.partfolder import PartFolder
 from aimirror.store.parts import DeferToThread, Part
@@ -36,6 +44,8 @@ from aimirror.store.verification import Verification, Verifier
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
+
+T = TypeVar("T")
 
 #: Seconds between a change and its last consequences: uses written, names and index synced.
 SETTLE = 5.0
@@ -394,6 +404,14 @@ class Store:
     def by_rule(self) -> Deferred[list[RuleUse]]:
         """What each rule has stored, read in a thread."""
         return self._defer_to_thread(rules_listed, self._layout.index)
+
+    def kept(self, most: int, read: Callable[[list[Kept]], T]) -> Deferred[T]:
+        """What ``read`` makes, in a thread, of the rows of the entries that were used last.
+
+        Fails with DiskError.
+        """
+        self._catalogue.flush()
+        return self._defer_to_thread(lambda: read(kept_listed(self._layout.index, most)))
 
     def make_room(self, count: int) -> Deferred[bool]:
         """Evict until ``count`` more bytes fit, into the limit and onto the disk.

@@ -50,6 +50,15 @@ class ListingTests(StoreCase):
             self.successResultOf(self.store.by_rule()), [RuleUse("x", 2, 40), RuleUse("y", 1, 20)]
         )
 
+    def test_kept(self) -> None:
+        """Rows without records, the last used first and so many, are read in a thread."""
+        self.clock.advance(1)
+        for entry in self.store.entries("b/Big"):
+            self.store.touch(entry)
+        rows = self.successResultOf(self.store.kept(2, list))
+        self.assertEqual([row.key for row in rows], ["b/Big", "b/mid?s=1"])
+        self.assertEqual((rows[0].rule, rows[0].size, rows[0].used), ("x", 30, NOW + 4))
+
     def test_resize_and_evicted(self) -> None:
         """A smaller limit makes older files go, and they are counted."""
         self.store.resize(25, evict=True)

@@ -11,6 +11,7 @@ from aimirror.ecosystems.conda import bases
 from aimirror.ecosystems.conda.repodata import FILES, PRESETS, conda, pixi
 from aimirror.ecosystems.indexed import Indexed
 from aimirror.ecosystems.making import Coded
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import ClientRequest, Desk, Untaken
@@ -120,6 +121,9 @@ class _Lead:
 
 WORLD = Coded(
     name="conda",
+    package=named_by(
+        r".*/(?P<name>[^/]+)-(?P<version>[^/-]+)-[^/-]+\.(?:conda|tar\.bz2)",
+    ),
     presets=PRESETS,
     clients={"conda": conda, "pixi": pixi},
     make=lambda edges: Conda(edges.library),

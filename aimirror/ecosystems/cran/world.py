@@ -10,6 +10,7 @@ from aimirror.ecosystems.formats import lines
 from aimirror.ecosystems.generations import changed_at
 from aimirror.ecosystems.indexed import Indexed
 from aimirror.ecosystems.making import Coded
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Declined, Desk, Lookup, Untaken
@@ -124,6 +125,9 @@ def _r(mirror: Address) -> Setting:
 
 WORLD = Coded(
     name="cran",
+    package=named_by(
+        r".*/(?P<name>[A-Za-z][A-Za-z0-9.]*)_(?P<version>[0-9][^/_]*)\.(?:tar\.gz|zip|tgz)",
+    ),
     presets=_PRESETS,
     clients={"r": _r},
     make=lambda edges: Cran(edges.library),

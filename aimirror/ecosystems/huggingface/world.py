@@ -11,6 +11,7 @@ from aimirror.ecosystems.huggingface.metadata import Look, Looks
 from aimirror.ecosystems.huggingface.paths import Seen, Target
 from aimirror.ecosystems.huggingface.shelf import Shelf
 from aimirror.ecosystems.making import Coded
+from aimirror.ecosystems.packaged import named_by
 from aimirror.http import urls
 from aimirror.http.forwarding import asked_for_storing, scope_of
 from aimirror.http.headers import Headers
@@ -205,6 +206,11 @@ def _hub(mirror: Address) -> Setting:
 
 WORLD = Coded(
     name="huggingface",
+    package=named_by(
+        r"https?://[^/]+/(?P<name>.+?)/(?:resolve|raw)/(?P<version>[^/]+)/.+",
+        r"https?://[^/]+/api/(?:models/)?(?P<name>[^/]+(?:/[^/]+)?|(?:datasets|spaces|kernels)/[^/]+/[^/]+)/(?:revision|tree|paths-info)/(?P<version>[^/]+)(?:/.*)?",
+        r"https?://[^/]+/api/models/(?P<name>[^/]+/[^/]+)",
+    ),
     clients={"huggingface": _hub},
     make=lambda edges: HuggingFace(edges.library),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from attrs import evolve
 
@@ -11,6 +12,7 @@ from aimirror.ecosystems.formats import fresh, xml
 from aimirror.ecosystems.indexes import at_hand, credential, is_stored, small
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.maven import checksums as maven
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row
 from aimirror.http.headers import Headers
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Untaken
@@ -125,8 +127,21 @@ def _gradle(mirror: Address) -> Setting:
     return Setting("~/.gradle/init.d/aimirror.gradle", text, fresh(text), probe=probe)
 
 
+def _coordinate(path: str) -> str:
+    """``group:artifact`` of a folder; where repositories are mounted is no part of a group."""
+    group, _, artifact = re.sub(r"^(?:.*/)?(?:maven2?|m2|releases|public)/", "", path).rpartition(
+        "/"
+    )
+    return f"{group.replace('/', '.')}:{artifact}" if group else artifact
+
+
 WORLD = Coded(
     name="maven",
+    package=named_by(
+        r"https?://[^/]+/(?P<name>.+/(?P<artifact>[^/]+))/(?P<version>[^/]+)/(?P=artifact)-[^/]+",
+        r"https?://[^/]+/(?P<name>.+/[^/]+)/maven-metadata\.xml[^/]*",
+        tidy=_coordinate,
+    ),
     presets=_PRESETS,
     clients={"maven": _maven, "gradle": _gradle},
     make=lambda edges: Maven(),

@@ -38,6 +38,7 @@ from aimirror.ecosystems.oci.paths import (
 from aimirror.ecosystems.oci.sources import Sources
 from aimirror.ecosystems.oci.tags import Tags
 from aimirror.ecosystems.oci.tokens import Refused, Tokens
+from aimirror.ecosystems.packaged import named_by
 from aimirror.exchanges.answering import UNABLE
 from aimirror.http.headers import Headers
 from aimirror.interfaces import BodyFailed, ILibrary, IUpstreamResponse, UpstreamError
@@ -380,8 +381,19 @@ def _error(status: int, code: str, message: str, *more: tuple[str, str]) -> Answ
     return Answer(status=status, headers=fields, body=error_body(code, message))
 
 
+def _repository(place: str) -> str:
+    """A repository as people write it: that of Docker Hub without a host."""
+    host, _, name = place.partition("/v2/")
+    return name if host == "registry-1.docker.io" else f"{host}/{name}"
+
+
 WORLD = Coded(
     name="oci",
+    package=named_by(
+        r"https?://(?P<name>[^/]+/v2/.+)/manifests/(?P<version>[^/:]+)",
+        r"https?://(?P<name>[^/]+/v2/.+)/(?:manifests|blobs|tags|referrers)/[^/]+",
+        tidy=_repository,
+    ),
     clients={"docker": docker, "containerd": containerd, "podman": podman},
     make=lambda edges: Oci(edges.library, edges.registries),
 )

@@ -15,6 +15,7 @@ from aimirror.ecosystems.digest_table import DigestTable
 from aimirror.ecosystems.indexes import credential, is_stored
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.oci.tokens import SingleFlight
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.proving import Hashes
 from aimirror.ecosystems.pypi import pages as pypi
 from aimirror.ecosystems.pypi.clients import CLIENTS, PRESETS
@@ -325,6 +326,12 @@ def _names_bytes(found: Route) -> bool:
 
 WORLD = Coded(
     name="pypi",
+    package=named_by(
+        r".*/(?P<name>[^/-]+)-(?P<version>[^/-]+)-[^/]+\.whl(?:\.metadata|\.asc)?",
+        r".*/(?P<name>[^/]+?)-(?P<version>[0-9][^/-]*)\.(?:tar\.gz|zip|tgz|tar\.bz2|tar\.xz)(?:\.metadata|\.asc)?",
+        r".*/simple/(?P<name>[^/]+)/?",
+        tidy=pypi.normalised,
+    ),
     clients=CLIENTS,
     presets=PRESETS,
     page_path=pypi.page_path,

@@ -9,6 +9,7 @@ from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import lines, yaml
 from aimirror.ecosystems.indexed import Indexed
 from aimirror.ecosystems.making import Coded
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.rubygems import index as rubygems
 from aimirror.ecosystems.world import Files, Reading, Row
 from aimirror.http.headers import Headers
@@ -106,6 +107,10 @@ def _bundler(mirror: Address) -> Setting:
 
 WORLD = Coded(
     name="rubygems",
+    package=named_by(
+        r".*/gems/(?P<name>[^/]+?)-(?P<version>[0-9][^/-]*)(?:-[^/]+)?\.gem",
+        r".*/info/(?P<name>[^/]+)",
+    ),
     presets=_PRESETS,
     clients={"rubygems": _rubygems, "bundler": _bundler},
     make=lambda edges: RubyGems(edges.library),

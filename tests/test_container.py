@@ -12,6 +12,9 @@ from typing import Any
 import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
+from aimirror.config import load
+from aimirror.server.access import Networks
+
 ROOT = Path(__file__).resolve().parent.parent
 #: Whom the service runs as in the container.
 USER = 10001
@@ -62,6 +65,19 @@ class EntryPointTests(SynchronousTestCase):
         self.assertIn("CACHE_DIRECTORY=/data/fast_proxy/cache", image)
         self.assertIn('ENTRYPOINT ["docker-entrypoint.sh"]', image)
         self.assertTrue(os.access(ROOT / "docker-entrypoint.sh", os.X_OK))
+
+
+class AdministrationTests(SynchronousTestCase):
+    def test_compose(self) -> None:
+        """A token in the environment opens the administration to private networks."""
+        told = yaml.safe_load((ROOT / "compose.yaml").read_text())
+        words = told["services"]["aimirror"]["environment"]
+        given = {name: value.partition(":-")[2].rstrip("}") for name, value in words.items()}
+        self.assertEqual(given.pop("AIMIRROR_ADMIN_TOKEN"), "")
+        admin = load(None, {**given, "AIMIRROR_ADMIN_TOKEN": "e" * 16, "HOME": "/"}).admin
+        self.assertTrue(Networks(admin.hosts).admit("172.17.0.1"))
+        self.assertFalse(Networks(admin.hosts).admit("203.0.113.1"))
+        self.assertEqual(load(None, {**given, "HOME": "/"}).admin.hosts, ())
 
 
 class ClusterFilesTests(SynchronousTestCase):

@@ -45,6 +45,7 @@ def _lines(parser: argparse.ArgumentParser) -> Iterator[str]:
     yield ".SH ENVIRONMENT"
     yield from _term("AIMIRROR_URL", "the service that commands speak to")
     yield from _term("AIMIRROR_ADMIN_TOKEN", "the administrators' token")
+    yield from _term("AIMIRROR_ADMIN_HOSTS", "networks they come from, separated by commas")
     yield ".SH FILES"
     yield from _term("~/.cache/aimirror", "the cache, unless cache.dir says otherwise")
     yield from _term("/etc/aimirror/config.yaml", "the configuration of the systemd service")

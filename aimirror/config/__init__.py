@@ -59,6 +59,8 @@ __all__ = [
 
 #: The variable that may hold the administrators' token, and bytes of a file that does.
 TOKEN_VARIABLE = "AIMIRROR_ADMIN_TOKEN"
+#: Networks that administrators come from, separated by commas; a container's file has none.
+HOSTS_VARIABLE = "AIMIRROR_ADMIN_HOSTS"
 MAX_TOKEN = 4096
 #: The variable that may say how other nodes reach this one.
 SELF_VARIABLE = "AIMIRROR_SELF"
@@ -182,7 +184,18 @@ def _surrounded(config: Config, environ: Mapping[str, str]) -> Config:
 
 
 def _admin(config: Config, environ: Mapping[str, str]) -> Admin:
-    """With the token of the environment or of its file; the file's own word is the last."""
+    """With what the environment says; the file's own word is the last."""
+    admin = _with_token(config, environ)
+    told = environ.get(HOSTS_VARIABLE, "")
+    if admin.hosts or not admin.token or not told:
+        return admin
+    at = At(f"${HOSTS_VARIABLE}", Path(), Path())
+    names = [name.strip() for name in told.split(",") if name.strip()]
+    return evolve(admin, hosts=tuple(scalars.network.read(name, at) for name in names))
+
+
+def _with_token(config: Config, environ: Mapping[str, str]) -> Admin:
+    """With the token of the environment or of its file."""
     admin, key, told = config.admin, f"${TOKEN_VARIABLE}", environ.get(TOKEN_VARIABLE, "")
     if admin.token_file is not None:
         key = f"{config.source}: admin.token_file"

@@ -435,6 +435,23 @@ class ValueTests(Loading):
             self.file.write_text(RULE + text)
             self.assertEqual(load(self.file, environ).admin.token, wanted * 16)
 
+    def test_admin_hosts(self) -> None:
+        """The networks are the file's own, else the environment's, which need a token there."""
+        environ = {"AIMIRROR_ADMIN_TOKEN": "e" * 16, "AIMIRROR_ADMIN_HOSTS": "10.0.0.0/8, ::1,"}
+        own = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
+        for text, variables, wanted in (
+            ("", environ, own),
+            ("admin: {hosts: [192.0.2.7]}", environ, (ip_network("192.0.2.7/32"),)),
+            ("", {**environ, "AIMIRROR_ADMIN_TOKEN": ""}, ()),
+            ("", {**environ, "AIMIRROR_ADMIN_HOSTS": ""}, ()),
+        ):
+            self.file.write_text(RULE + text)
+            self.assertEqual(load(self.file, {"HOME": "/", **variables}).admin.hosts, wanted)
+        with self.assertRaises(ConfigError) as caught:
+            load(None, {**environ, "AIMIRROR_ADMIN_HOSTS": "10.0.0.0/8,nowhere"})
+        for word in ("$AIMIRROR_ADMIN_HOSTS", "nowhere", "allowed"):
+            self.assertIn(word, str(caught.exception))
+
     def test_bad_admin_token(self) -> None:
         """A token that is too short, or a file that can't be read, is told of without the token."""
         self.file.write_text(RULE)

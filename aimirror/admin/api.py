@@ -6,17 +6,18 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from aimirror.admin import prefetch as admin_prefetch
 from aimirror.admin import prefetch_lists as prefetch
-from aimirror.admin import prefetch_locks
 from aimirror.admin.entries import BadSelection, Entries, Selection
 from aimirror.admin.gate import Gate
 from aimirror.admin.inputs import Words, body_of, query_of
 from aimirror.admin.jobs import Job, Jobs, TooManyJobs
+from aimirror.admin.looks import Looks
+from aimirror.admin.openapi import document
+from aimirror.admin.orders import order_of
 from aimirror.admin.prefetch import Prefetcher
-from aimirror.admin.prefetch_lists import MOST_ITEMS, BadList, Interpreter, Items
+from aimirror.admin.prefetch_lists import BadList
 from aimirror.config.offers import moved, offered
 from aimirror.ecosystems.clients import Address
 from aimirror.ecosystems.registry import setting
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 BASE = "/aimirror/api/"
 #: Entries that a listing tells unless it is asked for another number.
 PAGE = 50
+
+#: The one call that goes on for ever.
+STREAM = ("GET", "events")
 
 Told = dict[str, Any]
 _Call = Callable[["MirrorRequest"], Awaitable[Answer | Told]]
@@ -76,6 +80,7 @@ class Api:
         gate: Callable[[], Gate],
         overview: Callable[[], Awaitable[Told]],
         events: Callable[[MirrorRequest], Awaitable[None]],
+        looks: Looks,
     ) -> None:
         self._store = store
         self._memo = memo
@@ -85,6 +90,7 @@ class Api:
         self._gate = gate
         self._overview = overview
         self._events = events
+        self._looks = looks
         self._calls: dict[tuple[str, str], _Call] = {
             ("GET", "overview"): self._tell_overview,
             ("GET", "entries"): self._list,
@@ -99,7 +105,11 @@ class Api:
             ("GET", "clients"): self._clients,
             ("POST", "check"): self._check,
             ("POST", "reload"): self._reload,
+            ("GET", "openapi.json"): self._describe,
+            **{("GET", name): call for name, call in looks.calls.items()},
         }
+        #: Every call there is, that which is a stream included.
+        self.names = frozenset({*self._calls, STREAM})
 
     async def answer(self, request: MirrorRequest) -> Answer | None:
         """Answer one request; None when it was streamed."""
@@ -108,7 +118,7 @@ class Api:
         if objection is not None:
             return objection
         name = request.raw_path.removeprefix(BASE)
-        if (method, name) == ("GET", "events"):
+        if (method, name) == STREAM:
             await self._events(request)
             return None
         call = self._calls.get((method, name))
@@ -130,6 +140,9 @@ class Api:
 
     async def _tell_overview(self, request: MirrorRequest) -> Told:
         return await self._overview()
+
+    async def _describe(self, request: MirrorRequest) -> Told:
+        return document()
 
     # -- entries ---------------------------------------------------------------------------
 
@@ -161,36 +174,38 @@ class Api:
         words = await body_of(request)
         dry = bool(words.flag("dry_run"))
         count, size = await self._entries.purge(_meant(words, request), dry=dry)
+        self._looks.changed()
         return {"purged": count, "bytes": size, "dry_run": dry}
 
     async def _pin(self, request: MirrorRequest) -> Told:
         words = await body_of(request)
         pinned = words.flag("pinned")
         matched, changed = await self._entries.pin(_meant(words, request), pinned is not False)
+        self._looks.changed()
         return {"matched": matched, "changed": changed}
 
     # -- jobs ------------------------------------------------------------------------------
 
     async def _verify(self, request: MirrorRequest) -> Told:
         async def run(job: Job) -> None:
-            usage, found = self._store.usage(), Verification()
+            usage, proof = self._store.usage(), Verification()
             job.total, job.total_bytes = usage.files, usage.blobs
 
             def look() -> None:
-                job.done, job.failed = found.checked + found.unreadable, found.unreadable
-                job.bytes = found.hashed
+                job.done, job.failed = proof.checked + proof.unreadable, proof.unreadable
+                job.bytes = proof.hashed
 
             job.look = look
-            await self._store.verify(found)
+            await self._store.verify(proof)
             look()
-            job.message = found.told()
-            if found.bad:
+            job.message = proof.told()
+            if proof.bad:
                 self._memo.invalidate()
 
         return self._jobs.start("verify", "the whole cache", run).told()
 
     async def _prefetch(self, request: MirrorRequest) -> Told:
-        order, what = _order(await body_of(request))
+        order, what = order_of(await body_of(request))
         prefetcher = self._steering.prefetcher(request.headers.get("host") or "")
         return self._jobs.start("prefetch", what, lambda job: prefetcher.run(order, job)).told()
 
@@ -218,20 +233,20 @@ class Api:
         given = query_of(request).text("url")
         rules = self._steering.rules()
         path, _, query = _as_path(given, rules).partition("?")
-        found = route(rules, path, query)
-        if found is None:
+        taken = route(rules, path, query)
+        if taken is None:
             return {"rule": None, "why": "no rule takes that path"}
-        if isinstance(found, Refused):
-            return {"rule": None, "why": found.reason}
-        stored = self._store.entries(found.key)
+        if isinstance(taken, Refused):
+            return {"rule": None, "why": taken.reason}
+        stored = self._store.entries(taken.key)
         return {
-            "rule": found.rule.name,
+            "rule": taken.rule.name,
             "path": path,
-            "urls": [url.partition("?")[0] for url in found.urls],
-            "strategy": found.rule.strategy.value,
-            "ecosystem": found.rule.ecosystem,
-            "immutable": found.immutable,
-            "digest": found.digest.algorithm if found.digest else None,
+            "urls": [url.partition("?")[0] for url in taken.urls],
+            "strategy": taken.rule.strategy.value,
+            "ecosystem": taken.rule.ecosystem,
+            "immutable": taken.immutable,
+            "digest": taken.digest.algorithm if taken.digest else None,
             "stored": len(stored),
         }
 
@@ -293,41 +308,3 @@ def _as_path(given: str, rules: tuple[Rule, ...]) -> str:
         return given
     served = prefetch.served_path(given, prefetch.bases(rules))
     return served or "/" + given.partition("://")[2].partition("/")[2]
-
-
-def _order(words: Words) -> tuple[admin_prefetch.Order, str]:
-    """What to fetch ahead, and its short description."""
-    interpreter = Interpreter(words.text("python"), words.text("platform"))
-    plain = admin_prefetch.Order(
-        interpreter=interpreter,
-        index=words.text("index") or "/simple",
-        dependencies=bool(words.flag("dependencies")),
-    )
-    if text := words.text("huggingface"):
-        repository = prefetch.repository(text)
-        include, exclude = words.texts("include"), words.texts("exclude")
-        return evolve(plain, repository=repository, include=include, exclude=exclude), text
-    if text := words.text("image"):
-        return evolve(plain, image=prefetch.image(text)), text
-    items, what = _items(words, interpreter)
-    return evolve(plain, items=items), what
-
-
-def _items(words: Words, interpreter: Interpreter) -> tuple[Items, str]:
-    if text := words.text("requirements"):
-        items = prefetch.requirements(text)
-        return items, f"{len(items.projects)} requirements"
-    if text := words.text("lock"):
-        name = words.text("lock_name")
-        items = prefetch_locks.items(name, text, interpreter)
-        count = len(items.urls) + len(items.projects)
-        return items, f"{count} files of {name.rpartition('/')[2]}"
-    if text := words.text("uv_lock"):
-        items = prefetch.uv_lock(text, interpreter)
-        return items, f"{len(items.urls)} files of a uv.lock"
-    if text := words.text("package_lock"):
-        items = prefetch.package_lock(text)
-        return items, f"{len(items.urls)} packages of a package-lock.json"
-    if urls := words.texts("urls"):
-        return Items(urls=urls[:MOST_ITEMS]), f"{len(urls)} URLs"
-    raise BadList("say what: urls, requirements, lock, uv_lock, package_lock, huggingface or image")

@@ -12,11 +12,12 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     Metric,
 )
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from aimirror import __version__
+from aimirror.download.tasks import Reason
 from aimirror.http import urls
 from aimirror.http.headers import Headers
 from aimirror.interfaces import IUpstream, IUpstreamResponse
@@ -36,6 +37,19 @@ if TYPE_CHECKING:
     from aimirror.workers.pool.pool import Pool
 
 
+#: Statuses that say that something is wrong there, or too much is asked.
+_ILL = frozenset({429, *range(500, 600)})
+#: Ends of downloads that say nothing of the upstream.
+_NOT_UPSTREAMS = frozenset(
+    {
+        *(Reason.DONE, Reason.CANCELLED, Reason.CHANGED, Reason.WHOLE),
+        *(Reason.DISK, Reason.DISK_FULL, Reason.WORKER_LOST),
+    }
+)
+#: Letters of a reason that are kept.
+MOST_WHY = 300
+
+
 def counted(tally: Tally, log: AccessHook) -> AccessHook:
     """A hook that counts each answer, and logs it."""
 
@@ -53,6 +67,9 @@ def ended(tally: Tally, seconds: Callable[[], float]) -> Callable[[Progress, Fin
         took = seconds() - progress.started_at
         reason = "mismatch" if finished.mismatch else finished.reason.value
         tally.downloaded(progress.rule, reason, progress.written, took, finished.mismatch)
+        if finished.mismatch or finished.reason not in _NOT_UPSTREAMS:
+            why = f"{reason}: {finished.detail}" if finished.detail else reason
+            tally.upstreams.at(host_label(progress.key)).trouble(why[:MOST_WHY], seconds())
 
     return end
 
@@ -74,12 +91,19 @@ class CountedUpstream:
         began = self._clock.seconds()
 
         def answered(response: IUpstreamResponse) -> IUpstreamResponse:
+            now = self._clock.seconds()
             row.answered += 1
-            row.header.add(self._clock.seconds() - began)
+            row.header.add(now - began)
+            if response.status in _ILL:
+                row.trouble(f"it answers with status {response.status}", now)
+            else:
+                row.well_at = now
             return response
 
         def failed(failure: Failure) -> Failure:
-            row.failed += 1
+            if failure.check(CancelledError) is None:  # nobody wants it any more
+                row.failed += 1
+                row.trouble(str(failure.value)[:MOST_WHY], self._clock.seconds())
             return failure
 
         return self._upstream.request(outgoing, body, redirects).addCallbacks(answered, failed)

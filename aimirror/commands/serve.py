@@ -21,7 +21,7 @@ from aimirror.config.offers import moved, offered
 from aimirror.ecosystems.clients import Address
 from aimirror.monotonic import steady
 from aimirror.platform import install_reactor, prepare_process
-from aimirror.server.listening import CannotListen
+from aimirror.server.listening import CannotListen, authority
 from aimirror.server.short_log import Short
 from aimirror.service.checking import warned
 from aimirror.service.logs import Logs, observer, open_logs
@@ -92,7 +92,8 @@ def welcome(url: str, config: Config) -> str:
         *_warnings(config),
         *(f"  {text.format(**told)}" for client, text in _FIRST.items() if client in clients),
         *(["  others:       aimirror setup"] if set(clients) - _FIRST.keys() else []),
-        f"  dashboard:    {here}/aimirror/",
+        f"  set-up:       {here}/aimirror/",
+        f"  dashboard:    {_administration(here, config)}",
     ]
     return "\n".join(lines)
 
@@ -104,6 +105,15 @@ def _warnings(config: Config) -> list[str]:
     lines = [f"aimirror: warning: {warning}" for warning in every[:_WARNINGS]]
     check = f"aimirror check {shlex.quote(config.source)}"
     return [*lines, *([f"aimirror: {more} more: {check}"] if more > 0 else [])]
+
+
+def _administration(here: str, config: Config) -> str:
+    """Where the administration's pages are."""
+    admin = config.admin
+    if admin.port is None:
+        return f"{here}/aimirror/admin/"
+    scheme = here.partition("://")[0]
+    return f"{scheme}://{authority(admin.host, admin.port)}/aimirror/admin/"
 
 
 def _source(config: Config) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
 from attrs import Factory, define, frozen
@@ -61,6 +61,19 @@ class UpstreamCount:
     failed: int = 0
     #: Seconds to the header.
     header: Histogram = Factory(lambda: Histogram(FIRST_BYTE))
+    #: Its last trouble: what it was, and when (epoch seconds); and when it last answered well.
+    why: str = ""
+    ill_at: float = 0.0
+    well_at: float = 0.0
+
+    @property
+    def ill(self) -> bool:
+        """Whether the last that was heard of it is trouble."""
+        return self.ill_at > self.well_at
+
+    def trouble(self, why: str, now: float) -> None:
+        """It failed, for its workers or for the service."""
+        self.why, self.ill_at = why, now
 
 
 @define
@@ -128,8 +141,9 @@ class Tally:
 
     def totals(self, fetching: int) -> Totals:
         """The sums of now; ``fetching`` are the bytes written of downloads still running."""
-        hits = misses = served = saved = 0
-        for (_, outcome, _), row in self.answers.known.items():
+        hits = misses = served = saved = errors = 0
+        for (_, outcome, status), row in self.answers.known.items():
+            errors += row.count if status >= 500 else 0
             served += row.bytes
             saved += row.bytes if outcome in SPARED else 0
             if outcome in FROM_CACHE:
@@ -137,7 +151,7 @@ class Tally:
             elif outcome:
                 misses += row.count
         fetched = sum(row.bytes for row in self.ended.known.values())
-        return Totals(hits, misses, served, saved, fetched + fetching)
+        return Totals(hits, misses, served, saved, fetched + fetching, errors)
 
 
 @frozen
@@ -151,6 +165,8 @@ class Totals:
     saved: int = 0
     #: Bytes that were written into the cache.
     fetched: int = 0
+    #: Answers of status 500 and above.
+    errors: int = 0
 
     def since(self, before: Totals) -> Totals:
         """What was added."""
@@ -160,6 +176,7 @@ class Totals:
             self.served - before.served,
             self.saved - before.saved,
             max(0, self.fetched - before.fetched),
+            self.errors - before.errors,
         )
 
 
@@ -182,3 +199,7 @@ class Series:
     def steps(self) -> tuple[tuple[float, Totals], ...]:
         """The end of each step in epoch seconds, and what was added in it."""
         return tuple(self._steps)
+
+    def resume(self, steps: Iterable[tuple[float, Totals]]) -> None:
+        """Begin with what was sampled before; steps of the future are left out by the caller."""
+        self._steps.extend(steps)

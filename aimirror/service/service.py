@@ -20,10 +20,11 @@ from aimirror.admin.api import Rejected, Steering
 from aimirror.admin.gate import Gate
 from aimirror.admin.internal_client import InternalClient
 from aimirror.admin.metrics import CountedUpstream, counted, ended
-from aimirror.admin.operations import NAMED, Operations, Parts, elsewhere
+from aimirror.admin.operations import ADMINISTRATION, NAMED, WELCOME, Operations, Parts, elsewhere
 from aimirror.admin.own_token import make_token
 from aimirror.admin.prefetch import Prefetcher
 from aimirror.admin.prefetch_lists import bases
+from aimirror.admin.recent import Recent
 from aimirror.cluster.affinity import shapes
 from aimirror.cluster.questions import NAME as PEER_NAME
 from aimirror.config import Config, ConfigError
@@ -37,7 +38,8 @@ from aimirror.forward.proxy import Seen
 from aimirror.mirror.handlers import BadHandler
 from aimirror.server.access import Networks
 from aimirror.server.access_log import AccessHook, ignore
-from aimirror.server.admission import at_the_door, own_words
+from aimirror.server.admission import at_the_door
+from aimirror.server.base_url import base_url
 from aimirror.server.guard import Guard
 from aimirror.server.listening import CannotListen, authority, bound, leads_here, opened, own_names
 from aimirror.server.memo import Memo
@@ -58,6 +60,7 @@ from aimirror.workers.apart.apart import Apart
 from aimirror.workers.pool.pool import Pool, worker_environment
 
 if TYPE_CHECKING:
+    from aimirror.server.request import MirrorRequest
     from aimirror.server.sendfile import FilePort
 
 #: Seconds that each further step gets to end when the service stops.
@@ -99,7 +102,8 @@ class MirrorService(Service):
         self._reactor = reactor
         self._failed = failed
         self._ready = ready
-        self._access = counted(self._tally, access)
+        self._recent = Recent(reactor)
+        self._access = counted(self._tally, self._recent.noting(access))
         #: Bound, until it is opened to clients.
         self._socket: socket.socket | None = None
         self._admin_socket: socket.socket | None = None
@@ -268,8 +272,16 @@ class MirrorService(Service):
             pool=self.pool,
             memo=self._memo,
             clock=self._reactor,
+            recent=self._recent,
         )
-        self._operations = Operations(parts, steering, self._gate, lambda: len(site.channels))
+        self._operations = Operations(
+            parts,
+            steering,
+            self._gate,
+            clients=lambda: len(site.channels),
+            base=self._base,
+            forward=lambda: self._config.forward.enabled,
+        )
         self._front = evolve(self._front, named=self._operations.named(self._front.login))
         self._operations.start()
         self._operations.schedules.use(config.prefetch, config.folder)
@@ -292,8 +304,8 @@ class MirrorService(Service):
         handlers = {name: self._named(name) for name in NAMED}
         if self.env.peers is not None:
             handlers[PEER_NAME] = lambda request: self._front.owner(request)
-        if not here:
-            handlers["aimirror"] = own_words(elsewhere)
+        if self._config.admin.port is not None:
+            handlers["aimirror"] = self._named(ADMINISTRATION if here else WELCOME)
         return {name: at_the_door(each, self._own_name) for name, each in handlers.items()}
 
     def _named(self, name: str) -> Handler:
@@ -320,6 +332,11 @@ class MirrorService(Service):
         site.limits = server.limits
         site.proxies = server.trusted_proxies
         site.guard = None if guard.idle else guard
+
+    def _base(self, request: MirrorRequest) -> str:
+        """By which URL a client came to the mirror."""
+        server = self._config.server
+        return base_url(request, server.public_host, server.trusted_proxies)
 
     def _gate(self) -> Gate:
         admin = self._config.admin

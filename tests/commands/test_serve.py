@@ -41,3 +41,13 @@ class WelcomeTests(SynchronousTestCase):
             said = [line for line in lines if line.startswith("aimirror: warning: rule 'r")]
             self.assertEqual(len(said), shown, lines)
             self.assertEqual(any(more in line for line in lines if more), bool(more), lines)
+
+    def test_pages(self) -> None:
+        """Both kinds of pages are named, the administration's at its own address if it has one."""
+        shown = welcome("http://0.0.0.0:1/", load(None, {"HOME": "/"}))
+        self.assertIn("set-up:       http://localhost:1/aimirror/\n", shown)
+        self.assertTrue(shown.endswith("dashboard:    http://localhost:1/aimirror/admin/"), shown)
+        file = Path(self.mktemp())
+        file.write_text("rules: [{preset: npm}]\nadmin: {port: 8082}\n")
+        shown = welcome("https://[::]:1/", load(file, {"HOME": "/"}))
+        self.assertTrue(shown.endswith("https://127.0.0.1:8082/aimirror/admin/"), shown)

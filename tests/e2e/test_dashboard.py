@@ -1,170 +1,61 @@
-"""The dashboard in a real browser, mostly by keyboard."""
+"""The administration's pages in a real browser: what they show."""
 
 from __future__ import annotations
 
 import json
-import shutil
+import signal
 import time
-from typing import Any
 
-from twisted.trial.unittest import SkipTest
+from aimirror.admin import history
+from aimirror.admin.overview import STEPS
+from aimirror.admin.pages import SECTIONS
+from aimirror.server.tally import Series, Totals
+from tests.e2e.browsing import DESK, PHONE, BrowserTests
+from tests.e2e.support import InBackground
 
-from aimirror.admin.own_token import read_token
-from aimirror.testing.processes import ServiceProgram
-from tests.e2e.browser import Browser
-from tests.e2e.support import EndToEndTests, InBackground
-
-#: Seconds in which something has to be seen.
-SOON = 20
-PHONE = 375
-TOKEN = "0123456789abcdef"
+#: A path that is of a package and a version.
+RELEASE = "/owner/name/releases/download/v1.2/file.bin"
 
 
-class DashboardTests(EndToEndTests):
-    def setUp(self) -> None:
-        program = shutil.which("chromium")
-        if program is None:
-            raise SkipTest("chromium is not installed")
-        super().setUp()
-        self.page = Browser(program, self.folder / "profile")
-        self.addCleanup(self.page.close)
-
-    def serving(self, **sections: Any) -> ServiceProgram:
-        service = ServiceProgram(self.folder, [self.rule()], **sections)
-        self.addCleanup(service.program.kill)
-        return service
-
-    def stored(self, count: int) -> ServiceProgram:
-        """A service with files ``/1``, ``/2`` and so on, the first one the largest."""
-        service = self.serving()
-        sizes = {
-            f"/{n}": {"size": 10_000 * (count + 1 - n), "seed": n} for n in range(1, count + 1)
-        }
-        self.origin.script(sizes)
-        for path in sizes:
-            service.get(path)
-        self.settle(service)
-        return service
-
-    def open(self, service: ServiceProgram) -> None:
-        self.page.call("Page.navigate", url=f"http://127.0.0.1:{service.port}/aimirror/")
-        self.see("document.readyState === 'complete' && Boolean(document.querySelector('#all'))")
-
-    def see(self, script: str, wanted: Any = True) -> None:
-        """Wait until an expression on the page has a value."""
-        until = time.monotonic() + SOON
-        while (found := self.page.run(script)) != wanted:
-            self.assertLess(time.monotonic(), until, f"{script} is {found!r}, not {wanted!r}")
-            time.sleep(0.1)
-
-    def focused(self) -> str:
-        """What the keyboard is at."""
-        told = "(e => e.getAttribute('aria-label') || e.textContent)(document.activeElement)"
-        found: str = self.page.run(told)
-        return found
-
-    def test_shows(self) -> None:
-        """What is stored, and how clients are set up, without a fault; all controls have names."""
-        service = self.stored(2)
-        self.open(service)
-        self.see("document.getElementById('connection').textContent", "live")
-        self.see("document.querySelectorAll('#entries tr').length", 2)
-        self.assertIn("/1", self.page.run("document.querySelector('#entries').innerText"))
-        self.see("document.getElementById('snippets').innerText.includes('HTTPS_PROXY')")
-        self.assertEqual((self.page.wrong, self.page.nameless()), ([], []))
-
-    def test_copied_on_plain_http(self) -> None:
-        """Where a browser gives the page no clipboard, the set-up of a client is copied, too."""
-        self.open(self.serving())
-        self.see("document.querySelectorAll('#snippets button').length > 0")
-        self.page.run(
-            "Object.defineProperty(navigator, 'clipboard', {value: undefined});"
-            "document.addEventListener('copy', () => { window.got = getSelection().toString()"
-            " || document.activeElement.value; });"
-            "document.querySelector('#snippets button').focus()"
+class DashboardTests(BrowserTests):
+    def test_charts(self) -> None:
+        """What was sampled before a restart is drawn, with axes; the keyboard tells moments."""
+        (self.folder / "cache").mkdir()
+        now, series = time.time(), [Series(step, length) for step, length in STEPS]
+        for n in range(1, 21):
+            totals = Totals(30 * n, 10 * n, 9_000_000 * n, 5_000_000 * n, 2_000_000 * n, n)
+            series[0].sample(now - 250 + 10 * n, totals)
+        history.write(self.folder / "cache", history.dumped(series))
+        self.shown(self.serving())
+        self.see("document.querySelectorAll('#c-requests rect').length", 40)
+        ticks = self.page.run(
+            "[...document.querySelectorAll('#c-bytes .tick')].map(e => e.textContent)"
         )
-        self.page.enter()
-        self.see("window.got === document.querySelector('#snippets pre').textContent")
-        self.see("document.getElementById('toast').textContent", "Copied.")
-        self.assertEqual(self.page.run("document.querySelectorAll('textarea.copying').length"), 0)
-
-    def test_clients(self) -> None:
-        """Clients that the rules serve are offered, with this address and their place here."""
-        service = ServiceProgram(self.folder, [{"preset": "npm", "path_prefix": "/js"}])
-        self.addCleanup(service.program.kill)
-        self.open(service)
-        shown = "document.getElementById('snippets').innerText"
-        self.see(f"{shown}.includes('registry=http://127.0.0.1:{service.port}/js/')")
-        self.assertNotIn("docker", self.page.run(shown))
-
-    def test_on_a_phone(self) -> None:
-        """Nothing is wider than a phone's screen but what scrolls by itself."""
-        self.page.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=PHONE,
-            height=700,
-            deviceScaleFactor=1,
-            mobile=True,
+        self.assertEqual(ticks[:3], ["0 B", "5.0 MB", "10.0 MB"])
+        self.assertEqual(len(ticks), 8)
+        self.focus("#c-requests svg")
+        self.page.press("ArrowLeft", 37)
+        self.see("/^[0-9:]+: hits 30, misses 10$/.test(document.querySelector('.tip').textContent)")
+        self.page.press("Escape", 27)
+        self.see("document.querySelector('.tip').textContent", "")
+        self.page.run("document.querySelector('#c-ratio').scrollIntoView()")
+        box = self.page.run(
+            "(b => [b.x + b.width * 0.94, b.y + 20])"
+            "(document.querySelector('#c-ratio svg').getBoundingClientRect())"
         )
-        self.open(self.stored(1))
-        self.see("document.querySelectorAll('#entries tr').length", 1)
-        self.assertEqual(self.page.run("document.documentElement.scrollWidth"), PHONE)
-
-    def test_dark(self) -> None:
-        """Who prefers dark gets a dark page with light text."""
-        brightness = (
-            "['backgroundColor', 'color'].map(name => getComputedStyle(document.body)[name]"
-            ".match(/\\d+/g).slice(0, 3).reduce((sum, each) => sum + Number(each), 0))"
-        )
-        self.open(self.serving())
-        self.see("document.getElementById('connection').textContent", "live")
-        light, text = self.page.run(brightness)
-        self.assertGreater(light, text)
-        features = [{"name": "prefers-color-scheme", "value": "dark"}]
-        self.page.call("Emulation.setEmulatedMedia", features=features)
-        dark, text = self.page.run(brightness)
-        self.assertLess(dark, text)
-
-    def test_by_keyboard(self) -> None:
-        """Pinning and purging by keyboard, after the token was asked for once."""
-        service = self.stored(3)
-        self.open(service)
-        self.see("document.querySelectorAll('#entries tr').length", 3)
-        self.page.run("document.querySelector('#entries .acts button').focus()")
+        self.page.call("Input.dispatchMouseEvent", type="mouseMoved", x=box[0], y=box[1])
+        self.see("document.querySelector('#c-ratio .tip').textContent.endsWith('hit rate 75 %')")
+        self.focus('[data-series="1"]')
         self.page.enter()
-        self.see("document.activeElement.id", "token")
-        self.page.call("Input.insertText", text=read_token(service.cache))
-        self.page.enter()
-        self.see("document.getElementById('login').hidden")
-        self.page.run("document.querySelector('#entries .acts button').focus()")
-        self.page.enter()
-        self.see("document.querySelector('#entries .acts button').textContent", "Unpin")
-        self.assertTrue(self.focused().endswith("/1"), self.focused())
-        self.page.tab()
-        self.page.enter()
-        self.see("document.getElementById('sure').open")
-        self.assertEqual(self.focused(), "Cancel")
-        self.page.tab()
-        self.page.enter()
-        self.see("document.querySelectorAll('#entries tr').length", 2)
-        self.assertTrue(self.focused().endswith("/2"), self.focused())
-        self.assertIn("Purge", self.focused())
-
-    def test_which_rule(self) -> None:
-        """A URL of an upstream is answered with the rule that takes it."""
-        self.open(self.serving())
-        self.see("document.getElementById('connection').textContent", "live")
-        self.page.run("document.querySelector('#which input').focus()")
-        self.page.call("Input.insertText", text=f"{self.origin.url}/some/file?signature=1")
-        self.page.enter()
-        self.see("document.getElementById('which-answer').innerText.includes('files')")
+        self.see("document.querySelectorAll('#c-requests rect').length", 0)
+        self.assertEqual(self.page.wrong, [])
 
     def test_running(self) -> None:
         """A download is seen to go on, with the parts that are there, until it has ended."""
         service = self.serving()
         path = self.serve(rate=200_000)
         reader = InBackground(service.get, path)
-        self.open(service)
+        self.shown(service, "admin/downloads")
         self.see("document.querySelectorAll('.download').length", 1)
         self.see("document.querySelectorAll('.download rect').length > 1")
         label = "document.querySelector('.download svg').getAttribute('aria-label')"
@@ -172,28 +63,96 @@ class DashboardTests(EndToEndTests):
         self.see(f"{label} !== {json.dumps(first)}")
         self.see("document.querySelectorAll('.download').length", 0)
         self.assertWhole(reader.result())
+        self.see("document.querySelector('#answers td.url')?.textContent", path)
 
-    def test_mirrored_page(self) -> None:
-        """A page of an upstream runs no script, so that it cannot use the administrators' API."""
-        evil = "<title>quiet</title><p>text<script>document.title = 'loud'</script>"
-        html = [["Content-Type", "text/html"]]
-        self.origin.script({"/page.html": {"text": evil, "headers": html}})
-        service = self.serving()
-        self.assertEqual(service.get("/page.html").status, 200)
-        self.page.call("Page.navigate", url=f"http://127.0.0.1:{service.port}/page.html")
-        self.see("document.body?.innerText.trim() ?? ''", "text")
-        self.assertEqual(self.page.run("[document.title, origin]"), ["quiet", "null"])
+    def test_packages(self) -> None:
+        """Packages are found by name, and a version is pinned and purged by keyboard."""
+        service = self.stored(RELEASE, RELEASE.replace("v1.2", "v1.3"), "/other/file.bin")
+        self.shown(service, "admin/cache?contains=nam")
+        self.see("document.querySelectorAll('#packages tr').length", 1)
+        self.assertEqual(self.text("#packages a"), "owner/name")
+        self.assertIn("1 files of no single package", self.text("#packages-rest"))
+        self.focus("#packages a")
+        self.page.enter()
+        self.see("location.pathname", "/aimirror/admin/package")
+        self.see("document.querySelectorAll('.version').length", 2)
+        self.focus(".version button")
+        self.page.enter()
+        self.give_own_token(service)
+        self.focus(".version button")
+        self.page.enter()
+        self.see("document.querySelector('.version button').textContent", "Unpin")
+        self.page.tab()
+        self.page.enter()
+        self.see("document.getElementById('sure').open")
+        self.page.tab()
+        self.page.enter()
+        self.see("document.querySelectorAll('.version').length", 1)
 
-    def test_token(self) -> None:
-        """A mirror with a token asks for it, says when it is wrong, and opens by the right one."""
-        self.open(self.serving(admin={"token": TOKEN}))
-        self.see("document.getElementById('login').hidden", False)
-        for token, hidden in (("f" * 16, False), (TOKEN, True)):
-            self.page.run("document.getElementById('token').value = ''")
-            self.page.run("document.getElementById('token').focus()")
-            self.page.call("Input.insertText", text=token)
-            self.page.enter()
-            if not hidden:
-                self.see("document.getElementById('login-why').textContent", "That token is wrong.")
-        self.see("document.getElementById('login').hidden")
-        self.see("document.getElementById('connection').textContent", "live")
+    def test_troubles(self) -> None:
+        """An upstream that fails is red with its reason, and clients' errors have theirs."""
+        service = self.serving([{**self.rule(), "min_size": None, "strategy": "proxy"}])
+        self.origin.script({"/bad": {"status": 503}, "/good": {"size": 1000, "seed": 1}})
+        self.assertEqual(service.get("/good").status, 200)
+        self.assertEqual(service.get("/bad?signature=geheim").status, 503)
+        self.shown(service, "admin/upstreams")
+        self.see("document.querySelectorAll('#u-list tr').length", 1)
+        self.see("document.querySelector('#u-list tr').className", "ill")
+        self.assertIn("it answers with status 503", self.text("#u-list .bad"))
+        self.shown(service, "admin/errors")
+        self.see("document.querySelectorAll('#errors tr').length", 1)
+        self.assertIn("/bad?...", self.text("#errors tr"))
+        self.assertNotIn("geheim", self.text("main"))
+        self.shown(service, "admin/usage")
+        self.see("document.querySelector('#talkers th')?.textContent", "127.0.0.1")
+        self.see("document.querySelector('#by-rule th')?.textContent", "files")
+        self.assertEqual(self.page.wrong, [])
+
+    def test_log(self) -> None:
+        """The log's lines are there, and new ones come."""
+        service = self.stored("/1")
+        self.shown(service, "admin/log")
+        self.see("document.querySelectorAll('#lines p').length > 0")
+        before = self.page.run("document.querySelectorAll('#lines p').length")
+        service.program.process.send_signal(signal.SIGHUP)
+        self.see(f"document.querySelectorAll('#lines p').length > {before}")
+        self.see("document.getElementById('lines').textContent.includes('reloaded')")
+
+    def test_rules(self) -> None:
+        """A URL of an upstream is answered with the rule that takes it."""
+        self.shown(self.serving(), "admin/rules")
+        self.see("document.querySelectorAll('#r-list tr').length", 1)
+        self.focus("#which input")
+        self.page.call("Input.insertText", text=f"{self.origin.url}/some/file?signature=1")
+        self.page.enter()
+        self.see("document.getElementById('which-answer').innerText.includes('files')")
+
+    def test_all_pages(self) -> None:
+        """No page has a finding, light or dark, wide or narrow; none is long, none complains."""
+        service = self.stored(RELEASE, "/2")
+        service.get("/missing")
+        pages = ["", "setup/proxy", *(f"admin/{each.name}" for each in SECTIONS)]
+        for page in pages:
+            page = f"{page}?world=github&name=owner/name" if page.endswith("package") else page
+            (self.shown if page.startswith("admin") else self.open)(service, page)
+            for width, scheme in ((DESK, "light"), (PHONE, "dark")):
+                self.window(width)
+                self.prefer(scheme)
+                self.assertEqual(self.findings(), [], f"{page} {scheme} {width}")
+                self.assertEqual(self.page.run("document.documentElement.scrollWidth"), width, page)
+            self.window(DESK)
+            self.assertLess(self.page.run("document.documentElement.scrollHeight"), 1600, page)
+            self.assertEqual((page, self.page.wrong, self.page.nameless()), (page, [], []))
+
+    def test_dark(self) -> None:
+        """Who prefers dark gets dark pages with light text."""
+        brightness = (
+            "['backgroundColor', 'color'].map(name => getComputedStyle(document.body)[name]"
+            ".match(/\\d+/g).slice(0, 3).reduce((sum, each) => sum + Number(each), 0))"
+        )
+        self.shown(self.serving())
+        light, text = self.page.run(brightness)
+        self.assertGreater(light, text)
+        self.prefer("dark")
+        dark, text = self.page.run(brightness)
+        self.assertLess(dark, text)

@@ -131,9 +131,13 @@ class OperationsTests(EndToEndTests):
         path = self.serve()
         self.assertEqual(service.get(path).status, 200)
         self.assertEqual(client.request(port, path).status, 404)
-        for name in ("/aimirror/", "/aimirror/api/overview"):
+        for name in ("/aimirror/admin/", "/aimirror/admin/cache", "/aimirror/api/overview"):
             self.assertEqual(service.get(name).status, 404)
             self.assertEqual(client.request(port, name).status, 200)
+        welcome = service.get("/aimirror/")
+        self.assertEqual(welcome.status, 200)
+        self.assertNotIn(b"admin/", welcome.body)
+        self.assertEqual(client.request(port, "/aimirror/").headers["Location"], "/aimirror/admin/")
         self.assertEqual(client.request(port, "/health").status, 200)
         self.assertIn("MB", self.command(service, "status", url=False))
 

@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.server.tally import FIRST_BYTE, MOST_ROWS, Histogram, Rows, Series, Tally, Totals
+from aimirror.server.tally import (
+    FIRST_BYTE,
+    MOST_ROWS,
+    Histogram,
+    Rows,
+    Series,
+    Tally,
+    Totals,
+    UpstreamCount,
+)
 
 
 class HistogramTests(SynchronousTestCase):
@@ -40,6 +49,24 @@ class TallyTests(SynchronousTestCase):
             tally.answered("r", outcome, 200, 10, 0.0)
         tally.downloaded("r", "done", 100, 1.0, False)
         self.assertEqual(tally.totals(7), Totals(3, 1, 60, 30, 107))
+
+    def test_errors(self) -> None:
+        """Answers of status 500 and above are errors, refusals are not."""
+        tally = Tally()
+        for status in (200, 404, 500, 502, 502):
+            tally.answered("r", "", status, 0, 0.1)
+        before = tally.totals(0)
+        tally.answered("r", "", 504, 0, 0.1)
+        self.assertEqual((before.errors, tally.totals(0).since(before).errors), (3, 1))
+
+    def test_trouble(self) -> None:
+        """An upstream is ill from its last trouble until it answers well."""
+        row = UpstreamCount()
+        self.assertFalse(row.ill)
+        row.trouble("status 503", 5.0)
+        self.assertTrue(row.ill)
+        row.well_at = 6.0
+        self.assertEqual((row.ill, row.why), (False, "status 503"))
 
     def test_joined(self) -> None:
         """Five clients of one file of 11 bytes have saved four times that."""

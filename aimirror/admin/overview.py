@@ -1,80 +1,37 @@
-"""The dashboard at ``/aimirror/``: its files, what it shows at a glance, and the stream of that."""
+"""Everything at a glance, as plain values: what the dashboard shows."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger
-
 from aimirror import __version__
+from aimirror.admin import history
+from aimirror.admin.behind import behind
 from aimirror.admin.jobs import Jobs
 from aimirror.admin.metrics import shunned_hosts
-from aimirror.http.headers import Headers
-from aimirror.server.answers import Answer
-from aimirror.server.errors import error_answer
-from aimirror.server.tally import Series, Tally
+from aimirror.server.tally import Series, Tally, UpstreamCount
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from aimirror.exchanges.running import Downloads
     from aimirror.routing.rules import Rule
-    from aimirror.server.request import MirrorRequest
     from aimirror.store.listing import RuleUse
     from aimirror.store.store import Store
     from aimirror.workers.pool.pool import Pool
 
-#: Seconds between two events, and those for which a look at the whole index is believed.
-EVENT_SECONDS = 1.0
+#: Seconds for which a look at the whole index is believed.
 USE_SECONDS = 15.0
-#: Streams at one time; a page needs one.
-MOST_STREAMS = 32
 #: Downloads and spans of one that are told.
 _MOST_DOWNLOADS = 100
 _MOST_SPANS = 256
+_MOST_UPSTREAMS = 50
 #: The last hour in steps of ten seconds, the last day in steps of five minutes.
 STEPS = ((10.0, 360), (300.0, 288))
-
-_TYPES = {
-    "index.html": "text/html; charset=utf-8",
-    "dashboard.css": "text/css; charset=utf-8",
-    "dashboard.js": "text/javascript; charset=utf-8",
-}
-#: Nothing from elsewhere, nothing inline, in nobody's frame.
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
-    " img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-
-
-class Pages:
-    """Serves the files of the dashboard, which hold nothing secret, to anyone."""
-
-    def __init__(self) -> None:
-        folder = resources.files("aimirror.admin") / "pages"
-        self._files = {name: (folder / name).read_bytes() for name in _TYPES}
-
-    def answer(self, request: MirrorRequest) -> Answer:
-        """One file."""
-        name = request.raw_path.removeprefix("/aimirror").removeprefix("/")
-        if request.raw_path == "/aimirror":
-            return Answer(status=308, headers=Headers([("Location", "/aimirror/")]), body=b"")
-        name = name or "index.html"
-        body = self._files.get(name)
-        if body is None:
-            return error_answer(404, "no such page", "the dashboard is at /aimirror/")
-        fields = [
-            ("Content-Type", _TYPES[name]),
-            ("Cache-Control", "no-cache"),
-            ("Content-Security-Policy", _POLICY),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Referrer-Policy", "no-referrer"),
-        ]
-        return Answer(status=200, headers=Headers(fields), body=body)
+#: What a point of a series consists of, behind its time.
+COLUMNS = ("hits", "misses", "served", "saved", "fetched", "errors")
 
 
 class Overview:
@@ -104,6 +61,14 @@ class Overview:
         self._used: tuple[RuleUse, ...] = ()
         self._used_until = 0.0
 
+    def remember(self, folder: Path) -> None:
+        """Go on with the charts of before a restart."""
+        history.read(folder, self._series, self._clock.seconds())
+
+    def history(self) -> bytes:
+        """The charts, to be kept for ``remember``."""
+        return history.dumped(self._series)
+
     def sample(self, series: int) -> None:
         """A step of one of STEPS is over."""
         self._series[series].sample(self._clock.seconds(), self._totals())
@@ -125,6 +90,7 @@ class Overview:
                 "served": totals.served,
                 "saved": totals.saved,
                 "fetched": totals.fetched,
+                "errors": totals.errors,
             },
             "clients": self._clients(),
             "downloads": self._running(now),
@@ -142,6 +108,7 @@ class Overview:
                 "evicted": self._store.evicted.blobs,
             },
             "upstreams": self._upstreams(now),
+            "behind": behind(self._downloads, now),
             "jobs": [job.told() for job in self._jobs.all()[:5]],
         }
 
@@ -171,9 +138,10 @@ class Overview:
             "series": [
                 {
                     "step": series.step,
+                    "length": series.length,
                     "points": [
-                        [at, t.hits, t.misses, t.served, t.saved, t.fetched]
-                        for at, t in series.steps()
+                        [at, *(getattr(totals, name) for name in COLUMNS)]
+                        for at, totals in series.steps()
                     ],
                 }
                 for series in self._series
@@ -181,9 +149,9 @@ class Overview:
         }
 
     def _running(self, now: float) -> list[dict[str, Any]]:
-        found = []
+        running = []
         for progress, body, spans in self._downloads.fills():
-            found.append(
+            running.append(
                 {
                     "id": id(progress),
                     "url": progress.key.partition("?")[0],
@@ -195,82 +163,35 @@ class Overview:
                     "spans": spans[:_MOST_SPANS],
                 }
             )
-            if len(found) == _MOST_DOWNLOADS:
+            if len(running) == _MOST_DOWNLOADS:
                 break
-        return found
+        return running
 
     def _upstreams(self, now: float) -> list[dict[str, Any]]:
         shunned = shunned_hosts(self._downloads, now)
         open_ones = self._downloads.connections()
         known = self._tally.upstreams.known
         hosts = dict.fromkeys([*known, *shunned, *open_ones])
-        found: list[dict[str, Any]] = []
-        for host in hosts:
-            row = known.get(host)
-            answered = row.answered if row else 0
-            found.append(
-                {
-                    "host": host,
-                    "answered": answered,
-                    "failed": row.failed if row else 0,
-                    "header": row.header.sum / answered if row and answered else None,
-                    "connections": open_ones.get(host, 0),
-                    "shunned": shunned.get(host, 0.0),
-                }
-            )
-        return sorted(found, key=lambda each: -each["answered"])[:50]
+        rows = [
+            _upstream(host, known.get(host), shunned.get(host, 0.0), open_ones.get(host, 0), now)
+            for host in hosts
+        ]
+        return sorted(rows, key=lambda row: (not row["ill"], -row["answered"]))[:_MOST_UPSTREAMS]
 
 
-class Events:
-    """Server-sent events: everything first, then once a second what has changed."""
-
-    log = Logger()
-
-    def __init__(self, overview: Overview, clock: IReactorTime) -> None:
-        self._overview = overview
-        self._clock = clock
-        self._streams = 0
-        self._stopped = False
-        self._told: tuple[float, bytes] = (0.0, b"")
-
-    def stop(self) -> None:
-        """Streams end with their next event."""
-        self._stopped = True
-
-    async def stream(self, request: MirrorRequest) -> None:
-        """Send events until the client leaves or the service stops."""
-        if self._streams >= MOST_STREAMS:
-            busy = error_answer(503, "too many streams", retry_after=5)
-            assert isinstance(busy.body, bytes)
-            request.reply(busy.status, busy.headers, busy.body)
-            return
-        fields = [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")]
-        request.start(200, Headers([*fields, ("X-Accel-Buffering", "no")]), None)
-        self._streams += 1
-        try:
-            request.write(_event("all", await self._overview.all()))
-            while not (request.gone or self._stopped):
-                await self._pause()
-                request.write(await self._now())
-                room = request.channel.room()
-                if room is not None:
-                    await room
-        finally:
-            self._streams -= 1
-        request.finish()
-
-    async def _now(self) -> bytes:
-        """One event for all streams of a moment."""
-        now = self._clock.seconds()
-        if now - self._told[0] >= EVENT_SECONDS / 2:
-            self._told = now, _event("now", await self._overview.now())
-        return self._told[1]
-
-    def _pause(self) -> Deferred[None]:
-        call = self._clock.callLater(EVENT_SECONDS, lambda: pause.callback(None))
-        pause: Deferred[None] = Deferred(lambda _: call.cancel())
-        return pause
-
-
-def _event(name: str, told: dict[str, Any]) -> bytes:
-    return f"event: {name}\ndata: {json.dumps(told, separators=(',', ':'))}\n\n".encode()
+def _upstream(
+    host: str, counts: UpstreamCount | None, shunned: float, connections: int, now: float
+) -> dict[str, Any]:
+    """One upstream: ``ill`` while the last that was heard of it is trouble; ``why`` is the last."""
+    row = counts or UpstreamCount()
+    return {
+        "host": host,
+        "answered": row.answered,
+        "failed": row.failed,
+        "header": row.header.sum / row.answered if row.answered else None,
+        "connections": connections,
+        "shunned": shunned,
+        "ill": row.ill or shunned > 0,
+        "why": row.why,
+        "since": now - row.ill_at if row.ill_at else None,
+    }

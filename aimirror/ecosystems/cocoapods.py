@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import lines
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
 
 _PRESETS = r"""
@@ -34,6 +35,9 @@ def _cocoapods(mirror: Address) -> Setting:
 
 WORLD = World(
     name="cocoapods",
+    package=named_by(
+        r".*/Specs/[0-9a-f]/[0-9a-f]/[0-9a-f]/(?P<name>[^/]+)/(?P<version>[^/]+)/[^/]+",
+    ),
     presets=_PRESETS,
     clients={"cocoapods": _cocoapods},
     row=Row(

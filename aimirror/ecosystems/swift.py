@@ -11,6 +11,7 @@ from typing import Any
 
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.formats import json_file
+from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.http.json_text import parse_json
 from aimirror.routing.digests import Digest, parse
@@ -92,6 +93,9 @@ def _swift(mirror: Address) -> Setting:
 
 WORLD = World(
     name="swift",
+    package=named_by(
+        r".*/(?P<name>[A-Za-z0-9-]+/[A-Za-z0-9_-]+)/(?P<version>[0-9][^/]*?)(?:\.zip|\.json|/.+)?",
+    ),
     presets=_PRESETS,
     clients={"swift": _swift},
     knowledge=Files(places=_places, reading=Reading(digests)),

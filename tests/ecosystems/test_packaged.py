@@ -59,6 +59,8 @@ pytorch resnet50 0676ba61 https://download.pytorch.org/models/resnet50-0676ba61.
 astral astral-sh/uv 0.5.0 https://github.com/astral-sh/uv/releases/download/0.5.0/uv.tar.gz
 nodejs node v22.1.0 https://nodejs.org/dist/v22.1.0/node-v22.1.0-linux-x64.tar.xz
 rust rust-std 1.78.0 https://static.rust-lang.org/dist/2024-05-02/rust-std-1.78.0-x86_64.tar.xz
+cocoapods AFNetworking 4.0.1 https://cdn.cocoapods.org/Specs/a/7/5/AFNetworking/4.0.1/AFNetworking.podspec.json
+swift apple/swift-log 1.5.3 https://tuist.dev/api/registry/swift/apple/swift-log/1.5.3.zip
 playwright chromium 1117 https://cdn.playwright.dev/builds/chromium/1117/chromium-linux.zip
 """
 ROWS = [
@@ -66,7 +68,7 @@ ROWS = [
     for world, name, version, url in map(str.split, filter(None, URLS.splitlines()))
 ]
 #: Names of files there say nothing of packages.
-NAMELESS = {"nix", "models"}
+NAMELESS = {"nix", "models", "vcpkg"}
 
 
 class PackagedTests(SynchronousTestCase):

@@ -64,8 +64,14 @@ def _usual() -> dict[str, str]:
         for rule in rules
         if rule.get("strip_prefix") and isinstance(rule.get("upstream"), str)
     }
-    built_in = {path: base for rule in load(None, {}).rules for path, base in _mounted(rule)}
+    built_in = {path: base for rule in _built_in() for path, base in _mounted(rule)}
     return {**known, **built_in}
+
+
+@cache
+def _built_in() -> tuple[Rule, ...]:
+    """The rules of the built-in configuration, which takes long to read."""
+    return load(None, {}).rules
 
 
 def _mounted(rule: Rule) -> list[tuple[str, str]]:
@@ -96,5 +102,5 @@ def _hosts(rule: Rule) -> set[str]:
 def _home(client: str) -> set[str]:
     """The hosts that the built-in rules ask for this client."""
     asked = urlsplit(setting(client, _ANYWHERE).probe)
-    taken = route(load(None, {}).rules, asked.path, asked.query)
+    taken = route(_built_in(), asked.path, asked.query)
     return set() if taken is None or isinstance(taken, Refused) else _hosts(taken.rule)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.config import load
+from aimirror.config import Config, load, offers
 from aimirror.config.offers import moved, offered
 from aimirror.ecosystems.registry import CLIENTS
 from aimirror.routing.rules import Rule
@@ -23,6 +23,20 @@ class OffersTests(SynchronousTestCase):
         rules = load(None, {}).rules
         self.assertEqual(offered(rules), tuple(CLIENTS))
         self.assertEqual(moved(rules), {})
+
+    def test_read_once(self) -> None:
+        """However many clients are looked at, the built-in configuration is read once."""
+        rules = self.rules("- {name: rest, upstream: 'http://h'}")
+        calls: list[object] = []
+
+        def counted(*words: object) -> Config:
+            calls.append(words)
+            return load(None, {})
+
+        for kept in (offers._built_in, offers._usual, offers._home):
+            kept.cache_clear()
+        self.patch(offers, "load", counted)
+        self.assertEqual((offered(rules), len(calls)), ((), 1))
 
     def test_last_rule(self) -> None:
         """What only the rule for the rest takes is offered when it is its world's own source."""

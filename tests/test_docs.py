@@ -106,3 +106,46 @@ class DependencyTests(SynchronousTestCase):
         page = (ROOT / "docs/dependencies.md").read_text("utf-8")
         listed = re.findall(r"^\| ([\w.-]+) \|", page, re.MULTILINE)
         self.assertEqual(set(listed) - {"package", "---"}, wanted)
+
+
+class TranslationTests(SynchronousTestCase):
+    """What is in Chinese, too, says the same: ``docs/zh`` mirrors ``docs``."""
+
+    def pairs(self) -> list[tuple[Path, str, str]]:
+        """Each translated page, its text, and the English one's."""
+        folder = ROOT / "docs/zh"
+        pages = sorted(folder.rglob("*.md"))
+        self.assertGreater(len(pages), 5)
+        english = [ROOT / "docs" / page.relative_to(folder) for page in pages]
+        texts = [
+            (page.read_text("utf-8"), other.read_text("utf-8"))
+            for page, other in zip(pages, english, strict=True)
+        ]
+        return [(page, *text) for page, text in zip(pages, texts, strict=True)]
+
+    def test_rows(self) -> None:
+        """Tables have the same rows with the same code, so the same keys, defaults and paths."""
+        for page, chinese, english in self.pairs():
+            rows = [[sorted(row) for row in settings(text)] for text in (chinese, english)]
+            for row in rows[1]:
+                self.assertIn(row, rows[0], f"{page} has no such row")
+            self.assertEqual(rows[0], rows[1], str(page))
+
+    def test_blocks(self) -> None:
+        """What is to be typed or written is the same, remarks left out."""
+        remark = re.compile(r"\s+#.*$", re.MULTILINE)
+        for page, chinese, english in self.pairs():
+            told = [[remark.sub("", b) for b in blocks(text)] for text in (chinese, english)]
+            self.assertEqual(told[0], told[1], str(page))
+
+    def test_parts(self) -> None:
+        """There are as many headings, items and bold words, and the same code in all."""
+        for page, chinese, english in self.pairs():
+            for part in (r"^#+ ", r"^\* ", r"^\*\*"):
+                counts = [len(re.findall(part, t, re.MULTILINE)) for t in (chinese, english)]
+                self.assertEqual(counts[0], counts[1], f"{page}: {part}")
+            codes = [
+                sorted(set(re.findall(r"`([^`\n]+)`", _FENCE.sub("", text))))
+                for text in (chinese, english)
+            ]
+            self.assertEqual(codes[0], codes[1], str(page))

@@ -51,7 +51,9 @@ class Short:
         status = self._painted(f"{record.status}", _RED if record.status >= 400 else "")
         cache = self._painted(f"{record.outcome or '-':<11}", _COLOURS.get(record.outcome, ""))
         method = "" if record.method == "GET" else f"{record.method} "
-        path = "".join(c if c.isprintable() else "?" for c in path_of(record.target))
+        path = path_of(record.target)
+        if not path.isprintable():
+            path = "".join(c if c.isprintable() else "?" for c in path)
         figures = f"{size(sent):>7}  {_duration(seconds):>7}"
         return f"{self._painted(self._clock, _DIM)} {status} {cache} {figures}  {method}{path}\n"
 

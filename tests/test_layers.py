@@ -103,6 +103,7 @@ PURE_MODULES = frozenset(
         "aimirror.ecosystems.oci.manifests",
         "aimirror.ecosystems.oci.paths",
         "aimirror.ecosystems.pypi.clients",
+        "aimirror.ecosystems.pypi.names",
         "aimirror.ecosystems.pypi.pages",
         "aimirror.ecosystems.pypi.wheels",
         "aimirror.ecosystems.recognition",

@@ -28,7 +28,7 @@ from aimirror.admin.prefetch_needs import Closure, environment
 from aimirror.ecosystems.oci.manifests import manifest
 from aimirror.http.headers import Headers
 from aimirror.http.json_text import parse_json
-from aimirror.routing.rules import Mount
+from aimirror.routing.mounts import Mount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

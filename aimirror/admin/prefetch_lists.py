@@ -16,7 +16,8 @@ from attrs import frozen
 
 from aimirror.http import urls
 from aimirror.http.json_text import parse_json
-from aimirror.routing.rules import Mount, Rule, mounts
+from aimirror.routing.mounts import Mount, mounts
+from aimirror.routing.rules import Rule
 
 #: Things that one list may name; more are a mistake.
 MOST_ITEMS = 20_000

@@ -15,7 +15,8 @@ from aimirror.http.urls import join
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import ClientRequest, Desk, Untaken
 from aimirror.routing.digests import Digest
-from aimirror.routing.rules import Route, own_bases, route
+from aimirror.routing.mounts import own_bases
+from aimirror.routing.rules import Route, route
 
 if TYPE_CHECKING:
     from aimirror.server.answers import Answer

@@ -8,7 +8,8 @@ from attrs import evolve
 
 from aimirror.http import urls
 from aimirror.http.targets import DEFAULT_PORTS, BadTarget, Target, parse_target
-from aimirror.routing.rules import Credentials, Refused, Route, Rule, mounts, route, routed
+from aimirror.routing.mounts import mounts
+from aimirror.routing.rules import Credentials, Refused, Route, Rule, route, routed
 
 
 def place(rules: Iterable[Rule], target: Target) -> Route | Refused | None:

@@ -26,15 +26,8 @@ from aimirror.mirror.ecosystem import (
 from aimirror.mirror.handlers import handler_of
 from aimirror.mirror.passing import Passer, failed
 from aimirror.mirror.transforms import Transforms
-from aimirror.routing.rules import (
-    Credentials,
-    KeySource,
-    Refused,
-    Route,
-    Rule,
-    Strategy,
-    mounts,
-)
+from aimirror.routing.mounts import mounts
+from aimirror.routing.rules import Credentials, KeySource, Refused, Route, Rule, Strategy
 from aimirror.routing.rules import (
     route as route_of,
 )

@@ -22,7 +22,8 @@ from aimirror.mirror.changes import Change
 from aimirror.mirror.ecosystem import ClientRequest
 from aimirror.mirror.rewriting import Link, Rewriter
 from aimirror.mirror.rewritten import Changing
-from aimirror.routing.rules import ContentRewrite, Mount, Route, Rule
+from aimirror.routing.mounts import Mount
+from aimirror.routing.rules import ContentRewrite, Route, Rule
 from aimirror.server.answers import Answer, Streamed, body_size
 
 #: Bytes: larger bodies are changed while they are sent, smaller ones at once and kept.

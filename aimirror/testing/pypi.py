@@ -13,7 +13,8 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from aimirror.ecosystems.pypi.pages import JSON, METADATA, asked, normalised
+from aimirror.ecosystems.pypi.names import METADATA, normalised
+from aimirror.ecosystems.pypi.pages import JSON, asked
 from aimirror.testing.behaviour import pattern
 from aimirror.testing.site import Asked, File, Site
 

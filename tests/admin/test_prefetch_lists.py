@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.admin import prefetch_lists as prefetch
 from aimirror.admin.prefetch_lists import BadList, Image, Interpreter, Items, Project, Repository
-from aimirror.routing.rules import Mount
+from aimirror.routing.mounts import Mount
 
 H = "a" * 64
 

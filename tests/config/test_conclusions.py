@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.config import Config, expanded, load
 from aimirror.routing.digests import Source
-from aimirror.routing.rules import Route, mounts, route
+from aimirror.routing.mounts import mounts
+from aimirror.routing.rules import Route, route
 
 DOCUMENT = Path(__file__).with_name("document.yaml")
 HEX = "0123456789abcdef" * 4

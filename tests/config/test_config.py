@@ -27,8 +27,9 @@ from aimirror.config.document import MAX_BYTES, parse
 from aimirror.config.schema import At, Key
 from aimirror.http.egress import Timeouts
 from aimirror.routing.digests import Digest, DigestSource, Source
+from aimirror.routing.mounts import mounts
 from aimirror.routing.policies import CachePolicy
-from aimirror.routing.rules import KeySource, PathRewrite, Route, Strategy, mounts, route
+from aimirror.routing.rules import KeySource, PathRewrite, Route, Strategy, route
 from aimirror.upstream.proxies import Proxies
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.config import Config, ConfigError, expanded, load
 from aimirror.config.presets import presets
-from aimirror.routing.rules import Mount, Refused, Route, Rule, Strategy, mounts, own_bases, route
+from aimirror.routing.mounts import Mount, mounts, own_bases
+from aimirror.routing.rules import Refused, Route, Rule, Strategy, route
 
 HEX = "0f" * 32
 

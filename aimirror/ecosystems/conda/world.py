@@ -15,7 +15,8 @@ from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import ClientRequest, Desk, Untaken
-from aimirror.routing.rules import ContentRewrite, Route, Rule, mounts
+from aimirror.routing.mounts import mounts
+from aimirror.routing.rules import ContentRewrite, Route, Rule
 from aimirror.server.answers import Answer, Streamed
 from aimirror.server.errors import error_answer
 

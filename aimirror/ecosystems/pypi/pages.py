@@ -5,17 +5,16 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any
-from urllib.parse import unquote, urljoin
+from urllib.parse import urljoin
 
 from attrs import frozen
 
 from aimirror.ecosystems.digest_table import DigestTable
+from aimirror.ecosystems.pypi.names import METADATA, name_of, normalised, version_of
 from aimirror.http.json_text import parse_json
-from aimirror.http.urls import canonical
 from aimirror.routing.digests import ALGORITHMS, Digest, parse
 
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -31,80 +30,8 @@ _ASKED = {
 _TYPES = (HTML, _V1_HTML, JSON)
 _WILD = ("*/*", "application/*", "text/*")
 
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
-_ARCHIVE = re.compile(r"\.(?:whl|egg|zip|tgz|tar\.(?:gz|bz2|xz|Z)|exe|msi|rpm|deb|dmg)$")
-#: What else lies in the folders of indexes, and is no project's name.
-_OTHER = re.compile(r"\.(?:html?|json|txt|xml|md|asc|sig|metadata|attestation|provenance)$")
-METADATA = ".metadata"
-#: Where servers put the pages below their base: PyPI, Artifactory; devpi.
-_SIMPLE = ("", "/simple", "/+simple")
-#: Folders above a file that are looked through.
-_DEEPEST = 8
-#: Projects that a file's name may mean which are looked for; no real name allows for more.
-_MOST_PROJECTS = 8
 #: The best first.
 _STRONGEST = ("sha256", "sha512", "blake2b-256", "sha1", "md5")
-
-
-def is_archive(path: str) -> bool:
-    """Whether a path is that of a distribution's file."""
-    return _ARCHIVE.search(path) is not None
-
-
-def normalised(name: str) -> str:
-    """A project's name as pages are named (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def page_path(path: str, prefix: str = "") -> str:
-    """The path under which an index has the page that a path means, "" when it means none.
-
-    ``prefix`` is the mount, which is no project's name.
-    """
-    folder, _, name = path.rstrip("/").rpartition("/")
-    if path.rstrip("/") == prefix or not name:
-        return path.rstrip("/") + "/"
-    if not _NAME.fullmatch(name) or (not path.endswith("/") and _is_file(name)):
-        return ""
-    return f"{folder}/{normalised(name)}/"
-
-
-def projects(filename: str) -> Iterator[str]:
-    """The projects that a file of this name may belong to, the most likely first.
-
-    A wheel's name says it; older source archives have dashes in names and versions alike.
-    """
-    name = unquote(filename)
-    if name.endswith((".whl", ".egg")):
-        yield normalised(name.partition("-")[0])
-        return
-    parts = _ARCHIVE.sub("", name).split("-")
-    for count in range(len(parts) - 1, 0, -1):
-        if parts[count][:1].isdigit():
-            yield normalised("-".join(parts[:count]))
-
-
-def pages(file: str, bases: Iterable[str], root: str = "") -> Iterator[str]:
-    """The URLs at which a page that names a file may be stored; none twice.
-
-    ``file`` is the file's URL, ``bases`` are the URLs below which its indexes are mounted.  Pages
-    lie there, or beside the files, or above them, down to ``root``.
-    """
-    folder, _, filename = file.partition("?")[0].rpartition("/")
-    root = root.rstrip("/")
-    above = [folder]
-    while len(above) < _DEEPEST and above[-1].count("/") > 2 and above[-1] != root:
-        above.append(above[-1].rpartition("/")[0])
-    roots = (*(base.rstrip("/") for base in bases), *above)
-    seen = set()
-    for project in islice(projects(filename), _MOST_PROJECTS):
-        own = (folder,) if normalised(folder.rpartition("/")[2]) == project else ()
-        below = (f"{root}{simple}/{project}" for root in roots for simple in _SIMPLE)
-        for url in (*own, *below):
-            key = canonical(url + "/")
-            if key not in seen:
-                seen.add(key)
-                yield key
 
 
 def asked(accept: str) -> str:
@@ -140,11 +67,6 @@ def table(data: bytes, url: str) -> bytes:
         return DigestTable(()).dump()
 
 
-def name_of(url: str) -> str:
-    """One spelling of a file's URL: pages and clients encode "+" and "~" as they like."""
-    return unquote(canonical(url))
-
-
 @frozen
 class Page:
     """A page without what is too young; how many files are left out, and how many of them
@@ -172,8 +94,8 @@ def older(data: bytes, before: float) -> Page:
         hidden.add(str(file.get("filename", "")))
     if not hidden:
         return Page(data, 0, 0)
-    shown = {_version(str(file.get("filename", ""))) for file in kept}
-    gone = {_version(name) for name in hidden} - shown
+    shown = {version_of(str(file.get("filename", ""))) for file in kept}
+    gone = {version_of(name) for name in hidden} - shown
     page["files"] = kept
     if isinstance(page.get("versions"), list):
         page["versions"] = [each for each in page["versions"] if str(each) not in gone]
@@ -333,13 +255,6 @@ def _uploaded(file: Mapping[str, Any]) -> float | None:
     return (told if told.tzinfo is not None else told.replace(tzinfo=UTC)).timestamp()
 
 
-def _version(filename: str) -> str:
-    """The version in a file's name (PEP 427, PEP 625)."""
-    if filename.endswith((".whl", ".egg")):
-        return filename.split("-")[1] if filename.count("-") else ""
-    return _ARCHIVE.sub("", filename).rpartition("-")[2]
-
-
 def _object(data: bytes) -> dict[str, Any]:
     """A JSON page; raises ValueError for anything that has not the shape of one."""
     value = parse_json(data)
@@ -351,10 +266,6 @@ def _object(data: bytes) -> dict[str, Any]:
 
 def _objects(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, dict) for each in value)
-
-
-def _is_file(name: str) -> bool:
-    return is_archive(name) or _OTHER.search(name) is not None
 
 
 def _weights(accept: str) -> Iterator[tuple[str, float]]:

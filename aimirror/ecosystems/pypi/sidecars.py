@@ -14,7 +14,7 @@ from aimirror.caching.telling import tells
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.oci.tokens import SingleFlight
 from aimirror.ecosystems.pypi import wheels
-from aimirror.ecosystems.pypi.pages import METADATA
+from aimirror.ecosystems.pypi.names import METADATA
 from aimirror.ecosystems.pypi.wheels import MOST_DIRECTORY, TAIL, BadWheel, Member
 from aimirror.exchanges.responses import collect
 from aimirror.http.forwarding import asked_for_storing, scope_of

@@ -17,9 +17,10 @@ from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.oci.tokens import SingleFlight
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.proving import Hashes
+from aimirror.ecosystems.pypi import names
 from aimirror.ecosystems.pypi import pages as pypi
 from aimirror.ecosystems.pypi.clients import CLIENTS, PRESETS
-from aimirror.ecosystems.pypi.pages import METADATA
+from aimirror.ecosystems.pypi.names import METADATA
 from aimirror.ecosystems.pypi.sidecars import Sidecars
 from aimirror.exchanges.answering import UNABLE
 from aimirror.http import urls
@@ -36,7 +37,8 @@ from aimirror.mirror.ecosystem import (
     Untaken,
 )
 from aimirror.routing.digests import Digest, expected
-from aimirror.routing.rules import Route, own_bases
+from aimirror.routing.mounts import own_bases
+from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer, Streamed
 from aimirror.server.errors import error_answer
 
@@ -69,11 +71,11 @@ class Pypi(General):
         """See Ecosystem."""
         if request.method not in ("GET", "HEAD"):
             return UNTAKEN
-        if found.path.endswith(METADATA) and pypi.is_archive(found.path.removesuffix(METADATA)):
+        if found.path.endswith(METADATA) and names.is_archive(found.path.removesuffix(METADATA)):
             return await self._sidecar(request, found, mirror)
-        if pypi.is_archive(found.path):
+        if names.is_archive(found.path):
             return await self._file(request, found, mirror)
-        page = pypi.page_path(found.path, found.rule.path_prefix)
+        page = names.page_path(found.path, found.rule.path_prefix)
         if not page:
             return UNTAKEN
         if page != found.path:
@@ -259,10 +261,10 @@ class Pypi(General):
     async def _digest(self, found: Route, mirror: Desk, scope: str) -> Digest | None:
         """What a page that is stored, or just being stored, says of a file or its sidecar."""
         file = found.urls[0].removesuffix(METADATA)
-        names = [pypi.name_of(url) for url in found.urls]
-        for key in pypi.pages(file, own_bases(mirror.rules, "pypi", file), _root(found, file)):
+        spellings = [names.name_of(url) for url in found.urls]
+        for key in names.pages(file, own_bases(mirror.rules, "pypi", file), _root(found, file)):
             async for known in self._said(key, scope):
-                digest = next((d for name in names if (d := known.get(name))), None)
+                digest = next((d for name in spellings if (d := known.get(name))), None)
                 if digest is not None:
                     return digest
         return None
@@ -330,10 +332,10 @@ WORLD = Coded(
         r".*/(?P<name>[^/-]+)-(?P<version>[^/-]+)-[^/]+\.whl(?:\.metadata|\.asc)?",
         r".*/(?P<name>[^/]+?)-(?P<version>[0-9][^/-]*)\.(?:tar\.gz|zip|tgz|tar\.bz2|tar\.xz)(?:\.metadata|\.asc)?",
         r".*/simple/(?P<name>[^/]+)/?",
-        tidy=pypi.normalised,
+        tidy=names.normalised,
     ),
     clients=CLIENTS,
     presets=PRESETS,
-    page_path=pypi.page_path,
+    page_path=names.page_path,
     make=lambda edges: Pypi(edges.library),
 )

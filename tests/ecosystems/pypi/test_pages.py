@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from aimirror.ecosystems.pypi import names
 from aimirror.ecosystems.pypi import pages as pypi
 from aimirror.ecosystems.pypi.pages import JSON
 from aimirror.routing.digests import Digest
@@ -27,54 +28,6 @@ def page(*files: dict[str, object], **more: object) -> bytes:
 
 def file(name: str, **more: object) -> dict[str, object]:
     return {"filename": name, "url": f"{FILES}/{name}", "hashes": {"sha256": A}, **more}
-
-
-class NameTests(SynchronousTestCase):
-    def test_pages(self) -> None:
-        """Pages have normalised names and a slash; other files have no page."""
-        for path, wanted in (
-            ("/simple/Zope.Interface", "/simple/zope-interface/"),
-            ("/simple/zope-interface/", "/simple/zope-interface/"),
-            ("/simple/a__b/", "/simple/a-b/"),
-            ("/simple", "/simple/"),
-            ("/simple/", "/simple/"),
-            ("/torch/cu121", "/torch/cu121/"),
-            ("/simple/demo.html", ""),
-            ("/simple/demo-1.0.tar.gz", ""),
-            ("/simple/%20/", ""),
-        ):
-            self.assertEqual(pypi.page_path(path, "/simple"), wanted, path)
-
-    def test_mount(self) -> None:
-        """The name of a mount is no project's."""
-        self.assertEqual(pypi.page_path("/My_Index", "/My_Index"), "/My_Index/")
-
-    def test_projects(self) -> None:
-        """The name of a file says whose it is; of old archives it may say several."""
-        for name, wanted in (
-            ("Demo_App-1.0-py3-none-any.whl", ["demo-app"]),
-            ("torch-2.1.0%2Bcu121-cp311-linux.whl", ["torch"]),
-            ("demo-app-1.0.tar.gz", ["demo-app"]),
-            ("demo-2d-1.0.zip", ["demo-2d", "demo"]),
-            ("nothing.tar.gz", []),
-        ):
-            self.assertEqual(list(pypi.projects(name)), wanted, name)
-
-    def test_candidates(self) -> None:
-        """Pages are looked for below the mounts, beside the file and above it; none twice."""
-        url = "https://up.test/whl/cu1/torch-2.0%2Bcu1-cp311-linux.whl"
-        found = list(pypi.pages(url, ["https://pypi.test/", "https://up.test/whl"]))
-        self.assertEqual(len(found), len(set(found)))
-        for wanted in (
-            "https://pypi.test/simple/torch/",
-            "https://up.test/whl/torch/",
-            "https://up.test/whl/cu1/torch/",
-        ):
-            self.assertIn(wanted, found)
-        many = list(pypi.pages(f"https://up.test/{'a-1' * 2000}.zip", ["https://pypi.test/"]))
-        self.assertLess(len(many), 60)
-        beside = pypi.pages("https://up.test/my-demo/my_demo-1-py3-none-any.whl", [])
-        self.assertEqual(next(beside), "https://up.test/my-demo/")
 
 
 class NegotiationTests(SynchronousTestCase):
@@ -138,7 +91,7 @@ class DigestTests(SynchronousTestCase):
 
     def test_spelling(self) -> None:
         """A file is found under each encoding of its name."""
-        self.assertEqual(pypi.name_of("https://a.test/x%2By"), pypi.name_of("https://A.test/x+y"))
+        self.assertEqual(names.name_of("https://a.test/x%2By"), names.name_of("https://A.test/x+y"))
 
     def test_no_page(self) -> None:
         """JSON of another kind is refused; HTML of another kind names nothing."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from aimirror.commands.common import Commands, add_config
 from aimirror.config import check_dirs, expanded
 from aimirror.config.presets import described
-from aimirror.service.checking import check_files, warned
+from aimirror.service.checking import check_files, unheeded, warned
 from aimirror.tap import configured
 
 
@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Read it, and say what came of it; warnings go to standard error."""
+    """Read it, and say what came of it; warnings and errors go to standard error."""
     file = given.file or given.config
     if given.presets:
         for name, where in described():
@@ -38,5 +38,10 @@ def run(given: argparse.Namespace) -> int:
     check_files(config)
     for warning in warned(config):
         print(f"{config.source}: warning: {warning}", file=sys.stderr)
+    errors = unheeded(config)
+    for error in errors:
+        print(f"{config.source}: {error}", file=sys.stderr)
+    if errors:
+        return 1
     print(f"{config.source}: right; {len(config.rules)} rules, cache in {config.cache.dir}")
     return 0

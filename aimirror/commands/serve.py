@@ -23,7 +23,7 @@ from aimirror.monotonic import steady
 from aimirror.platform import install_reactor, prepare_process
 from aimirror.server.listening import CannotListen, authority
 from aimirror.server.short_log import Short
-from aimirror.service.checking import warned
+from aimirror.service.checking import unheeded, warned
 from aimirror.service.logs import Logs, observer, open_logs
 from aimirror.store.legacy import notice
 from aimirror.tap import on_signal, prepared
@@ -100,7 +100,7 @@ def welcome(url: str, config: Config) -> str:
 
 def _warnings(config: Config) -> list[str]:
     """What the configuration hardly means, cut to a few lines."""
-    every = warned(config)
+    every = [*unheeded(config), *warned(config)]
     more = len(every) - _WARNINGS
     lines = [f"aimirror: warning: {warning}" for warning in every[:_WARNINGS]]
     check = f"aimirror check {shlex.quote(config.source)}"

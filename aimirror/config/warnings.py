@@ -7,14 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aimirror.config.conclusions import needless
-from aimirror.config.model import AccessFormat, Config
+from aimirror.config.model import Config
 from aimirror.ecosystems.recognition import EVERYTHING
-from aimirror.routing.rules import Rule, Strategy
+from aimirror.routing.rules import Rule
 
-#: Keys of a rule that only ``strategy: parallel`` heeds.
-_PARALLEL = ("concurrency", "chunk_size", "min_size")
-#: Keys of a rule that one world alone heeds.
-_OF_WORLDS = {"cooldown": "pypi", "xet": "huggingface"}
 #: Paths that clients of a world ask for below its mount, whatever owners and packages are called.
 _KNOWN: Mapping[str, tuple[str, ...]] = {
     "huggingface": (
@@ -43,10 +39,6 @@ def warnings(config: Config, value: Mapping[str, Any], disk: int | None = None) 
     for index, key in needless(list(value.get("rules") or ())):
         where, what = (f"rules[{index}].{key}", "key") if key else (f"rules[{index}]", "rule")
         yield f"{where}: the mirror takes the tokens of registries itself; remove the {what}"
-    for index, rule in enumerate(value.get("rules") or ()):
-        if isinstance(rule, dict) and "preset" not in rule:
-            yield from _ignored(rule, f"rules[{index}]", config.rules)
-    yield from _of_sections(config, value)
     if disk is not None and config.cache.max_bytes > disk:
         yield (
             f"cache.max_size_gb: {config.cache.max_size_gb:g} is more than the whole disk of "
@@ -111,45 +103,3 @@ def _covers(earlier: Rule, later: Rule) -> bool:
         return True
     same = later.pattern is not None and later.pattern.pattern == earlier.pattern.pattern
     return same and own == mount
-
-
-def _ignored(rule: Mapping[str, Any], where: str, rules: tuple[Rule, ...]) -> Iterator[str]:
-    """Keys of a rule that change nothing."""
-    read = next((each for each in rules if each.name == rule.get("name")), None)
-    if read is None:
-        return
-    for key in _PARALLEL:
-        if rule.get(key) is not None and read.strategy is Strategy.PROXY:
-            yield f"{where}.{key}: of no use without strategy: parallel"
-    for key, world in _OF_WORLDS.items():
-        if rule.get(key) is not None and read.ecosystem != world:
-            yield f"{where}.{key}: of no use without ecosystem: {world}"
-
-
-def _of_sections(config: Config, value: Mapping[str, Any]) -> Iterator[str]:
-    """Keys of the other sections that change nothing as the rest stands."""
-    admin, forward, logging = config.admin, config.forward, config.logging
-    if admin.hosts and not admin.token:
-        yield (
-            "admin.hosts: of no use without admin.token (or AIMIRROR_ADMIN_TOKEN): nobody "
-            "administers from there"
-        )
-    given = {
-        section: set(told) if isinstance(told := value.get(section), dict) else set()
-        for section in ("forward", "logging", "cache")
-    }
-    if not forward.enabled:
-        for key in sorted(given["forward"] - {"enabled"}):
-            yield f"forward.{key}: of no use with forward.enabled: false"
-    elif not forward.intercept:
-        for key in sorted(given["forward"] & {"pinned", "ca_dir"}):
-            yield f"forward.{key}: of no use without forward.intercept: true"
-    files = logging.file is not None or logging.access_file is not None
-    if logging.max_size and not files:
-        yield "logging.max_size: of no use without logging.file or logging.access_file"
-    if "keep" in given["logging"] and not logging.max_size:
-        yield "logging.keep: of no use without logging.max_size"
-    if logging.access_file is not None and logging.access is AccessFormat.OFF:
-        yield "logging.access_file: of no use with logging.access: off"
-    if "max_size_gb" in given["cache"] and not config.cache.lru_enabled:
-        yield "cache.max_size_gb: with lru_enabled: false a full cache keeps nothing new"

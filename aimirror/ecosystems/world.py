@@ -110,6 +110,8 @@ class World:
     #: By client: what it must be told to use a mirror at a URL.
     clients: Mapping[str, Callable[[Address], Setting]] = {}
     knowledge: Files | Repository | None = None
+    #: Keys of rules that this world does not heed, each with the reason, in words.
+    ignores: Mapping[str, str] = {}
     #: The path of a package's page for a path below a prefix, which people write in several ways;
     #: "" for others.
     page_path: Callable[[str, str], str] | None = None

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from aimirror.config import Config, ConfigError, plain
+from aimirror.config.ignored import ignored
 from aimirror.config.warnings import warnings
 from aimirror.forward import authority
 from aimirror.forward.authority import AuthorityError
@@ -34,6 +35,11 @@ def check_files(config: Config) -> None:
 def warned(config: Config) -> list[str]:
     """What is allowed in a configuration, but hardly what was meant, each in one line."""
     return list(warnings(config, plain(config), _disk(config.cache.dir)))
+
+
+def unheeded(config: Config) -> list[str]:
+    """Keys that change nothing, each in one line."""
+    return list(ignored(config, plain(config)))
 
 
 def _disk(folder: Path) -> int | None:

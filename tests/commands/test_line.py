@@ -27,6 +27,14 @@ class CommandLineTests(LineTests):
         self.assertEqual((status, said.count("warning: ")), (0, 1))
         self.assertIn("warning: rule 'b' can take no path", said)
 
+    def test_ignored(self) -> None:
+        """``check`` refuses keys that change nothing, with status 1."""
+        self.file.write_text("rules: [{preset: docker, public: true}]")
+        status, said = self.run_line("check", str(self.file))
+        self.assertEqual(status, 1)
+        self.assertIn(f"{self.file}: rules[0].public: of no use with ecosystem: oci", said)
+        self.assertNotIn("right", said)
+
     def test_presets(self) -> None:
         """``check --presets`` lists them with what they serve."""
         said = self.run_line("check", "--presets")[1]

@@ -89,31 +89,6 @@ class WarningTests(SynchronousTestCase):
         ):
             self.assertEqual(self.warned(f"- {{name: a, {keys}, {UP}}}"), [], keys)
 
-    def test_ignored(self) -> None:
-        """Keys that change nothing are told with what they need."""
-        for rule, key, need in (
-            ("concurrency: 9", "rules[0].concurrency", "strategy: parallel"),
-            ("min_size: 1", "rules[0].min_size", "strategy: parallel"),
-            ("cooldown: 7d", "rules[0].cooldown", "ecosystem: pypi"),
-            ("xet: pass", "rules[0].xet", "ecosystem: huggingface"),
-        ):
-            found = self.warned(f"- {{name: a, {rule}, {UP}}}")
-            self.assertEqual(found, [f"{key}: of no use without {need}"])
-        self.assertEqual(self.warned(f"- {{name: a, min_size: 1, strategy: parallel, {UP}}}"), [])
-        for more, key in (
-            ("admin: {hosts: [10.0.0.0/8]}", "admin.hosts"),
-            ("forward: {enabled: false, allow: [a.example]}", "forward.allow"),
-            ("forward: {pinned: [a.example]}", "forward.pinned"),
-            ("logging: {max_size: 1MB}", "logging.max_size"),
-            ("logging: {keep: 2}", "logging.keep"),
-            ("logging: {access: 'off', access_file: a.log}", "logging.access_file"),
-            ("cache: {lru_enabled: false, max_size_gb: 1}", "cache.max_size_gb"),
-        ):
-            found = self.warned(more=more)
-            self.assertEqual([each.partition(":")[0] for each in found], [key])
-        token = f"admin: {{hosts: [10.0.0.0/8], token: {'t' * 16}}}"
-        self.assertEqual(self.warned(more=token), [])
-
     def test_disk(self) -> None:
         """A limit beyond the whole disk is told with both sizes."""
         found = self.warned(more="cache: {max_size_gb: 200}", disk=100 * 1000**3)

@@ -210,12 +210,11 @@ class UpstreamTests(OciTests):
         two = self.manifest("two", "latest")
         self.assertEqual(self.target(service, path).body, b"two")
         self.assertEqual(self.registry.count(path).requests, 0, "tags are asked about with HEAD")
-        self.registry.policy(status=429)
+        self.registry.policy(status=429, reason="enough")
         reply = self.target(service, path)
         self.assertEqual((reply.body, reply.headers.get("X-Cache")), (b"two", "STALE"))
         unknown = self.target(service, "/v2/library/none/manifests/latest")
         self.assertRefused(unknown, 429, "TOOMANYREQUESTS")
-        self.assertEqual(unknown.headers.get("Retry-After"), "7")
         self.registry.program.kill()
         head = service.get(path, ("Accept", TYPE), method="HEAD")
         told = [head.headers.get(name) for name in ("Content-Length", "Docker-Content-Digest")]

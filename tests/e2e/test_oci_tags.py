@@ -86,6 +86,23 @@ class LifeTests(OciTests):
             service.program.kill()
 
 
+class LimitedTests(OciTests):
+    def test_left_alone(self) -> None:
+        """A registry that names a time is asked no more until then, whoever pulls how often."""
+        self.manifest("one", "latest")
+        service = self.mirror()
+        self.assertEqual(self.target(service, TAG).body, b"one")
+        self.registry.policy(status=429)
+        before = self.registry.count("refused").requests
+        for _ in range(30):
+            reply = self.target(service, TAG)
+            self.assertEqual((reply.body, reply.headers.get("X-Cache")), (b"one", "STALE"))
+        unknown = self.target(service, "/v2/library/none/manifests/latest")
+        self.assertRefused(unknown, 429, "TOOMANYREQUESTS")
+        self.assertIn(unknown.headers.get("Retry-After"), [str(n) for n in range(1, 8)])
+        self.assertLessEqual(self.registry.count("refused").requests - before, 5)
+
+
 class ListTests(OciTests):
     def test_stale(self) -> None:
         """Lists of tags and of referrers are what they were last in an outage."""

@@ -8,6 +8,34 @@ from aimirror.ecosystems.oci.auth import Credential
 from aimirror.ecosystems.oci.paths import Registry
 from aimirror.routing.rules import KeySource, Rule
 
+#: Keys of rules that say nothing about registries.
+_LINKLESS = "whose manifests and blobs have no links"
+_NAMED = "whose paths are the registries' own"
+_DECIDED = "where the registry says who may read what"
+_BY_DIGEST = "where what a digest names never changes, and tags are asked about each time"
+_OF_TABLE = "whose upstreams are those of the table of registries"
+_FIELDS = "which asks registries with fields of its own"
+IGNORED = {
+    "content_rewrite": _LINKLESS,
+    "path_rewrite": _NAMED,
+    "strip_prefix": _NAMED,
+    "cache_key_source": _NAMED,
+    "head_meta_headers": "which answers HEAD with a registry's own fields",
+    "immutable": _BY_DIGEST,
+    "digest": "where digests are in the names",
+    "public": _DECIDED,
+    "credentials": _DECIDED,
+    "cache.private_grace": _DECIDED,
+    "cache.negative_ttl": "where what is missing for one client may be there for the next",
+    "cache.stale_while_revalidate": _BY_DIGEST,
+    "cache.obey_clients": _BY_DIGEST,
+    "on_missing": _OF_TABLE,
+    "names": _OF_TABLE,
+    "allow": _OF_TABLE,
+    "request_headers": _FIELDS,
+    "credential_headers": _FIELDS,
+}
+
 
 class Sources:
     """Makes the rules of registries."""

@@ -35,7 +35,7 @@ from aimirror.ecosystems.oci.paths import (
     parse,
     registry_of,
 )
-from aimirror.ecosystems.oci.sources import Sources
+from aimirror.ecosystems.oci.sources import IGNORED, Sources
 from aimirror.ecosystems.oci.tags import Tags
 from aimirror.ecosystems.oci.tokens import Refused, Tokens
 from aimirror.ecosystems.packaged import named_by
@@ -395,5 +395,6 @@ WORLD = Coded(
         tidy=_repository,
     ),
     clients={"docker": docker, "containerd": containerd, "podman": podman},
+    ignores=IGNORED,
     make=lambda edges: Oci(edges.library, edges.registries),
 )

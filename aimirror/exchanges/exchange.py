@@ -27,7 +27,7 @@ from aimirror.exchanges.owned import PEER, OwnersResponse, as_ours, passed_on
 from aimirror.exchanges.plain import PlainFill
 from aimirror.exchanges.ranged import RangedFill
 from aimirror.exchanges.responses import TINY, drain
-from aimirror.exchanges.small import SmallResponse, proven
+from aimirror.exchanges.small import MOMENT, PROVEN_MOMENT, SmallResponse, proven
 from aimirror.exchanges.tiered import (
     NOT_WHOLE,
     TIER,
@@ -362,7 +362,7 @@ class Exchange:
     ) -> Arriving | None:
         """Store a small body in one go; None, nothing being lost, where that can't be done."""
         began = self._now()
-        content = await response.gathered()
+        content = await response.gathered(MOMENT if digest is None else PROVEN_MOMENT)
         blob = None if content is None else proven(content, digest)
         if content is None or blob is None:
             return None

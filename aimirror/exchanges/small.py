@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Seconds that the first byte may wait for the last one.
 MOMENT = 0.05
+#: The same where a digest has to match: so small a body is held back until then anyway.
+PROVEN_MOMENT = 1.0
 
 
 @implementer(IUpstreamResponse, IReceiver)
@@ -46,15 +48,15 @@ class SmallResponse:
         self.zone: Zone = response.zone
         self.framed: bool = response.framed
 
-    async def gathered(self) -> bytes | None:
-        """All of the body; None when it did not come within a moment, or not as announced.
+    async def gathered(self, moment: float = MOMENT) -> bytes | None:
+        """All of the body; None when it did not come within ``moment``, or not as announced.
 
         Cancelling stops the waiting, nothing else.
         """
         self._response.deliver(self)
         if not self._over:
             ready = self._ready = Deferred()
-            late = self._clock.callLater(MOMENT, self._stop_waiting)
+            late = self._clock.callLater(moment, self._stop_waiting)
             try:
                 await ready
             finally:

@@ -7,7 +7,7 @@ from unittest import mock
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.environment import SMALL, Finished, Progress
 from aimirror.exchanges.running import Downloads
-from aimirror.exchanges.small import MOMENT, proven
+from aimirror.exchanges.small import MOMENT, PROVEN_MOMENT, proven
 from aimirror.interfaces import Arriving, UpstreamError, Wanted
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Strategy
@@ -129,6 +129,21 @@ class OrdinaryTests(SmallCase):
             self.assertEqual((outcome.content, reading.data), (None, CONTENT[: 5 * KB]))
             self.bring(response, CONTENT[5 * KB :])
             self.assertEqual((reading.data, self.stored(wanted)), (CONTENT, [CONTENT]))
+
+    def test_slow_with_digest(self) -> None:
+        """What no reader could have before its digest matches may take longer to be gathered."""
+        for number, (wanted, response) in enumerate(self.both()):
+            wanted = self.wanted(
+                rule=wanted.route.rule, url=f"{wanted.key}{number}", digest=sha256(CONTENT)
+            )
+            fetching = self.downloads.fetch(wanted)
+            self.upstream.answer(response)
+            response.flow(CONTENT[: 5 * KB])
+            self.clock.advance(PROVEN_MOMENT / 2)
+            self.bring(response, CONTENT[5 * KB :])
+            outcome = self.successResultOf(fetching)
+            assert isinstance(outcome, Arriving)
+            self.assertEqual((outcome.content, self.stored(wanted)), (CONTENT, [CONTENT]))
 
     def test_broken_off(self) -> None:
         """What breaks off is gone on with."""

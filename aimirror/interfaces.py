@@ -13,6 +13,7 @@ from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
 from aimirror.http.egress import Reach, Zone
 from aimirror.http.headers import Headers
+from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route, Rule
 
 if TYPE_CHECKING:
@@ -405,6 +406,12 @@ class ILibrary(Interface):
         """Bring what another node of the cluster has stored for anybody; whether there is any.
 
         No upstream is asked.  It may still be arriving.
+        """
+
+    def said(route: Route, scope: str) -> Deferred[Digest | None]:
+        """What the node that owns a file knows it to hash to, by the indexes that it has.
+
+        None where nobody does, and for what a credential of some ``scope`` opens.
         """
 
     def final(wanted: Wanted) -> Deferred[str | None]:

@@ -20,6 +20,7 @@ from aimirror.download.tasks import Reason
 from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Timeouts
 from aimirror.http.headers import Headers
 from aimirror.interfaces import IUpstream, IUpstreamResponse, UpstreamError, Wanted
+from aimirror.routing.digests import Digest, parse
 from aimirror.store import records
 from aimirror.tier.keys import Keys
 
@@ -153,7 +154,20 @@ class Peers:
             self._unshared.put(wanted.key, self._clock.seconds() + UNSHARED_FOR)
         return told
 
-    async def _ask(self, member: str, name: str, text: str) -> Told | None:
+    async def said(self, wanted: Wanted) -> Digest | None:
+        """What the owner's indexes say that a file hashes to; None where this node owns it."""
+        member = self.owner(wanted)
+        question = questions.asked(wanted.route, wanted.headers, 0.0, "", digest_only=True)
+        text = questions.packed(question, self.keys, self._clock.seconds()) if member else ""
+        response = await self._answer(member, text) if text else None
+        if response is None:
+            return None
+        algorithm, _, value = (response.headers.get(questions.DIGEST) or "").partition("=")
+        response.abort()
+        return parse(algorithm, value) if value else None
+
+    async def _answer(self, member: str, text: str) -> IUpstreamResponse | None:
+        """The response of another node, None when there is none."""
         url = f"{self._scheme}://{member}/{questions.NAME}"
         fields = Headers([(questions.QUESTION, text), ("Accept-Encoding", "identity")])
         outgoing = Outgoing("GET", url, fields, Egress(reach=ANYWHERE), TIMEOUTS)
@@ -166,9 +180,15 @@ class Peers:
             self.log.info("{member} is left out: {why}", member=member, why=str(error))
             return None
         self.roster.answered(member)
-        told = response.headers.get(questions.ENTRY)
+        return response
+
+    async def _ask(self, member: str, name: str, text: str) -> Told | None:
+        response = await self._answer(member, text)
+        if response is None:
+            return None
+        record = response.headers.get(questions.ENTRY)
         try:
-            entry = None if told is None else records.load(told)
+            entry = None if record is None else records.load(record)
         except ValueError:
             entry = None
         if entry is None or entry.key != name or entry.scope or response.status not in (200, 204):

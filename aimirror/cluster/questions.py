@@ -19,6 +19,8 @@ from aimirror.tier.keys import Keys
 #: The field that has a question, and the one that has an entry.
 QUESTION = "Aimirror-Question"
 ENTRY = "Aimirror-Entry"
+#: What a file hashes to, as ``algorithm=hex``.
+DIGEST = "Aimirror-Digest"
 #: The first segment of the path at which nodes ask each other.
 NAME = "aimirror-peer"
 #: Seconds by which the clocks of two nodes may differ.
@@ -47,6 +49,8 @@ class Question:
     have: str = ""
     #: Only what is stored is wanted, fresh or not, and whatever chose it.
     stored_only: bool = False
+    #: Only what the indexes at hand say that the file hashes to.
+    digest_only: bool = False
 
     def route(self, rule: Rule) -> Route:
         """The route, by the rule that this node has under the name."""
@@ -64,7 +68,13 @@ class Question:
 
 
 def asked(
-    route: Route, headers: Headers, not_before: float, have: str, *, stored_only: bool = False
+    route: Route,
+    headers: Headers,
+    not_before: float,
+    have: str,
+    *,
+    stored_only: bool = False,
+    digest_only: bool = False,
 ) -> Question:
     """The question for a route."""
     return Question(
@@ -81,6 +91,7 @@ def asked(
         not_before=not_before,
         have=have,
         stored_only=stored_only,
+        digest_only=digest_only,
     )
 
 
@@ -102,6 +113,7 @@ def packed(question: Question, keys: Keys, now: float) -> str:
         "not_before": question.not_before,
         "have": question.have,
         "stored_only": question.stored_only,
+        "digest_only": question.digest_only,
     }
     said = urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode("ascii")
     text = f"{said}.{keys.sign(f'peer {said}')}"

@@ -130,7 +130,13 @@ class Proving(General):
         digest = await _said(self.named_by(found, mirror, scope))
         if digest is not None:
             self._forget_absence(found, mirror, scope)
+        elif not copies and self.is_named(found):
+            digest = await self.library.said(found, scope)
         return digest
+
+    async def known(self, route: Route, mirror: Desk) -> Digest | None:
+        """See Ecosystem."""
+        return await _said(self.named_by(route, mirror, ""))
 
     def _forget_absence(self, found: Route, mirror: Desk, scope: str) -> None:
         """That there was no such file is no news any more once a newer index names one."""

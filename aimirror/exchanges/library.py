@@ -39,6 +39,7 @@ from aimirror.interfaces import (
     Validated,
     Wanted,
 )
+from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
 from aimirror.store.journal import PartMeta
 from aimirror.upstream.redirects import redirected_reach
@@ -215,6 +216,13 @@ class Library:
             self._unborrowed.put(route.key, self.now() + UNBORROWED_FOR)
             return False
         return isinstance(outcome, Arriving)
+
+    def said(self, route: Route, scope: str) -> Deferred[Digest | None]:
+        """See ILibrary."""
+        peers = self._env.peers
+        if peers is None or scope:
+            return succeed(None)
+        return Deferred.fromCoroutine(peers.said(Wanted(route=route, headers=Headers())))
 
     def final(self, wanted: Wanted) -> Deferred[str | None]:
         """See ILibrary."""

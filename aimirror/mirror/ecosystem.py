@@ -13,6 +13,7 @@ from attrs import frozen
 from aimirror.caching.entries import Entry
 from aimirror.http.headers import Headers
 from aimirror.interfaces import ILibrary, IUpstreamResponse, Refresh
+from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
 
@@ -130,6 +131,9 @@ class Ecosystem(Protocol):
         route or other fields.
         """
 
+    async def known(self, route: Route, mirror: Desk) -> Digest | None:
+        """What a file hashes to by what is stored for anybody; nobody is asked for more."""
+
     def finish(self, lookup: Lookup, answer: Answer) -> Answer:
         """The last word on the status and fields of an answer to GET or HEAD."""
 
@@ -143,6 +147,10 @@ class General:
     async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """The general way."""
         return UNTAKEN
+
+    async def known(self, route: Route, mirror: Desk) -> Digest | None:
+        """Nothing."""
+        return None
 
     def finish(self, lookup: Lookup, answer: Answer) -> Answer:
         """As it is."""

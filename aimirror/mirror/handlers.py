@@ -19,6 +19,7 @@ from aimirror.handlers import URL, Fetched, Fields, Request, Response
 from aimirror.http.headers import Headers
 from aimirror.interfaces import ILibrary, Inquiry, IReceiver, IUpstreamResponse, UpstreamError
 from aimirror.mirror.ecosystem import GENERAL, ClientRequest, Desk, Ecosystem, Lookup, Untaken
+from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
@@ -126,6 +127,10 @@ class Handled:
             )
             return error_answer(500, "handler failed", self._name)
         return await self._world.take(request, route, mirror)
+
+    async def known(self, route: Route, mirror: Desk) -> Digest | None:
+        """See Ecosystem."""
+        return await self._world.known(route, mirror)
 
     def finish(self, lookup: Lookup, answer: Answer) -> Answer:
         """See Ecosystem; the handler is to be asked about each request, equal ones included."""

@@ -26,6 +26,7 @@ from aimirror.mirror.ecosystem import (
 from aimirror.mirror.handlers import handler_of
 from aimirror.mirror.passing import Passer, failed
 from aimirror.mirror.transforms import Transforms
+from aimirror.routing.digests import Digest
 from aimirror.routing.mounts import mounts
 from aimirror.routing.rules import Credentials, KeySource, Refused, Route, Rule, Strategy
 from aimirror.routing.rules import (
@@ -130,6 +131,10 @@ class Mirror:
             return await self.answer(request, route)
         except UpstreamError as error:
             return failed(request.body, error)
+
+    async def known(self, route: Route) -> Digest | None:
+        """What a file must hash to, as far as this node knows; no upstream is asked."""
+        return route.digest or await self._ecosystem(route.rule).known(route, self)
 
     async def answer(
         self,

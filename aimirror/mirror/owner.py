@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from attrs import evolve
 
@@ -10,10 +10,11 @@ from aimirror.caching import caching
 from aimirror.caching.entries import Entry
 from aimirror.cluster import questions
 from aimirror.cluster.peers import Peers, described
-from aimirror.cluster.questions import ENTRY, QUESTION, Question
+from aimirror.cluster.questions import DIGEST, ENTRY, QUESTION, Question
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Arriving, Held, IBody, ILibrary, Passing, UpstreamError, Wanted
-from aimirror.routing.rules import Rule
+from aimirror.routing.digests import Digest
+from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
 from aimirror.server.request import MirrorRequest
 
@@ -25,8 +26,15 @@ class Owner:
     disagree on who owns a key do not wait for each other.
     """
 
-    def __init__(self, library: ILibrary, rules: Iterable[Rule], peers: Peers) -> None:
+    def __init__(
+        self,
+        library: ILibrary,
+        rules: Iterable[Rule],
+        peers: Peers,
+        known: Callable[[Route], Awaitable[Digest | None]],
+    ) -> None:
         self._library = library
+        self._known = known
         self._rules = {rule.name: rule for rule in rules}
         self._peers = peers
 
@@ -37,12 +45,22 @@ class Owner:
         if question is None:
             return _empty(403)
         rule = self._rules.get(question.rule)
-        if rule is None or self._peers.asking(question.key):
+        if rule is None:
+            return _empty(404)
+        if question.digest_only:
+            return await self._said(question.route(rule))
+        if self._peers.asking(question.key):
             return _empty(404)
         try:
             return await self._answer(question, rule)
         except (UpstreamError, OSError):
             return _empty(404)
+
+    async def _said(self, route: Route) -> Answer:
+        digest = await self._known(route)
+        if digest is None:
+            return _empty(404)
+        return _empty(204, (DIGEST, f"{digest.algorithm}={digest.hex}"))
 
     async def _answer(self, question: Question, rule: Rule) -> Answer:
         wanted = Wanted(

@@ -91,5 +91,5 @@ def made(config: Config, edges: Edges) -> Front:
         forward = proxy.handle
     owner: Handler = refuse_forward
     if env.peers is not None:
-        owner = Owner(library, config.rules, env.peers).answer
+        owner = Owner(library, config.rules, env.peers, mirror.known).answer
     return Front(login(mirror.handle), mirror.handle, forward, login, owner)

@@ -30,6 +30,7 @@ from aimirror.interfaces import (
     Validated,
     Wanted,
 )
+from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
 from aimirror.testing.apart import apart_by
 
@@ -185,6 +186,10 @@ class FakeLibrary:
     def borrow(self, route: Route) -> Deferred[bool]:
         """See ILibrary; there is no other node."""
         return succeed(False)
+
+    def said(self, route: Route, scope: str) -> Deferred[Digest | None]:
+        """See ILibrary; there is no other node."""
+        return succeed(None)
 
     def final(self, wanted: Wanted) -> Deferred[str | None]:
         """See ILibrary; nothing is redirected."""

@@ -18,6 +18,7 @@ from aimirror.download.tasks import Reason
 from aimirror.http.egress import Outgoing
 from aimirror.http.headers import Headers
 from aimirror.interfaces import UpstreamError, Wanted
+from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route, Rule
 from aimirror.tier.keys import Keys
 from tests.exchanges.support import FakeResponse
@@ -79,6 +80,25 @@ class PeersTests(SynchronousTestCase):
         fields = () if entry is None else ((questions.ENTRY, described(entry)),)
         self.nodes.answer = FakeResponse(status, *fields, length=3)
         return self.nodes.answer
+
+    def said(self, wanted: Wanted) -> Digest | None:
+        return self.successResultOf(Deferred.fromCoroutine(self.peers.said(wanted)))
+
+    def test_said(self) -> None:
+        """The owner says what a file hashes to; nobody else is asked, and nonsense is nothing."""
+        digest = Digest("sha256", "ab" * 32)
+        self.nodes.answer = FakeResponse(204, (questions.DIGEST, f"sha256={digest.hex}"))
+        self.assertEqual(self.said(self.wanted()), digest)
+        text = self.nodes.requests[0].headers.get(questions.QUESTION) or ""
+        question = questions.unpacked(text, KEYS, self.clock.seconds())
+        self.assertTrue(question is not None and question.digest_only)
+        for value in ("", "sha256", "sha256=zz"):
+            self.nodes.answer = FakeResponse(204, (questions.DIGEST, value))
+            self.assertIsNone(self.said(self.wanted()))
+        self.nodes.requests.clear()
+        self.assertIsNone(self.said(self.wanted(scope="someone")))
+        self.assertIsNone(self.said(self.wanted(hop=True)))
+        self.assertEqual(self.nodes.requests, [])
 
     def test_told(self) -> None:
         """The owner is asked by a signed question, and its entry and stream are taken."""

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import threading
 import time
 from typing import Any
 
 from aimirror.testing import client
-from aimirror.testing.behaviour import pattern
 from aimirror.testing.processes import ServiceProgram
 from tests.e2e.support import CONTENT, SIZE, EndToEndTests, InBackground
 from tests.e2e.test_balancers import free_port
 
 
-class ClusterTests(EndToEndTests):
+class ClusterCase(EndToEndTests):
+    """Three nodes that know each other."""
+
     def setUp(self) -> None:
         super().setUp()
         (self.folder / "key").write_text("k" * 32)
         self.ports = [free_port() for _ in range(3)]
         self.peers = [f"127.0.0.1:{port}" for port in self.ports]
 
-    def node(self, number: int, peers: list[str] | None = None, **more: Any) -> ServiceProgram:
+    def node(
+        self,
+        number: int,
+        peers: list[str] | None = None,
+        rules: list[dict[str, Any]] | None = None,
+        **more: Any,
+    ) -> ServiceProgram:
         folder = self.folder / f"node-{number}"
         folder.mkdir(exist_ok=True)
         service = ServiceProgram(
             folder,
-            [self.rule(**more)],
+            [self.rule(**more)] if rules is None else rules,
             server={"port": self.ports[number]},
             cluster={
                 "key_file": str(self.folder / "key"),
@@ -42,6 +46,8 @@ class ClusterTests(EndToEndTests):
     def nodes(self, **more: Any) -> list[ServiceProgram]:
         return [self.node(number, **more) for number in range(3)]
 
+
+class ClusterTests(ClusterCase):
     def test_round_robin(self) -> None:
         """Fifty clients of a cold file, spread over all nodes, are one download."""
         nodes, path = self.nodes(), self.serve(rate=8_000_000)
@@ -109,31 +115,6 @@ class ClusterTests(EndToEndTests):
             both = [InBackground(get, node, path) for node in (one, two)]
             for each in both:
                 self.assertEqual(each.result().body, CONTENT)
-
-    def test_index_of_another(self) -> None:
-        """A damaged file is refused on each node, though one alone was asked for the index."""
-        versions = {}
-        script: dict[str, Any] = {}
-        for number in range(10):
-            name = f"p-{number}.0.0.tgz"
-            right = hashlib.sha512(pattern(100_000, number)).digest()
-            integrity = f"sha512-{base64.b64encode(right).decode()}"
-            tarball = f"{self.origin.url}/p/-/{name}"
-            versions[f"{number}.0.0"] = {"dist": {"tarball": tarball, "integrity": integrity}}
-            script[f"/p/-/{name}"] = {"size": 100_000, "seed": 100 + number}
-        document = json.dumps({"name": "p", "versions": versions})
-        script["/p"] = {"text": document, "media_type": "application/json"}
-        self.origin.script(script)
-        rule = {"ecosystem": "npm", "immutable": False, "pattern": "^/"}
-        nodes = self.nodes(**rule)
-        self.assertEqual(nodes[0].get("/p").status, 200)
-        for node in nodes:
-            self.settle(node)
-        for number in range(10):
-            with self.assertRaises((client.Broken, ConnectionError, AssertionError)):
-                reply = nodes[number % 3].get(f"/p/-/p-{number}.0.0.tgz")
-                self.assertNotEqual(reply.status, 502, "refused")
-        self.assertEqual(self.origin.count("/p").requests, 1)
 
     def test_strangers(self) -> None:
         """Without a question that one of us has signed there is no answer."""

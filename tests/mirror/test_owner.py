@@ -14,6 +14,8 @@ from aimirror.exchanges.library import Library
 from aimirror.http.headers import Headers
 from aimirror.interfaces import IBody
 from aimirror.mirror.owner import Owner
+from aimirror.routing.digests import Digest
+from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
 from aimirror.store import records
 from aimirror.tier.keys import Keys
@@ -28,7 +30,12 @@ class OwnerTests(DownloadCase):
         self.asking = False
         peers: Any = SimpleNamespace(keys=KEYS, asking=lambda key: self.asking)
         library = Library(self.make_tools(), self.downloads)
-        self.owner = Owner(library, [self.rule()], peers)
+        self.known: Digest | None = None
+        self.owner = Owner(library, [self.rule()], peers, self.says)
+
+    async def says(self, route: Route) -> Digest | None:
+        """What the indexes here say."""
+        return self.known
 
     def question(self, **fields: Any) -> Question:
         return evolve(asked(self.wanted().route, Headers(), 0.0, ""), **fields)
@@ -80,6 +87,16 @@ class OwnerTests(DownloadCase):
         self.assertEqual(self.upstream.requests[0].headers.get("If-None-Match"), '"v1"')
         self.upstream.answer(FakeResponse(304, ("ETag", '"v1"')))
         self.assertEqual(self.successResultOf(answering).status, 200)
+
+    def test_digest(self) -> None:
+        """What an index here says of a file is told to who asks for that alone; nothing is sent."""
+        self.asking = True
+        self.assertEqual(self.answer(digest_only=True).status, 404)
+        self.known = Digest("sha512", "ab")
+        answer = self.answer(digest_only=True)
+        self.assertEqual(answer.status, 204)
+        self.assertEqual(answer.headers.get(questions.DIGEST), "sha512=ab")
+        self.assertEqual(self.upstream.requests, [])
 
     def test_not_shared(self) -> None:
         """What may not be stored, or is somebody's own, is not given away."""

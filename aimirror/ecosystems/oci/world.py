@@ -42,7 +42,15 @@ from aimirror.ecosystems.packaged import named_by
 from aimirror.exchanges.answering import UNABLE
 from aimirror.http.headers import Headers
 from aimirror.interfaces import BodyFailed, ILibrary, IUpstreamResponse, UpstreamError
-from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Declined, Desk, Lookup, Untaken
+from aimirror.mirror.ecosystem import (
+    UNTAKEN,
+    ClientRequest,
+    Declined,
+    Desk,
+    General,
+    Lookup,
+    Untaken,
+)
 from aimirror.mirror.passing import failure
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
@@ -63,7 +71,7 @@ _CLOSED = frozenset({401, 403, 404, 429})
 MOST_FORM = 64 << 10
 
 
-class Oci:
+class Oci(General):
     """Answers what is below ``/v2/``."""
 
     def __init__(

@@ -213,7 +213,7 @@ class Pypi(General):
         stored = is_stored(self._library, found, scope)
         if stored and _names_bytes(found):
             return UNTAKEN
-        digest = await self._digest(found, mirror, scope)
+        digest = await self._expected(found, mirror, scope, stored)
         if digest is None and not _names_bytes(found):
             # Nothing says which build this is: it may be rebuilt under its name, and is asked for.
             return await mirror.answer(request, evolve(found, immutable=False))
@@ -229,7 +229,7 @@ class Pypi(General):
         stored = is_stored(self._library, found, scope)
         if stored and _names_bytes(found):
             return UNTAKEN
-        digest = await self._digest(found, mirror, scope)
+        digest = await self._expected(found, mirror, scope, stored)
         if stored and digest is not None and not await self._replaced(found, digest, scope):
             return UNTAKEN
         immutable = digest is not None or (found.immutable and _names_bytes(found))
@@ -257,6 +257,19 @@ class Pypi(General):
         self.log.info("{path} has been replaced, its page says", path=found.path)
         self._library.recheck(found.key)
         return True
+
+    async def known(self, route: Route, mirror: Desk) -> Digest | None:
+        """See Ecosystem."""
+        return await self._digest(route, mirror, "")
+
+    async def _expected(
+        self, found: Route, mirror: Desk, scope: str, stored: bool
+    ) -> Digest | None:
+        """What a page says of a file, here or at the node that owns it."""
+        digest = await self._digest(found, mirror, scope)
+        if digest is None and not stored:
+            digest = await self._library.said(found, scope)
+        return digest
 
     async def _digest(self, found: Route, mirror: Desk, scope: str) -> Digest | None:
         """What a page that is stored, or just being stored, says of a file or its sidecar."""

@@ -26,7 +26,7 @@ class GemCase(WorldTests):
 
     def publish(self, name: str, version: str, seed: int) -> str:
         """Build a gem and add it to the compact index; its path."""
-        folder = self.fresh(f"build-{name}-{version}")
+        folder = self.fresh(f"build-{name}-{version}-{seed}")
         (folder / "lib").mkdir()
         (folder / f"lib/{name}.rb").write_text("X = 1\n")
         (folder / "data.bin").write_bytes(pattern(1_200_000, seed))
@@ -42,7 +42,12 @@ class GemCase(WorldTests):
                 self.upstream.put(f"/{file.relative_to(self.site)}", file.read_bytes())
         sha256 = hashlib.sha256(content).hexdigest()
         line = f"{version} |checksum:{sha256},ruby:>= 2.0\n"
-        self.info[name] = self.info.get(name, "---\n") + line
+        others = [
+            x
+            for x in self.info.get(name, "---\n").splitlines(True)
+            if not x.startswith(f"{version} ")
+        ]
+        self.info[name] = "".join([*others, line])
         versions = "created_at: 2024-01-01T00:00:00Z\n---\n"
         for each, info in self.info.items():
             self.index(f"/info/{each}", info)
@@ -104,6 +109,16 @@ class GemTests(GemCase):
             self.assertNotKept(self.upstream.files[path].content)
             self.upstream.files.pop("/", None)
             self.purge("--all")
+
+    def test_rebuilt(self) -> None:
+        """A gem that was built anew under its version is followed."""
+        for seed in (21, 23):
+            path = self.publish("tool-a", "1.0", seed)
+            self.purge("/rubygems/info/tool-a", "/rubygems/versions")
+            command, folder = self.install(f"built-{seed}")
+            self.assertRuns(command)
+            kept = (folder / "cache/tool-a-1.0.gem").read_bytes()
+            self.assertEqual(kept, self.upstream.files[path].content)
 
 
 class BundlerTests(GemCase):

@@ -106,6 +106,43 @@ class MavenTests(WorldTests):
         self.assertFails(command, self.folder_of(command))
         self.assertNotKept(self.upstream.files["/g/ext/1.0/ext-1.0.jar"].content)
 
+    def snapshot(self, number: int) -> bytes:
+        """Publish a build of a parent that is not released; its pom."""
+        build = f"20240101.00000{number}-{number}"
+        pom = self.pom("parent", "2-SNAPSHOT", "pom") + f"<!-- {number} -->".encode()
+        folder = "/g/parent/2-SNAPSHOT"
+        self.put(f"{folder}/parent-2-{build}.pom", pom)
+        stamp, moment = build.partition("-")[0], f"2024010100000{number}"
+        self.put(
+            f"{folder}/maven-metadata.xml",
+            f"<metadata><groupId>g</groupId><artifactId>parent</artifactId>"
+            f"<version>2-SNAPSHOT</version><versioning><snapshot><timestamp>{stamp}</timestamp>"
+            f"<buildNumber>{number}</buildNumber></snapshot><lastUpdated>{moment}</lastUpdated>"
+            f"<snapshotVersions><snapshotVersion><extension>pom</extension><value>2-{build}</value>"
+            f"<updated>{moment}</updated></snapshotVersion></snapshotVersions></versioning>"
+            "</metadata>".encode(),
+        )
+        return pom
+
+    def test_snapshot(self) -> None:
+        """A new build of a snapshot is followed; it is there with no upstream."""
+        own = (
+            "<profiles><profile><id>s</id><repositories><repository><id>s</id><url>http://s</url>"
+            "<snapshots><enabled>true</enabled></snapshots></repository></repositories></profile>"
+            "</profiles><activeProfiles><activeProfile>s</activeProfile></activeProfiles>"
+        )
+        for turn in ("1", "2", "dead"):
+            if turn == "dead":
+                self.settle()
+                self.upstream.stop()
+            else:
+                pom = self.snapshot(int(turn))
+                self.purge("/maven2/g/parent/2-SNAPSHOT/maven-metadata.xml")
+            command = self.project(f"snapshot-{turn}", parent="2-SNAPSHOT", more=own)
+            self.assertRuns(command, self.folder_of(command))
+            local = self.folder_of(command) / "m2/g/parent/2-SNAPSHOT/parent-2-SNAPSHOT.pom"
+            self.assertEqual(local.read_bytes(), pom)
+
     def test_page(self) -> None:
         """An HTML page in an artefact's place is a failure that is not remembered."""
         path, page = "/g/parent/1.0/parent-1.0.pom", b"<html>log in</html>"

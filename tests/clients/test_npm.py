@@ -87,8 +87,11 @@ class NpmCase(WorldTests):
 
     def assertInstalled(self, folder: Path) -> None:
         for name, seed in (("@s/a", 1), ("b", 2)):
-            data = (folder / "node_modules" / name / "data.bin").read_bytes()
-            self.assertTrue(data == pattern(PAYLOAD, seed), name)
+            self.assertHas(folder, name, seed)
+
+    def assertHas(self, folder: Path, name: str, seed: int) -> None:
+        data = (folder / "node_modules" / name / "data.bin").read_bytes()
+        self.assertTrue(data == pattern(PAYLOAD, seed), name)
 
 
 class NpmTests(NpmCase):
@@ -136,26 +139,44 @@ class NpmTests(NpmCase):
             [find_client("yarn", "js"), "add", "@s/a", "--non-interactive"], "yarn"
         )
 
+    def own(self, folder: Path) -> dict[str, str]:
+        """The environment of a client that shares nothing with others."""
+        return {
+            "HOME": str(folder),
+            "XDG_CACHE_HOME": str(folder / "xdg"),
+            "npm_config_store_dir": str(folder / "store"),
+            "YARN_CACHE_FOLDER": str(folder / "yarn"),
+            "npm_config_registry": f"{self.registry}/",
+            "YARN_REGISTRY": f"{self.registry}",
+        }
+
     def installed_twice(self, command: list[str], name: str) -> None:
         for turn in ("first", "second", "dead"):
             folder = self.project(f"{name}-{turn}")
-            own = {
-                "HOME": str(folder),
-                "XDG_CACHE_HOME": str(folder / "xdg"),
-                "npm_config_store_dir": str(folder / "store"),
-                "YARN_CACHE_FOLDER": str(folder / "yarn"),
-                "npm_config_registry": f"{self.registry}/",
-                "YARN_REGISTRY": f"{self.registry}",
-            }
+            own = self.own(folder)
             if turn == "dead":
                 self.upstream.stop()
             before = self.upstream.total(".tgz")
             self.assertRuns(command, folder, **own)
-            data = (folder / "node_modules" / "@s" / "a" / "data.bin").read_bytes()
-            self.assertTrue(data == pattern(PAYLOAD, 1))
+            self.assertHas(folder, "@s/a", 1)
             if turn != "first":
                 self.assertEqual(self.upstream.total(".tgz"), before)
             self.settle()
+
+    def test_rebuilt(self) -> None:
+        """A package that was published anew under its version is followed, by each client."""
+        commands = {
+            "npm": [find_client("npm"), "install", "b", "--no-audit"],
+            "pnpm": [find_client("pnpm", "js"), "add", "b", "--ignore-scripts"],
+            "yarn": [find_client("yarn", "js"), "add", "b", "--non-interactive"],
+        }
+        for seed, (name, command) in enumerate(commands.items(), 20):
+            for turn, kind in ((f"{name}-old", seed), (f"{name}-new", seed + 100)):
+                self.publish("b", kind)
+                self.purge("/registry/npm/b")
+                folder = self.project(turn)
+                self.assertRuns(command, folder, **self.own(folder))
+                self.assertHas(folder, "b", kind)
 
     def test_corrupt(self) -> None:
         """A tarball that is not what its document says is neither installed nor kept."""

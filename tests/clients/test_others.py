@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from aimirror.testing.behaviour import pattern
 from tests.clients.worlds import WorldTests, find_client
+from tests.ecosystems.test_apk import index, package
 
 DATA = pattern(1_200_000, 14)
 HEX = hashlib.sha256(DATA).hexdigest()
@@ -52,10 +53,14 @@ class CargoTests(WorldTests):
         )
         config = json.dumps({"dl": files, "api": self.upstream.url})
         self.upstream.put("/index/config.json", config.encode(), "application/json")
+        self.publish(DATA)
+
+    def publish(self, content: bytes) -> None:
+        """Put the crate on the upstream, and what its index says of it."""
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as tar:
             manifest = b'[package]\nname = "tool"\nversion = "1.0.0"\nedition = "2021"\n'
-            for path, data in (("Cargo.toml", manifest), ("src/lib.rs", b""), ("d.bin", DATA)):
+            for path, data in (("Cargo.toml", manifest), ("src/lib.rs", b""), ("d.bin", content)):
                 info = tarfile.TarInfo(f"tool-1.0.0/{path}")
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
@@ -102,6 +107,16 @@ class CargoTests(WorldTests):
         command, folder, own = self.fetch("bad")
         self.assertFails(command, folder, **own)
         self.assertNotKept(self.upstream.files[self.path].content)
+
+    def test_rebuilt(self) -> None:
+        """A crate that was made anew under its version is followed."""
+        for name, content in (("old", DATA), ("new", DATA[::-1])):
+            self.publish(content)
+            self.purge("/crates/to/ol/tool")
+            command, folder, own = self.fetch(name)
+            self.assertRuns(command, folder, **own)
+            (file,) = folder.rglob("d.bin")
+            self.assertTrue(file.read_bytes() == content)
 
 
 def h1(files: dict[str, bytes]) -> str:
@@ -207,6 +222,24 @@ class AskedTests(WorldTests):
         """apk: a package and its index."""
         folder = "/v3.20/main/x86_64"
         self.check("alpine", "/alpine", f"{folder}/a-1.0-r0.apk", f"{folder}/APKINDEX.tar.gz")
+
+    def test_alpine_packages(self) -> None:
+        """apk: a package that is damaged is refused, one that was built anew followed."""
+        self.start(preset("alpine", self.upstream.url))
+        folder = "/v3.20/main/x86_64"
+        path, listed = f"{folder}/a-1.0-r0.apk", f"{folder}/APKINDEX.tar.gz"
+        for content in (DATA, DATA[::-1]):
+            file, part = package(content)
+            self.upstream.put(listed, index(part))
+            self.upstream.put(path, file)
+            self.purge(f"/alpine{listed}")
+            self.assertEqual(self.service.get(f"/alpine{listed}").body, index(part))
+            self.upstream.spoil(path)
+            self.assertFails(["curl", "-fsS", "-o", "x", f"{self.mirror}/alpine{path}"])
+            self.assertNotKept(self.upstream.files[path].content)
+            self.upstream.put(path, file)
+            for _ in range(2):
+                self.assertTrue(self.service.get(f"/alpine{path}").body == file)
 
     def test_rpm(self) -> None:
         """dnf: repodata by digest, and repomd.xml."""

@@ -21,7 +21,7 @@ class RTests(WorldTests):
 
     def publish(self, name: str, version: str, seed: int) -> str:
         """Build a source package and new indexes; its path."""
-        source = self.fresh(f"source-{name}-{version}") / name
+        source = self.fresh(f"source-{name}-{version}-{seed}") / name
         (source / "inst").mkdir(parents=True)
         (source / "DESCRIPTION").write_text(
             f"Package: {name}\nVersion: {version}\nTitle: T\nDescription: D.\nAuthor: A\n"
@@ -86,6 +86,16 @@ class RTests(WorldTests):
         command, _ = self.install("bad", "bad")
         self.assertFails(command)
         self.assertNotKept(self.upstream.files[path].content)
+
+    def test_rebuilt(self) -> None:
+        """A package that was built anew under its version is what R gets, and not the old one."""
+        for seed in (10, 14):
+            self.publish("tool", "1.0", seed)
+            for form in ("PACKAGES", "PACKAGES.gz", "PACKAGES.rds"):
+                self.purge(f"/src/contrib/{form}")
+            command, data = self.install("tool", f"build-{seed}")
+            self.assertRuns(command)
+            self.assertTrue(data.read_bytes() == pattern(1_500_000, seed))
 
     def test_archive(self) -> None:
         """An older version that was moved to the Archive is found there."""

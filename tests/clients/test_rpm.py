@@ -38,7 +38,7 @@ class RpmCase(WorldTests):
 
     def publish(self, name: str, version: str, seed: int, *how: str) -> str:
         """Build a package and the repository's metadata anew; the package's path."""
-        folder = self.fresh(f"build-{name}-{version}")
+        folder = self.fresh(f"build-{name}-{version}-{seed}")
         (folder / "data.bin").write_bytes(pattern(1_200_000, seed))
         fields = {"name": name, "version": version, "data": folder / "data.bin"}
         (folder / "it.spec").write_text(SPEC.format(**fields))
@@ -98,6 +98,15 @@ class RpmCase(WorldTests):
         self.assertEqual(list(folder.rglob("bad-1.0*.rpm")), [])
         self.assertNotKept(self.upstream.files[path].content)
 
+    def check_rebuilt(self) -> None:
+        """A package that was built anew under its name is followed."""
+        for seed in (31, 35):
+            path = self.publish("tool++", "1.0", seed)
+            self.purge("/fedora/os/repodata/repomd.xml")
+            folder = self.fresh(f"built-{seed}")
+            self.assertRuns(self.client(folder, "tool++"), folder)
+            self.assertEqual(self.fetched(folder, "tool"), self.upstream.files[path].content)
+
     def check_new_release(self) -> None:
         self.assertRuns(self.client(self.fresh("old"), "tool++"))
         path = self.publish("later", "1.0", 33)
@@ -128,6 +137,10 @@ class DnfTests(RpmCase):
     def test_corrupt(self) -> None:
         """A package that is not what the metadata says is neither given out whole nor kept."""
         self.check_corrupt()
+
+    def test_rebuilt(self) -> None:
+        """dnf gets what was built anew."""
+        self.check_rebuilt()
 
     def test_new_release(self) -> None:
         """New metadata is seen after a purge of repomd.xml alone."""
@@ -166,3 +179,7 @@ class ZypperTests(RpmCase):
     def test_corrupt(self) -> None:
         """A package that is not what the metadata says is neither given out whole nor kept."""
         self.check_corrupt()
+
+    def test_rebuilt(self) -> None:
+        """zypper gets what was built anew."""
+        self.check_rebuilt()

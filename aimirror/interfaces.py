@@ -435,6 +435,9 @@ class ILibrary(Interface):
     def drop(entry: Entry) -> None:
         """Forget an entry."""
 
+    def outdate(entry: Entry) -> None:
+        """Forget what an entry holds; whether it is pinned is kept for what comes next."""
+
     def drop_key(key: str) -> None:
         """Forget all entries of a key."""
 

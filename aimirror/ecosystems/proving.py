@@ -144,7 +144,7 @@ class Proving(General):
         for entry in absent:
             since, named_by = entry.received_at, self.named_by(found, mirror, scope)
             if tells(entry, scope) and any(naming.since(since) for _, naming in named_by):
-                self.library.drop(entry)
+                self.library.outdate(entry)
 
     async def _dropped(
         self, found: Route, mirror: Desk, copies: tuple[Entry, ...], scope: str
@@ -165,7 +165,7 @@ class Proving(General):
         )
         for copy in wrong:
             self.log.info("{path} is another file by now, its index says", path=found.path)
-            self.library.drop(copy)
+            self.library.outdate(copy)
         if not wrong:
             self._right.put(found.key, seen)
         return bool(wrong)

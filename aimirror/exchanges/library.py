@@ -268,6 +268,13 @@ class Library:
         """See ILibrary."""
         self._store.drop(entry)
 
+    def outdate(self, entry: Entry) -> None:
+        """See ILibrary."""
+        self._store.drop(entry)
+        if entry.pinned:  # in its place until there is a new copy; said of nothing else
+            empty = evolve(entry, status=504, headers=Headers(), blob="", size=0)
+            self._store.put(evolve(empty, immutable=False, invalidated=True))
+
     def drop_key(self, key: str) -> None:
         """See ILibrary."""
         self._store.drop_key(key)

@@ -222,6 +222,10 @@ class FakeLibrary:
         others = (e for e in self._entries.get(entry.key, ()) if (e.scope, e.variant) != name)
         self._entries[entry.key] = tuple(others)
 
+    def outdate(self, entry: Entry) -> None:
+        """See ILibrary."""
+        self.drop(entry)
+
     def drop_key(self, key: str) -> None:
         """See ILibrary."""
         self._entries.pop(key, None)

@@ -8,6 +8,7 @@ import json
 import re
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import ensureDeferred
 
 from aimirror.ecosystems.proving import Hashes
@@ -82,6 +83,23 @@ class ReplacedTests:
         for _ in range(3):
             self.assertEqual(self.read(), self.built(NEW))
         self.assertEqual(self.urls().count(f"GET {self.path}"), 2)
+
+    def test_pinned(self: Any) -> None:
+        """A pinned file stays pinned when it is replaced, also where the new one comes late."""
+        self.publish(self.says(OLD), OLD)
+        self.read()
+        (entry,) = self.entries(self.path)
+        self.store.put(evolve(entry, pinned=True))
+        self.clock.advance(100)
+        self.publish(self.says(NEW), NEW)
+        late = self.answers.pop(self.path)
+        self.assertEqual(self.read(), b"")
+        self.clock.advance(100)
+        self.publish(self.says(NEW), NEW)
+        self.answers[self.path] = late
+        self.assertEqual(self.read(), self.built(NEW))
+        pinned = [(e.status, e.pinned) for e in self.entries(self.path)]
+        self.assertEqual(pinned, [(200, True)])
 
     def test_there_by_now(self: Any) -> None:
         """A file that was not there is asked for again once a newer index names it."""

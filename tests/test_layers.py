@@ -109,6 +109,7 @@ PURE_MODULES = frozenset(
         "aimirror.ecosystems.recognition",
         "aimirror.ecosystems.rpm",
         "aimirror.ecosystems.rubygems.index",
+        "aimirror.ecosystems.terraform.documents",
         "aimirror.ecosystems.world",
         "aimirror.exchanges.answering",
         "aimirror.exchanges.recent",

@@ -125,7 +125,7 @@ class SetupTests(SynchronousTestCase):
         project.mkdir()
         self.addCleanup(os.chdir, Path.cwd())
         clients = ("yarn", "gradle", "pixi", "poetry", "pdm", "bun", "deno", "composer", "nuget")
-        for client in (*clients, "helm", "nix", "swift", "cocoapods", "vcpkg"):
+        for client in (*clients, "helm", "nix", "swift", "cocoapods", "vcpkg", "terraform", "tofu"):
             os.chdir(project)
             for how, there in (("--dry-run", False), ("--write", True), ("--undo", False)):
                 given = () if how == "--undo" else ("--url", "mirror:1")

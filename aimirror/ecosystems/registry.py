@@ -37,7 +37,6 @@ from aimirror.ecosystems import (
     rpm,
     rust,
     swift,
-    terraform,
     vcpkg,
 )
 from aimirror.ecosystems.clients import Address, Setting
@@ -53,6 +52,7 @@ from aimirror.ecosystems.oci.paths import Registries, Registry
 from aimirror.ecosystems.packaged import Package
 from aimirror.ecosystems.pypi import world as pypi
 from aimirror.ecosystems.rubygems import world as rubygems
+from aimirror.ecosystems.terraform import world as terraform
 from aimirror.ecosystems.world import Repository, Row, World
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import Ecosystem

@@ -1,27 +1,33 @@
-"""Terraform and OpenTofu: providers by the network mirror protocol, out of a provider registry.
+"""Terraform and OpenTofu: providers by the network mirror protocol, modules by their registry's.
 
-Source: the Terraform documentation, "Provider Network Mirror Protocol" and "Provider Registry
-Protocol".  A client asks for ``HOST/NAMESPACE/TYPE/index.json``, ``…/VERSION.json`` and the archive
-that this names; the registry tells of versions, and where an archive is and what it hashes to.
+Source: the Terraform documentation, "Provider Network Mirror Protocol".  A client asks for
+``HOST/NAMESPACE/TYPE/index.json``, ``…/VERSION.json`` and the archive that this names; the registry
+tells of versions, and where an archive is and what it hashes to.  Where a module is, a registry
+says in a field or a document: it leads to the mirror's own place for that.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 
-from attrs import evolve, frozen
+from attrs import evolve
 
+from aimirror.ecosystems.clients import Address, Setting
+from aimirror.ecosystems.formats import fresh
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.packaged import named_by
+from aimirror.ecosystems.terraform.documents import (
+    archive,
+    module_address,
+    versions,
+    with_location,
+)
 from aimirror.ecosystems.world import Row
 from aimirror.forward.routes import served
 from aimirror.http import urls
 from aimirror.http.headers import Headers
-from aimirror.http.json_text import parse_json
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Untaken
-from aimirror.routing.digests import Digest, parse
 from aimirror.routing.rules import Route, Rule, route
 from aimirror.server.answers import Answer, Streamed
 from aimirror.server.errors import error_answer
@@ -29,46 +35,11 @@ from aimirror.server.errors import error_answer
 #: Bytes of what a registry says of a provider: a thousand versions with their platforms.
 MOST_SAID = 8 << 20
 _PROVIDER = re.compile(r"/([a-z0-9.-]+\.[a-z0-9.-]+)/([\w-]+)/([\w-]+)/([^/]+)\.json")
+_MODULE = re.compile(r".*/v1/modules/.+/download")
+_PLACE = "X-Terraform-Get"
+#: Registries of what is public, and mostly at GitHub.
+_PUBLIC = frozenset({"registry.terraform.io", "registry.opentofu.org"})
 _ARCHIVE = re.compile(r"/([a-z0-9.-]+\.[a-z0-9.-]+)/([\w-]+)/([\w-]+)/([^/]+)/(\w+)_(\w+)\.zip")
-
-
-@frozen
-class Archive:
-    """Where a provider's archive is, and what it hashes to."""
-
-    url: str
-    digest: Digest
-
-
-def versions(document: bytes) -> dict[str, list[str]]:
-    """The versions of a provider, with the ``OS_ARCH`` of each; ValueError for no such document."""
-    value = parse_json(document)
-    told = value.get("versions") if isinstance(value, dict) else None
-    if not isinstance(told, list):
-        raise ValueError("no list of versions")
-    found = {}
-    for each in told:
-        version = str(each.get("version", "")) if isinstance(each, dict) else ""
-        if version:
-            found[version] = list(_platforms(each.get("platforms")))
-    return found
-
-
-def _platforms(told: object) -> Iterator[str]:
-    for each in told if isinstance(told, list) else ():
-        if isinstance(each, dict):
-            yield f"{each.get('os', '')}_{each.get('arch', '')}"
-
-
-def archive(document: bytes) -> Archive:
-    """What a registry says of one archive; ValueError when it says too little."""
-    value = parse_json(document)
-    told = value if isinstance(value, dict) else {}
-    digest = parse("sha256", str(told.get("shasum", "")))
-    url = str(told.get("download_url", ""))
-    if digest is None or not url.startswith(("https://", "http://")):
-        raise ValueError("no archive with a digest")
-    return Archive(url, digest)
 
 
 class Terraform(General):
@@ -79,6 +50,8 @@ class Terraform(General):
         if request.method not in ("GET", "HEAD"):
             return UNTAKEN
         below = found.path.removeprefix(found.rule.path_prefix)
+        if _MODULE.fullmatch(below):
+            return await self._module(request, found, mirror)
         provider, file = _PROVIDER.fullmatch(below), _ARCHIVE.fullmatch(below)
         match = provider or file
         if match is None:
@@ -91,6 +64,27 @@ class Terraform(General):
             return await self._said(request, found.rule, mirror, match)
         except ValueError:
             return error_answer(502, "no provider", "the registry sent what can't be read")
+
+    async def _module(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer:
+        """Where a module is, which the registry says in a field or in a document."""
+        public = urls.host(found.urls[0]) in _PUBLIC
+
+        def home(url: str) -> str:
+            own = served(mirror.rules, url) if request.mirror else None
+            return f"{request.mirror}{own.path}" if own is not None else ""
+
+        def led(place: str) -> str:
+            whole = urls.origin(found.urls[0]) + place if place.startswith("/") else place
+            return module_address(whole, home, public=public)
+
+        answer = evolve(await mirror.answer(request, evolve(found, exact=True)), memo_until=0.0)
+        field = answer.headers.get(_PLACE)
+        if field:
+            answer = evolve(answer, headers=answer.headers.with_(_PLACE, led(field)))
+        if answer.status != 200 or answer.body is None:
+            return answer
+        document = with_location(await self._body(answer, mirror), led)
+        return evolve(answer, headers=answer.headers.without("ETag"), body=document)
 
     async def _said(
         self, request: ClientRequest, rule: Rule, mirror: Desk, match: re.Match[str]
@@ -177,17 +171,37 @@ hashicorp: # where HashiCorp's own providers and programs are
     cache: *terraform-cache
 """
 
+
+def _setting(registry: str, prefix: str, file: str, mirror: Address) -> Setting:
+    url = mirror.at(prefix)
+    text = (
+        f'provider_installation {{\n  network_mirror {{\n    url = "{url}/"\n  }}\n}}\n'
+        f'host "{registry}" {{\n  services = {{\n    "modules.v1" = "{url}/v1/modules/"\n  }}\n}}\n'
+    )
+    note = "it takes no network mirror without TLS" if mirror.plain else ""
+    return Setting(file, text, fresh(text), note, probe=f"{url}/.well-known/terraform.json")
+
+
+def _terraform(mirror: Address) -> Setting:
+    return _setting("registry.terraform.io", "/terraform", "~/.terraformrc", mirror)
+
+
+def _tofu(mirror: Address) -> Setting:
+    return _setting("registry.opentofu.org", "/opentofu", "~/.tofurc", mirror)
+
+
 WORLD = Coded(
     name="terraform",
     package=named_by(
         r".*/(?P<name>[^/]+)/(?P<version>[^/]+)/(?P=name)_(?P=version)_[^/]+",
     ),
     presets=_PRESETS,
+    clients={"terraform": _terraform, "tofu": _tofu},
     make=lambda edges: Terraform(),
     row=Row(
         clients="terraform, tofu (over TLS)",
         at="`/terraform/`, `/opentofu/`",
-        checked="the `shasum` that the registry tells of an archive",
-        changes="versions, 5 min",
+        checked="the `shasum` that the registry tells of an archive; of modules nothing tells one",
+        changes="versions and places of modules, 5 min",
     ),
 )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from aimirror.ecosystems import terraform
+from aimirror.routing.policies import CachePolicy
 from aimirror.routing.rules import Rule
 from tests.ecosystems.support import WorldCase
 from tests.ecosystems.test_proving import NEW, OLD, hexed
@@ -16,20 +14,6 @@ PLATFORMS = [{"os": "linux", "arch": "amd64"}, {"os": "darwin", "arch": "arm64"}
 VERSIONS = {"versions": [{"version": "1.2.0", "platforms": PLATFORMS}, {"version": "1.3.0"}]}
 PROVIDER = "/t/up.test/ns/kind"
 DOWNLOAD = "/v1/providers/ns/kind/1.2.0/download/linux/amd64"
-
-
-class SayingTests(SynchronousTestCase):
-    def test_versions(self) -> None:
-        """Each version with its platforms."""
-        found = terraform.versions(json.dumps(VERSIONS).encode())
-        self.assertEqual(found, {"1.2.0": ["linux_amd64", "darwin_arm64"], "1.3.0": []})
-
-    def test_malformed(self) -> None:
-        """What is no such document is an error."""
-        for bad in (b"", b"[]", b'{"versions": 1}'):
-            self.assertRaises(ValueError, terraform.versions, bad)
-        for told in ({}, {"shasum": "0f" * 32}, {"shasum": "x", "download_url": "https://h/a"}):
-            self.assertRaises(ValueError, terraform.archive, json.dumps(told).encode())
 
 
 class MirrorTests(WorldCase):
@@ -88,3 +72,66 @@ class MirrorTests(WorldCase):
         self.publish(OLD, OLD, "https://inside.test/a.zip")
         self.assertEqual(self.get(f"{PROVIDER}/1.2.0/linux_amd64.zip")[0], 404)
         self.assertNotIn("GET https://inside.test/a.zip", self.urls())
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+PLACE = "/v1/modules/ns/net/aws/1.0.0/download"
+
+
+class ModuleTests(WorldCase):
+    name = "terraform"
+    registry = "https://registry.terraform.io"
+
+    def setUp(self) -> None:
+        super().setUp()
+        hub = Rule(
+            name="hub", upstreams=("https://github.com",), path_prefix="/github", strip_prefix=True
+        )
+        cache = CachePolicy(ttl=60, stale_if_error=10_000)
+        options = {"path_prefix": "/t", "strip_prefix": True, "cache": cache}
+        self.use(hub, upstreams=(self.registry,), **options)
+
+    def said(self, address: str) -> None:
+        fields = (f"X-Terraform-Get: {address}",)
+        self.answers[self.registry + PLACE] = (204, fields, b"")
+
+    def place(self) -> str | None:
+        status, fields, _ = self.get(f"/t{PLACE}")
+        self.assertEqual(status, 204)
+        return fields.get("x-terraform-get")
+
+    def test_field(self) -> None:
+        """The field leads to the archive at the mirror; it is kept, and outlives the registry."""
+        self.said(f"git::https://github.com/ns/net//modules/a?ref={COMMIT}")
+        wanted = (
+            f"http://mirror.test/github/ns/net/archive/{COMMIT}.tar.gz//*/modules/a?archive=tar.gz"
+        )
+        for _ in range(2):
+            self.assertEqual(self.place(), wanted)
+        self.assertEqual(len(self.urls()), 1)
+        self.upstream.handler = lambda outgoing: refused()
+        self.clock.advance(1000)
+        self.assertEqual(self.place(), wanted)
+
+    def test_document(self) -> None:
+        """So does the document of newer registries."""
+        told = {"location": f"git::https://github.com/ns/net?ref={COMMIT}", "more": 1}
+        self.answers[self.registry + PLACE] = self.as_json(told)
+        body = json.loads(self.get(f"/t{PLACE}")[2])
+        archive = f"http://mirror.test/github/ns/net/archive/{COMMIT}.tar.gz"
+        self.assertEqual(body, {"location": f"{archive}//*?archive=tar.gz", "more": 1})
+
+    def as_json(self, value: object) -> tuple[int, list[str], bytes]:
+        return 200, ["Content-Type: application/json"], json.dumps(value).encode()
+
+    def test_rooted(self) -> None:
+        """What the registry has itself is below the mirror's mount of it."""
+        self.said("/files/net.tgz?archive=tar.gz")
+        self.assertEqual(self.place(), "http://mirror.test/t/files/net.tgz?archive=tar.gz")
+
+    def test_elsewhere(self) -> None:
+        """What no rule serves stays."""
+        for address in ("./net.tgz", "https://inside.test/a.zip", "git::ssh://git@h/a", "h/a//b"):
+            self.said(address)
+            self.clock.advance(1000)
+            self.assertEqual(self.place(), address)

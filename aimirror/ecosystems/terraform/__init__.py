@@ -1,0 +1,1 @@
+"""Terraform and OpenTofu: what registries say (``documents``), and what clients get (``world``)."""

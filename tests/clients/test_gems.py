@@ -112,13 +112,13 @@ class GemTests(GemCase):
 
     def test_rebuilt(self) -> None:
         """A gem that was built anew under its version is followed."""
-        for seed in (21, 23):
+        for seed in (23, 24):
             path = self.publish("tool-a", "1.0", seed)
-            self.purge("/rubygems/info/tool-a", "/rubygems/versions")
             command, folder = self.install(f"built-{seed}")
             self.assertRuns(command)
             kept = (folder / "cache/tool-a-1.0.gem").read_bytes()
             self.assertEqual(kept, self.upstream.files[path].content)
+            self.purge("/rubygems/info/tool-a", "/rubygems/versions")
 
 
 class BundlerTests(GemCase):

@@ -173,10 +173,10 @@ class NpmTests(NpmCase):
         for seed, (name, command) in enumerate(commands.items(), 20):
             for turn, kind in ((f"{name}-old", seed), (f"{name}-new", seed + 100)):
                 self.publish("b", kind)
-                self.purge("/registry/npm/b")
                 folder = self.project(turn)
                 self.assertRuns(command, folder, **self.own(folder))
                 self.assertHas(folder, "b", kind)
+                self.purge("/registry/npm/b")
 
     def test_corrupt(self) -> None:
         """A tarball that is not what its document says is neither installed nor kept."""

@@ -112,11 +112,11 @@ class CargoTests(WorldTests):
         """A crate that was made anew under its version is followed."""
         for name, content in (("old", DATA), ("new", DATA[::-1])):
             self.publish(content)
-            self.purge("/crates/to/ol/tool")
             command, folder, own = self.fetch(name)
             self.assertRuns(command, folder, **own)
             (file,) = folder.rglob("d.bin")
             self.assertTrue(file.read_bytes() == content)
+            self.purge("/crates/to/ol/tool")
 
 
 def h1(files: dict[str, bytes]) -> str:
@@ -224,22 +224,24 @@ class AskedTests(WorldTests):
         self.check("alpine", "/alpine", f"{folder}/a-1.0-r0.apk", f"{folder}/APKINDEX.tar.gz")
 
     def test_alpine_packages(self) -> None:
-        """apk: a package that is damaged is refused, one that was built anew followed."""
+        """apk: a package that was built anew is followed, one that is damaged refused."""
         self.start(preset("alpine", self.upstream.url))
         folder = "/v3.20/main/x86_64"
-        path, listed = f"{folder}/a-1.0-r0.apk", f"{folder}/APKINDEX.tar.gz"
+        listed = f"{folder}/APKINDEX.tar.gz"
         for content in (DATA, DATA[::-1]):
             file, part = package(content)
             self.upstream.put(listed, index(part))
-            self.upstream.put(path, file)
-            self.purge(f"/alpine{listed}")
+            self.upstream.put(f"{folder}/a-1.0-r0.apk", file)
             self.assertEqual(self.service.get(f"/alpine{listed}").body, index(part))
-            self.upstream.spoil(path)
-            self.assertFails(["curl", "-fsS", "-o", "x", f"{self.mirror}/alpine{path}"])
-            self.assertNotKept(self.upstream.files[path].content)
-            self.upstream.put(path, file)
             for _ in range(2):
-                self.assertTrue(self.service.get(f"/alpine{path}").body == file)
+                self.assertTrue(self.service.get(f"/alpine{folder}/a-1.0-r0.apk").body == file)
+            self.purge(f"/alpine{listed}")
+        self.service.get(f"/alpine{listed}")
+        path = f"{folder}/b-2-r1.apk"
+        self.upstream.put(path, file)
+        self.upstream.spoil(path)
+        self.assertFails(["curl", "-fsS", "-o", "x", f"{self.mirror}/alpine{path}"])
+        self.assertNotKept(self.upstream.files[path].content)
 
     def test_rpm(self) -> None:
         """dnf: repodata by digest, and repomd.xml."""

@@ -112,7 +112,7 @@ class _Serialized:
     def read(self) -> tuple[list[Any], dict[str, Any]]:
         """The outermost vector and its attributes."""
         flags = self._integer()
-        value = self._item(flags)
+        value = self._value(flags)
         return value, self._pairs(self._integer()) if flags & self._HAS_ATTRIBUTES else {}
 
     def _integer(self) -> int:
@@ -121,6 +121,13 @@ class _Serialized:
         return value
 
     def _item(self, flags: int) -> Any:
+        """A value within another one; its own attributes, as names of rows have, are left out."""
+        value = self._value(flags)
+        if flags & self._HAS_ATTRIBUTES and isinstance(value, list):
+            self._pairs(self._integer())
+        return value
+
+    def _value(self, flags: int) -> Any:
         kind = flags & 0xFF
         self._left -= 1
         if self._left < 0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import lzma
 import struct
 
 from hypothesis import given, settings
@@ -91,3 +93,21 @@ class ChosenTests(WorldCase):
         for agent in ("R/4.3", "R/4.4", "R/4.3"):
             self.assertEqual(self.get(path, f"User-Agent: {agent}")[2], agent.encode())
         self.assertEqual(len(self.urls()), 2)
+
+
+#: PACKAGES.rds of a repository with one package, as R 4.2 writes it: the names of rows have names.
+ONE = base64.b64decode(
+    "/Td6WFoAAAFpIt42AgAhARYAAAB0L+Wj4AJXAR1dACwCfBn5r/QdO56YNX7q0PQhTbNFTPhki945dmnOcgrOLo8c"
+    "dVaggmgyQ/1pinHjniZCY13vOVKQDUtZU3VGZ9SPWciV6NDfxc3reNePCw1nznAipkqTEE/38533fMbLPKR2TyK1"
+    "AFSY4yioiPbUmPYNmBuvyuB65LoMDn3Ow+Gy2LRyib505/xbaBFVUq9wLnf1UK5lqyAy5avD2tq0EpLOYA4IdMoO"
+    "OEMl0ftJBwm4WCHMTUCkv1BIZy1zlkPkOecjwCFWjra5M2b2Kr8XUjfIkNgztEUmGXEk0POyVQ6DBJKcmKHfac5b"
+    "pcP64U8n1CrPWxLG+va8PV5RVQ294O57hygC8k9C5E7CczJmPTjktb4qgeWson2l0ThggAAAAACQb3mHAAG1AtgE"
+    "AADRPHsXPjANiwIAAAAAAVla"
+)
+
+
+class OneTests(SynchronousTestCase):
+    def test_names_of_names(self) -> None:
+        """Attributes within attributes are left out."""
+        digest = Digest("md5", "911245c2eb7ec033c7f934840fe56076")
+        self.assertEqual(cran.digests(lzma.decompress(ONE)), {"tool_1.0": digest})

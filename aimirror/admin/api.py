@@ -125,12 +125,12 @@ class Api:
         if call is None:
             return self._uncalled(name)
         try:
-            told = await call(request)
+            answer = await call(request)
         except (BadSelection, BadList) as bad:
             return error_answer(400, "bad request", str(bad))
         except TooManyJobs:
             return error_answer(429, "too many jobs", "wait for one to end", retry_after=10)
-        return told if isinstance(told, Answer) else json_answer(told)
+        return answer if isinstance(answer, Answer) else json_answer(answer)
 
     def _uncalled(self, name: str) -> Answer:
         allowed = ", ".join(method for method, other in self._calls if other == name)
@@ -275,10 +275,10 @@ class Api:
             return json_answer({"ok": False, "message": str(bad)}, 422)
 
 
-def json_answer(told: Told, status: int = 200) -> Answer:
+def json_answer(value: Told, status: int = 200) -> Answer:
     """An answer that no cache keeps."""
     fields = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
-    body = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    body = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
     return Answer(status=status, headers=Headers(fields), body=body, ranges=False)
 
 

@@ -74,5 +74,5 @@ class Events:
         return pause
 
 
-def _event(name: str, told: dict[str, Any]) -> bytes:
-    return f"event: {name}\ndata: {json.dumps(told, separators=(',', ':'))}\n\n".encode()
+def _event(name: str, value: dict[str, Any]) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(value, separators=(',', ':'))}\n\n".encode()

@@ -116,11 +116,11 @@ def host_label(url: str) -> str:
 
 def shunned_hosts(downloads: Downloads, now: float) -> dict[str, float]:
     """The upstreams that are asked last, and for how many seconds."""
-    found: dict[str, float] = {}
+    hosts: dict[str, float] = {}
     for origin, left in downloads.health.shunned(now).items():
         host = host_label(origin)
-        found[host] = max(left, found.get(host, 0.0))
-    return found
+        hosts[host] = max(left, hosts.get(host, 0.0))
+    return hosts
 
 
 class Metrics:
@@ -263,11 +263,11 @@ class Metrics:
 
     def _workers(self) -> Iterator[Metric]:
         states = GaugeMetricFamily("aimirror_workers", "Worker processes", labels=["state"])
-        found: dict[str, int] = {}
+        counts: dict[str, int] = {}
         workers = self._pool.states()
         for worker in workers:
-            found[worker.state] = found.get(worker.state, 0) + 1
-        for state, number in found.items():
+            counts[worker.state] = counts.get(worker.state, 0) + 1
+        for state, number in counts.items():
             states.add_metric([state], number)
         yield states
         yield CounterMetricFamily(

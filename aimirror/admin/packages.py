@@ -196,7 +196,7 @@ def files_of(
 
 
 def _version(version: str, whole: Sum, files: list[Kept]) -> dict[str, Any]:
-    told = [
+    shown = [
         {
             "name": kept.name,
             "file": kept.key.partition("?")[0].rstrip("/").rpartition("/")[2],
@@ -208,4 +208,4 @@ def _version(version: str, whole: Sum, files: list[Kept]) -> dict[str, Any]:
         }
         for kept in files[:MOST_FILES]
     ]
-    return {"version": version, **whole.told(), "files": told}
+    return {"version": version, **whole.told(), "files": shown}

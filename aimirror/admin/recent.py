@@ -6,10 +6,10 @@ All of it is in memory and bounded; it begins anew with the service.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
 from zope.interface import implementer
 
@@ -19,6 +19,8 @@ from aimirror.server.tally import FROM_CACHE, SPARED
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
+
+K = TypeVar("K", bound=Hashable)
 
 #: Answers and lines of the log that are kept.
 MOST_ANSWERS = 500
@@ -52,11 +54,13 @@ class Use:
     def add(self, record: AccessRecord, sent: int, now: float) -> None:
         """One answer."""
         self.answers += 1
-        self.hits += record.outcome in FROM_CACHE
-        self.errors += record.status >= 500
         self.bytes += sent
-        self.saved += sent if record.outcome in SPARED else 0
         self.last = now
+        if record.outcome in SPARED:
+            self.saved += sent
+            self.hits += record.outcome in FROM_CACHE
+        if record.status >= 500:
+            self.errors += 1
 
     def merge(self, other: Use) -> None:
         """Count somebody else's here."""
@@ -79,6 +83,15 @@ class Use:
         }
 
 
+def _use(known: LRU[K, Use], name: K) -> Use:
+    """The use of a name, a new one for a new name."""
+    use = known.get(name)
+    if use is None:
+        use = Use()
+        known.put(name, use)
+    return use
+
+
 class Clients:
     """Use by client: the name of a login, else the address; at most MOST_CLIENTS of them."""
 
@@ -88,12 +101,8 @@ class Clients:
 
     def add(self, record: AccessRecord, peer: str, sent: int, now: float) -> None:
         """One answer."""
-        name = ("user", record.user) if record.user else ("address", peer)
-        use = self._known.get(name)
-        if use is None:
-            use = Use()
-            self._known.put(name, use)
-        use.add(record, sent, now)
+        kind = "user" if record.user else "address"
+        _use(self._known, (kind, record.user or peer)).add(record, sent, now)
 
     def told(self, count: int) -> list[dict[str, Any]]:
         """Those with most bytes, then the rest as one."""
@@ -161,31 +170,25 @@ class Errors:
         return [error.told() for error in sorted(both, key=lambda error: -error.last)]
 
 
-@frozen
-class Seen:
-    """One answer as it is kept."""
+#: One answer as it is kept: when it ended, what the access log was told, client, bytes, seconds.
+Seen = tuple[float, AccessRecord, str, int, float]
 
-    time: float
-    record: AccessRecord
-    peer: str
-    sent: int
-    seconds: float
 
-    def told(self) -> dict[str, Any]:
-        """For the API; never a query."""
-        record = self.record
-        return {
-            "time": self.time,
-            "client": record.user or self.peer,
-            "method": record.method,
-            "path": path_of(record.target)[:LONGEST],
-            "status": record.status,
-            "cache": record.outcome,
-            "rule": record.rule,
-            "bytes": self.sent,
-            "seconds": round(self.seconds, 4),
-            "why": record.why,
-        }
+def _answer(seen: Seen) -> dict[str, Any]:
+    """An answer for the API; never a query."""
+    ended, record, peer, sent, seconds = seen
+    return {
+        "time": ended,
+        "client": record.user or peer,
+        "method": record.method,
+        "path": path_of(record.target)[:LONGEST],
+        "status": record.status,
+        "cache": record.outcome,
+        "rule": record.rule,
+        "bytes": sent,
+        "seconds": round(seconds, 4),
+        "why": record.why,
+    }
 
 
 @define
@@ -261,13 +264,9 @@ class Recent:
             self.errors.add(record, peer, now)
         if not record.rule:
             return
-        self._answers.add(Seen(now, record, peer, sent, seconds))
+        self._answers.add((now, record, peer, sent, seconds))
         self.clients.add(record, peer, sent, now)
-        use = self._rules.get(record.rule)
-        if use is None:
-            use = Use()
-            self._rules.put(record.rule, use)
-        use.add(record, sent, now)
+        _use(self._rules, record.rule).add(record, sent, now)
 
     def usage(self, count: int, rules: Iterable[str]) -> dict[str, Any]:
         """Who has had how much, and of which rule; rules that are gone are told no more."""
@@ -279,7 +278,7 @@ class Recent:
     def answers(self, after: int, count: int) -> dict[str, Any]:
         """Answers after a number, and the number of the last."""
         kept: list[Seen] = self._answers.after(after, count)
-        return {"number": self._answers.number, "answers": [seen.told() for seen in kept]}
+        return {"number": self._answers.number, "answers": [_answer(seen) for seen in kept]}
 
 
 def watched(publisher: Any, lines: Lines) -> Callable[[], None]:

@@ -116,8 +116,8 @@ def plain(config: Config) -> dict[str, Any]:
     """The text of a configuration as plain values, as handlers get it."""
     path = Path(config.source)
     value: Any = parse(_read(path if path.is_file() else None, config.source), config.source)
-    found: dict[str, Any] = value
-    return {key: each for key, each in found.items() if key != "admin"}
+    sections: dict[str, Any] = value
+    return {key: each for key, each in sections.items() if key != "admin"}
 
 
 def _masked(value: object) -> object:
@@ -186,29 +186,29 @@ def _surrounded(config: Config, environ: Mapping[str, str]) -> Config:
 def _admin(config: Config, environ: Mapping[str, str]) -> Admin:
     """With what the environment says; the file's own word is the last."""
     admin = _with_token(config, environ)
-    told = environ.get(HOSTS_VARIABLE, "")
-    if admin.hosts or not admin.token or not told:
+    text = environ.get(HOSTS_VARIABLE, "")
+    if admin.hosts or not admin.token or not text:
         return admin
     at = At(f"${HOSTS_VARIABLE}", Path(), Path())
-    names = [name.strip() for name in told.split(",") if name.strip()]
+    names = [name.strip() for name in text.split(",") if name.strip()]
     return evolve(admin, hosts=tuple(scalars.network.read(name, at) for name in names))
 
 
 def _with_token(config: Config, environ: Mapping[str, str]) -> Admin:
     """With the token of the environment or of its file."""
-    admin, key, told = config.admin, f"${TOKEN_VARIABLE}", environ.get(TOKEN_VARIABLE, "")
+    admin, key, text = config.admin, f"${TOKEN_VARIABLE}", environ.get(TOKEN_VARIABLE, "")
     if admin.token_file is not None:
         key = f"{config.source}: admin.token_file"
         try:
             with admin.token_file.open("rb") as stream:
-                told = stream.read(MAX_TOKEN).decode("ascii").strip()
+                text = stream.read(MAX_TOKEN).decode("ascii").strip()
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or "no text"
             raise ConfigError(f"{key}: '{admin.token_file}' can't be read ({why})") from None
-    if admin.token or not told:
+    if admin.token or not text:
         return admin
     try:
-        token = scalars.token.convert(told, At("", Path(), Path()))
+        token = scalars.token.convert(text, At("", Path(), Path()))
     except ValueError:
         raise ConfigError(f"{key}: not allowed; allowed: {scalars.token.allowed}") from None
     return evolve(admin, token=token)
@@ -234,16 +234,16 @@ def _logged_in(config: Config, registry: Registry) -> Registry:
 
 def _environment(config: Config, environ: Mapping[str, str]) -> Proxies:
     try:
-        found = from_environment(environ)
+        proxies = from_environment(environ)
     except BadTarget as error:
         raise ConfigError(f"{config.source}: upstream_proxy: {error}") from None
-    for url in filter(None, (found.http, found.https)):
+    for url in filter(None, (proxies.http, proxies.https)):
         if is_own(url, config.server.host, config.server.port):
             raise ConfigError(
                 f"{config.source}: upstream_proxy: the environment names this mirror itself; "
                 "allowed: another proxy"
             )
-    return found
+    return proxies
 
 
 def _ca_home(environ: Mapping[str, str]) -> Path:

@@ -26,16 +26,15 @@ def error_answer(
     ``error`` is the status phrase; ``reason`` says what kind of thing went wrong and ``detail``
     what exactly, both without credentials.  ``retry_after`` is in seconds; ``headers`` are added.
     """
-    told = {"error": phrase(status), "reason": reason or phrase(status)}
+    body = {"error": phrase(status), "reason": reason or phrase(status)}
     if detail:
-        told["detail"] = detail[:MAX_DETAIL]
+        body["detail"] = detail[:MAX_DETAIL]
     fields = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
     if retry_after is not None:
         fields.append(("Retry-After", str(max(0, math.ceil(retry_after)))))
-    body = json.dumps(told).encode() + b"\n"
-    why = f"{told['reason']}: {told['detail']}" if detail else told["reason"]
+    why = f"{body['reason']}: {body['detail']}" if detail else body["reason"]
     kept = Headers([*fields, *(headers or ())])
-    return Answer(status=status, headers=kept, body=body, why=why)
+    return Answer(status=status, headers=kept, body=json.dumps(body).encode() + b"\n", why=why)
 
 
 #: What a client is told when a file can't be had; 502 for all else.

@@ -86,12 +86,12 @@ class Rows(Generic[N, R]):
 
     def at(self, name: N) -> R:
         """The row of a name."""
-        found = self.known.get(name)
-        if found is None:
+        row = self.known.get(name)
+        if row is None:
             if len(self.known) >= MOST_ROWS:
                 name = self.other
-            found = self.known.setdefault(name, self.make())
-        return found
+            row = self.known.setdefault(name, self.make())
+        return row
 
 
 @define

@@ -51,7 +51,7 @@ def read_users(path: Path) -> dict[bytes, bytes]:
         raise BadUsers(f"{path}: {error.strerror}") from None
     if len(text) > MAX_BYTES:
         raise BadUsers(f"{path}: longer than {MAX_BYTES} bytes")
-    found = {}
+    users = {}
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
         if not line or line.startswith(b"#"):
@@ -61,8 +61,8 @@ def read_users(path: Path) -> dict[bytes, bytes]:
             raise BadUsers(
                 f"{path}, line {number}: wants name:bcrypt-hash, as htpasswd -B makes it"
             )
-        found[name] = hashed
-    return found
+        users[name] = hashed
+    return users
 
 
 class Users:
@@ -132,10 +132,10 @@ class Users:
 
     def _stamp(self) -> tuple[int, int, int] | None:
         try:
-            found = self._path.stat()
+            stat = self._path.stat()
         except OSError:
             return None
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def name_in(authorization: str | None) -> str:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import time
 
 from aimirror.admin import history
 from aimirror.admin.overview import STEPS
 from aimirror.admin.pages import SECTIONS
 from aimirror.server.tally import Series, Totals
+from aimirror.testing.processes import own_environment
 from tests.e2e.browsing import DESK, PHONE, BrowserTests
 from tests.e2e.support import InBackground
+
+
+def free_port() -> int:
+    """A port at which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
 
 #: A path that is of a package and a version.
 RELEASE = "/owner/name/releases/download/v1.2/file.bin"
@@ -49,6 +60,32 @@ class DashboardTests(BrowserTests):
         self.page.enter()
         self.see("document.querySelectorAll('#c-requests rect').length", 0)
         self.assertEqual(self.page.wrong, [])
+
+    def test_behind(self) -> None:
+        """The store and the other nodes have a row, and what is wrong with them is red."""
+        (self.folder / "key").write_text("k" * 32 + "\n")
+        away = f"127.0.0.1:{free_port()}"
+        service = self.serving(
+            cluster={
+                "key_file": str(self.folder / "key"),
+                "peers": ["127.0.0.1:1", away],
+                "self": "127.0.0.1:1",
+            },
+            tier={"url": "s3://mirror/v1", "endpoint": f"http://{away}"},
+            environment={
+                **own_environment(),
+                "AWS_ACCESS_KEY_ID": "name",
+                "AWS_SECRET_ACCESS_KEY": "secret",
+            },
+        )
+        self.shown(service)
+        self.see("document.getElementById('behind').hidden", False)
+        rows = "[...document.querySelectorAll('#behind dt')].map(e => e.textContent)"
+        self.assertEqual(self.page.run(rows), ["Store (S3)", "2 nodes"])
+        self.see("Boolean(document.querySelector('#behind .bad')?.textContent)")
+        self.assertIn("127.0.0.1:1 (this one)", self.text("#behind"))
+        self.assertIn("nothing waits to be sent", self.text("#behind"))
+        self.assertEqual((self.page.wrong, self.findings()), ([], []))
 
     def test_running(self) -> None:
         """A download is seen to go on, with the parts that are there, until it has ended."""

@@ -67,6 +67,23 @@ class GateTests(BrowserTests):
         self.assertEqual(self.page.run("[document.title, origin]"), ["quiet", "null"])
 
 
+class KeyboardTests(BrowserTests):
+    def test_skipping(self) -> None:
+        """The first key leads past the menu; further ones go along it."""
+        service = self.serving()
+        self.shown(service, "admin/usage")
+        self.page.tab()
+        self.assertEqual(self.focused(), "Skip to content")
+        self.page.enter()
+        self.see("document.activeElement.id", "main")
+        self.shown(service, "admin/usage")
+        for name in ("Skip to content", "aimirror", "Overview", "Downloads"):
+            self.page.tab()
+            self.assertEqual(self.focused(), name)
+        self.page.enter()
+        self.see("location.pathname", "/aimirror/admin/downloads")
+
+
 class JobsTests(BrowserTests):
     def test_fetched_ahead(self) -> None:
         """What is typed is fetched, after the token was asked for, and the job is shown."""

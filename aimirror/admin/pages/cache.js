@@ -1,6 +1,6 @@
 import { $, ago, attempt, bytes, call, cell, choices, figure, heading, make, number, poll, remembered, submits, words } from "./common.js";
 
-const PAGE = 25;
+const PAGE = 25, RULES = 8;
 let offset = 0;
 
 function row({ world, name, versions, entries, bytes: size, used, pinned }) {
@@ -29,13 +29,16 @@ async function search(from = 0) {
 async function byRule() {
   const { by_rule: use } = await call("overview");
   const most = Math.max(1, ...use.map((each) => each.bytes));
-  $("use").replaceChildren(...use.map((each) => {
+  const bars = use.map((each) => {
     const fill = make("b");
     fill.style.width = `${(100 * each.bytes) / most}%`;
     return make("div", { class: "bar" },
       make("a", { href: `files?${new URLSearchParams({ rule: each.rule })}` }, each.rule || "(none)"), make("i", {}, fill),
       make("span", {}, `${bytes(each.bytes)}, ${number(each.entries)}`));
-  }));
+  });
+  $("use").replaceChildren(...bars.slice(0, RULES));
+  $("use-more").hidden = bars.length <= RULES;
+  $("use-rest").replaceChildren(...bars.slice(RULES));
 }
 
 remembered("search");

@@ -5,6 +5,11 @@ const world = asked.get("world") || "", name = asked.get("name") || "";
 document.title = `${name} - aimirror`;
 $("package-title").textContent = name || "Package";
 
+const PAGE = 20;
+let most = PAGE, told = { versions: [] };
+// Versions whose files are shown.
+const opened = new Set();
+
 // One call for each file: they are named, so pinned ones go, too, and other nodes follow.
 async function each(files, path, words) {
   for (const file of files) await call(path, { name: file.name, ...words });
@@ -29,18 +34,25 @@ function version({ version: text, files, bytes: size, used, entries, pinned }) {
     figure(bytes(file.size)), cell(ago(file.received)), cell(ago(file.used))));
   const head = make("tr", {}, ...["File", "Size", "Stored", "Used"].map((title, index) =>
     make("th", { scope: "col", class: index === 1 ? "num" : false }, title)));
-  return make("section", { class: "version", "aria-label": `${name} ${label}` },
-    make("div", { class: "row between" }, make("h3", {}, label,
-      make("span", { class: "count" }, ` ${bytes(size)}, used ${ago(used)}${entries > files.length ? `; ${number(files.length)} of ${number(entries)} files` : ""}`)),
-    make("span", {}, ...buttons)),
-    make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Files of ${label}` },
-      make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))));
+  const facts = ` ${number(entries)} ${entries === 1 ? "file" : "files"}, ${bytes(size)}, used ${ago(used)}`;
+  const some = entries > files.length ? make("p", { class: "hint" }, `The ${number(files.length)} used last.`) : "";
+  const details = make("details", { open: opened.has(text) ? "" : null,
+    ontoggle: () => (details.open ? opened.add(text) : opened.delete(text)) },
+  make("summary", { "data-key": `files ${text}` }, make("b", {}, label), make("span", { class: "count" }, facts)), some,
+  make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Files of ${label}` },
+    make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))));
+  return make("div", { class: "version" }, details, make("span", {}, ...buttons));
+}
+function drawn() {
+  $("more").hidden = told.versions.length <= most;
+  redraw($("versions"), ...told.versions.slice(0, most).map(version));
 }
 async function look() {
-  const told = await call(`package?${new URLSearchParams({ world, package: name })}`);
+  told = await call(`package?${new URLSearchParams({ world, package: name })}`);
   $("versions-none").hidden = told.total > 0;
   $("package-sum").textContent = told.total
     ? `${world}; ${number(told.entries)} files, ${bytes(told.bytes)}${told.total > told.versions.length ? `; the ${told.versions.length} versions used last` : ""}` : "";
-  redraw($("versions"), ...told.versions.map(version));
+  drawn();
 }
+$("more").addEventListener("click", () => { most += PAGE; drawn(); });
 poll(look, 60);

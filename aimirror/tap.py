@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 from twisted.application.service import IService, MultiService, Service
-from twisted.logger import Logger, globalLogPublisher
+from twisted.logger import Logger, LogPublisher, globalLogPublisher
 from twisted.python import usage
 
 from aimirror.config import Config, ConfigError, Logging, check_dirs, load
@@ -110,15 +110,22 @@ class LogService(Service):
     becomes a daemon and another user; ``failed`` is called with one line when that can't be done.
     """
 
-    def __init__(self, logging: Logging, reactor: Any, failed: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        logging: Logging,
+        reactor: Any,
+        failed: Callable[[str], None],
+        publisher: LogPublisher = globalLogPublisher,
+    ) -> None:
         self._logging = logging
+        self._publisher = publisher
         self._reactor = reactor
         self._failed = failed
         self._logs: Logs | None = None
 
     def startService(self) -> None:
         """Open the files; without one for answers, they are events of twistd's log."""
-        from aimirror.service.logs import observer, open_logs
+        from aimirror.service.logs import limit, observer, open_logs
 
         super().startService()  # type: ignore[no-untyped-call]
         try:
@@ -126,8 +133,9 @@ class LogService(Service):
         except ConfigError as error:
             self._failed(str(error))
             return
+        limit(self._logging.level, self._publisher)
         if logs.file is not None:
-            globalLogPublisher.addObserver(observer(self._logging.level, logs.file))
+            self._publisher.addObserver(observer(self._logging.level, logs.file))
         # Answers end until the very last moment.
         self._reactor.addSystemEventTrigger("after", "shutdown", logs.flush)
 

@@ -222,9 +222,11 @@ class Api:
         return job.told()
 
     def _job(self, number: float | None) -> Job:
-        job = self._jobs.find(int(number)) if number is not None else None
-        if job is None:
+        if number is None:
             raise BadSelection("id: the number of a job is wanted")
+        job = self._jobs.find(int(number))
+        if job is None:
+            raise BadSelection(f"there is no job {number:.0f}")
         return job
 
     # -- rules and configuration -----------------------------------------------------------

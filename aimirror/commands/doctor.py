@@ -55,7 +55,7 @@ def findings(link: Link, config: Config, url: str | None) -> Iterator[Finding]:
     answers = _asked_upstreams(config)
     yield from of_upstreams(answers)
     yield of_clock([each.ahead for each in answers if each.ahead is not None])
-    yield of_room(config.cache.dir, config.cache.max_bytes)
+    yield of_room(config.cache.dir, config.cache.max_bytes, _used(link))
     mirror = Address(url.rstrip("/") if url else own_url(config), moved(config.rules))
     for client in LOOKED_AT:
         if client in offered(config.rules):
@@ -75,6 +75,15 @@ def _service(link: Link) -> Finding:
     if not ready:
         return Finding("FAIL", "service", f"{up}, but no worker is ready", "its log says why")
     return Finding("ok", "service", f"{up}, {counted(ready, 'worker')}")
+
+
+def _used(link: Link) -> int | None:
+    """The bytes that the service has stored on this machine's disk; None when it does not run."""
+    try:
+        stored: int = link.get("overview")["cache"]["bytes"]
+    except (NotRunning, Complaint, KeyError):
+        return None
+    return stored
 
 
 def _configuration(config: Config) -> Iterator[Finding]:
@@ -124,14 +133,19 @@ def of_clock(ahead: list[float]) -> Finding:
     return Finding("FAIL", "clock", f"{span(abs(wrong))} {word} of the upstreams'", remedy)
 
 
-def of_room(folder: Path, limit: int) -> Finding:
-    """Whether the cache has room on its disk."""
+def of_room(folder: Path, limit: int, used: int | None) -> Finding:
+    """Whether the cache has room on its disk; ``used`` bytes are its own already."""
     there = next((each for each in (folder, *folder.parents) if each.exists()), Path("/"))
     disk = shutil.disk_usage(there)
     text = f"{size(disk.free)} free for {folder}, which may have {size(limit)}"
     if disk.free < LEAST_FREE:
         remedy = "make room, lower cache.max_size_gb, or put cache.dir on another disk"
         return Finding("FAIL", "room", text, remedy)
+    if used is not None and disk.free + used < limit:
+        most = size(disk.free + used)
+        return Finding(
+            "warn", "room", text, f"lower cache.max_size_gb, which can't exceed {most} here"
+        )
     return Finding("ok", "room", text)
 
 

@@ -32,6 +32,9 @@ from aimirror.store.verification import Verification
 
 T = TypeVar("T")
 
+#: Columns of a terminal below which a line has no room for the name of a rule.
+_NARROW = 80
+
 
 def add(commands: Commands) -> None:
     """The parsers of these commands."""
@@ -92,7 +95,8 @@ def show(given: argparse.Namespace) -> int:
             continue
         mark = "*" if entry["pinned"] else " "
         facts = f"{size(entry['size']):>9} {span(now - entry['received']):>7} {mark}"
-        known = f"{facts} {entry['rule']:<20} "
+        narrow = width is not None and width < _NARROW
+        known = f"{facts} " if narrow else f"{facts} {entry['rule']:<20} "
         url = entry["url"] if width is None else ending(entry["url"], max(10, width - len(known)))
         print(known + url)
     return 0 if found else 1
@@ -180,7 +184,8 @@ async def _prove_alone(store: Any, clock: Any) -> Verification:
 def _selections(given: argparse.Namespace) -> list[Selection]:
     older = None
     if given.older_than is not None:
-        older = duration().read(given.older_than, At("--older-than", Path(), Path()))
+        seconds = given.older_than + "s" if given.older_than.isdecimal() else given.older_than
+        older = duration().read(seconds, At("--older-than", Path(), Path()))
     common = Selection(prefix=given.prefix, rule=given.rule, older_than=older, everything=given.all)
     if not given.what:
         if common.empty:

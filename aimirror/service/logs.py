@@ -11,6 +11,7 @@ from twisted.logger import (
     Logger,
     LogLevel,
     LogLevelFilterPredicate,
+    LogPublisher,
     textFileLogObserver,
 )
 
@@ -100,7 +101,18 @@ def _format(chosen: AccessFormat, short: Short | None) -> Format:
 
 def observer(level: Level, stream: LogFile | IO[str]) -> ILogObserver:
     """What writes events from a level on as lines."""
+    return _filtered(level, textFileLogObserver(cast("IO[str]", stream)))
+
+
+def limit(level: Level, publisher: LogPublisher) -> None:
+    """Let all that observes by now, such as twistd's own log, have events from a level on alone."""
+    for each in tuple(publisher._observers):
+        publisher.removeObserver(each)
+        publisher.addObserver(_filtered(level, each))
+
+
+def _filtered(level: Level, behind: ILogObserver) -> ILogObserver:
     predicate = LogLevelFilterPredicate(_LEVELS[level])
     # Twisted announces each connection of the workers' wire.
     predicate.setLogLevelForNamespace("twisted.protocols.amp", LogLevel.warn)
-    return FilteringLogObserver(textFileLogObserver(cast("IO[str]", stream)), [predicate])
+    return FilteringLogObserver(behind, [predicate])

@@ -122,12 +122,12 @@ class Program:
             )
         self.pid = self.process.pid
 
-    def wait_for(self, line: re.Pattern[str], limit: float = START_LIMIT) -> re.Match[str]:
+    def wait_for(self, line: re.Pattern[str], limit: float | None = None) -> re.Match[str]:
         """The first match in what it prints; ProgramFailed when it ends or takes too long."""
         output = self.process.stdout
         assert output is not None
         printed = ""
-        deadline = time.monotonic() + limit
+        deadline = time.monotonic() + (START_LIMIT if limit is None else limit)
         with selectors.DefaultSelector() as selector:
             selector.register(output, selectors.EVENT_READ)
             while selector.select(max(0.0, deadline - time.monotonic())):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -41,8 +42,12 @@ class FindingTests(SynchronousTestCase):
 
     def test_room(self) -> None:
         """The disk of a folder that is not there yet is that of the nearest one that is."""
-        found = of_room(Path(self.mktemp()) / "a" / "b", 10**9)
-        self.assertIn("which may have 1.0 GB", found.text)
+        folder = Path(self.mktemp()) / "a" / "b"
+        self.assertIn("which may have 1.0 GB", of_room(folder, 10**9, None).text)
+        room = shutil.disk_usage("/").free * 1000
+        for limit, used, mark in ((10**6, 0, "ok"), (room, None, "ok"), (room, 0, "warn")):
+            self.assertEqual(of_room(folder, limit, used).mark, mark)
+        self.assertEqual(of_room(folder, room, room).mark, "ok")
 
 
 class UsageTests(SynchronousTestCase):

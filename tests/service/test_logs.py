@@ -114,16 +114,13 @@ class LogServiceTests(SynchronousTestCase):
             lambda phase, event, act: self.last.append(act)
         )
         self.clock = clock
-        globalLogPublisher.addObserver(self.events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+        self.publisher = LogPublisher(self.events.append)
+        globalLogPublisher.addObserver(self.publisher)
+        self.addCleanup(globalLogPublisher.removeObserver, self.publisher)
 
     def serve(self, logging: Logging) -> LogService:
-        before = list(globalLogPublisher._observers)
-        service = LogService(logging, self.clock, self.failures.append)
+        service = LogService(logging, self.clock, self.failures.append, self.publisher)
         service.startService()
-        for added in globalLogPublisher._observers:
-            if added not in before:
-                self.addCleanup(globalLogPublisher.removeObserver, added)
         service(EXCHANGE, "127.0.0.1", 3, 0.1)
         for act in self.last:
             act()  # type: ignore[operator]
@@ -135,6 +132,21 @@ class LogServiceTests(SynchronousTestCase):
         (told,) = [each for each in self.events if each["log_namespace"] == "aimirror.access"]
         self.assertEqual(told["log_level"], LogLevel.info)
         self.assertIn('"GET /a HTTP/1.1" 200 3', str(told["line"]))
+
+    def test_level(self) -> None:
+        """twistd's log, too, has events from the level on alone."""
+        for level, shown in (
+            (Level.DEBUG, ["fine", "plain", "loud"]),
+            (Level.INFO, ["plain", "loud"]),
+            (Level.WARNING, ["loud"]),
+        ):
+            self.serve(Logging(level=level, access=AccessFormat.OFF))
+            self.events.clear()
+            log = Logger()
+            log.debug("fine")
+            log.info("plain")
+            log.warn("loud")
+            self.assertEqual([each["log_format"] for each in self.events], shown)
 
     def test_files(self) -> None:
         """With them, answers and events are written there, and SIGUSR1 opens them anew."""

@@ -234,12 +234,12 @@ class Lab:
     def usage(self, *programs: Program) -> Iterator[Usage]:
         """CPU time and peak memory of programs with all their processes, while it is entered."""
         used = Usage()
-        cpu, (pss, private) = _cpu(programs), _memory(programs)
+        cpu, (pss, private) = _cpu(programs), memory(programs)
         ended = threading.Event()
 
         def look() -> None:
             while not ended.wait(LOOK):
-                now = _memory(programs)
+                now = memory(programs)
                 used.pss = max(used.pss, now[0] - pss)
                 used.private = max(used.private, now[1] - private)
 
@@ -262,7 +262,7 @@ def _cpu(programs: Sequence[Program]) -> float:
     return sum(stat.cpu for program in programs for stat in program.family())
 
 
-def _memory(programs: Sequence[Program]) -> tuple[int, int]:
+def memory(programs: Sequence[Program]) -> tuple[int, int]:
     """Proportional and private bytes of programs."""
     pss = private = 0
     for program in programs:

@@ -275,8 +275,9 @@ class Arriving:
     scope: str = ""
     #: Whence it comes if not from the upstream, a word such as "tier".
     via: str = ""
-    #: All bytes of a small body, which is stored already.
+    #: All bytes of a small body, which is stored already; and has them from the disk.
     content: bytes | None = field(default=None, repr=False)
+    read: Callable[[], bytes] | None = field(default=None, repr=False)
 
 
 @frozen

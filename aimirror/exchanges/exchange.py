@@ -373,7 +373,7 @@ class Exchange:
         size = len(content)
         progress = Progress(entry.key, entry.rule, began, size, size)
         self._over(Finished(evolve(entry, blob=blob, size=size), at_once=progress))
-        return Arriving(entry, body, self._wanted.scope, content=content)
+        return Arriving(entry, body, self._wanted.scope, content=content, read=body.file.read)
 
     def _continued(self, response: IUpstreamResponse) -> IUpstreamResponse:
         """A response that goes on when it breaks off, where its version is certain."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -15,8 +16,8 @@ from aimirror.interfaces import BodyFailed, IBody, ILibrary
 from aimirror.mirror.ecosystem import Lookup
 from aimirror.mirror.transforms import Transforms
 from aimirror.routing.policies import STALE_IF_ERROR, CachePolicy
-from aimirror.server.answers import Answer
-from aimirror.server.memo import NEUTRAL
+from aimirror.server.answers import Again, Answer
+from aimirror.server.likeness import NEUTRAL
 
 if TYPE_CHECKING:
     pass
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 IN_MEMORY = 256 << 10
 #: Seconds for which a repeat of a request is answered without a look at the store.
 MEMO_SECONDS = 30.0
+#: Seconds for which it is where the file is looked at each time.
+REPEATABLE_SECONDS = 3600.0
 #: Request fields that ask for something else than the whole stored answer.
 _PARTIAL = frozenset({"range", "if-range"})
 _WISHES = frozenset({"cache-control", "pragma"})
@@ -97,6 +100,34 @@ class Serving:
             return answer
         return await self._transforms.carry_out(lookup.request, answer, change, blob)
 
+    def repeatable(
+        self, lookup: Lookup, entry: Entry, answer: Answer, read: Callable[[], bytes]
+    ) -> Answer:
+        """An answer that has just been stored, with what the next request like it gets: a hit.
+
+        Packages are asked for by one client after another, each a first time: without this, each
+        would be looked up and judged anew.
+        """
+        if "location" in entry.headers:
+            return answer
+        library, changes = self._library, self._library.changes
+        handling = Handling(ttl=self.ttl(lookup, entry))
+        until = self._memo_until(lookup, entry, handling, REPEATABLE_SECONDS)
+        identity = Entry(key=entry.key, scope=entry.scope, variant=entry.variant)
+
+        def read_again() -> bytes:
+            content = read()
+            library.used(identity)
+            return content
+
+        again = Again(
+            self._fields(lookup, entry, "HIT", handling),
+            answer.headers,
+            read_again,
+            lambda: library.changes == changes,
+        )
+        return evolve(answer, memo_until=until, again=again)
+
     def _fields(self, lookup: Lookup, entry: Entry, outcome: str, handling: Handling) -> Headers:
         ours = caching.cache_status(handling)
         before = entry.headers.joined("cache-status")
@@ -107,7 +138,9 @@ class Serving:
         served = caching.serve(entry, lookup.now)
         return Headers([*served, ("X-Cache", outcome), ("Cache-Status", ours)])
 
-    def _memo_until(self, lookup: Lookup, entry: Entry, handling: Handling) -> float:
+    def _memo_until(
+        self, lookup: Lookup, entry: Entry, handling: Handling, most: float = MEMO_SECONDS
+    ) -> float:
         fields = lookup.request.headers
         wishes = fields.has_any(_PARTIAL) or (lookup.rule.obeys_clients and fields.has_any(_WISHES))
         if entry.scope or wishes or must_validate(entry, lookup.rule.cache):
@@ -117,7 +150,7 @@ class Serving:
         left = handling.ttl
         if left is None:
             left = caching.remaining(entry, lookup.rule.cache, lookup.now)
-        return lookup.now + min(MEMO_SECONDS, max(0.0, left))
+        return lookup.now + min(most, max(0.0, left))
 
     def ttl(self, lookup: Lookup, entry: Entry) -> float | None:
         """Seconds of freshness left, None where that means nothing."""

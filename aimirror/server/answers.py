@@ -6,6 +6,7 @@ requests (section 13), ranges (section 14), which statuses carry a body.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve, frozen
@@ -83,6 +84,21 @@ class Streamed:
         raise NotImplementedError
 
 
+@frozen
+class Again:
+    """What a repeat of a request gets whose answer has just been stored.
+
+    It stands beside the answer with the very ``beside`` fields: whoever changes them has left it
+    behind.  ``read`` has the body from the disk and raises OSError or BodyFailed; ``holds`` says
+    whether nothing has changed in the store since.
+    """
+
+    headers: Headers
+    beside: Headers
+    read: Callable[[], bytes]
+    holds: Callable[[], bool]
+
+
 @frozen(kw_only=True)
 class Answer:
     """A response to send.
@@ -108,6 +124,8 @@ class Answer:
     memo_of: str = ""
     #: Why it is an error of the mirror's own, for administrators; "" for others.
     why: str = ""
+    #: What a repeat gets until then, where that is not this very answer.
+    again: Again | None = None
 
 
 @frozen

@@ -19,7 +19,7 @@ from aimirror.server.connection import MAX_DRAINED, Connection
 from aimirror.server.errors import error_answer
 from aimirror.server.gone import ClientGone
 from aimirror.server.head import BadRequest, Form, Head, format_head, parse_head
-from aimirror.server.memo import MAX_KEY, Memo, Remembered, likeness
+from aimirror.server.memo import MAX_KEY, Memo, Remembered
 from aimirror.server.request import Destinations, MirrorRequest
 from aimirror.server.site_base import SiteBase
 from aimirror.server.upload import RequestBody
@@ -80,15 +80,16 @@ class MirrorChannel(Connection):
             return False
         if self.site.guard is not None:
             self.site.guard.check_forwarded(self.peer, _NO_FIELDS)
+        if not self._remind(*found):
+            return False
         self._served += 1
-        self._remind(*found)
         return True
 
     def _resemble(self, head: Head, raw: bytes) -> str | None:
         """What a request has in common with others, "" once it was answered from the memo."""
         if self._memo is None or len(raw) > MAX_KEY:
             return None
-        like = likeness(head, self._realm.decode("latin-1"))
+        like = head.likeness(self._realm.decode("latin-1"))
         if like is None or self._served >= self.site.limits.requests:
             return None
         found = self._memo.get(like, self.site.seconds())
@@ -96,18 +97,25 @@ class MirrorChannel(Connection):
             return like
         agent, referer = head.headers.get("user-agent") or "", head.headers.get("referer") or ""
         record = found.record._replace(agent=agent, referer=referer)
-        self._memo.note(self._realm + raw, like, record)
-        self._remind(found, record)
+        if not self._remind(found, record):
+            return like
+        if found.uses != 1:  # what is asked for once is not worth its head
+            self._memo.note(self._realm + raw, like, record)
         return ""
 
-    def _remind(self, found: Remembered, record: AccessRecord) -> None:
+    def _remind(self, answer: Remembered, record: AccessRecord) -> bool:
+        """Send an answer from the memo; False when its body is not there any more."""
         now = self.site.seconds()
+        body = self.site.memo.content(answer, now)
+        if body is None:
+            return False
         self.deadline = now + self.site.limits.keep_alive
-        self.write_now(found.head(now), found.body)
-        self.site.access(record, self.peer, len(found.body), 0.0)
-        if not found.persistent:
+        self.write_now(answer.head(now), body)
+        self.site.access(record, self.peer, len(body), 0.0)
+        if not answer.persistent:
             self.persistent = 0
             self._hang_up()
+        return True
 
     def _serve(self) -> None:
         """Begin what can be begun: a loop, for many pipelined requests must not recurse."""

@@ -13,7 +13,9 @@ from http import HTTPStatus
 
 from attrs import frozen
 
+from aimirror.bounded import LRU
 from aimirror.http.headers import Headers
+from aimirror.server.likeness import alike
 
 #: Bytes of a request line: room for signed URLs of a few kilobytes, answered 414 beyond.
 MAX_REQUEST_LINE = 16 * 1024
@@ -76,6 +78,36 @@ class Head:
     persistent: bool
     #: Whether the client waits for 100 (Continue) before it sends the body.
     expects_continue: bool
+    #: See ``alike``.
+    alike: str | None = None
+
+    def likeness(self, origin: str = "") -> str | None:
+        """What it has in common with requests that get the same answer; None: there are none.
+
+        ``origin`` tells apart where the same fields would mean something else.
+        """
+        if self.alike is None or self.length != 0 or self.method not in ("GET", "HEAD"):
+            return None
+        return f"{origin}\n{self.method}\n{self.target}\n{self.version}\n{self.alike}"
+
+
+@frozen
+class Fields:
+    """All of a head but its first line."""
+
+    headers: Headers
+    length: int | None
+    persistent: bool
+    expects_continue: bool
+    alike: str | None
+
+
+#: Bytes of fields that are remembered as they were read, and how many such: a client sends the
+#: same with each of its requests, and reading them costs more than all else of a head.  Not those
+#: that are one client's alone: secrets are not kept.
+LONGEST_FIELDS = 2048
+MOST_FIELDS = 128
+_kept_fields: LRU[tuple[bytes, str], Fields] = LRU(MOST_FIELDS)
 
 
 def valid_authority(value: str) -> bool:
@@ -88,24 +120,40 @@ def parse_head(raw: bytes) -> Head:
 
     Raises BadRequest with the status of the answer: 400, 413, 414, 417, 431, 501 or 505.
     """
-    lines = raw.removesuffix(END).decode("latin-1").split("\r\n")
-    if len(lines[0]) > MAX_REQUEST_LINE:
+    line, _, fields = raw.removesuffix(END).partition(b"\r\n")
+    if len(line) > MAX_REQUEST_LINE:
         raise BadRequest(414, f"request line longer than {MAX_REQUEST_LINE} bytes")
-    if len(lines) - 1 > MAX_FIELDS:
-        raise BadRequest(431, f"more than {MAX_FIELDS} header fields")
-    method, target, version = _request_line(lines[0])
-    headers = _fields(lines)
-    connection = headers.tokens("connection")
+    method, target, version = _request_line(line.decode("latin-1"))
+    read = _kept_fields.get((fields, version)) or _read_fields(fields, version)
     return Head(
         method,
         target,
         version,
         _form(method, target),
+        read.headers,
+        read.length,
+        read.persistent,
+        read.expects_continue,
+        read.alike,
+    )
+
+
+def _read_fields(raw: bytes, version: str) -> Fields:
+    lines = raw.decode("latin-1").split("\r\n") if raw else []
+    if len(lines) > MAX_FIELDS:
+        raise BadRequest(431, f"more than {MAX_FIELDS} header fields")
+    headers = _fields(lines)
+    connection = headers.tokens("connection")
+    read = Fields(
         _checked_host(headers, version),
         _body_length(headers, version),
         "close" not in connection and (version == "HTTP/1.1" or "keep-alive" in connection),
         _expects_continue(headers, version),
+        alike(headers),
     )
+    if read.alike is not None and len(raw) <= LONGEST_FIELDS:
+        _kept_fields.put((raw, version), read)
+    return read
 
 
 def _request_line(line: str) -> tuple[str, str, str]:
@@ -124,7 +172,7 @@ def _request_line(line: str) -> tuple[str, str, str]:
 def _fields(lines: list[str]) -> Headers:
     pairs = []
     match = _FIELD.fullmatch
-    for line in lines[1:]:
+    for line in lines:
         if match(line) is None:
             raise BadRequest(400, "malformed header field")
         name, _, value = line.partition(":")

@@ -10,49 +10,23 @@ and forgotten as soon as what it was made of changes.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
-from attrs import define
+from attrs import define, evolve
 
 from aimirror.bounded import LRU
 from aimirror.http.dates import format_date
-from aimirror.http.headers import CREDENTIALS
+from aimirror.interfaces import BodyFailed
 from aimirror.server.access_log import AccessRecord
-from aimirror.server.head import Head
 
 #: Bytes of all answers and their keys.
 MAX_BYTES = 32 * 1024 * 1024
 #: Bytes of one body: up to here, sending from memory beats parsing, opening and sendfile.
 MAX_BODY = 256 * 1024
+#: Seconds for which a body that is read again and again is taken from memory.
+HELD_SECONDS = 30.0
 #: Bytes of a request's head: longer ones are rarely repeated.
 MAX_KEY = 4096
-#: Requests with one of these are answered for one client only, or depend on who sent them.
-PERSONAL = frozenset(
-    {
-        *CREDENTIALS,
-        "proxy-authorization",
-        "forwarded",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-proto",
-        "x-request-id",
-    }
-)
-#: Fields that tell of the client and choose nothing, unless Vary names them.
-NEUTRAL = frozenset(
-    {
-        "user-agent",
-        "referer",
-        "accept-language",
-        "cdn-loop",
-        "traceparent",
-        "tracestate",
-        "npm-command",
-        "npm-session",
-        "pacote-pkg-id",
-        "pacote-req-type",
-        "pacote-version",
-    }
-)
 #: What an answer, and a request that gets it, costs beside its bytes.
 _OVERHEAD = 1024
 _REPEAT_OVERHEAD = 512
@@ -60,26 +34,6 @@ _REPEAT_OVERHEAD = 512
 
 #: Our own word on how long an answer is fresh, the last in its line.
 _TTL = re.compile(rb"(\r\nCache-Status: [^\r]*\baimirror; hit; ttl=)([0-9]{1,10})\b")
-
-
-def likeness(head: Head, origin: str = "") -> str | None:
-    """What requests have in common that get the same answer; None for one that is nobody else's.
-
-    ``origin`` tells apart where the same fields would mean something else.
-    """
-    index = head.headers.by_name
-    if (
-        head.method not in ("GET", "HEAD")
-        or head.length != 0
-        or "host" not in index
-        or not PERSONAL.isdisjoint(index)
-    ):
-        return None
-    parts = [origin, head.method, head.target, head.version]
-    for name in sorted(index):
-        if name not in NEUTRAL:
-            parts += [f"{name}:{value}" for value in index[name]]  # as no name holds a colon
-    return "\n".join(parts)  # nor any part a line break
 
 
 def _less(told: re.Match[bytes], elapsed: int) -> bytes:
@@ -106,6 +60,10 @@ class Remembered:
     persistent: bool = True
     #: The key of the entry that it tells of.
     made_of: str = ""
+    #: Has the body from the disk, where it is not held; raises OSError or BodyFailed.
+    read: Callable[[], bytes] | None = None
+    like: str = ""
+    uses: int = 0
     _second: int = -1
     _head: bytes = b""
 
@@ -178,10 +136,29 @@ class Memo:
         if epoch != self.epoch or len(answer.body) > MAX_BODY:
             return
         self._drop(like)
+        answer.like = like
         self._answers.put(like, answer)
         self._made_of.setdefault(answer.made_of, set()).add(like)
         self._held += len(like) + answer.cost()
         self._shrink()
+
+    def content(self, answer: Remembered, now: float) -> bytes | None:
+        """The body of an answer; None, and the answer dropped, when the disk has it no more.
+
+        One that is used again and again is held for a while: reading it costs a third of a hit.
+        """
+        if answer.read is None:
+            return answer.body
+        try:
+            body = answer.read()
+        except (OSError, BodyFailed):
+            self._drop(answer.like)
+            return None
+        answer.uses += 1
+        if answer.uses > 1 and len(body) <= MAX_BODY:
+            until = min(answer.until, now + HELD_SECONDS)
+            self.put(answer.like, evolve(answer, body=body, read=None, until=until), self.epoch)
+        return body
 
     def note(self, raw: bytes, like: str, record: AccessRecord) -> None:
         """A head that is to get, to the letter, what is kept for its like."""

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from aimirror.http.headers import HOP_BY_HOP, Headers
 from aimirror.http.origin_wide import CONFINED, ORIGIN_WIDE
 from aimirror.server.access_log import AccessRecord
-from aimirror.server.answers import Answer, Fields, bodiless
+from aimirror.server.answers import Again, Answer, Fields, bodiless
 from aimirror.server.connection import Connection
 from aimirror.server.head import Head, format_head
 from aimirror.server.memo import MAX_BODY, Remembered
@@ -169,15 +169,20 @@ class MirrorRequest(server.Request):
         added: Fields = (),
         memo_until: float = 0.0,
         memo_of: str = "",
+        again: Again | None = None,
     ) -> None:
         """Send a whole answer whose body is at hand.
 
         ``length`` is told instead of the data's where that is left out (HEAD).  A repeat
         of the request may get the same until ``memo_until`` (epoch seconds), as long as nothing
-        of the entry ``memo_of`` changes.
+        of the entry ``memo_of`` changes; or ``again``, if this is all of the body.
         """
         if self.gone:
             return
+        if again is not None:
+            if memo_until > self._began and again.beside is headers and again.holds():
+                self._prepare(again, status, data, added, memo_until, memo_of)
+            memo_until = 0.0
         known = len(data) if data or self.head.method != "HEAD" else length
         head, changing, age = self._head(status, headers, known, added)
         body = b"" if self._bodiless else data
@@ -318,6 +323,30 @@ class MirrorRequest(server.Request):
             of,
         )
         self.site.memo.put(self._like, remembered, self._epoch)
+
+    def _prepare(
+        self, again: Again, status: int, data: bytes, added: Fields, until: float, of: str
+    ) -> None:
+        """Have the next request like this answered by the head of a hit and the stored body."""
+        if self._like is None or self.head.method != "GET" or status != 200:
+            return
+        head, changing, age = self._head(status, again.headers, len(data), added)
+        persistent = bool(self.channel.persistent)
+        if persistent != self.head.persistent:
+            return
+        remembered = Remembered(
+            head,
+            b"",
+            changing.startswith(b"Date"),
+            int(age) if age is not None and age.isdecimal() else None,
+            self.site.seconds(),
+            until,
+            self.record().repeated(),
+            persistent,
+            of,
+            again.read,
+        )
+        self.site.memo.put(self._like, remembered, self.site.memo.epoch)
 
     def given_headers(self) -> Headers:
         """The fields that a resource set in Twisted's way."""

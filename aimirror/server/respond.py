@@ -150,6 +150,7 @@ async def respond(request: MirrorRequest, answer: Answer) -> None:
             added=shaped.added,
             memo_until=answer.memo_until,
             memo_of=answer.memo_of,
+            again=answer.again,
         )
         return
     await _stream(request, answer, shaped)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
@@ -21,6 +22,26 @@ MOST_IDLE = 128
 #: with their descriptor, once asked for.
 SMALL = 256 << 10
 KEPT = 64 << 10
+
+
+@frozen
+class StoredFile:
+    """Where a small body lies: next to nothing, so that many can be remembered."""
+
+    name: str
+    blob: Blob
+
+    def read(self) -> bytes:
+        """All of it; BodyFailed or OSError when it is not there, or not as it was recorded."""
+        fd = os.open(self.name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            stat = os.fstat(fd)
+            content = os.read(fd, self.blob.size + 1)
+        finally:
+            os.close(fd)
+        if stat.st_mtime_ns != self.blob.mtime_ns or len(content) != self.blob.size:
+            raise BodyFailed(f"blob {self.blob.sha256} is not as it was recorded")
+        return content
 
 
 @implementer(IStoredBody, IArrivingBody)
@@ -67,6 +88,11 @@ class StoredBody:
         if self._data is None:
             self._data = self._read()
         return self._data
+
+    @property
+    def file(self) -> StoredFile:
+        """Where it lies."""
+        return StoredFile(self._name, self.blob)
 
     def _read(self) -> bytes:
         try:

@@ -191,10 +191,14 @@ class MirrorCase(SynchronousTestCase):
     def use(self, *more: Rule, **options: Any) -> None:
         """Serve by a rule for all paths that has these options, after ``more`` ones."""
         rule = Rule(**{"name": "all", "upstreams": (UPSTREAM,), **options})
+        self.mirror = Mirror((*more, rule), self.library, base_url)
+        self.site = self.make_site(self.mirror)
+
+    def make_site(self, mirror: Mirror) -> MirrorSite:
+        """Where a mirror is reached."""
         memo = Memo()
         self.store.changed = memo.invalidate
-        self.mirror = Mirror((*more, rule), self.library, base_url)
-        self.site = MirrorSite(self.mirror.handle, self.clock, memo=memo)
+        return MirrorSite(mirror.handle, self.clock, memo=memo)
 
     def client(self, greedy: bool = True) -> Connection:
         return connect(site=self.site, greedy=greedy)

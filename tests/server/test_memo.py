@@ -12,15 +12,13 @@ from aimirror.server.access import Limits
 from aimirror.server.access_log import AccessRecord
 from aimirror.server.answers import Answer
 from aimirror.server.head import Form, Head, parse_head
+from aimirror.server.likeness import NEUTRAL, PERSONAL, alike
 from aimirror.server.memo import (
     _REPEAT_OVERHEAD,
     MAX_BODY,
     MAX_KEY,
-    NEUTRAL,
-    PERSONAL,
     Memo,
     Remembered,
-    likeness,
 )
 from aimirror.server.request import MirrorRequest
 from tests.server.support import GET, NOW, Connection, connect
@@ -217,7 +215,7 @@ class RepeatTests(SynchronousTestCase):
                 b"X-A: 1\r\nX-A:\r\nX-B: 2\r\n",
             )
         ]
-        self.assertEqual(len({likeness(head) for head in heads}), len(heads))
+        self.assertEqual(len({head.likeness() for head in heads}), len(heads))
 
     def test_head(self) -> None:
         """HEAD is kept apart from GET, without its body, with its length."""
@@ -351,8 +349,8 @@ class MemoTests(SynchronousTestCase):
 
     def test_without_host(self) -> None:
         """A request without Host depends on the address it came to."""
-        self.assertIsNone(likeness(parse_head(b"GET / HTTP/1.0\r\n\r\n")))
-        self.assertIsNotNone(likeness(parse_head(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")))
+        self.assertIsNone(parse_head(b"GET / HTTP/1.0\r\n\r\n").likeness())
+        self.assertIsNotNone(parse_head(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n").likeness())
 
     @given(
         st.lists(
@@ -368,10 +366,10 @@ class MemoTests(SynchronousTestCase):
         """Two heads are alike if and only if the values of all fields but neutral ones agree."""
         fields = [Headers(pairs) for pairs in (one, other)]
         likes = [
-            likeness(Head("GET", "/", "HTTP/1.1", Form.ORIGIN, each, 0, True, False))
+            Head("GET", "/", "HTTP/1.1", Form.ORIGIN, each, 0, True, False, alike(each)).likeness()
             for each in fields
         ]
         names = ("a", "b", "host")
-        alike = [[each.get_all(name) for name in names] for each in fields]
+        values = [[each.get_all(name) for name in names] for each in fields]
         hosted = all("host" in each for each in fields)
-        self.assertEqual(likes[0] == likes[1] is not None, hosted and alike[0] == alike[1])
+        self.assertEqual(likes[0] == likes[1] is not None, hosted and values[0] == values[1])

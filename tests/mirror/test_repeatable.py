@@ -1,0 +1,117 @@
+"""Small files: what is asked for a second time, be it by another client, is not looked up again."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+from attrs import evolve
+
+from aimirror.exchanges.environment import SMALL
+from aimirror.exchanges.library import Library
+from aimirror.exchanges.running import Downloads
+from aimirror.mirror.ecosystem import GENERAL, Lookup
+from aimirror.mirror.mirror import Mirror
+from aimirror.routing.rules import Strategy
+from aimirror.server.answers import Answer
+from aimirror.store.layout import Layout
+from tests.mirror.support import UPSTREAM, MirrorCase, Rule
+
+LIFE = "Cache-Control: max-age=600"
+
+
+class RepeatableTests(MirrorCase):
+    """The first hit of a small file that this process has stored."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.tools = evolve(self.tools, small=SMALL)
+        self.downloads = Downloads(self.tools, most=8, per_host=8)
+        self.library = Library(self.tools, self.downloads)
+        self.use(strategy=Strategy.PROXY)
+        self.plays(200, LIFE, 'ETag: "1"', "Content-Length: 4")
+
+    def unasked(self) -> Any:
+        """While entered, nothing may be looked up."""
+        return mock.patch.object(self.store, "entries", side_effect=AssertionError("looked up"))
+
+    def test_first_hit(self) -> None:
+        """It is a hit like any other, and nothing is looked up for it."""
+        self.assertEqual(self.get("/x")[1].get("X-Cache"), "MISS")
+        self.clock.advance(7)
+        with self.unasked():
+            status, headers, body = self.get("/x")
+        self.assertEqual((status, body, headers.get("X-Cache")), (200, b"body", "HIT"))
+        self.assertEqual((headers.get("Age"), headers.get("ETag")), ("7", '"1"'))
+        self.assertEqual(headers.get("Cache-Status"), "aimirror; hit; ttl=593")
+        self.site.memo.invalidate()
+        looked_up = self.get("/x")
+        self.assertEqual((status, headers, body), looked_up)
+
+    def test_counts_as_use(self) -> None:
+        """What is used so is not the first to make way."""
+        self.get("/x")
+        with mock.patch.object(self.store, "touch") as touch:
+            self.get("/x")
+        self.assertEqual([call.args[0].key for call in touch.mock_calls], [f"{UPSTREAM}/x"])
+
+    def test_read_from_the_disk(self) -> None:
+        """Of a file that is asked for once only its head is held; of one that is repeated, all."""
+        self.get("/x")
+        held = self.site.memo._held
+        self.get("/x", "User-Agent: a")
+        self.assertEqual(self.site.memo._held, held)
+        self.get("/x", "User-Agent: b")
+        self.assertGreaterEqual(self.site.memo._held, held + 4)
+        self.assertEqual(self.get("/x")[2], b"body")
+
+    def test_altered(self) -> None:
+        """A file that is gone or altered is never sent: it is fetched again."""
+        for harm in ("gone", "altered"):
+            self.get("/x")
+            (entry,) = self.entries()
+            path = Layout(self.store.root).blob(entry.blob)
+            if harm == "gone":
+                path.unlink()
+            else:
+                path.write_bytes(b"evil, and longer")
+            self.assertEqual(self.get("/x")[2], b"body", harm)
+        self.assertEqual(self.asked, 3)
+
+    def test_changed(self) -> None:
+        """It is forgotten as soon as its entry changes, and when its life is over."""
+        self.get("/x")
+        self.library.invalidate(f"{UPSTREAM}/x")
+        self.get("/x")
+        self.assertEqual(self.asked, 2)
+        self.clock.advance(601)
+        self.get("/x")
+        self.assertEqual(self.asked, 3)
+
+    def test_other_requests(self) -> None:
+        """Conditions, ranges and HEAD are answered for themselves."""
+        self.get("/x", 'If-None-Match: "0"')
+        self.assertEqual(self.get("/x", 'If-None-Match: "1"')[0], 304)
+        self.assertEqual(self.get("/x", "Range: bytes=1-2")[2], b"od")
+        head = self.ask("/x", method="HEAD").received
+        self.assertTrue(head.startswith(b"HTTP/1.1 200 ") and head.endswith(b"\r\n\r\n"), head)
+
+    def test_private(self) -> None:
+        """What is not for anybody is not remembered."""
+        self.get("/x", "Authorization: Basic eDp5")
+        self.assertEqual(len(self.site.memo), 0)
+
+    def test_changed_on_its_way(self) -> None:
+        """Where a world changes the answer's fields, a repeat is looked up as before."""
+
+        class World(type(GENERAL)):  # type: ignore[misc]
+            def finish(self, lookup: Lookup, answer: Answer) -> Answer:
+                return evolve(answer, headers=answer.headers.with_("X-World", answer.memo_of))
+
+        rule = Rule(name="all", upstreams=(UPSTREAM,), ecosystem="w", strategy=Strategy.PROXY)
+        self.mirror = Mirror((rule,), self.library, lambda _: "http://m", {"w": World()})
+        self.site = self.make_site(self.mirror)
+        for outcome in ("MISS", "HIT"):
+            headers = self.get("/x")[1]
+            self.assertEqual(headers.get("X-Cache"), outcome)
+            self.assertEqual(headers.get("X-World"), f"{UPSTREAM}/x")

@@ -23,9 +23,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from aimirror.admin import prefetch_lists as prefetch
 from aimirror.admin.internal_client import InternalClient, NotFetched
 from aimirror.admin.jobs import Job
+from aimirror.admin.prefetch_images import MANIFESTS, Images
 from aimirror.admin.prefetch_lists import BadList, Image, Interpreter, Items, Project, Repository
 from aimirror.admin.prefetch_needs import Closure, environment
-from aimirror.ecosystems.oci.manifests import manifest
 from aimirror.http.headers import Headers
 from aimirror.http.json_text import parse_json
 from aimirror.routing.mounts import Mount
@@ -37,20 +37,8 @@ if TYPE_CHECKING:
 AT_ONCE = 4
 #: Bytes of a listing: the index pages of the largest projects have a few megabytes.
 MAX_LISTING = 64 << 20
-#: Levels of indexes that an image may have.
-MAX_DEPTH = 3
 
 _SIMPLE = Headers([("Accept", "application/vnd.pypi.simple.v1+json, text/html;q=0.1")])
-_MANIFESTS = Headers(
-    [
-        (
-            "Accept",
-            "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json,"
-            " application/vnd.docker.distribution.manifest.list.v2+json,"
-            " application/vnd.docker.distribution.manifest.v2+json",
-        )
-    ]
-)
 _ANCHOR = re.compile(r"<a\s([^>]*)>([^<]*)</a>", re.IGNORECASE)
 _HREF = re.compile(r'href\s*=\s*"([^"]*)"', re.IGNORECASE)
 
@@ -102,7 +90,7 @@ class Prefetcher:
         if order.repository is not None:
             paths += await self._repository(order.repository, order)
         if order.image is not None:
-            paths += await self._image(order.image, order.interpreter, order.image.reference)
+            paths += await Images(self._text).paths(order.image, order.interpreter.platform)
         unique = list(dict.fromkeys(paths))
         job.total = len(unique) + job.failed
         job.done = job.failed
@@ -142,7 +130,7 @@ class Prefetcher:
         for path in waiting:
             job.begin(path.partition("?")[0])
             try:
-                headers = _MANIFESTS if "/manifests/" in path else None
+                headers = MANIFESTS if "/manifests/" in path else None
                 fetched = await self._inside.get(path, headers, got=got, sized=job.expect)
                 job.cached += fetched.cached
             except NotFetched as error:
@@ -214,19 +202,6 @@ class Prefetcher:
         except NotFetched as error:
             raise BadList(f"{repository.listing}: {error}") from None
         return repository.files(listing, order.include, order.exclude)
-
-    async def _image(
-        self, image: Image, interpreter: Interpreter, reference: str, depth: int = 0
-    ) -> list[str]:
-        path = image.manifest(reference)
-        try:
-            said = manifest(await self._text(path, _MANIFESTS))
-        except (NotFetched, ValueError) as error:
-            raise BadList(f"{path}: {error}") from None
-        paths = [path, *(image.blob(digest) for digest, _ in said.blobs)]
-        for part in said.chosen(interpreter.platform) if depth < MAX_DEPTH else ():
-            paths += await self._image(image, interpreter, part.digest, depth + 1)
-        return paths
 
 
 @frozen

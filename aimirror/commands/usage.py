@@ -44,6 +44,8 @@ PROGRAMS: Mapping[str, str] = {
     "uv": "uv",
     "containerd": "containerd",
     "podman": "podman",
+    "k3s": "k3s",
+    "buildkit": "buildkitd",
     "huggingface": "hf",
     "maven": "mvn",
     "cargo": "cargo",

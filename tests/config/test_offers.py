@@ -46,7 +46,8 @@ class OffersTests(SynchronousTestCase):
             "- {name: rest, pattern: '.*', upstream: 'https://pypi.org', ecosystem: none}\n"
         )
         python = ("pip", "uv", "poetry", "pdm")
-        self.assertEqual(offered(rules), (*python, "docker", "containerd", "podman", "r"))
+        images = ("docker", "containerd", "podman", "k3s", "buildkit")
+        self.assertEqual(offered(rules), (*python, *images, "r"))
 
     def test_moved(self) -> None:
         """A source is found under its own path, also where a rule serves more than it."""

@@ -85,5 +85,5 @@ class ClientTests(SynchronousTestCase):
 
     def test_toml(self) -> None:
         """What is written as TOML is TOML."""
-        for client in ("uv", "cargo", "containerd", "podman", "pdm", "bun", "pixi"):
+        for client in ("uv", "cargo", "containerd", "podman", "buildkit", "pdm", "bun", "pixi"):
             self.assertTrue(tomllib.loads(setting(client, URL).text))

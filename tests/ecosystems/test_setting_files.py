@@ -109,6 +109,35 @@ PODMAN = (
     ('[aliases]\n"fedora" = "registry.fedoraproject.org/fedora"\n', (), None),
 )
 
+K3S = (
+    (
+        "# the farm's\nconfigs:\n  registry.company:\n    auth: {username: a, password: b}\n",
+        (),
+        None,
+    ),
+    ('mirrors:\n  docker.io:\n    endpoint:\n      - "https://nexus.company"  # ours\n', (), None),
+    (
+        'mirrors:\n  "*":\n    endpoint:\n      - https://a\n  docker.io:\n    endpoint:\n'
+        "      - https://b\n",
+        (),
+        (f"      - {URL}",) * 2,
+    ),
+    ("mirrors:\n  registry.company:\n", (), None),
+    ("# nothing yet\n", (), None),
+)
+
+BUILDKIT = (
+    ("debug = true\n[worker.oci]\n  gc = true  # all of it\n", (), None),
+    (
+        '[registry."docker.io"]\n  mirrors = ["nexus.company"]\n',
+        ('  mirrors = ["nexus.company"]',),
+        None,
+    ),
+    ('[registry."registry.company"]\n  insecure = true\n', (), None),
+    ('[registry."docker.io"]\n  http = false\n', (), None),
+    ("# nothing yet\n", (), None),
+)
+
 HUB = (
     ("export PATH=$HOME/bin:$PATH\n", (), (f"export HF_ENDPOINT={URL} # aimirror",)),
     (
@@ -484,6 +513,8 @@ FILES = {
     "docker": DOCKER,
     "containerd": CONTAINERD,
     "podman": PODMAN,
+    "k3s": K3S,
+    "buildkit": BUILDKIT,
     "huggingface": HUB,
     "npm": NPM,
     "yarn": YARN,
@@ -564,6 +595,8 @@ BROKEN = {
     "docker": ("[]", "{", '{"registry-mirrors": "https://a"}'),
     "containerd": ("host = 1\n", "[host\n"),
     "podman": ("registry = 1\n", "[[registry]"),
+    "k3s": ("- a\n", "mirrors: [1\n", "mirrors: 1\n", "mirrors: {docker.io: 1}\n"),
+    "buildkit": ("registry = 1\n", "[registry\n"),
     "conda": ("- a\n", "a: [1\n", "a: 1\na: 2\n"),
     "maven": ("<project/>", "<settings>", "text", "<settings/>"),
     "cargo": ("source = 1\n", "[a\n"),

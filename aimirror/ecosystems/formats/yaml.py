@@ -52,6 +52,16 @@ def document_is_empty(text: str) -> bool:
     return _plain(text) is None
 
 
+def mapping(document: Any, key: str) -> Any:
+    """The mapping of a key, made when there is none; ValueError for another value."""
+    value = document.get(key)
+    if value is None:
+        value = document[key] = {}
+    if not isinstance(value, dict):
+        raise ValueError(f"{key} is no mapping")
+    return value
+
+
 def listed(document: Any, key: str) -> Any:
     """The list of a key, made when there is none; a single value becomes a list."""
     value = document.get(key)

@@ -1,4 +1,4 @@
-"""What docker, containerd and podman are told to use a mirror."""
+"""What docker, containerd, podman, k3s and BuildKit are told to use a mirror."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import json_file, toml
+from aimirror.ecosystems.formats import json_file, toml, yaml
+from aimirror.ecosystems.oci.paths import DEFAULTS
 
 
 def docker(mirror: Address) -> Setting:
@@ -25,6 +26,26 @@ def docker(mirror: Address) -> Setting:
     )
 
 
+#: Where containerd looks for what to ask in place of each registry.
+_CERTS = "/etc/containerd/certs.d"
+#: containerd 2 has the pulling of images in a plugin of its own: version 3 of its configuration.
+_SPLIT = 3
+
+
+def _reads_certs(document: Any) -> None:
+    """Have a kubelet's pulls heed that folder; older ways beside it would be refused."""
+    version = document.get("version", 1)
+    if version == 1:
+        return
+    name = "io.containerd.cri.v1.images" if version >= _SPLIT else "io.containerd.grpc.v1.cri"
+    registry = toml.table(toml.table(toml.table(document, "plugins"), name), "registry")
+    if not registry.get("config_path") and "mirrors" not in registry:
+        registry["config_path"] = _CERTS
+
+
+_CONFIG = Setting("/etc/containerd/config.toml", "", toml.edited(_reads_certs))
+
+
 def containerd(mirror: Address) -> Setting:
     """The mirror of every registry that has no file of its own."""
 
@@ -37,11 +58,12 @@ def containerd(mirror: Address) -> Setting:
                 hosts[name] = other
 
     return Setting(
-        "/etc/containerd/certs.d/_default/hosts.toml",
+        f"{_CERTS}/_default/hosts.toml",
         f'[host."{mirror.url}"]\n  capabilities = ["pull", "resolve"]\n',
         toml.edited(change),
-        "config_path of the CRI plugin must be /etc/containerd/certs.d",
+        f"config_path of the CRI plugin must be {_CERTS}; then: systemctl restart containerd",
         probe=f"{mirror.url}/v2/",
+        also=(("/etc/containerd/config.toml", _CONFIG),),
     )
 
 
@@ -67,6 +89,53 @@ def podman(mirror: Address) -> Setting:
         toml.edited(change),
         probe=f"{mirror.url}/v2/",
         instead=("~/.config/containers/registries.conf",),
+    )
+
+
+def k3s(mirror: Address) -> Setting:
+    """The mirror of every registry, for k3s and RKE2, which make containerd's files of it."""
+
+    def change(document: Any) -> None:
+        mirrors = yaml.mapping(document, "mirrors")
+        for name in ("docker.io", "*"):
+            endpoints = yaml.listed(yaml.mapping(mirrors, name), "endpoint")
+            if mirror.url not in endpoints:
+                endpoints.insert(0, mirror.url)
+
+    text = "".join(
+        f'  "{name}":\n    endpoint:\n      - "{mirror.url}"\n' for name in ("docker.io", "*")
+    )
+    return Setting(
+        "/etc/rancher/k3s/registries.yaml",
+        f"mirrors:\n{text}",
+        yaml.edited(change),
+        "then: systemctl restart k3s (or k3s-agent)",
+        probe=f"{mirror.url}/v2/",
+        instead=("/etc/rancher/rke2/registries.yaml",),
+    )
+
+
+def buildkit(mirror: Address) -> Setting:
+    """The mirror of the well-known registries, for buildkitd and builders of docker buildx."""
+
+    def change(document: Any) -> None:
+        registries = toml.table(document, "registry")
+        for each in DEFAULTS:
+            registry = toml.table(registries, each.name)
+            mirrors = list(registry.get("mirrors", []))
+            if mirror.host not in mirrors:
+                registry["mirrors"] = [mirror.host, *mirrors]
+        if mirror.plain:
+            toml.table(registries, mirror.host)["http"] = True
+
+    merges = toml.edited(change)
+    return Setting(
+        "/etc/buildkit/buildkitd.toml",
+        merges(None),
+        merges,
+        "docker buildx create --buildkitd-config /etc/buildkit/buildkitd.toml",
+        probe=f"{mirror.url}/v2/",
+        instead=("~/.config/buildkit/buildkitd.toml",),
     )
 
 

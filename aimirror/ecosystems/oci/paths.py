@@ -261,7 +261,8 @@ def locate(
     if not ns and slash and looks_like_host and _HOST.fullmatch(host):
         ns, name = host, rest
     else:
-        name = asked
+        # Clients whose mirror has a registry's name in its path say it twice.
+        name = asked.removeprefix(f"{ns}/") if ns else asked
     registry = registry_of(ns, registries, default)
     if isinstance(registry, Problem):
         return registry

@@ -17,7 +17,7 @@ from aimirror.bounded import LRU
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.oci import auth as oci_auth
 from aimirror.ecosystems.oci.auth import Credential
-from aimirror.ecosystems.oci.clients import containerd, docker, podman
+from aimirror.ecosystems.oci.clients import buildkit, containerd, docker, k3s, podman
 from aimirror.ecosystems.oci.errors import API_VERSION, error_body, error_code, error_fields
 from aimirror.ecosystems.oci.images import Images, Visit
 from aimirror.ecosystems.oci.lists import Lists
@@ -130,6 +130,8 @@ class Oci(General):
         headers = answer.headers.with_("Docker-Content-Digest", name).with_("ETag", f'"{name}"')
         if "content-type" not in headers:
             headers = headers.with_("Content-Type", "application/octet-stream")
+        if "/blobs/" in lookup.request.path:  # where Ollama goes on for parts, as if led there
+            headers = headers.with_("Location", lookup.request.target or lookup.request.path)
         return evolve(answer, headers=headers.with_(*API_VERSION))
 
     def refused(self, lookup: Lookup, response: IUpstreamResponse) -> Answer | None:
@@ -402,7 +404,13 @@ WORLD = Coded(
         r"https?://(?P<name>[^/]+/v2/.+)/(?:manifests|blobs|tags|referrers)/[^/]+",
         tidy=_repository,
     ),
-    clients={"docker": docker, "containerd": containerd, "podman": podman},
+    clients={
+        "docker": docker,
+        "containerd": containerd,
+        "podman": podman,
+        "k3s": k3s,
+        "buildkit": buildkit,
+    },
     ignores=IGNORED,
     make=lambda edges: Oci(edges.library, edges.registries),
 )

@@ -51,6 +51,7 @@ class PlaceTests(SynchronousTestCase):
             ("owner/app", "ns=ghcr.io", "ghcr.io", "owner/app"),
             ("app", "ns=quay.io", "quay.io", "app"),
             ("a.b/app", "ns=quay.io", "quay.io", "a.b/app"),
+            ("ghcr.io/owner/app", "ns=ghcr.io", "ghcr.io", "owner/app"),
             ("own.test:5000/app", "", "own.test:5000", "app"),
             ("alias.test/app", "", "own.test:5000", "app"),
             ("app", "ns=OWN.test%3A5000", "own.test:5000", "app"),

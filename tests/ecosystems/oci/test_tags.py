@@ -136,3 +136,13 @@ class ListTests(TrialCase):
                 self.assertEqual((status, headers.get("x-cache"), body), (200, "STALE", listed))
         for path in paths:
             self.assertLessEqual(len([url for url in self.urls() if url.endswith(path)]), 2)
+
+
+class BlobTests(TrialCase):
+    def test_location(self) -> None:
+        """A blob says where it is, by the name by which it was asked for; a manifest does not."""
+        self.tags["latest"] = self.image(b"one")
+        path = f"{REPOSITORY}/blobs/{digest_of(b'one')}?ns=docker.io"
+        for _ in range(2):
+            self.assertEqual(self.get(path)[1].get("location"), path)
+        self.assertNotIn("location", self.at()[1])

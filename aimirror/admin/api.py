@@ -22,7 +22,7 @@ from aimirror.config.offers import moved, offered
 from aimirror.ecosystems.clients import Address
 from aimirror.ecosystems.registry import setting
 from aimirror.http.headers import Headers
-from aimirror.routing.rules import Refused, Rule, route
+from aimirror.routing.rules import Refused, Rule, route_of
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
 from aimirror.store.listing import MOST_LISTED, Listing, Order
@@ -235,7 +235,7 @@ class Api:
         given = query_of(request).text("url")
         rules = self._steering.rules()
         path, _, query = _as_path(given, rules).partition("?")
-        taken = route(rules, path, query)
+        taken = route_of(rules, path, query)
         if taken is None:
             return {"rule": None, "why": "no rule takes that path"}
         if isinstance(taken, Refused):

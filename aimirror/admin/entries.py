@@ -13,7 +13,7 @@ from aimirror.caching.entries import Entry
 from aimirror.caching.freshness import age
 from aimirror.ecosystems.registry import WORLDS
 from aimirror.http.urls import canonical
-from aimirror.routing.rules import Route, Rule, route
+from aimirror.routing.rules import Route, Rule, route_of
 from aimirror.store.layout import entry_name
 from aimirror.store.listing import Listed, Listing
 from aimirror.tier.orders import Order, Orders
@@ -200,7 +200,7 @@ class Entries:
         return self._route(page, query).key if page else found.key
 
     def _route(self, path: str, query: str) -> Route:
-        found = route(self._rules(), path, query)
+        found = route_of(self._rules(), path, query)
         if not isinstance(found, Route):
             raise BadSelection(f"no rule takes {path}")
         return found

@@ -11,7 +11,7 @@ from aimirror.config.presets import presets
 from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.registry import CLIENTS, WORLDS, setting
 from aimirror.http import urls
-from aimirror.routing.rules import Refused, Rule, route
+from aimirror.routing.rules import Refused, Rule, route_of
 
 #: A path that no client asks for: a rule that takes it takes whatever is left.
 _NOBODYS = "/aimirror-asks-for-nothing/at-all"
@@ -84,7 +84,7 @@ def _mounted(rule: Rule) -> list[tuple[str, str]]:
 
 def _taken(rules: tuple[Rule, ...], client: str, asked: Setting) -> bool:
     target = urlsplit(asked.probe)
-    taken = route(rules, target.path, target.query)
+    taken = route_of(rules, target.path, target.query)
     if taken is None or isinstance(taken, Refused):
         return False
     rule = taken.rule
@@ -102,5 +102,5 @@ def _hosts(rule: Rule) -> set[str]:
 def _home(client: str) -> set[str]:
     """The hosts that the built-in rules ask for this client."""
     asked = urlsplit(setting(client, _ANYWHERE).probe)
-    taken = route(_built_in(), asked.path, asked.query)
+    taken = route_of(_built_in(), asked.path, asked.query)
     return set() if taken is None or isinstance(taken, Refused) else _hosts(taken.rule)

@@ -16,7 +16,7 @@ from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import ClientRequest, Desk, Untaken
 from aimirror.routing.digests import Digest
 from aimirror.routing.mounts import own_bases
-from aimirror.routing.rules import Route, route
+from aimirror.routing.rules import Route, route_of
 
 if TYPE_CHECKING:
     from aimirror.server.answers import Answer
@@ -49,7 +49,7 @@ class Indexed(Proving):
         no stored copy is that file, the upstream is asked whether it has another one by now.
         """
         usual = self._files.usual(found.path, found.rule.path_prefix)
-        other = route(mirror.rules, usual, request.query or "") if usual else None
+        other = route_of(mirror.rules, usual, request.query or "") if usual else None
         if isinstance(other, Route) and request.method in ("GET", "HEAD"):
             return await mirror.answer(request, other)
         answer = await super().take(request, found, mirror)
@@ -73,7 +73,7 @@ class Indexed(Proving):
     async def _ask(self, request: ClientRequest, found: Route, mirror: Desk) -> Digest | None:
         """What an index says that this client did not ask for, or what that leads to."""
         for path, name in self._files.places(found.path) if self._files.asks else ():
-            index = route(mirror.rules, path, "")
+            index = route_of(mirror.rules, path, "")
             for _ in range(_MOST_LED):
                 if not isinstance(index, Route):
                     break

@@ -9,7 +9,7 @@ from attrs import evolve
 from aimirror.http import urls
 from aimirror.http.targets import DEFAULT_PORTS, BadTarget, Target, parse_target
 from aimirror.routing.mounts import mounts
-from aimirror.routing.rules import Credentials, Refused, Route, Rule, route, routed
+from aimirror.routing.rules import Credentials, Refused, Route, Rule, route_of, routed
 
 
 def place(rules: Iterable[Rule], target: Target) -> Route | Refused | None:
@@ -98,5 +98,5 @@ def _linked(
         if urls.origin(mount.base) in _origins(target):
             rest = _below(mount.base, path)
             if rest is not None:
-                return route(rules, mount.prefix + rest or "/", query)
+                return route_of(rules, mount.prefix + rest or "/", query)
     return None

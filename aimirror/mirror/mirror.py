@@ -30,7 +30,7 @@ from aimirror.routing.digests import Digest
 from aimirror.routing.mounts import mounts
 from aimirror.routing.rules import Credentials, KeySource, Refused, Route, Rule, Strategy
 from aimirror.routing.rules import (
-    route as route_of,
+    route_of as route_of,
 )
 from aimirror.routing.served_names import PLAIN, ServedName, ServedNames
 from aimirror.server.answers import Answer

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from attrs import frozen
 
 from aimirror.http import urls
-from aimirror.routing.rules import Route, Rule, route
+from aimirror.routing.rules import Route, Rule, route_of
 
 
 @frozen
@@ -101,7 +101,7 @@ def _patterned(rules: tuple[Rule, ...]) -> Iterator[tuple[str, str]]:
         literal = _LITERAL.fullmatch("" if rule.pattern is None else rule.pattern.pattern)
         if rule.path_prefix or rule.path_rewrite or literal is None:
             continue
-        below = route(rules, f"{literal[1]}/-", "")
+        below = route_of(rules, f"{literal[1]}/-", "")
         if isinstance(below, Route) and below.rule is rule:
             for upstream in rule.upstreams:
                 yield urls.base(upstream) + literal[1], literal[1]

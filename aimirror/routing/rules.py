@@ -273,7 +273,7 @@ class Refused:
     reason: str
 
 
-def route(rules: Iterable[Rule], raw_path: str, query: str) -> Route | Refused | None:
+def route_of(rules: Iterable[Rule], raw_path: str, query: str) -> Route | Refused | None:
     """The route of a request by the first rule that matches; None when no rule does.
 
     ``raw_path`` is undecoded, ``query`` without "?" ("" for none).

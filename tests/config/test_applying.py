@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.config import load
 from aimirror.config.applying import egress_of
 from aimirror.http.egress import Zone
-from aimirror.routing.rules import Route, route
+from aimirror.routing.rules import Route, route_of
 
 RULES = """
 server: {allow_private: [10.1.0.0/16]}
@@ -26,7 +26,7 @@ class EgressTests(SynchronousTestCase):
         self.config = load(file, {"HOME": "/home/u"})
 
     def zones(self, path: str) -> frozenset[Zone]:
-        found = route(self.config.rules, path, "")
+        found = route_of(self.config.rules, path, "")
         assert isinstance(found, Route), found
         return egress_of(self.config)(found.rule).reach.zones
 

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.config import Config, expanded, load
 from aimirror.routing.digests import Source
 from aimirror.routing.mounts import mounts
-from aimirror.routing.rules import Route, route
+from aimirror.routing.rules import Route, route_of
 
 DOCUMENT = Path(__file__).with_name("document.yaml")
 HEX = "0123456789abcdef" * 4
@@ -78,7 +78,7 @@ COLLISIONS = (
 
 
 def host_of(config: Config, path: str) -> str:
-    found = route(config.rules, path, "")
+    found = route_of(config.rules, path, "")
     assert isinstance(found, Route), path
     return found.urls[0].split("/")[2]
 
@@ -112,7 +112,7 @@ class CollisionTests(SynchronousTestCase):
             "/https://huggingface.co/o/n/resolve/main/x",
             "/https:/huggingface.co/o/n/resolve/v1/x",
         ):
-            found = route(rules, path, "")
+            found = route_of(rules, path, "")
             assert isinstance(found, Route)
             self.assertEqual(found.rule.name, "any", path)
 
@@ -124,7 +124,7 @@ class DocumentTests(SynchronousTestCase):
         self.config = load(DOCUMENT, {"HOME": "/h"})
 
     def routed(self, path: str) -> Route:
-        found = route(self.config.rules, path, "")
+        found = route_of(self.config.rules, path, "")
         assert isinstance(found, Route)
         return found
 
@@ -234,7 +234,7 @@ class ServiceTests(SynchronousTestCase):
 
     def taker(self, config: Config, path: str) -> tuple[str, str]:
         """Who takes a path, and the host that it asks."""
-        found = route(config.rules, path, "")
+        found = route_of(config.rules, path, "")
         assert isinstance(found, Route)
         return found.rule.name, found.urls[0].split("/")[2]
 

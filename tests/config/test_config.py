@@ -29,7 +29,7 @@ from aimirror.http.egress import Timeouts
 from aimirror.routing.digests import Digest, DigestSource, Source
 from aimirror.routing.mounts import mounts
 from aimirror.routing.policies import CachePolicy
-from aimirror.routing.rules import KeySource, PathRewrite, Route, Strategy, route
+from aimirror.routing.rules import KeySource, PathRewrite, Route, Strategy, route_of
 from aimirror.upstream.proxies import Proxies
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -671,7 +671,7 @@ class DefaultTests(SynchronousTestCase):
         self.config = load(None, {"HOME": "/home/u"})
 
     def routed(self, path: str) -> Route:
-        found = route(self.config.rules, path, "")
+        found = route_of(self.config.rules, path, "")
         assert isinstance(found, Route), found
         return found
 

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.config import Config, ConfigError, expanded, load
 from aimirror.config.presets import presets
 from aimirror.routing.mounts import Mount, mounts, own_bases
-from aimirror.routing.rules import Refused, Route, Rule, Strategy, route
+from aimirror.routing.rules import Refused, Route, Rule, Strategy, route_of
 
 HEX = "0f" * 32
 
@@ -27,7 +27,7 @@ class PresetTests(SynchronousTestCase):
         return load(self.written(text))
 
     def only(self, rules: tuple[Rule, ...], path: str) -> Route:
-        found = route(rules, path, "")
+        found = route_of(rules, path, "")
         assert isinstance(found, Route), found
         return found
 
@@ -194,7 +194,7 @@ class OpenTests(SynchronousTestCase):
             ("/http://b.example:8080/", "http://b.example:8080/"),
             ("/https://d.c.example", "https://d.c.example/"),
         ):
-            found = route(rules, path, "")
+            found = route_of(rules, path, "")
             assert isinstance(found, Route), path
             self.assertEqual(found.urls, (url,))
 
@@ -210,7 +210,7 @@ class OpenTests(SynchronousTestCase):
             "/ftp://a.example/",
             "/x",
         ):
-            self.assertIsInstance(route(rules, path, ""), Refused, path)
+            self.assertIsInstance(route_of(rules, path, ""), Refused, path)
 
     def test_links(self) -> None:
         """Links to the listed hosts map back to the path that serves them."""

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.config import ConfigError, load, plain
 from aimirror.config.warnings import warnings
-from aimirror.routing.rules import route
+from aimirror.routing.rules import route_of
 
 #: A file as the first versions of 0.3 came with.
 FIRST = Path(__file__).with_name("first.yaml")
@@ -41,7 +41,7 @@ class WarningTests(SynchronousTestCase):
                 f"rules[2]: {TOKENS}; remove the rule",
             ],
         )
-        self.assertEqual(route(config.rules, "/simple/tokenizers/", "").rule.ecosystem, "pypi")
+        self.assertEqual(route_of(config.rules, "/simple/tokenizers/", "").rule.ecosystem, "pypi")
 
     def test_tokens_on_purpose(self) -> None:
         """A rule for tokens in a file of another kind stays; so does a key that is no mapping."""

@@ -16,7 +16,7 @@ from aimirror.routing.rules import (
     Refused,
     Route,
     Rule,
-    route,
+    route_of,
 )
 
 INDEX = Rule(
@@ -98,7 +98,7 @@ class PlaceTests(SynchronousTestCase):
             made = self.place(url)
             assert isinstance(made, Route)
             rules = [made.rule]
-            mirrored = route(rules, path, query)
+            mirrored = route_of(rules, path, query)
             assert isinstance(mirrored, Route)
             self.assertEqual((made.key, {*made.urls}), (mirrored.key, {*mirrored.urls}))
 

@@ -14,7 +14,7 @@ from aimirror.ecosystems.registry import BY_NAME, made
 from aimirror.http.headers import Headers
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Untaken
 from aimirror.mirror.mirror import Mirror
-from aimirror.routing.rules import Route, Rule, route
+from aimirror.routing.rules import Route, Rule, route_of
 from aimirror.server.answers import Answer
 from aimirror.testing.library import FakeLibrary
 from tests.mirror.support import MirrorCase
@@ -52,7 +52,7 @@ class ValueTests(SynchronousTestCase):
         """A tarball is checked by the document that the library has, without any server."""
         desk = FakeDesk(FakeLibrary(Clock()))
         world = made(BY_NAME["npm"], Edges(library=desk.library, registries=Registries(())))
-        found = route(desk.rules, "/a/-/a-1.0.0.tgz", "")
+        found = route_of(desk.rules, "/a/-/a-1.0.0.tgz", "")
         assert isinstance(found, Route)
         request = ClientRequest(path=found.path)
 
@@ -75,7 +75,7 @@ class ReplyTests(MirrorCase):
         """The mirror answers a value by a value, as it does a client by its connection."""
         self.plays(200, "Cache-Control: max-age=60", body=b"body")
         for _ in range(2):
-            found = route(self.mirror.rules, "/x", "")
+            found = route_of(self.mirror.rules, "/x", "")
             assert isinstance(found, Route)
             request = ClientRequest(path="/x", reached="http://mirror.test")
             mirror: Mirror = self.mirror

@@ -8,7 +8,7 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.routing.mounts import Mount, hosts, mounts, own_bases
-from aimirror.routing.rules import ContentRewrite, Route, Rule, route
+from aimirror.routing.rules import ContentRewrite, Route, Rule, route_of
 
 ALL = Rule(name="all", upstreams=("https://all.example",))
 
@@ -69,7 +69,7 @@ class MountTests(SynchronousTestCase):
         for stripped in (True, False):
             rules = (rule(path_prefix="/n", strip_prefix=stripped, upstreams=("https://h/b",)),)
             (mount,) = mounts(rules)
-            found = route(rules, "/n/x/y", "")
+            found = route_of(rules, "/n/x/y", "")
             assert isinstance(found, Route)
             self.assertEqual(found.urls[0].replace(mount.base, mount.prefix), "/n/x/y")
 

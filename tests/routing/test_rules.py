@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.routing.digests import Digest
-from aimirror.routing.rules import ContentRewrite, PathRewrite, Refused, Route, Rule, route
+from aimirror.routing.rules import ContentRewrite, PathRewrite, Refused, Route, Rule, route_of
 
 HEX = "0123456789abcdef" * 4
 ALL = Rule(name="all", upstreams=("https://all.example",))
@@ -20,7 +20,7 @@ def rule(**fields: object) -> Rule:
 
 class RouteTests(SynchronousTestCase):
     def routed(self, rules: tuple[Rule, ...], path: str, query: str = "") -> Route:
-        found = route(rules, path, query)
+        found = route_of(rules, path, query)
         assert isinstance(found, Route), found
         return found
 
@@ -29,23 +29,23 @@ class RouteTests(SynchronousTestCase):
         rules = (rule(pattern=re.compile("/a/")), ALL)
         self.assertEqual(self.routed(rules, "/x/a/y").rule.name, "r")
         self.assertEqual(self.routed(rules, "/b").rule.name, "all")
-        self.assertIsNone(route(rules[:1], "/b", ""))
+        self.assertIsNone(route_of(rules[:1], "/b", ""))
 
     def test_prefix_boundary(self) -> None:
         """A prefix takes itself and what lies below, not names that merely begin or hold it."""
         for prefix in ("/nvidia", "/nvidia/"):
             rules = (rule(path_prefix=prefix),)
             for path in ("/nvidia", "/nvidia/", "/nvidia/x"):
-                self.assertIsNotNone(route(rules, path, ""), path)
+                self.assertIsNotNone(route_of(rules, path, ""), path)
             for path in ("/nvidiax", "/api/nvidia", "/", "/nvidia%2Fx"):
-                self.assertIsNone(route(rules, path, ""), path)
+                self.assertIsNone(route_of(rules, path, ""), path)
 
     def test_prefix_and_pattern(self) -> None:
         """A rule with both takes only what fits both."""
         rules = (rule(path_prefix="/a", pattern=re.compile(r"\.whl$")),)
-        self.assertIsNotNone(route(rules, "/a/x.whl", ""))
-        self.assertIsNone(route(rules, "/a/x.zip", ""))
-        self.assertIsNone(route(rules, "/b/x.whl", ""))
+        self.assertIsNotNone(route_of(rules, "/a/x.whl", ""))
+        self.assertIsNone(route_of(rules, "/a/x.zip", ""))
+        self.assertIsNone(route_of(rules, "/b/x.whl", ""))
 
     def test_strip(self) -> None:
         """A stripped prefix is not sent, and the mount itself is the upstream's base."""
@@ -79,11 +79,11 @@ class RouteTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """A target that could leave its mount is refused, also when a rewrite made it so."""
-        self.assertIsInstance(route((ALL,), "/a/../b", ""), Refused)
-        self.assertIsInstance(route((ALL,), "/a/%2e%2e/b", ""), Refused)
-        self.assertIsInstance(route((ALL,), "/a", "x\ny"), Refused)
+        self.assertIsInstance(route_of((ALL,), "/a/../b", ""), Refused)
+        self.assertIsInstance(route_of((ALL,), "/a/%2e%2e/b", ""), Refused)
+        self.assertIsInstance(route_of((ALL,), "/a", "x\ny"), Refused)
         made = rule(path_rewrite=(PathRewrite("x", "."),))
-        self.assertIsInstance(route((made,), "/xx/b", ""), Refused)
+        self.assertIsInstance(route_of((made,), "/xx/b", ""), Refused)
 
     def test_immutable(self) -> None:
         """Content is immutable by the rule's word, its pattern, or a digest in the path."""
@@ -103,7 +103,7 @@ class RouteTests(SynchronousTestCase):
     def test_stays_under_the_base(self, tail: str) -> None:
         """Whatever path is asked for, the URL lies under the upstream's base or is refused."""
         mount = rule(path_prefix="/n", strip_prefix=True, upstreams=("https://h/base",))
-        found = route((mount,), f"/n/{tail}", "")
+        found = route_of((mount,), f"/n/{tail}", "")
         if isinstance(found, Route):
             self.assertTrue(found.urls[0].startswith("https://h/base/"))
             segments = found.urls[0].lower().replace("%2e", ".").replace("%2f", "/").split("/")

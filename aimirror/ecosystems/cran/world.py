@@ -14,7 +14,7 @@ from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Declined, Desk, Lookup, Untaken
-from aimirror.routing.rules import Route, route
+from aimirror.routing.rules import Route, route_of
 from aimirror.server.answers import Answer
 
 
@@ -48,7 +48,7 @@ class Cran(Indexed):
             return UNTAKEN
         digest = await self.digest(request, found, mirror)
         first = found if digest is None else evolve(found, digest=digest)
-        elsewhere = route(mirror.rules, cran.archived(found.path), "")
+        elsewhere = route_of(mirror.rules, cran.archived(found.path), "")
         if "/Archive/" in found.path or not isinstance(elsewhere, Route):
             return await mirror.answer(request, first)
         try:

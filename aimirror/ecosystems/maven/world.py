@@ -16,7 +16,7 @@ from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row
 from aimirror.http.headers import Headers
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Untaken
-from aimirror.routing.rules import Route, route
+from aimirror.routing.rules import Route, route_of
 from aimirror.server.answers import Answer
 
 
@@ -35,7 +35,7 @@ class Maven(General):
             return UNTAKEN
         if is_stored(mirror.library, found, credential(request, found)):
             return UNTAKEN
-        beside = route(mirror.rules, found.path + ".sha1", request.query or "")
+        beside = route_of(mirror.rules, found.path + ".sha1", request.query or "")
         if not isinstance(beside, Route):
             return UNTAKEN
         told = await small(mirror, request, beside)
@@ -50,7 +50,7 @@ class Maven(General):
         """That of a file that changes is computed from what is stored: one fetched by itself could
         be of the next version.
         """
-        found = route(mirror.rules, described, "")
+        found = route_of(mirror.rules, described, "")
         if not maven.changes(described) or not isinstance(found, Route):
             return UNTAKEN
         data = await at_hand(mirror.library, found, scope)

@@ -32,7 +32,7 @@ from aimirror.interfaces import (
 )
 from aimirror.mirror.ecosystem import ClientRequest, Desk
 from aimirror.routing.digests import new_hash
-from aimirror.routing.rules import Route, route
+from aimirror.routing.rules import Route, route_of
 
 
 class _Source(Protocol):
@@ -111,7 +111,7 @@ class Sidecars:
 
     async def make(self, request: ClientRequest, found: Route, mirror: Desk) -> bool:
         """Whether the sidecar of a route is stored now; a digest in the route is checked."""
-        wheel = route(mirror.rules, found.path.removesuffix(METADATA), request.query or "")
+        wheel = route_of(mirror.rules, found.path.removesuffix(METADATA), request.query or "")
         if not isinstance(wheel, Route) or not wheel.path.endswith(".whl"):
             return False
         headers = asked_for_storing(request.headers, compressed=False, more=found.request_headers)

@@ -28,7 +28,7 @@ from aimirror.forward.routes import served
 from aimirror.http import urls
 from aimirror.http.headers import Headers
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Untaken
-from aimirror.routing.rules import Route, Rule, route
+from aimirror.routing.rules import Route, Rule, route_of
 from aimirror.server.answers import Answer, Streamed
 from aimirror.server.errors import error_answer
 
@@ -118,7 +118,7 @@ class Terraform(General):
 
     async def _ask(self, request: ClientRequest, rule: Rule, mirror: Desk, below: str) -> Answer:
         """What the registry says, from the cache as usual."""
-        inner = route(mirror.rules, f"{rule.path_prefix}/v1/providers/{below}", "")
+        inner = route_of(mirror.rules, f"{rule.path_prefix}/v1/providers/{below}", "")
         if not isinstance(inner, Route):
             return error_answer(404, "no rule", "no rule of this mirror takes the registry's paths")
         plain = evolve(request, method="GET", headers=Headers([("Accept", "application/json")]))

@@ -87,10 +87,10 @@ class Entries:
 
     async def listed(self, wanted: Listing) -> list[dict[str, Any]]:
         """A page of entries."""
-        found = [self._summary(item) for item in await self._store.listing(wanted)]
-        if not found:
+        summaries = [self._summary(item) for item in await self._store.listing(wanted)]
+        if not summaries:
             self._look_for(wanted.rule)
-        return found
+        return summaries
 
     async def details(self, selection: Selection) -> list[dict[str, Any]]:
         """The entries of one URL, with what their responses said."""
@@ -194,16 +194,16 @@ class Entries:
             except ValueError:
                 raise BadSelection(f"{url[:200]!r} is neither a URL nor a path") from None
         path, _, query = url.partition("?")
-        found = self._route("/" + path.removeprefix("/"), query)
-        name = _PAGES.get(found.rule.ecosystem)
-        page = name(found.path, found.rule.path_prefix) if name is not None else ""
-        return self._route(page, query).key if page else found.key
+        chosen = self._route("/" + path.removeprefix("/"), query)
+        name = _PAGES.get(chosen.rule.ecosystem)
+        page = name(chosen.path, chosen.rule.path_prefix) if name is not None else ""
+        return self._route(page, query).key if page else chosen.key
 
     def _route(self, path: str, query: str) -> Route:
-        found = route_of(self._rules(), path, query)
-        if not isinstance(found, Route):
+        chosen = route_of(self._rules(), path, query)
+        if not isinstance(chosen, Route):
             raise BadSelection(f"no rule takes {path}")
-        return found
+        return chosen
 
     def _pause(self) -> Deferred[None]:
         turn: Deferred[None] = Deferred()

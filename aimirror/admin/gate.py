@@ -96,8 +96,8 @@ def _right(fields: Headers, token: str) -> bool:
     scheme, _, given = (fields.get("authorization") or "").partition(" ")
     if scheme.lower() != "bearer":
         given = fields.get(TOKEN_FIELD) or ""
-    told = given.strip().encode("utf-8", "replace")
-    return bool(token) and hmac.compare_digest(told, token.encode())
+    offered = given.strip().encode("utf-8", "replace")
+    return bool(token) and hmac.compare_digest(offered, token.encode())
 
 
 def _unauthorised(wanted: str) -> Answer:

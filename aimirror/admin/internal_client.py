@@ -225,8 +225,8 @@ class _Asking:
         self.channel.connectionLost(Failure(ConnectionDone()))
         if self.done.called:
             return
-        told = self._headers.get("content-length") if self._headers is not None else None
-        if self._headers is None or (told is not None and told != str(self._size)):
+        length = self._headers.get("content-length") if self._headers is not None else None
+        if self._headers is None or (length is not None and length != str(self._size)):
             self.fail("the answer broke off")
         else:
             self._finish()

@@ -181,17 +181,17 @@ class Repository:
         By the revision that was asked for: it is resolved to the commit under which files are
         kept, and both are known from then on, without the hub, too.
         """
-        told = _json(answer)
+        document = _json(answer)
         revision = quote(self.revision, safe="")
         prefix = "" if self.kind == "models" else f"/{self.kind}"
         include, exclude = tuple(include) or ("*",), tuple(exclude)
-        found = []
-        for sibling in _mappings(told.get("siblings")):
+        names = []
+        for sibling in _mappings(document.get("siblings")):
             name = str(sibling.get("rfilename", ""))
             wanted = any(fnmatchcase(name, pattern) for pattern in include)
             if name and wanted and not any(fnmatchcase(name, pattern) for pattern in exclude):
-                found.append(f"{prefix}/{self.name}/resolve/{revision}/{quote(name)}")
-        return _few(found)
+                names.append(f"{prefix}/{self.name}/resolve/{revision}/{quote(name)}")
+        return _few(names)
 
 
 def repository(text: str) -> Repository:
@@ -277,10 +277,10 @@ def _mappings(value: object) -> Iterator[Mapping[str, Any]]:
         yield from (item for item in value if isinstance(item, dict))
 
 
-def _few(found: list[Any]) -> list[Any]:
-    if len(found) > MOST_ITEMS:
+def _few(items: list[Any]) -> list[Any]:
+    if len(items) > MOST_ITEMS:
         raise BadList(f"more than {MOST_ITEMS} files")
-    return found
+    return items
 
 
 def _bounded(items: Items) -> Items:

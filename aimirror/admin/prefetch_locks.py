@@ -39,10 +39,10 @@ def items(name: str, text: str, interpreter: Interpreter) -> Items:
     if reader is None:
         known = ", ".join(sorted({*_BY_NAME, "*.txt"}))
         raise BadList(f"{name!r} is no list that is known; allowed: {known}")
-    found = reader(text, interpreter)
-    if len(found.projects) + len(found.urls) > MOST_ITEMS:
+    listed = reader(text, interpreter)
+    if len(listed.projects) + len(listed.urls) > MOST_ITEMS:
         raise BadList(f"more than {MOST_ITEMS} files")
-    return found
+    return listed
 
 
 def is_list(name: str) -> bool:
@@ -108,8 +108,8 @@ def _pnpm(text: str, interpreter: Interpreter) -> Items:
         elif inside and _PNPM_ENTRY.match(line):
             key = _PNPM_KEY.match(line)
             links.append(_tarball(key[1], key[2]) if key is not None else "")
-        elif inside and links and (told := _PNPM_TARBALL.match(line)) is not None:
-            links[-1] = told[1]
+        elif inside and links and (match := _PNPM_TARBALL.match(line)) is not None:
+            links[-1] = match[1]
     return Items(urls=tuple(dict.fromkeys(filter(None, links))))
 
 
@@ -117,8 +117,8 @@ def _yarn(text: str, interpreter: Interpreter) -> Items:
     """``yarn.lock`` of yarn 1 (``resolved``) and of later ones (``resolution``)."""
     links = []
     for line in text.splitlines():
-        if (told := _YARN_RESOLVED.match(line)) is not None:
-            links.append(told[1].replace(_YARN, NPM, 1))
+        if (match := _YARN_RESOLVED.match(line)) is not None:
+            links.append(match[1].replace(_YARN, NPM, 1))
         elif (named := _BERRY.match(line)) is not None:
             links.append(_tarball(named[1], named[2].partition(":")[0]))
     return Items(urls=tuple(dict.fromkeys(links)))
@@ -180,16 +180,16 @@ def _pom(text: str, interpreter: Interpreter) -> Items:
     links, skipped = [], []
     for kind in ("{*}parent", "{*}dependencies/{*}dependency", "{*}build/{*}plugins/{*}plugin"):
         for element in root.findall(kind):
-            told = {e.tag.rpartition("}")[2]: _filled(e.text or "", values) for e in element}
-            group = told.get("groupId", "org.apache.maven.plugins")
-            name, version = told.get("artifactId", ""), told.get("version", "")
+            fields = {e.tag.rpartition("}")[2]: _filled(e.text or "", values) for e in element}
+            group = fields.get("groupId", "org.apache.maven.plugins")
+            name, version = fields.get("artifactId", ""), fields.get("version", "")
             if not name or not version or "$" in f"{group}{name}{version}":
                 skipped.append(f"{group}:{name}")
                 continue
             base = f"{MAVEN}/{group.replace('.', '/')}/{name}/{version}/{name}-{version}"
             links.append(f"{base}.pom")
-            if kind != "{*}parent" and told.get("type", "jar") != "pom":
-                links.append(f"{base}.{told.get('type', 'jar')}")
+            if kind != "{*}parent" and fields.get("type", "jar") != "pom":
+                links.append(f"{base}.{fields.get('type', 'jar')}")
     return Items(urls=tuple(links), skipped=tuple(skipped))
 
 

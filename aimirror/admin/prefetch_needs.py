@@ -30,16 +30,16 @@ _SYSTEMS: Mapping[str, tuple[str, str, str]] = {
 
 def environment(interpreter: Interpreter) -> dict[str, str]:
     """What markers are judged by: the interpreter, and this one where it does not say."""
-    found = {key: str(value) for key, value in default_environment().items()}
+    values = {key: str(value) for key, value in default_environment().items()}
     if interpreter.python:
         version = ".".join(interpreter.python.split(".")[:2])
-        found |= {"python_version": version, "python_full_version": f"{version}.0"}
+        values |= {"python_version": version, "python_full_version": f"{version}.0"}
     system, _, machine = interpreter.platform.replace("-", "_").partition("_")
     if system in _SYSTEMS:
         platform, name, os_name = _SYSTEMS[system]
-        found |= {"sys_platform": platform, "platform_system": name, "os_name": os_name}
-        found["platform_machine"] = "AMD64" if system == "win" else machine
-    return found
+        values |= {"sys_platform": platform, "platform_system": name, "os_name": os_name}
+        values["platform_machine"] = "AMD64" if system == "win" else machine
+    return values
 
 
 def applies(marker: str, env: Mapping[str, str], extras: Iterable[str] = ()) -> bool:
@@ -98,11 +98,11 @@ class Closure:
             project = self._asked(waiting.popleft())
             if project is None or self._looked[project.name] > _MOST_CHOICES:
                 continue
-            found = await self.look(project)
+            releases = await self.look(project)
             chosen.pop(project.name, None)
-            if found is not None:
-                chosen[project.name] = found[0]
-                waiting.extend(needs(found[1], project.extras, self.env))
+            if releases is not None:
+                chosen[project.name] = releases[0]
+                waiting.extend(needs(releases[1], project.extras, self.env))
         return tuple(
             evolve(project, specifier=f"=={chosen[name]}") if name in chosen else project
             for name, project in self.wanted.items()

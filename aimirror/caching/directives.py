@@ -50,13 +50,13 @@ class Directives:
 
     def seconds(self, name: str) -> int | None:
         """The smallest value of a directive; None when absent, 0 when one of them is malformed."""
-        found = self.values.get(name)
-        return None if found is None else min(delta_seconds(value) or 0 for value in found)
+        text = self.values.get(name)
+        return None if text is None else min(delta_seconds(value) or 0 for value in text)
 
     def bare(self, name: str) -> bool:
         """Whether each occurrence has no value."""
-        found = self.values.get(name)
-        return found is not None and all(value is None for value in found)
+        text = self.values.get(name)
+        return text is not None and all(value is None for value in text)
 
     def whole(self, name: str) -> bool:
         """Whether ``no-cache`` or ``private`` holds for the whole response, not for some fields."""
@@ -78,11 +78,11 @@ def delta_seconds(value: str | None) -> int | None:
 def split_members(text: str) -> list[str]:
     """Members of a comma-separated list, stripped; commas in quoted strings do not separate."""
     members = [""]
-    for found in _CHUNK.finditer(text):
-        if found[1]:
+    for chunks in _CHUNK.finditer(text):
+        if chunks[1]:
             members.append("")
         else:
-            members[-1] += found[0]
+            members[-1] += chunks[0]
     return [member.strip(" \t") for member in members]
 
 

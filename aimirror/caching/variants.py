@@ -40,11 +40,11 @@ def variant(vary: Iterable[str], request: Headers) -> tuple[str, Headers] | None
 
 def matches(entry: Entry, request: Headers) -> bool:
     """Whether the request's selecting fields are those of the request that was stored."""
-    told = entry.headers.get_all("Vary")
-    if not told:
+    vary = entry.headers.get_all("Vary")
+    if not vary:
         return not entry.variant
-    found = variant(told, request)
-    return found is not None and found[0] == entry.variant
+    ours = variant(vary, request)
+    return ours is not None and ours[0] == entry.variant
 
 
 def select(entries: Sequence[Entry], request: Headers, scope: str = "") -> Entry | None:

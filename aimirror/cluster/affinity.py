@@ -42,14 +42,14 @@ class Shape:
 
 def shapes(rules: Iterable[Rule]) -> tuple[Shape, ...]:
     """The shapes of all that these rules serve, in the order in which they are tried."""
-    found: dict[Shape, None] = {}
+    distinct: dict[Shape, None] = {}
     for rule in rules:
         prefix = _quoted(rule.path_prefix)
         world = "oci" if rule.handler == _OCI_HANDLER else rule.ecosystem
         for shape in _WORLDS.get(world, _none)(prefix):
-            found.setdefault(shape)
-    found.setdefault(Shape(rf"^(/.+)/@(?:v/|latest){_REST}", r"\1"))  # Go modules
-    return tuple(found)
+            distinct.setdefault(shape)
+    distinct.setdefault(Shape(rf"^(/.+)/@(?:v/|latest){_REST}", r"\1"))  # Go modules
+    return tuple(distinct)
 
 
 def key(known: Iterable[Shape], target: str) -> str:

@@ -105,10 +105,10 @@ class Peers:
     async def _look(self) -> None:
         host, _, port = self._named.rpartition(":")
         try:
-            found = await self._to_thread(
+            addresses = await self._to_thread(
                 socket.getaddrinfo, host, int(port), 0, socket.SOCK_STREAM
             )
-            self.roster.update({_authority(address[4][0], int(port)) for address in found})
+            self.roster.update({_authority(address[4][0], int(port)) for address in addresses})
         except OSError as error:  # those of before are as good a guess as any
             self.log.info("the other nodes can't be found: {error}", error=str(error))
         if not self._stopped:
@@ -124,8 +124,8 @@ class Peers:
             return ""
         query = wanted.key.partition("?")
         target = f"{wanted.route.path}{query[1]}{query[2]}"
-        found = self.roster.owner(key(self._shapes, target), now)
-        return "" if found == self.roster.own else found
+        member = self.roster.owner(key(self._shapes, target), now)
+        return "" if member == self.roster.own else member
 
     def asking(self, name: str) -> bool:
         """Whether we wait for another node's word on this key: we have none for others then."""
@@ -145,14 +145,14 @@ class Peers:
             return None
         self._asking[wanted.key] += 1
         try:
-            told = await self._ask(member, wanted.key, text)
+            entry = await self._ask(member, wanted.key, text)
         finally:
             self._asking[wanted.key] -= 1
             if not self._asking[wanted.key]:
                 del self._asking[wanted.key]
-        if told is None and not only and member not in self.roster.away(self._clock.seconds()):
+        if entry is None and not only and member not in self.roster.away(self._clock.seconds()):
             self._unshared.put(wanted.key, self._clock.seconds() + UNSHARED_FOR)
-        return told
+        return entry
 
     async def said(self, wanted: Wanted) -> Digest | None:
         """What the owner's indexes say that a file hashes to; None where this node owns it."""

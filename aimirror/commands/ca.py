@@ -91,25 +91,25 @@ def _show(given: argparse.Namespace, config: Config, folder: Path) -> str:
     return _described(authority.load(folder), folder)
 
 
-def _described(found: Authority, folder: Path) -> str:
-    own = found.certificate
+def _described(authority_here: Authority, folder: Path) -> str:
+    own = authority_here.certificate
     return "\n".join(
         (
             f"certificate  {folder / CERTIFICATE}",
             f"name         {own.subject.rfc4514_string()}",
-            f"SHA-256      {found.fingerprint}",
+            f"SHA-256      {authority_here.fingerprint}",
             f"valid until  {own.not_valid_after_utc:%Y-%m-%d}",
-            f"only for     {', '.join(found.hosts)} and what is below them",
+            f"only for     {', '.join(authority_here.hosts)} and what is below them",
         )
     )
 
 
 def _hint(given: argparse.Namespace, config: Config, folder: Path) -> str:
-    found = authority.load(folder)
+    authority_here = authority.load(folder)
     scheme = "https" if config.server.tls is not None else "http"
     proxy = f"{scheme}://localhost:{config.server.port}"
     return _HINT.format(
-        pem=folder.absolute() / CERTIFICATE, fingerprint=found.fingerprint, proxy=proxy
+        pem=folder.absolute() / CERTIFICATE, fingerprint=authority_here.fingerprint, proxy=proxy
     ).rstrip()
 
 

@@ -64,14 +64,14 @@ def findings(link: Link, config: Config, url: str | None) -> Iterator[Finding]:
 
 def _service(link: Link) -> Finding:
     try:
-        told = link.get("overview")
+        status = link.get("overview")
     except NotRunning:
         remedy = "start it: aimirror, or systemctl start aimirror; --url names one elsewhere"
         return Finding("FAIL", "service", f"nothing listens on {link.url}", remedy)
     except Complaint as error:
         return Finding("FAIL", "service", str(error), "admin.token, or another service's --url?")
-    up = f"{link.url}, version {told['version']}, up {span(told['uptime'])}"
-    ready = sum(worker["state"] == "ready" for worker in told["workers"])
+    up = f"{link.url}, version {status['version']}, up {span(status['uptime'])}"
+    ready = sum(worker["state"] == "ready" for worker in status["workers"])
     if not ready:
         return Finding("FAIL", "service", f"{up}, but no worker is ready", "its log says why")
     return Finding("ok", "service", f"{up}, {counted(ready, 'worker')}")

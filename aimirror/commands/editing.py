@@ -52,8 +52,8 @@ def edits(client: str, setting: Setting) -> list[Edit]:
 
     What we wrote before, perhaps for another URL, gives way.
     """
-    found = [edit for each in _wanted(setting) for edit in _edits(client, each)]
-    return list({edit.path: edit for edit in found}.values())
+    planned = [edit for each in _wanted(setting) for edit in _edits(client, each)]
+    return list({edit.path: edit for edit in planned}.values())
 
 
 def undoings(client: str) -> list[Edit]:
@@ -120,10 +120,10 @@ def _wanted(setting: Setting) -> Iterator[Setting]:
 def _places(setting: Setting) -> list[Path]:
     if setting.existing:
         names = (each.removeprefix("/") for each in setting.existing)
-        found = [path for name in names for path in sorted(ROOT.glob(name))]
-        if not found:
+        paths = [path for name in names for path in sorted(ROOT.glob(name))]
+        if not paths:
             raise Complaint(f"none of {', '.join(setting.existing)} is there")
-        return found
+        return paths
     there = (path for each in setting.instead if (path := expanded(each)).exists())
     return [next(there, expanded(setting.path))]
 
@@ -273,9 +273,9 @@ def _remember(edit: Edit) -> None:
     file = _record_file(edit.client, edit.path)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
-    told = {"path": str(edit.path), "before": before, "after": edit.after}
+    record = {"path": str(edit.path), "before": before, "after": edit.after}
     with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        json.dump(told, stream)
+        json.dump(record, stream)
 
 
 def _told(path: Path, error: OSError) -> str:

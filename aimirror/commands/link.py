@@ -104,13 +104,13 @@ class Link:
 
     def _told(self, reply: http.client.HTTPResponse) -> Any:
         try:
-            told = json.loads(reply.read())
+            value = json.loads(reply.read())
         except (ValueError, OSError, http.client.HTTPException):
             raise Complaint(f"{self.url} does not answer like an aimirror") from None
         if reply.status >= 400:
-            why = told.get("message") or told.get("detail") or told.get("error")
+            why = value.get("message") or value.get("detail") or value.get("error")
             raise Complaint(f"{self.url}: {why}")
-        return told
+        return value
 
 
 def _only(certificate: Path) -> ssl.SSLContext:
@@ -213,16 +213,18 @@ def run_to_end(reactor: Any, work: Callable[[], Deferred[T]]) -> T:
 
     Raises Complaint with what is wrong, and KeyboardInterrupt when a signal was quicker.
     """
-    found: list[T] = []
+    results: list[T] = []
     problems: list[str] = []
     interrupted: list[bool] = []
 
     def begin() -> None:
-        working = work().addCallbacks(found.append, lambda f: problems.append(f.getErrorMessage()))
+        working = work().addCallbacks(
+            results.append, lambda f: problems.append(f.getErrorMessage())
+        )
         working.addBoth(lambda _: None if interrupted else reactor.stop())
 
     def stopping() -> None:
-        if not found and not problems:
+        if not results and not problems:
             interrupted.append(True)
 
     reactor.callWhenRunning(begin)
@@ -232,4 +234,4 @@ def run_to_end(reactor: Any, work: Callable[[], Deferred[T]]) -> T:
         raise KeyboardInterrupt
     if problems:
         raise Complaint(problems[0])
-    return found[0]
+    return results[0]

@@ -15,15 +15,15 @@ def os_release(file: Path = Path("/etc/os-release")) -> dict[str, str]:
         lines = file.read_text("utf-8", "replace").splitlines()
     except OSError:
         return {}
-    found = {}
+    values = {}
     for line in lines:
         name, is_set, value = line.strip().partition("=")
         if is_set and not name.startswith("#"):
             try:
-                found[name] = " ".join(shlex.split(value))
+                values[name] = " ".join(shlex.split(value))
             except ValueError:
                 continue
-    return found
+    return values
 
 
 def for_machine(wanted: Setting) -> Setting:

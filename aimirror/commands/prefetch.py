@@ -155,8 +155,8 @@ def _told(ended: dict[str, Any]) -> int:
     if ended["failed"] > _SHOWN:
         print(f"  … and {ended['failed'] - _SHOWN} more")
     fetched = ended["done"] - ended["cached"] - ended["failed"]
-    told = f"{fetched} fetched ({size(ended['bytes'])}), {ended['cached']} were there"
-    print(f"{ended['state']}: {told}, {ended['failed']} failed {ended['message']}".rstrip())
+    text = f"{fetched} fetched ({size(ended['bytes'])}), {ended['cached']} were there"
+    print(f"{ended['state']}: {text}, {ended['failed']} failed {ended['message']}".rstrip())
     return 0 if ended["state"] == "done" and not ended["failed"] else 1
 
 

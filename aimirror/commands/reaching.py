@@ -38,12 +38,12 @@ class Reached:
 def origins(config: Config) -> dict[str, Egress]:
     """The origins of all rules, with the way to each."""
     egress = egress_of(config)
-    found: dict[str, Egress] = {}
+    egresses: dict[str, Egress] = {}
     for rule in config.rules:
         for upstream in rule.upstreams:
             parts = urlsplit(upstream)
-            found.setdefault(f"{parts.scheme}://{parts.netloc}", egress(rule))
-    return found
+            egresses.setdefault(f"{parts.scheme}://{parts.netloc}", egress(rule))
+    return egresses
 
 
 def reach(config: Config, reactor: Any) -> Deferred[list[Reached]]:

@@ -193,8 +193,8 @@ def _name(text: str) -> str:
 def _pip() -> list[str] | None:
     if find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
-    found = shutil.which("pip") or shutil.which("pip3")
-    return None if found is None else [found]
+    program = shutil.which("pip") or shutil.which("pip3")
+    return None if program is None else [program]
 
 
 def run(command: list[str], **environment: str) -> str:

@@ -83,14 +83,14 @@ def welcome(url: str, config: Config) -> str:
     address = Address(here, moved(config.rules))
     trust = f" --trusted-host {address.host}" if address.plain else ""
     clients, old = offered(config.rules), notice(config.cache.dir)
-    told = {"here": here, "simple": address.at("/simple"), "trust": trust}
+    values = {"here": here, "simple": address.at("/simple"), "trust": trust}
     lines = [
         f"aimirror listens on {url}",
         f"aimirror reads {_source(config)}",
         f"aimirror caches in {config.cache.dir}",
         *([f"aimirror: {old}"] if old else []),
         *_warnings(config),
-        *(f"  {text.format(**told)}" for client, text in _FIRST.items() if client in clients),
+        *(f"  {text.format(**values)}" for client, text in _FIRST.items() if client in clients),
         *(["  others:       aimirror setup"] if set(clients) - _FIRST.keys() else []),
         f"  set-up:       {here}/aimirror/",
         f"  dashboard:    {_administration(here, config)}",

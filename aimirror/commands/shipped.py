@@ -59,8 +59,8 @@ def unit(name: str, command: str) -> str:
 def program() -> str:
     """Where the ``aimirror`` command is, as a service finds it."""
     beside = Path(sys.executable).with_name("aimirror")
-    found = str(beside) if beside.exists() else shutil.which("aimirror")
-    return found or f"{sys.executable} -m aimirror"
+    path = str(beside) if beside.exists() else shutil.which("aimirror")
+    return path or f"{sys.executable} -m aimirror"
 
 
 def _install() -> list[str]:

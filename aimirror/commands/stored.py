@@ -88,8 +88,8 @@ def show(given: argparse.Namespace) -> int:
         return link.get("entries", count=given.count, pinned=pinned and "true", **words)["entries"]
 
     now = time.time()
-    found = _meant(lambda: either(given, running, lambda entries: entries.listed(wanted)))
-    for entry in found:
+    page = _meant(lambda: either(given, running, lambda entries: entries.listed(wanted)))
+    for entry in page:
         if given.json:
             print(json.dumps(entry))
             continue
@@ -99,7 +99,7 @@ def show(given: argparse.Namespace) -> int:
         known = f"{facts} " if narrow else f"{facts} {entry['rule']:<20} "
         url = entry["url"] if width is None else ending(entry["url"], max(10, width - len(known)))
         print(known + url)
-    return 0 if found else 1
+    return 0 if page else 1
 
 
 def drop(given: argparse.Namespace) -> int:
@@ -115,8 +115,8 @@ def drop(given: argparse.Namespace) -> int:
 
 def _drop_one(given: argparse.Namespace, selection: Selection) -> tuple[int, int]:
     def running(link: Link) -> tuple[int, int]:
-        told = link.post("purge", dry_run=given.dry_run, **_words(selection))
-        return told["purged"], told["bytes"]
+        count = link.post("purge", dry_run=given.dry_run, **_words(selection))
+        return count["purged"], count["bytes"]
 
     async def alone(entries: Entries) -> tuple[int, int]:
         return await entries.purge(selection, dry=given.dry_run)
@@ -136,8 +136,8 @@ def keep(given: argparse.Namespace) -> int:
 
 def _keep_one(given: argparse.Namespace, selection: Selection, pinned: bool) -> tuple[int, int]:
     def running(link: Link) -> tuple[int, int]:
-        told = link.post("pin", pinned=pinned, **_words(selection))
-        return told["matched"], told["changed"]
+        count = link.post("pin", pinned=pinned, **_words(selection))
+        return count["matched"], count["changed"]
 
     async def alone(entries: Entries) -> tuple[int, int]:
         return await entries.pin(selection, pinned)
@@ -153,9 +153,9 @@ def prove(given: argparse.Namespace) -> int:
     except NotRunning as error:
         if given.url:
             raise Complaint(str(error)) from None
-        found = on_folder(config, _prove_alone)
-        print(found.told())
-        return 1 if found.bad or found.unreadable else 0
+        verification = on_folder(config, _prove_alone)
+        print(verification.told())
+        return 1 if verification.bad or verification.unreadable else 0
     ended = follow(lambda: link.get("jobs", id=job["id"])["jobs"][0])
     print(ended["message"] or ended["state"])
     right = ended["state"] == "done" and not ended["failed"] and " 0 damaged" in ended["message"]
@@ -164,21 +164,24 @@ def prove(given: argparse.Namespace) -> int:
 
 async def _prove_alone(store: Any, clock: Any) -> Verification:
     """Hash what is in an open folder, and show how far it is."""
-    usage, found = store.usage(), Verification()
+    usage, verification = store.usage(), Verification()
 
     def look(ended: bool = False) -> None:
-        done = {"done": found.checked + found.unreadable, "bytes": found.hashed}
+        done = {
+            "done": verification.checked + verification.unreadable,
+            "bytes": verification.hashed,
+        }
         show_progress({**done, "total": usage.files, "total_bytes": usage.blobs}, ended)
 
     looking = LoopingCall(look)
     looking.clock = clock
     looking.start(LOOK)
     try:
-        await store.verify(found)
+        await store.verify(verification)
     finally:
         looking.stop()
     look(ended=True)
-    return found
+    return verification
 
 
 def _selections(given: argparse.Namespace) -> list[Selection]:

@@ -50,11 +50,11 @@ def add(commands: Commands) -> None:
 
 def check(given: argparse.Namespace) -> int:
     """Write, read, lie, delete: what the store makes of it."""
-    found = _with_store(given, lambda store: store.probe.run())
-    for each in found:
+    report = _with_store(given, lambda store: store.probe.run())
+    for each in report:
         word = "yes" if each.holds else ("NO" if each.needed else "no")
         print(f"{word:>4}  {each.what}" + (f": {each.detail}" if each.detail else ""))
-    problem = refused(found)
+    problem = refused(report)
     if problem:
         raise Complaint(f"this store can't be used: {problem}")
     return 0
@@ -142,12 +142,12 @@ def _with_store(given: argparse.Namespace, work: Callable[[Behind], Awaitable[T]
     upstream = Upstream(Agents(reactor))  # type: ignore[arg-type]
     store = behind(config, upstream, reactor, deferToThread, PATIENT)  # type: ignore[arg-type]
     assert store is not None
-    found: list[T] = []
+    results: list[T] = []
     problems: list[str] = []
 
     async def run() -> None:
         try:
-            found.append(await work(store))
+            results.append(await work(store))
         except StoreError as error:
             problems.append(f"{store.bucket.place.base}: {error}")
 
@@ -160,4 +160,4 @@ def _with_store(given: argparse.Namespace, work: Callable[[Behind], Awaitable[T]
     real.run()
     if problems:
         raise Complaint(problems[0])
-    return found[0]
+    return results[0]

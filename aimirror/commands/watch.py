@@ -40,14 +40,14 @@ def show_status(given: argparse.Namespace) -> int:
     """Print it; status 3 when no service runs."""
     link, _ = linked(given)
     try:
-        told = link.get("overview")
+        status = link.get("overview")
     except NotRunning as error:
         print(f"not running: {error}")
         return 3
     if given.json:
-        print(json.dumps(told, indent=1))
+        print(json.dumps(status, indent=1))
         return 0
-    for line in (link.url, *_lines(told)):
+    for line in (link.url, *_lines(status)):
         print(fitted(line, columns()))
     return 0
 
@@ -56,16 +56,16 @@ def show_top(given: argparse.Namespace) -> int:
     """Redraw once a second until q or ctrl-c; where there is no terminal, tell it once."""
     link, _ = online(given)
     if columns() is None or os.environ.get("TERM") == "dumb":
-        told = next(link.events())
-        print("\n".join([*_lines(told), "", *_downloads(told, {}, _COLUMNS)]))
+        status = next(link.events())
+        print("\n".join([*_lines(status), "", *_downloads(status, {}, _COLUMNS)]))
         return 0
     before: dict[int, tuple[float, int]] = {}
     try:
         with _quit_by_key():
             print(_OTHER_SCREEN, end="")
-            for told in link.events():
-                _draw(told, before)
-                before = {d["id"]: (told["time"], d["written"]) for d in told["downloads"]}
+            for status in link.events():
+                _draw(status, before)
+                before = {d["id"]: (status["time"], d["written"]) for d in status["downloads"]}
     except KeyboardInterrupt:
         return 0
     finally:
@@ -73,10 +73,10 @@ def show_top(given: argparse.Namespace) -> int:
     raise Complaint("the service has ended")
 
 
-def _draw(told: dict[str, Any], before: dict[int, tuple[float, int]]) -> None:
+def _draw(status: dict[str, Any], before: dict[int, tuple[float, int]]) -> None:
     """One picture in as many lines and columns as there are."""
     width, height = columns() or _COLUMNS, shutil.get_terminal_size((_COLUMNS, 24)).lines
-    lines = [*_lines(told), "", *_downloads(told, before, width)][: max(1, height - 1)]
+    lines = [*_lines(status), "", *_downloads(status, before, width)][: max(1, height - 1)]
     shown = "".join(f"{fitted(line, width)}\x1b[K\n" for line in (*lines, "q ends it"))
     print(f"\x1b[H{shown.rstrip(chr(10))}\x1b[J", end="", flush=True)
 
@@ -103,22 +103,22 @@ def _read_keys(number: int) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def _lines(told: dict[str, Any]) -> list[str]:
-    totals, cache = told["totals"], told["cache"]
+def _lines(status: dict[str, Any]) -> list[str]:
+    totals, cache = status["totals"], status["cache"]
     asked = totals["hits"] + totals["misses"]
     rate = f"{100 * totals['hits'] / asked:.0f} %" if asked else "none yet"
-    ready = sum(worker["state"] == "ready" for worker in told["workers"])
-    clients, waiting = counted(told["clients"], "connection"), counted(told["queued"], "piece")
+    ready = sum(worker["state"] == "ready" for worker in status["workers"])
+    clients, waiting = counted(status["clients"], "connection"), counted(status["queued"], "piece")
     lines = [
-        f"aimirror {told['version']}, up {span(told['uptime'])}, {clients}",
+        f"aimirror {status['version']}, up {span(status['uptime'])}, {clients}",
         f"hits       {rate} ({totals['hits']} of {asked}), {size(totals['saved'])} saved",
         f"sent       {size(totals['served'])}, fetched {size(totals['fetched'])}",
         f"cache      {bar(cache['bytes'], cache['limit'], 20)} {size(cache['bytes'])}"
         f" of {size(cache['limit'])}, {counted(cache['entries'], 'entry')}",
-        f"workers    {ready} of {len(told['workers'])} ready, {waiting} waiting",
-        f"downloads  {len(told['downloads'])} running",
+        f"workers    {ready} of {len(status['workers'])} ready, {waiting} waiting",
+        f"downloads  {len(status['downloads'])} running",
     ]
-    for host in told["upstreams"]:
+    for host in status["upstreams"]:
         if host["shunned"]:
             lines.append(
                 f"upstream   {host['host']} failed, asked last for {span(host['shunned'])}"
@@ -127,12 +127,12 @@ def _lines(told: dict[str, Any]) -> list[str]:
 
 
 def _downloads(
-    told: dict[str, Any], before: dict[int, tuple[float, int]], columns: int
+    status: dict[str, Any], before: dict[int, tuple[float, int]], columns: int
 ) -> list[str]:
     lines = []
-    for each in told["downloads"]:
-        at, written = before.get(each["id"], (told["time"] - 1, each["written"]))
-        rate = (each["written"] - written) / max(0.1, told["time"] - at)
+    for each in status["downloads"]:
+        at, written = before.get(each["id"], (status["time"] - 1, each["written"]))
+        rate = (each["written"] - written) / max(0.1, status["time"] - at)
         total = each["total"]
         share = f"{100 * each['written'] / total:3.0f} %" if total else "    "
         readers = counted(each["readers"], "reader")

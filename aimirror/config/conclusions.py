@@ -127,10 +127,10 @@ def _known(each: Concluded) -> Concluded:
     """With the knowledge of the world that the rule is for."""
     if not isinstance(each.rule, dict):
         return each
-    found = recognised(each.rule)
-    if found is None:
+    recognition = recognised(each.rule)
+    if recognition is None:
         return each
-    return evolve(each, rule={**each.rule, **found.adds}, because=found.because)
+    return evolve(each, rule={**each.rule, **recognition.adds}, because=recognition.because)
 
 
 def _is_old(items: list[object]) -> bool:
@@ -144,8 +144,8 @@ def _is_old(items: list[object]) -> bool:
 def _left_to_pypi(rule: Mapping[str, Any]) -> bool:
     """Whether a rule sends every path to a Python index, as what it rewrites or asks tells."""
     rewrite = rule.get("content_rewrite")
-    told = f"{rule.get('upstream')} {rewrite}"
-    return takes_everything(rule) and ("pypi" in told or "pythonhosted" in told)
+    text = f"{rule.get('upstream')} {rewrite}"
+    return takes_everything(rule) and ("pypi" in text or "pythonhosted" in text)
 
 
 def _completed(rules: list[Concluded], built_in: list[Any]) -> list[Concluded]:

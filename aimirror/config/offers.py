@@ -45,14 +45,14 @@ def moved(rules: Iterable[Rule]) -> dict[str, str]:
     A source is known by its URL.
     """
     own = {path: base for rule in rules for path, base in _mounted(rule)}
-    found: dict[str, str] = {}
+    places: dict[str, str] = {}
     for path, base in _usual().items():
         if path in own:
             continue
         for other, theirs in own.items():
             if base == theirs or base.startswith(f"{theirs}/"):
-                found.setdefault(path, other + base.removeprefix(theirs))
-    return found
+                places.setdefault(path, other + base.removeprefix(theirs))
+    return places
 
 
 @cache

@@ -20,15 +20,18 @@ def presets() -> dict[str, list[dict[str, Any]]]:
 
     The order within a preset matters: the first rule that matches a path takes it.
     """
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_name: dict[str, list[dict[str, Any]]] = {}
     for world in WORLDS:
         value: Any = parse(world.presets.encode(), f"presets of {world.name}")
         for name, rules in (value or {}).items():
-            if name in found:
+            if name in by_name:
                 raise ValueError(f"two presets are named {name!r}")
-            found[name] = rules
+            by_name[name] = rules
     items = built_in()
-    return {**found, **{name: _headline(rules, items, found) for name, rules in _HEADLINES.items()}}
+    return {
+        **by_name,
+        **{name: _headline(rules, items, by_name) for name, rules in _HEADLINES.items()},
+    }
 
 
 #: Presets that stand for rules of the built-in configuration, by the name that these begin with.
@@ -92,12 +95,12 @@ def _mounted(rule: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 def described() -> list[tuple[str, str]]:
     """Each preset, with where it serves what; for people."""
-    found = []
+    lines = []
     for name, rules in presets().items():
         mounts = dict.fromkeys(rule.get("path_prefix") or "/" for rule in rules)
         hosts = dict.fromkeys(map(_host, rules))
-        found.append((name, f"{', '.join(mounts)} from {', '.join(hosts)}"))
-    return found
+        lines.append((name, f"{', '.join(mounts)} from {', '.join(hosts)}"))
+    return lines
 
 
 def _host(rule: Mapping[str, Any]) -> str:

@@ -42,45 +42,45 @@ def _slow(pattern: re.Pattern[str], before: str, body: str) -> bool:
 
 def _loops(items: list[tuple[Any, Any]], before: str) -> Iterator[tuple[str, str]]:
     """What comes before each unbounded repetition that holds choices, and one round of it."""
-    for operation, told in items:
-        for inner in _parts(operation, told):
-            if operation in (c.MAX_REPEAT, c.MIN_REPEAT) and told[1] is c.MAXREPEAT:
+    for operation, operands in items:
+        for inner in _parts(operation, operands):
+            if operation in (c.MAX_REPEAT, c.MIN_REPEAT) and operands[1] is c.MAXREPEAT:
                 yield before, _example(inner)
             yield from _loops(inner, before)
-        before += _example([(operation, told)])
+        before += _example([(operation, operands)])
 
 
-def _parts(operation: Any, told: Any) -> list[list[tuple[Any, Any]]]:
+def _parts(operation: Any, operands: Any) -> list[list[tuple[Any, Any]]]:
     if operation in (c.MAX_REPEAT, c.MIN_REPEAT):
-        return [list(told[2])]
+        return [list(operands[2])]
     if operation is c.SUBPATTERN:
-        return [list(told[3])]
+        return [list(operands[3])]
     if operation is c.BRANCH:
-        return [list(branch) for branch in told[1]]
+        return [list(branch) for branch in operands[1]]
     return []
 
 
 def _example(items: list[tuple[Any, Any]]) -> str:
     """A short text that these items match, by and large."""
-    return "".join(_one(operation, told) for operation, told in items)
+    return "".join(_one(operation, operands) for operation, operands in items)
 
 
-def _one(operation: Any, told: Any) -> str:
+def _one(operation: Any, operands: Any) -> str:
     if operation is c.LITERAL:
-        return chr(told)
+        return chr(operands)
     if operation in (c.MAX_REPEAT, c.MIN_REPEAT):
-        rounds: int = max(1, min(told[0], 8))
-        return _example(list(told[2])) * rounds
+        rounds: int = max(1, min(operands[0], 8))
+        return _example(list(operands[2])) * rounds
     if operation is c.IN:
-        return _member(told)
+        return _member(operands)
     if operation in (c.ANY, c.NOT_LITERAL):
         return "a"
-    parts = _parts(operation, told)
+    parts = _parts(operation, operands)
     return _example(parts[0]) if parts else ""
 
 
-def _member(told: list[tuple[Any, Any]]) -> str:
-    kind, value = told[0]
+def _member(members: list[tuple[Any, Any]]) -> str:
+    kind, value = members[0]
     if kind is c.LITERAL:
         return chr(value)
     if kind is c.RANGE:

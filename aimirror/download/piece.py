@@ -98,21 +98,21 @@ def _judge_partial(task: FetchTask, answer: Answer) -> Accepted | Refused:
     if _media_type(answer.headers) == "multipart/byteranges":
         return Refused(Reason.BAD_RANGE, "multipart/byteranges for one range", 206)
     field = answer.headers.joined("Content-Range")
-    found = parse_content_range(field) if field is not None else None
-    if not isinstance(found, ContentRange):
+    content_range = parse_content_range(field) if field is not None else None
+    if not isinstance(content_range, ContentRange):
         return Refused(Reason.BAD_RANGE, f"Content-Range: {field}", 206)
-    if found.total is not None and found.total != task.total:
-        return Refused(Reason.CHANGED, f"size {found.total} instead of {task.total}", 206)
-    fits = found.start == task.start < found.stop <= task.stop
-    if found.total is None or not fits:
+    if content_range.total is not None and content_range.total != task.total:
+        return Refused(Reason.CHANGED, f"size {content_range.total} instead of {task.total}", 206)
+    fits = content_range.start == task.start < content_range.stop <= task.stop
+    if content_range.total is None or not fits:
         asked = f"[{task.start}, {task.stop}) of {task.total}"
         return Refused(Reason.BAD_RANGE, f"Content-Range: {field} for {asked}", 206)
     if not task.validator.agrees(_validator(answer.headers)):
         return Refused(Reason.CHANGED, OTHER_VALIDATOR, 206)
-    if answer.length is not None and answer.length != found.stop - found.start:
+    if answer.length is not None and answer.length != content_range.stop - content_range.start:
         detail = f"Content-Length: {answer.length} contradicts Content-Range: {field}"
         return Refused(Reason.PROTOCOL, detail, 206)
-    return Accepted(found.stop)
+    return Accepted(content_range.stop)
 
 
 def _judge_whole(task: FetchTask, answer: Answer) -> Refused:
@@ -126,9 +126,9 @@ def _judge_whole(task: FetchTask, answer: Answer) -> Refused:
 
 
 def _judge_unsatisfied(task: FetchTask, answer: Answer) -> Refused:
-    found = parse_content_range(answer.headers.joined("Content-Range") or "")
-    if isinstance(found, Unsatisfied) and found.total != task.total:
-        return Refused(Reason.CHANGED, f"size {found.total} instead of {task.total}", 416)
+    content_range = parse_content_range(answer.headers.joined("Content-Range") or "")
+    if isinstance(content_range, Unsatisfied) and content_range.total != task.total:
+        return Refused(Reason.CHANGED, f"size {content_range.total} instead of {task.total}", 416)
     return Refused(Reason.BAD_RANGE, "416 Range Not Satisfiable", 416)
 
 

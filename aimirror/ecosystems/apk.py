@@ -30,20 +30,20 @@ def _places(url: str) -> Places:
 
 def digests(index: bytes) -> dict[str, Digest]:
     """What an APKINDEX, or some of its paragraphs, says of packages, by file name."""
-    found = {}
+    table = {}
     for paragraph in index.split(b"\n\n"):
-        told = dict(_RECORD.findall(paragraph))
-        raw = _checksum(told.get(b"C", b""))
-        if raw is not None and b"P" in told and b"V" in told:
-            name = b"%b-%b.apk" % (told[b"P"], told[b"V"])
-            found[name.decode("utf-8", "replace")] = Digest(APK, raw.hex())
-    return found
+        fields = dict(_RECORD.findall(paragraph))
+        raw = _checksum(fields.get(b"C", b""))
+        if raw is not None and b"P" in fields and b"V" in fields:
+            name = b"%b-%b.apk" % (fields[b"P"], fields[b"V"])
+            table[name.decode("utf-8", "replace")] = Digest(APK, raw.hex())
+    return table
 
 
-def _checksum(told: bytes) -> bytes | None:
+def _checksum(value: bytes) -> bytes | None:
     """The 20 bytes of ``Q1BASE64``."""
     try:
-        raw = base64.b64decode(told[2:], validate=True) if told.startswith(b"Q1") else b""
+        raw = base64.b64decode(value[2:], validate=True) if value.startswith(b"Q1") else b""
     except binascii.Error:
         return None
     return raw if len(raw) == _SHA1 else None

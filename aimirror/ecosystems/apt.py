@@ -37,10 +37,10 @@ def packages(url: str) -> list[tuple[str, str]]:
     above = range(len(parts) - 1, 0, -1)
     bases = {k: f"{scheme}://{'/'.join(parts[:k])}" for k in above}
     names = {k: unquote("/".join(parts[k:])) for k in above}
-    found = [(f"{bases[k]}/dists/", names[k]) for k in above]
+    pairs = [(f"{bases[k]}/dists/", names[k]) for k in above]
     if "/pool/" not in url:
-        found += [(f"{bases[k]}/Packages", names[j]) for k in above for j in above if j <= k]
-    return found
+        pairs += [(f"{bases[k]}/Packages", names[j]) for k in above for j in above if j <= k]
+    return pairs
 
 
 def lists_packages(url: str) -> bool:
@@ -58,13 +58,13 @@ def signed(url: str) -> tuple[str, ...]:
 
 def digests(packages: bytes) -> dict[str, Digest]:
     """What a Packages file, or some of its paragraphs, says of files, by path below the base."""
-    found = {}
+    table = {}
     name = b""
     for filename, sha256 in _FIELDS.findall(packages):
         name = filename or name
         if sha256 and name:
-            found[name.decode("latin-1")] = Digest("sha256", sha256.decode("ascii"))
-    return found
+            table[name.decode("latin-1")] = Digest("sha256", sha256.decode("ascii"))
+    return table
 
 
 def releases(url: str) -> list[tuple[str, str]]:
@@ -72,12 +72,12 @@ def releases(url: str) -> list[tuple[str, str]]:
 
     Suites may hold slashes (``stable/updates``), so there can be several.
     """
-    before, found, rest = url.partition("/dists/")
+    before, separator, rest = url.partition("/dists/")
     parts = rest.split("/")
     folder, _, last = url.rpartition("/")
-    if not found and _FLAT.fullmatch(last) is not None:
+    if not separator and _FLAT.fullmatch(last) is not None:
         return [(f"{folder}/{name}", last) for name in ("InRelease", "Release")]
-    if not found or "by-hash" in parts:
+    if not separator or "by-hash" in parts:
         return []
     return [
         (f"{before}/dists/{'/'.join(parts[:k])}/{name}", "/".join(parts[k:]))
@@ -153,12 +153,12 @@ def _apt(mirror: Address) -> Setting:
         suite = machine.get("VERSION_CODENAME") or "SUITE"
         base = mirror.at("/ubuntu" if machine.get("ID") == "ubuntu" else "/debian")
         if machine.get("ID") == "ubuntu":
-            told = [f"deb {base} {suite}{x} main universe" for x in ("", "-updates", "-security")]
+            lines = [f"deb {base} {suite}{x} main universe" for x in ("", "-updates", "-security")]
         else:
-            told = [f"deb {base} {suite}{x} main" for x in ("", "-updates")]
-            told.append(f"deb {mirror.at('/debian-security')} {suite}-security main")
+            lines = [f"deb {base} {suite}{x} main" for x in ("", "-updates")]
+            lines.append(f"deb {mirror.at('/debian-security')} {suite}-security main")
         probe = f"{base}/dists/{suite}/InRelease"
-        return evolve(general, text=as_text(told), probe=probe, on=on)
+        return evolve(general, text=as_text(lines), probe=probe, on=on)
 
     return on({})
 

@@ -42,7 +42,7 @@ def _places(url: str) -> Places:
 
 def digests(lines: bytes) -> dict[str, Digest]:
     """What a crate's index file says of its versions."""
-    found = {}
+    table = {}
     for line in lines.splitlines():
         try:
             value = parse_json(line)
@@ -50,8 +50,8 @@ def digests(lines: bytes) -> dict[str, Digest]:
             continue
         digest = parse("sha256", str(value.get("cksum", ""))) if isinstance(value, dict) else None
         if digest is not None:
-            found[str(value.get("vers", ""))] = digest
-    return found
+            table[str(value.get("vers", ""))] = digest
+    return table
 
 
 _PRESETS = r"""

@@ -32,7 +32,7 @@ def _places(url: str) -> Places:
 
 def digests(document: bytes) -> dict[str, Digest]:
     """What metadata says of archives, by file name."""
-    found = {}
+    table = {}
     try:
         value = parse_json(document)
     except ValueError:
@@ -42,8 +42,8 @@ def digests(document: bytes) -> dict[str, Digest]:
         name = str(dist.get("url", "")).partition("?")[0].rpartition("/")[2]
         digest = parse("sha1", str(dist.get("shasum") or ""))
         if name and digest is not None:
-            found[name] = digest
-    return found
+            table[name] = digest
+    return table
 
 
 def _dists(packages: object) -> Iterator[dict[str, object]]:

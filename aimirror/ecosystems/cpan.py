@@ -28,12 +28,12 @@ def _places(url: str) -> Places:
 
 def digests(checksums: bytes) -> dict[str, Digest]:
     """What a CHECKSUMS file says, by file name."""
-    found = {}
+    table = {}
     for name, record in _RECORD.findall(checksums.decode("utf-8", "replace")):
         match = _SHA256.search(record)
         if match is not None:
-            found[name] = Digest("sha256", match[1])
-    return found
+            table[name] = Digest("sha256", match[1])
+    return table
 
 
 _PRESETS = r"""

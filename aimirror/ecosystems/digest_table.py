@@ -38,9 +38,9 @@ class DigestTable:
                 break
         #: By algorithm: hashes in order, and the digests in the same order, one after the other.
         self._tables = {
-            algorithm: (array("Q", hashes), b"".join(map(found.__getitem__, hashes)))
-            for algorithm, found in rows.items()
-            for hashes in [sorted(found)]
+            algorithm: (array("Q", hashes), b"".join(map(digests.__getitem__, hashes)))
+            for algorithm, digests in rows.items()
+            for hashes in [sorted(digests)]
         }
 
     def dump(self) -> bytes:

@@ -26,12 +26,12 @@ class Distribution(Proving):
         self._indexes = Indexes(library, repository.index)
         self._releases = Indexes(library, repository.release)
 
-    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
+    async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
-        kin = self._repository.signed(found.urls[0])
+        kin = self._repository.signed(route.urls[0])
         if not kin or request.method not in ("GET", "HEAD"):
-            return await super().take(request, found, mirror)
-        return await mirror.answer(request, found, not_before=changed_at(mirror, found, kin))
+            return await super().take(request, route, mirror)
+        return await mirror.answer(request, route, not_before=changed_at(mirror, route, kin))
 
     def finish(self, lookup: Lookup, answer: Answer) -> Answer:
         """Each request for what changes looks at the release first, too."""
@@ -39,16 +39,16 @@ class Distribution(Proving):
             return evolve(answer, memo_until=0.0)
         return super().finish(lookup, answer)
 
-    def is_named(self, found: Route) -> bool:
+    def is_named(self, route: Route) -> bool:
         """See Proving."""
-        return any(True for _ in self._repository.packages(found.urls[0]))
+        return any(True for _ in self._repository.packages(route.urls[0]))
 
-    def named_by(self, found: Route, mirror: Desk, scope: str) -> Iterator[tuple[Indexes, Naming]]:
+    def named_by(self, route: Route, mirror: Desk, scope: str) -> Iterator[tuple[Indexes, Naming]]:
         """See Proving.  An index must be of the generation of the release that clients get."""
-        places = tuple(self._repository.packages(found.urls[0]))
+        places = tuple(self._repository.packages(route.urls[0]))
         for prefix, name in places:
             wanted = self._repository.lists_packages
             yield self._indexes, self._indexes.below(name, canonical(prefix), wanted, scope)
         if not places:
-            for release, name in self._repository.releases(found.urls[0]):
+            for release, name in self._repository.releases(route.urls[0]):
                 yield self._releases, self._releases.at(name, [release], scope)

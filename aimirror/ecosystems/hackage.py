@@ -29,12 +29,12 @@ def _places(url: str) -> Places:
 
 def digests(index: bytes) -> dict[str, Digest]:
     """What an index, or some of its lines, says of packages, by file name."""
-    found = {}
+    table = {}
     for name, hashes in _TARGET.findall(index):
         match = _SHA256.search(hashes)
         if match is not None:
-            found[name.decode("utf-8", "replace")] = Digest("sha256", match[1].decode("ascii"))
-    return found
+            table[name.decode("utf-8", "replace")] = Digest("sha256", match[1].decode("ascii"))
+    return table
 
 
 _PRESETS = r"""

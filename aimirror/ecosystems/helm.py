@@ -38,21 +38,21 @@ def digests(index: bytes) -> dict[str, Digest]:
 
     A chart's version is an item of a list, its digest and its URLs are below that.
     """
-    found: dict[str, Digest] = {}
+    table: dict[str, Digest] = {}
     names: list[str] = []
     digest, depth = "", 0
     for line in [*index.decode("utf-8", "replace").splitlines(), "- "]:
         item = _ITEM.match(line)
         if line == "- " or (item is not None and (not depth or len(item[1]) + 1 <= depth)):
-            found |= {name: Digest("sha256", digest) for name in names if digest}
+            table |= {name: Digest("sha256", digest) for name in names if digest}
             digest, names, depth = "", [], len(item[1]) + 1 if item is not None else 0
-        told = _DIGEST.match(line)
-        if told is not None:
-            digest = told[1]
+        match = _DIGEST.match(line)
+        if match is not None:
+            digest = match[1]
         url = _URL.match(line)
         if url is not None:
             names.append(url[1].rpartition("/")[2])
-    return found
+    return table
 
 
 _PRESETS = r"""

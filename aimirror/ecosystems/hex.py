@@ -30,17 +30,17 @@ def _places(url: str) -> Places:
 
 def digests(signed: bytes) -> dict[str, Digest]:
     """What a package's registry file, unpacked, says of its tarballs, by version."""
-    found = {}
+    table = {}
     try:
         for payload in _fields(signed, _PAYLOAD):
             for release in _fields(payload, _RELEASES):
                 version = next(_fields(release, _VERSION), b"").decode("utf-8", "replace")
                 checksum = next(_fields(release, _OUTER_CHECKSUM), b"")
                 if version and len(checksum) == _SHA256:
-                    found[version] = Digest("sha256", checksum.hex())
+                    table[version] = Digest("sha256", checksum.hex())
     except (IndexError, ValueError):
         return {}
-    return found
+    return table
 
 
 def _fields(message: bytes, wanted: int) -> Iterator[bytes]:

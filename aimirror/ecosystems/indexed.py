@@ -38,41 +38,41 @@ class Indexed(Proving):
         self._files = files
         self._indexes = Indexes(library, files.reading)
 
-    def is_named(self, found: Route) -> bool:
+    def is_named(self, route: Route) -> bool:
         """See Proving."""
-        return any(True for _ in self._files.places(found.urls[0]))
+        return any(True for _ in self._files.places(route.urls[0]))
 
-    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
+    async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem.
 
         A client may say what it expects.  That is its wish, and proves nothing to others; but if
         no stored copy is that file, the upstream is asked whether it has another one by now.
         """
-        usual = self._files.usual(found.path, found.rule.path_prefix)
+        usual = self._files.usual(route.path, route.rule.path_prefix)
         other = route_of(mirror.rules, usual, request.query or "") if usual else None
         if isinstance(other, Route) and request.method in ("GET", "HEAD"):
             return await mirror.answer(request, other)
-        answer = await super().take(request, found, mirror)
+        answer = await super().take(request, route, mirror)
         if not isinstance(answer, Untaken) or request.method != "GET":
             return answer
-        if not await self._disappoints(request, found):
+        if not await self._disappoints(request, route):
             return answer
-        return await mirror.answer(request, found, not_before=self.library.now() - WISH_SECONDS)
+        return await mirror.answer(request, route, not_before=self.library.now() - WISH_SECONDS)
 
-    async def digest(self, request: ClientRequest, found: Route, mirror: Desk) -> Digest | None:
+    async def digest(self, request: ClientRequest, route: Route, mirror: Desk) -> Digest | None:
         """See Proving.  What is not known here may be known to another node."""
-        digest = await super().digest(request, found, mirror)
-        if digest is not None or self.copies(found, credential(request, found)):
+        digest = await super().digest(request, route, mirror)
+        if digest is not None or self.copies(route, credential(request, route)):
             return digest
-        if request.method == "GET" and await self._borrowed(found, mirror):
-            digest = await super().digest(request, found, mirror)
+        if request.method == "GET" and await self._borrowed(route, mirror):
+            digest = await super().digest(request, route, mirror)
             if digest is not None:
                 return digest
-        return self._files.of_url(found.urls[0]) or await self._ask(request, found, mirror)
+        return self._files.of_url(route.urls[0]) or await self._ask(request, route, mirror)
 
-    async def _ask(self, request: ClientRequest, found: Route, mirror: Desk) -> Digest | None:
+    async def _ask(self, request: ClientRequest, route: Route, mirror: Desk) -> Digest | None:
         """What an index says that this client did not ask for, or what that leads to."""
-        for path, name in self._files.places(found.path) if self._files.asks else ():
+        for path, name in self._files.places(route.path) if self._files.asks else ():
             index = route_of(mirror.rules, path, "")
             for _ in range(_MOST_LED):
                 if not isinstance(index, Route):
@@ -86,21 +86,21 @@ class Indexed(Proving):
                 index = served(mirror.rules, more)
         return None
 
-    async def _disappoints(self, request: ClientRequest, found: Route) -> bool:
+    async def _disappoints(self, request: ClientRequest, route: Route) -> bool:
         """Whether there are copies, and none of them is what the client expects."""
         expected = self._files.expected(request.headers)
         if expected is None:
             return False
-        copies = self.copies(found, credential(request, found))
+        copies = self.copies(route, credential(request, route))
         for copy in copies:
             if not await self.hashes.differs(copy, expected):
                 return False
         return bool(copies)
 
-    async def _borrowed(self, found: Route, mirror: Desk) -> bool:
+    async def _borrowed(self, route: Route, mirror: Desk) -> bool:
         """Bring an index that another node has; whether there was one."""
-        places = self._files.places(found.urls[0])
-        urls = dict.fromkeys(url for index, _ in places for url in _urls(index, found, mirror))
+        places = self._files.places(route.urls[0])
+        urls = dict.fromkeys(url for index, _ in places for url in _urls(index, route, mirror))
         for url in islice(urls, MOST_BORROWED):
             index = served(mirror.rules, url)
             if index is None or self.library.at(index.key).entries:
@@ -109,23 +109,23 @@ class Indexed(Proving):
                 return True
         return False
 
-    def named_by(self, found: Route, mirror: Desk, scope: str) -> Iterator[tuple[Indexes, Naming]]:
+    def named_by(self, route: Route, mirror: Desk, scope: str) -> Iterator[tuple[Indexes, Naming]]:
         """See Proving."""
-        places = tuple(self._files.places(found.urls[0]))
+        places = tuple(self._files.places(route.urls[0]))
         for name in dict.fromkeys(name for _, name in places):
             urls = [
                 url
                 for index, named in places
                 if named == name
-                for url in _urls(index, found, mirror)
+                for url in _urls(index, route, mirror)
             ]
             yield self._indexes, self._indexes.at(name, urls, scope)
 
 
-def _urls(index: str, found: Route, mirror: Desk) -> Iterator[str]:
+def _urls(index: str, route: Route, mirror: Desk) -> Iterator[str]:
     """An index's URL; that of a path below the bases of the file's own indexes."""
     if not index.startswith("/"):
         yield index
         return
-    for base in own_bases(mirror.rules, found.rule.ecosystem, found.urls[0]):
+    for base in own_bases(mirror.rules, route.rule.ecosystem, route.urls[0]):
         yield join(base, index, "")

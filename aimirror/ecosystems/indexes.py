@@ -150,9 +150,9 @@ class Indexes:
         async def run() -> DigestTable:
             return await self._table(lambda: self._library.read(body, MOST_STORED))
 
-        found: DigestTable = await self._flights.do(id(body), run)
-        self._arriving.put(id(body), (ref(body), found))
-        return found
+        table: DigestTable = await self._flights.do(id(body), run)
+        self._arriving.put(id(body), (ref(body), table))
+        return table
 
     async def _of(self, entry: Entry) -> DigestTable:
         kept = self._known.get(entry.blob)

@@ -23,18 +23,18 @@ def _places(url: str) -> Places:
 
 def digests(document: bytes) -> dict[str, Digest]:
     """What a version's manifest says of its files, by path."""
-    found = {}
+    table = {}
     try:
         value = parse_json(document)
     except ValueError:
         return {}
     manifest = value.get("manifest") if isinstance(value, dict) else None
-    for path, told in manifest.items() if isinstance(manifest, dict) else ():
-        checksum = str(told.get("checksum", "")) if isinstance(told, dict) else ""
+    for path, file in manifest.items() if isinstance(manifest, dict) else ():
+        checksum = str(file.get("checksum", "")) if isinstance(file, dict) else ""
         digest = parse("sha256", checksum.removeprefix("sha256-"))
         if digest is not None:
-            found[path] = digest
-    return found
+            table[path] = digest
+    return table
 
 
 _PRESETS = r"""

@@ -39,10 +39,10 @@ modelscope: # MODELSCOPE_ENDPOINT=http://MIRROR
 def _places(url: str) -> Places:
     """The list of a repository's files, as the library asks for it before it fetches any."""
     address, _, query = url.partition("?")
-    told = parse_qs(query)
-    if address.endswith("/repo") and "FilePath" in told:
-        revision = told.get("Revision", ["master"])[0]
-        yield f"{address}/files?Revision={revision}&Recursive=True", told["FilePath"][0]
+    parameters = parse_qs(query)
+    if address.endswith("/repo") and "FilePath" in parameters:
+        revision = parameters.get("Revision", ["master"])[0]
+        yield f"{address}/files?Revision={revision}&Recursive=True", parameters["FilePath"][0]
 
 
 def digests(document: bytes) -> dict[str, Digest]:

@@ -70,26 +70,26 @@ def usual_path(path: str, prefix: str) -> str:
 
 def integrity(value: str) -> Digest | None:
     """The strongest digest of Subresource Integrity metadata such as ``sha512-BASE64``."""
-    found = {}
+    table = {}
     for member in value.split():
         algorithm, _, encoded = member.partition("?")[0].partition("-")
         digest = parse(algorithm, encoded) if algorithm in _STRENGTH else None
         if digest is not None:
-            found[algorithm] = digest
-    return next((found[name] for name in _STRENGTH if name in found), None)
+            table[algorithm] = digest
+    return next((table[name] for name in _STRENGTH if name in table), None)
 
 
 def digests(document: bytes) -> dict[str, Digest]:
     """What a package's document, full or abbreviated, says of its tarballs, by file name."""
-    found = {}
+    table = {}
     for dist in _dists(document):
         name = str(dist.get("tarball", "")).partition("?")[0].rpartition("/")[2]
         digest = integrity(str(dist.get("integrity", ""))) or parse(
             "sha1", str(dist.get("shasum", ""))
         )
         if name and digest is not None:
-            found[name] = digest
-    return found
+            table[name] = digest
+    return table
 
 
 def _dists(document: bytes) -> Iterable[dict[str, object]]:

@@ -23,19 +23,19 @@ def _places(url: str) -> Places:
 
 def digests(document: bytes) -> dict[str, Digest]:
     """What a package's document says of its archives, by file name."""
-    found = {}
+    table = {}
     try:
         value = parse_json(document)
     except ValueError:
         return {}
     versions = value.get("versions") if isinstance(value, dict) else None
     for version in versions if isinstance(versions, list) else ():
-        told = version if isinstance(version, dict) else {}
-        name = str(told.get("archive_url", "")).partition("?")[0].rpartition("/")[2]
-        digest = parse("sha256", str(told.get("archive_sha256", "")))
+        release = version if isinstance(version, dict) else {}
+        name = str(release.get("archive_url", "")).partition("?")[0].rpartition("/")[2]
+        digest = parse("sha256", str(release.get("archive_sha256", "")))
         if name and digest is not None:
-            found[name] = digest
-    return found
+            table[name] = digest
+    return table
 
 
 _PRESETS = r"""

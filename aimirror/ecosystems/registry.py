@@ -102,23 +102,23 @@ WORLDS: tuple[World, ...] = (
 
 def _by_name(worlds: Iterable[World]) -> dict[str, World]:
     """ValueError when two have one name: rules could not tell them apart."""
-    found: dict[str, World] = {}
+    by_name: dict[str, World] = {}
     for world in worlds:
-        if world.name in found:
+        if world.name in by_name:
             raise ValueError(f"two package worlds are named {world.name!r}")
-        found[world.name] = world
-    return found
+        by_name[world.name] = world
+    return by_name
 
 
 def _clients(worlds: Iterable[World]) -> dict[str, Callable[[Address], Setting]]:
     """ValueError when two worlds tell one client something."""
-    found: dict[str, Callable[[Address], Setting]] = {}
+    clients: dict[str, Callable[[Address], Setting]] = {}
     for world in worlds:
         for client, setting in world.clients.items():
-            if client in found:
+            if client in clients:
                 raise ValueError(f"two package worlds set up {client!r}")
-            found[client] = setting
-    return found
+            clients[client] = setting
+    return clients
 
 
 def _knows(world: World) -> bool:

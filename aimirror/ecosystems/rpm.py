@@ -57,14 +57,14 @@ def releases(url: str) -> list[tuple[str, str]]:
 
 def signed(url: str) -> tuple[str, ...]:
     """For repomd.xml or its signature: the URLs of all that is renewed together with it."""
-    base, found, name = url.rpartition("/repodata/")
+    base, separator, name = url.rpartition("/repodata/")
     together = ("repomd.xml", "repomd.xml.asc", "repomd.xml.key")
-    return tuple(f"{base}{found}{each}" for each in together) if name in together else ()
+    return tuple(f"{base}{separator}{each}" for each in together) if name in together else ()
 
 
 def digests(index: bytes) -> dict[str, Digest]:
     """What repomd.xml or primary.xml (unpacked) says, by path below the repository."""
-    found = {}
+    table = {}
     for element in _elements(index):
         checksum, location = _CHECKSUM.search(element), _LOCATION.search(element)
         kind = _TYPE.search(checksum[1]) if checksum is not None else None
@@ -74,8 +74,8 @@ def digests(index: bytes) -> dict[str, Digest]:
         algorithm = _ALGORITHMS.get(kind[1].decode("latin-1"), "")
         digest = parse(algorithm, checksum[2].decode("ascii")) if algorithm else None
         if digest is not None:
-            found[unquote(unescape(href[1].decode("utf-8", "replace")))] = digest
-    return found
+            table[unquote(unescape(href[1].decode("utf-8", "replace")))] = digest
+    return table
 
 
 def _elements(index: bytes) -> Iterator[bytes]:
@@ -122,10 +122,10 @@ def _dnf(mirror: Address) -> Setting:
         "fedora": f"{base}/releases/$releasever/Everything/$basearch/os/",
         "updates": f"{base}/updates/$releasever/Everything/$basearch/",
     }
-    told = [line for name, url in bases.items() for line in (f"[{name}]", f"baseurl={url}")]
+    lines = [line for name, url in bases.items() for line in (f"[{name}]", f"baseurl={url}")]
     return Setting(
         "/etc/yum.repos.d/fedora.repo",
-        as_text(told),
+        as_text(lines),
         sources.dnf(bases),
         "in these sections, in place of their metalink; --write does that",
         probe=f"{base}/releases/",

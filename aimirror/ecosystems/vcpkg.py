@@ -28,9 +28,9 @@ _ASSET = re.compile(r"/([0-9a-fA-F]{128})/(https?):/{1,2}(.+)")
 class Vcpkg(General):
     """Answers for an asset by its URL, where its bytes are what its digest says."""
 
-    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
+    async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
-        below = found.path.removeprefix(found.rule.path_prefix)
+        below = route.path.removeprefix(route.rule.path_prefix)
         if below == "/here":  # for who wants to know whether it is here
             return Answer(status=200, body=b"assets by /SHA512/URL\n")
         match = _ASSET.fullmatch(below)
@@ -38,7 +38,7 @@ class Vcpkg(General):
             return UNTAKEN
         url = f"{match[2]}://{match[3]}" + (f"?{request.query}" if request.query else "")
         home = served(mirror.rules, url)
-        if home is None or home.rule.name == found.rule.name:
+        if home is None or home.rule.name == route.rule.name:
             return error_answer(404, "asset elsewhere", "no rule of this mirror serves its host")
         digest = Digest("sha512", match[1].lower())
         key = f"{home.key}#sha512={digest.hex}"  # what is there by then may be another file

@@ -165,20 +165,20 @@ class ContinuedResponse:
         position, leg = self._position, self._leg
         self._requests += 1
         try:
-            found = await self._ask(position, self._version.length)
+            response = await self._ask(position, self._version.length)
         except UpstreamError:
             return
         finally:
             self._hedging = None
-        skip = skipped(self._version, position, found.status, found.headers, found.length)
+        skip = skipped(self._version, position, response.status, response.headers, response.length)
         if skip is None or self._position != position or self._leg is not leg or self._asking:
-            found.abort()
+            response.abort()
             return
         silent = self._response
         if leg is not None:
             leg.leave()
         self.log.info("a silent answer is left for another")
-        self._take(found, skip)
+        self._take(response, skip)
         silent.abort()
 
     def _not_hedged(self, failure: Failure) -> None:
@@ -190,18 +190,18 @@ class ContinuedResponse:
     async def _go_on(self, error: UpstreamError) -> None:
         skip = 0
         try:
-            found, skip = await self._rest()
+            response, skip = await self._rest()
         except CancelledError:
-            error, found = UpstreamError(Reason.CANCELLED), None
+            error, response = UpstreamError(Reason.CANCELLED), None
         except UpstreamError as again:
             self.log.info("not gone on with: {why}", why=str(again))
-            found = None
+            response = None
         finally:
             self._asking = None
-        if found is None:
+        if response is None:
             self._end(error)
         else:
-            self._take(found, skip)
+            self._take(response, skip)
 
     async def _rest(self) -> tuple[IUpstreamResponse | None, int]:
         """An answer that goes on where it broke off, and its bytes to drop; None for none."""
@@ -210,16 +210,18 @@ class ContinuedResponse:
             self._requests += 1
             await self._wait(wait_before(self._idle, self._jitter()))
             try:
-                found = await self._ask(self._position, self._version.length)
+                response = await self._ask(self._position, self._version.length)
             except UpstreamError as error:
                 if error.reason in (Reason.FORBIDDEN, Reason.REDIRECTS, Reason.CANCELLED):
                     raise
                 continue
-            skip = skipped(self._version, self._position, found.status, found.headers, found.length)
+            skip = skipped(
+                self._version, self._position, response.status, response.headers, response.length
+            )
             if skip is not None:
-                return found, skip
-            found.abort()
-            if found.status not in UNABLE:
+                return response, skip
+            response.abort()
+            if response.status not in UNABLE:
                 return None, 0
         return None, 0
 

@@ -37,14 +37,14 @@ def version(status: int, headers: Headers, length: int | None, now: float) -> Ve
     """
     if status != 200 or not length or _coded(headers) or "content-range" in headers:
         return None
-    found = validator(headers)
-    if found.etag:
-        return Version(length, found) if found.if_range() else None
-    modified = parse_date(found.last_modified, now)
+    tag = validator(headers)
+    if tag.etag:
+        return Version(length, tag) if tag.if_range() else None
+    modified = parse_date(tag.last_modified, now)
     sent = parse_date(headers.get("date", "") or "", now)
     if modified is None or sent is None or sent - modified < _SETTLED:
         return None  # RFC 9110 section 8.8.2.2: it may have changed within that second
-    return Version(length, found)
+    return Version(length, tag)
 
 
 def skipped(
@@ -54,8 +54,8 @@ def skipped(
 
     A whole answer counts only when it says itself that it is the same version.
     """
-    found = validator(headers)
-    if _coded(headers) or not known.validator.agrees(found):
+    tag = validator(headers)
+    if _coded(headers) or not known.validator.agrees(tag):
         return None
     if status == 206:
         said = parse_content_range(headers.joined("content-range") or "")
@@ -63,7 +63,7 @@ def skipped(
             return None
         fits = said.start == position and length in (None, said.stop - said.start)
         return 0 if fits else None
-    same = found == known.validator and length == known.length and not is_part(status, headers)
+    same = tag == known.validator and length == known.length and not is_part(status, headers)
     return position if status == 200 and same else None
 
 

@@ -79,10 +79,10 @@ class Authority:
     def hosts(self) -> tuple[str, ...]:
         """The hosts to which it is constrained."""
         try:
-            found = self.certificate.extensions.get_extension_for_class(x509.NameConstraints)
+            constraints = self.certificate.extensions.get_extension_for_class(x509.NameConstraints)
         except x509.ExtensionNotFound:
             return ()
-        permitted = found.value.permitted_subtrees or []
+        permitted = constraints.value.permitted_subtrees or []
         return tuple(_text(name) for name in permitted)
 
     def covers(self, host: str, now: datetime) -> bool:

@@ -60,8 +60,8 @@ def _context(key: crypto.PKey, chain: list[crypto.X509]) -> SSL.Context:
 def read_context(cert: Path, key: Path) -> SSL.Context:
     """The context of a certificate file, with its chain, and a key file; raises BadCertificate."""
     try:
-        found = _PEM.findall(cert.read_bytes())
-        chain = [crypto.load_certificate(crypto.FILETYPE_PEM, pem) for pem in found]
+        blocks = _PEM.findall(cert.read_bytes())
+        chain = [crypto.load_certificate(crypto.FILETYPE_PEM, pem) for pem in blocks]
         if not chain:
             raise BadCertificate(f"{cert}: no certificate in it")
         # An empty passphrase: OpenSSL would ask on the terminal otherwise.
@@ -115,10 +115,10 @@ class FileContexts:
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 @frozen

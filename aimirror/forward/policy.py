@@ -115,8 +115,8 @@ class ForwardPolicy:
 
     @_companions.default
     def _find_companions(self) -> tuple[HostPattern, ...]:
-        found = (COMPANIONS.get(host, ()) for host in sorted(self._hosts))
-        return tuple(parse_pattern(text) for texts in found for text in texts)
+        companions = (COMPANIONS.get(host, ()) for host in sorted(self._hosts))
+        return tuple(parse_pattern(text) for texts in companions for text in texts)
 
     def judge(
         self, host: str, port: int, *, plain: bool = False, seen: Collection[str] = ()

@@ -152,13 +152,13 @@ class Forward:
         judged = self.policy.judge(target.host, target.port, plain=True, seen=self.seen.hosts)
         if isinstance(judged, Denied):
             return error_answer(403, "not allowed", judged.reason)
-        found = place(self.mirror.rules, target)
-        if isinstance(found, Refused):
-            return error_answer(400, "bad path", found.reason)
-        if found is not None:
+        placed = place(self.mirror.rules, target)
+        if isinstance(placed, Refused):
+            return error_answer(400, "bad path", placed.reason)
+        if placed is not None:
             _path, mark, query = target.path.partition("?")
-            request.become(found.path + mark + query)
-            return await self.mirror.handle_routed(request, found)
+            request.become(placed.path + mark + query)
+            return await self.mirror.handle_routed(request, placed)
         return await self._pass_through(request, target, judged.reach)
 
     async def _pass_through(
@@ -220,9 +220,9 @@ class Forward:
 
 def _challenge(request: MirrorRequest) -> None:
     """The answer to a login that is missing or wrong (RFC 9110 section 15.5.8)."""
-    told = error_answer(407, "who are you", "the proxy wants a user name and password")
-    assert isinstance(told.body, bytes)
-    request.reply(told.status, told.headers, told.body, added=_CHALLENGE)
+    answer = error_answer(407, "who are you", "the proxy wants a user name and password")
+    assert isinstance(answer.body, bytes)
+    request.reply(answer.status, answer.headers, answer.body, added=_CHALLENGE)
 
 
 def _refused(request: MirrorRequest, error: UpstreamError) -> Answer:

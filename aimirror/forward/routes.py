@@ -28,9 +28,9 @@ def place(rules: Iterable[Rule], target: Target) -> Route | Refused | None:
     for rule, base in homes:
         rest = _below(base, path)
         if rest is not None:
-            found = _asking_for(rule, base, rest, query)
-            if found is not None:
-                return found
+            split = _asking_for(rule, base, rest, query)
+            if split is not None:
+                return split
     return None if homes else _linked(rules, target, path, query)
 
 
@@ -77,18 +77,18 @@ def _asking_for(rule: Rule, base: str, rest: str, query: str) -> Route | None:
     mirrored = (rule.path_prefix + rest if rule.strip_prefix else rest) or "/"
     if not rule.matches(mirrored):
         return None
-    found = routed(rule, mirrored, query)
+    route = routed(rule, mirrored, query)
     wanted = urls.canonical(urls.join(base, rest, query))
-    if not isinstance(found, Route):
+    if not isinstance(route, Route):
         return None
-    asked = [url for url in found.urls if urls.canonical(url) == wanted]
-    others = [url for url in found.urls if urls.canonical(url) != wanted]
+    asked = [url for url in route.urls if urls.canonical(url) == wanted]
+    others = [url for url in route.urls if urls.canonical(url) != wanted]
     if not asked:
         return None
     # Whom the client asks comes first: a login is meant for it, even at a path of nobody's.
     if rule.credentials is Credentials.NONE:
         rule = evolve(rule, credentials=Credentials.FIRST)
-    return evolve(found, rule=rule, urls=(*asked, *others))
+    return evolve(route, rule=rule, urls=(*asked, *others))
 
 
 def _linked(

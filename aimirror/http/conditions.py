@@ -57,11 +57,11 @@ def parse_etags(value: str | None) -> tuple[ETag, ...]:
     tags: list[ETag] = []
     position = 0
     text = value or ""
-    while position < len(text) and (found := _MEMBER.match(text, position)):
-        position = found.end()
-        opaque = found["bare"] if found["quoted"] is None else found["quoted"]
-        if opaque is not None and found["bare"] != _ANY:
-            tags.append(ETag(opaque, weak=found["weak"] is not None))
+    while position < len(text) and (match := _MEMBER.match(text, position)):
+        position = match.end()
+        opaque = match["bare"] if match["quoted"] is None else match["quoted"]
+        if opaque is not None and match["bare"] != _ANY:
+            tags.append(ETag(opaque, weak=match["weak"] is not None))
     return tuple(tags)
 
 

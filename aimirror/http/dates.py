@@ -72,15 +72,15 @@ def format_date(epoch: float) -> str:
 @lru_cache(maxsize=_REMEMBERED)
 def _full(text: str) -> float | None:
     """A date with a four-digit year."""
-    found = _IMF_FIXDATE.fullmatch(text) or _ASCTIME.fullmatch(text)
-    return None if found is None else _epoch(found, None)
+    match = _IMF_FIXDATE.fullmatch(text) or _ASCTIME.fullmatch(text)
+    return None if match is None else _epoch(match, None)
 
 
-def _epoch(found: re.Match[str], now: float | None) -> float | None:
-    hour, minute, second = (int(found[name]) for name in ("hour", "minute", "second"))
+def _epoch(match: re.Match[str], now: float | None) -> float | None:
+    hour, minute, second = (int(match[name]) for name in ("hour", "minute", "second"))
     if hour > 23 or minute > 59 or second > 60:  # 60: a leap second
         return None
-    month, day, clock = _MONTH_NUMBERS[found["month"].lower()], int(found["day"]), found["year"]
+    month, day, clock = _MONTH_NUMBERS[match["month"].lower()], int(match["day"]), match["year"]
     within = hour * 3600 + minute * 60 + second
     if len(clock) == 4:
         return _at(int(clock), month, day, within)

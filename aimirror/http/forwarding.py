@@ -100,9 +100,9 @@ def _products(value: str) -> str:
     """
     named: list[str] = []
     at = 0
-    while len(named) < _MOST_PRODUCTS and (found := _PRODUCT.match(value, at)) is not None:
-        named.append(found[1])
-        at = found.end()
+    while len(named) < _MOST_PRODUCTS and (match := _PRODUCT.match(value, at)) is not None:
+        named.append(match[1])
+        at = match.end()
     return " ".join(named)
 
 

@@ -89,10 +89,10 @@ def parse_range(value: str | None, size: int) -> RangeSet:
 
 def parse_content_range(value: str | None) -> ContentRange | Unsatisfied | None:
     """Read a Content-Range field (RFC 9110 section 14.4), None when it is not a valid one."""
-    found = _CONTENT_RANGE.fullmatch(value.strip(" \t")) if value else None
-    if found is None:
+    match = _CONTENT_RANGE.fullmatch(value.strip(" \t")) if value else None
+    if match is None:
         return None
-    first, last, total, unsatisfied = found.groups()
+    first, last, total, unsatisfied = match.groups()
     if unsatisfied is not None:
         return Unsatisfied(int(unsatisfied))
     start, stop = int(first), int(last) + 1
@@ -119,10 +119,10 @@ def format_range(start: int, stop: int | None) -> str:
 
 def _specs(value: str | None) -> list[_Spec] | None:
     """The members of a Range field in order; None when it is to be ignored."""
-    found = _UNIT.fullmatch(value.strip(" \t")) if value else None
-    if found is None:
+    match = _UNIT.fullmatch(value.strip(" \t")) if value else None
+    if match is None:
         return None
-    members = [member for part in found[1].split(",") if (member := part.strip(" \t"))]
+    members = [member for part in match[1].split(",") if (member := part.strip(" \t"))]
     if not 0 < len(members) <= MAX_RANGES:
         return None
     specs: list[_Spec] = []
@@ -135,10 +135,10 @@ def _specs(value: str | None) -> list[_Spec] | None:
 
 
 def _spec(member: str) -> _Spec | None:
-    found = _SPEC.fullmatch(member)
-    if found is None:
+    match = _SPEC.fullmatch(member)
+    if match is None:
         return None
-    first, last, suffix = found.groups()
+    first, last, suffix = match.groups()
     if suffix is not None:
         return None, int(suffix)
     if last is not None and int(last) < int(first):

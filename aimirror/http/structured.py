@@ -108,11 +108,11 @@ class _Reader:
         return True
 
     def _take(self, pattern: re.Pattern[str]) -> str:
-        found = pattern.match(self._text, self._at)
-        if found is None:
+        match = pattern.match(self._text, self._at)
+        if match is None:
             return ""
-        self._at = found.end()
-        return found[0]
+        self._at = match.end()
+        return match[0]
 
     def _expect(self, pattern: re.Pattern[str]) -> str:
         taken = self._take(pattern)

@@ -125,13 +125,13 @@ class _Search:
     def edits(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
         """All places to change, in order: start, stop and new text."""
         look, reach, targets = self.before.pattern.search, self.before.longest, self.targets
-        for found in self.pattern.finditer(data):
-            slash, stop = found.span()
+        for matches in self.pattern.finditer(data):
+            slash, stop = matches.span()
             before = look(data, max(0, slash - reach), slash)
             if before is None:
                 continue
             own, scheme, escape = before.groups()
-            target = targets[(found.lastindex or 0) - 1]
+            target = targets[(matches.lastindex or 0) - 1]
             right = (scheme or b"").lower() in target.schemes
             if right and self._is_download(data, slash - len(own)):
                 yield slash - len(own), stop, target.escaped if escape else target.plain
@@ -247,12 +247,12 @@ def _search(
 
 def _link_targets(link: Link) -> Iterator[_Target]:
     """The forms of a base URL, from its host on: as told, and with the default ports."""
-    found = _BASE.fullmatch(link.old)
-    if found is None:
+    match = _BASE.fullmatch(link.old)
+    if match is None:
         raise ValueError(f"not an http or https base URL: {link.old!r}")
-    host, port, path = found["host"], found["port"], (found["path"] or "").rstrip("/")
+    host, port, path = match["host"], match["port"], (match["path"] or "").rstrip("/")
     either: tuple[bytes, ...] = (b"http", b"https", b"")
-    if port is not None and port != _DEFAULT_PORTS[found["scheme"].lower()]:
+    if port is not None and port != _DEFAULT_PORTS[match["scheme"].lower()]:
         forms = {f":{port}": either}
     else:
         forms = {"": either, ":80": (b"http", b""), ":443": (b"https", b"")}

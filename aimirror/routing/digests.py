@@ -89,9 +89,9 @@ def expected(
     """
     for source in (*sources, *_KNOWN):
         for text in _texts(source, path, query, headers):
-            found = parse(source.algorithm, text)
-            if found is not None:
-                return found
+            digest = parse(source.algorithm, text)
+            if digest is not None:
+                return digest
     return None
 
 

@@ -198,15 +198,15 @@ def _octal(text: bytes) -> int:
 
 def _pax(record: bytes) -> dict[bytes, bytes]:
     """Records of ``LENGTH NAME=VALUE\\n``."""
-    told = {}
+    records = {}
     while record:
         length = int(record.partition(b" ")[0])
         name, _, value = record[:length].partition(b" ")[2].removesuffix(b"\n").partition(b"=")
         if length < 1:
             raise ValueError("a record without a length")
-        told[name] = value
+        records[name] = value
         record = record[length:]
-    return {name: told[name] for name in (b"path", b"linkpath", b"size") if name in told}
+    return {name: records[name] for name in (b"path", b"linkpath", b"size") if name in records}
 
 
 def _parts(name: bytes) -> list[bytes]:

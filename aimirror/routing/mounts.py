@@ -27,10 +27,10 @@ def mounts(rules: Iterable[Rule]) -> tuple[Mount, ...]:
     map to the root.  On equal bases the first rule wins.
     """
     rules = tuple(rules)
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for base, prefix in (*_prefixed(rules), *_targets(rules), *_patterned(rules)):
-        found.setdefault(base, prefix)
-    ordered = sorted(found.items(), key=lambda item: -len(item[0]))
+        paths.setdefault(base, prefix)
+    ordered = sorted(paths.items(), key=lambda item: -len(item[0]))
     return tuple(Mount(base, prefix) for base, prefix in ordered)
 
 

@@ -43,7 +43,7 @@ class ServedNames:
         if not self._names:
             return PLAIN
         lowered = host.lower()
-        found = self._names.get(lowered)
-        if found is None and not lowered.endswith("]"):
-            found = self._names.get(lowered.rpartition(":")[0])
-        return found or PLAIN
+        upstream = self._names.get(lowered)
+        if upstream is None and not lowered.endswith("]"):
+            upstream = self._names.get(lowered.rpartition(":")[0])
+        return upstream or PLAIN

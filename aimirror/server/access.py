@@ -58,12 +58,12 @@ UNIX = "unix"
 def address(text: str) -> _Address | None:
     """A peer's address, IPv4 in its IPv6 dress as IPv4; None for what is none (a Unix socket)."""
     try:
-        found = ip_address(text.partition("%")[0])
+        ip = ip_address(text.partition("%")[0])
     except ValueError:
         return None
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-        return found.ipv4_mapped
-    return found
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        return ip.ipv4_mapped
+    return ip
 
 
 #: An address as some proxies write it: with its port, or in brackets.
@@ -72,43 +72,43 @@ _FORWARDED = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 NAMELESS = "unknown"
 
 
-def forwarded(told: str) -> str:
+def forwarded(element: str) -> str:
     """The address that a proxy tells of its client, NAMELESS for anything else."""
-    match = _FORWARDED.fullmatch(told)
-    found = told if match is None else match[1] or match[2]
-    return found if address(found) is not None else NAMELESS
+    match = _FORWARDED.fullmatch(element)
+    value = element if match is None else match[1] or match[2]
+    return value if address(value) is not None else NAMELESS
 
 
 def among(peer: str, networks: tuple[Network, ...]) -> bool:
     """Whether a peer's address is in one of some networks."""
-    found = address(peer) if networks else None
-    return found is not None and any(found in network for network in networks)
+    ip = address(peer) if networks else None
+    return ip is not None and any(ip in network for network in networks)
 
 
 def asker(peer: str, headers: Headers, proxies: tuple[Network, ...]) -> str:
     """Who really asks: the client that the nearest proxy names, if it is one of ours."""
-    told = (headers.joined("x-forwarded-for") or "").rpartition(",")[2].strip()
-    return forwarded(told) if told and among(peer, proxies) else peer
+    last = (headers.joined("x-forwarded-for") or "").rpartition(",")[2].strip()
+    return forwarded(last) if last and among(peer, proxies) else peer
 
 
 def plain(peer: str) -> str:
     """A peer as it is told: by its IPv4 address, even where it came to an IPv6 socket."""
-    found = address(peer)
-    return str(found) if isinstance(found, IPv4Address) else peer
+    ip = address(peer)
+    return str(ip) if isinstance(ip, IPv4Address) else peer
 
 
 def is_local(peer: str) -> bool:
     """Whether a client is on this machine."""
-    found = address(peer)
-    return peer == UNIX or (found is not None and found.is_loopback)
+    ip = address(peer)
+    return peer == UNIX or (ip is not None and ip.is_loopback)
 
 
 def client(peer: str) -> str:
     """What one client is counted by."""
-    found = address(peer)
-    if not isinstance(found, IPv6Address):
+    ip = address(peer)
+    if not isinstance(ip, IPv6Address):
         return peer
-    return str(IPv6Address(int(found) >> (128 - CLIENT_BITS) << (128 - CLIENT_BITS)))
+    return str(IPv6Address(int(ip) >> (128 - CLIENT_BITS) << (128 - CLIENT_BITS)))
 
 
 @frozen
@@ -123,12 +123,12 @@ class Networks:
 
     def admit(self, peer: str) -> bool:
         """Whether a client may come in."""
-        found = address(peer)
-        if found is None:
+        ip = address(peer)
+        if ip is None:
             return peer == UNIX or self == Networks()
-        if any(found in network for network in self.deny):
+        if any(ip in network for network in self.deny):
             return False
-        return not self.allow or any(found in network for network in self.allow)
+        return not self.allow or any(ip in network for network in self.allow)
 
 
 @define

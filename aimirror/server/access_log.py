@@ -85,7 +85,7 @@ class Combined:
 
 def as_json(second: int, record: AccessRecord, peer: str, sent: int, seconds: float) -> str:
     """One object per line; times are in seconds, ``time`` since the epoch."""
-    told = {
+    fields = {
         "time": second,
         "id": record.id,
         "client": peer,
@@ -101,7 +101,7 @@ def as_json(second: int, record: AccessRecord, peer: str, sent: int, seconds: fl
         "referer": path_of(record.referer),
         "agent": record.agent,
     }
-    return json.dumps(told) + "\n"
+    return json.dumps(fields) + "\n"
 
 
 #: By the names that the configuration uses.

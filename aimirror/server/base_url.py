@@ -34,9 +34,9 @@ def base_url(
 
 
 def _forwarded(request: MirrorRequest) -> tuple[str, str]:
-    told = request.headers.joined("forwarded")
-    if told is not None:
-        nearest = told.rsplit(",", 1)[-1]
+    field = request.headers.joined("forwarded")
+    if field is not None:
+        nearest = field.rsplit(",", 1)[-1]
         pairs = {key.lower(): quoted or bare for key, quoted, bare in _PAIR.findall(nearest)}
         return pairs.get("proto", "").lower(), pairs.get("host", "")
     return _last(request, "x-forwarded-proto").lower(), _last(request, "x-forwarded-host")

@@ -36,8 +36,8 @@ def bound(host: str, port: int) -> socket.socket:
     try:
         made.setblocking(False)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-        made.bind(found[0][4])
+        addresses = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+        made.bind(addresses[0][4])
     except OSError as error:
         made.close()
         raise CannotListen(_told(host, port, error)) from None

@@ -31,24 +31,24 @@ def forward_proxy(
     egress: Callable[[Reach], Egress],
 ) -> Forward:
     """What the configuration describes; raises AuthorityError and BadUsers."""
-    told = config.forward
+    section = config.forward
     users = interceptor = None
-    listed = told.users or config.server.users  # a mirror with a login has no way round it
+    listed = section.users or config.server.users  # a mirror with a login has no way round it
     if listed is not None:
         users = Users(listed, env.to_thread, agents.clock.seconds)
-    if told.intercept:
-        assert told.ca_dir is not None  # set when the configuration was loaded
-        contexts = LeafContexts(authority.load(told.ca_dir), authority.now)
-        interceptor = Interceptor(contexts, secure_origins(config.rules), told.pinned)
+    if section.intercept:
+        assert section.ca_dir is not None  # set when the configuration was loaded
+        contexts = LeafContexts(authority.load(section.ca_dir), authority.now)
+        interceptor = Interceptor(contexts, secure_origins(config.rules), section.pinned)
     return Forward(
         mirror=mirror,
         upstream=env.upstream,
         agents=agents,
         policy=ForwardPolicy(
             origins=origins(config.rules) | _registries(config),
-            allow=told.allow,
-            deny=told.deny,
-            ports=frozenset(told.ports),
+            allow=section.allow,
+            deny=section.deny,
+            ports=frozenset(section.ports),
         ),
         egress=egress,
         timeouts=config.server.timeouts,
@@ -56,23 +56,23 @@ def forward_proxy(
         seen=seen,
         users=users,
         interceptor=interceptor,
-        idle=told.idle_timeout,
+        idle=section.idle_timeout,
     )
 
 
 def _registries(config: Config) -> frozenset[tuple[str, int]]:
     """Where the registries of the table are: docker asks them by name through a proxy."""
     upstreams = (url for registry in config.registries for url in registry.upstreams)
-    found = (parse_target(url) for url in upstreams if "*" not in url)
-    return frozenset((target.host, target.port) for target in found)
+    targets = (parse_target(url) for url in upstreams if "*" not in url)
+    return frozenset((target.host, target.port) for target in targets)
 
 
 def _own(config: Config) -> frozenset[tuple[str, int]]:
     """What clients may call us beside addresses of ours."""
     server = config.server
-    found = {(socket.gethostname().lower(), server.port)}
+    addresses = {(socket.gethostname().lower(), server.port)}
     public = server.public_host
     if public:
         target = parse_target(public if "//" in public else f"http://{public}")
-        found.add((target.host, target.port))
-    return frozenset(found)
+        addresses.add((target.host, target.port))
+    return frozenset(addresses)

@@ -22,19 +22,19 @@ def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as message:
         try:
-            told.connect(address)
-            told.send(state.encode())
+            message.connect(address)
+            message.send(state.encode())
         except OSError:
             return
 
 
 def watchdog_seconds(environ: Mapping[str, str] = os.environ) -> float | None:
     """How often to send ``WATCHDOG=1``: twice as often as asked for; None when it isn't."""
-    told = environ.get("WATCHDOG_USEC", "")
+    text = environ.get("WATCHDOG_USEC", "")
     mine = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-    return int(told) / 2e6 if told.isdecimal() and int(told) > 0 and mine else None
+    return int(text) / 2e6 if text.isdecimal() and int(text) > 0 and mine else None
 
 
 def take_socket(environ: Mapping[str, str] | None = None) -> socket.socket | None:

@@ -62,12 +62,12 @@ class Catalogue:
 
     def of_key(self, key: str) -> tuple[Entry, ...]:
         """All entries of a key: scopes and variants."""
-        found = self._remembered.get(key)
-        if found is not None:
-            return found
-        found = self._index.of_key(key)
-        self._remembered.put(key, found)
-        return found
+        entries = self._remembered.get(key)
+        if entries is not None:
+            return entries
+        entries = self._index.of_key(key)
+        self._remembered.put(key, entries)
+        return entries
 
     def put(self, entry: Entry, *, send: bool = False) -> set[str]:
         """Store an entry, replacing the one of the same key, scope and variant."""
@@ -129,10 +129,10 @@ class Catalogue:
 
     def invalidate(self, key: str) -> int:
         """Mark all entries of a key as to be revalidated before any use; how many there are."""
-        found = self.of_key(key)
-        for entry in found:
+        entries = self.of_key(key)
+        for entry in entries:
             self.put(attrs.evolve(entry, invalidated=True))
-        return len(found)
+        return len(entries)
 
     def find(
         self, prefix: str, rule: str | None, before: float | None, *, negative: bool = True

@@ -352,8 +352,8 @@ _BLOB = "SELECT sha256, size, mtime_ns, used FROM blobs"
 
 def _load(rows: Iterable[tuple[str]]) -> tuple[Entry, ...]:
     """Entries of records; a damaged one is as good as none."""
-    found = []
+    loaded = []
     for (record,) in rows:
         with suppress(ValueError):
-            found.append(records.load(record))
-    return tuple(found)
+            loaded.append(records.load(record))
+    return tuple(loaded)

@@ -127,10 +127,10 @@ def make_folder(path: Path) -> None:
 def scan(folder: Path) -> Iterator[os.DirEntry[str]]:
     """The regular files directly in a folder; none when it does not exist."""
     try:
-        found = os.scandir(folder)
+        items = os.scandir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return
-    with found:
-        for item in found:
+    with items:
+        for item in items:
             if item.is_file(follow_symlinks=False):
                 yield item

@@ -55,8 +55,8 @@ def notice(folder: Path) -> str:
     if old is None:
         return ""
     count = f"{len(old.files)} file{'' if len(old.files) == 1 else 's'}"
-    told = f"version 0.3 left {count} ({old.size / 1e6:,.0f} MB) in {folder}"
-    return f"{told}, which nothing reads; to remove them: aimirror clean-old --cache-dir {folder}"
+    text = f"version 0.3 left {count} ({old.size / 1e6:,.0f} MB) in {folder}"
+    return f"{text}, which nothing reads; to remove them: aimirror clean-old --cache-dir {folder}"
 
 
 def _is_database(file: Path) -> bool:
@@ -67,10 +67,10 @@ def _is_database(file: Path) -> bool:
     try:
         address = f"file:{quote(str(file))}?mode=ro&immutable=1"
         with closing(sqlite3.connect(address, uri=True)) as database:
-            found: int = database.execute(wanted).fetchone()[0]
+            count: int = database.execute(wanted).fetchone()[0]
     except sqlite3.Error:
         return False
-    return found == 2
+    return count == 2
 
 
 def _bodies(folder: Path) -> Iterator[Path]:

@@ -108,13 +108,13 @@ def entries_listed(index: Path, wanted: Listing) -> list[Listed]:
     )
     values = [value for _, given in used for value in given]
     page = (max(0, min(wanted.count, MOST_LISTED)), max(0, wanted.offset))
-    found = []
+    rows = []
     for name, record, last, _ in _rows(index, sql, (*values, *page)):
         try:
-            found.append(Listed(name, records.load(record), last))
+            rows.append(Listed(name, records.load(record), last))
         except ValueError:
             continue  # a damaged record is as good as none
-    return found
+    return rows
 
 
 def rules_listed(index: Path) -> list[RuleUse]:

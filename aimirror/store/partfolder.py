@@ -49,31 +49,31 @@ class Kept:
 
 def survey_parts(layout: Layout, now: float) -> tuple[Leftover, ...]:
     """Clear the folder of parts that cannot be resumed and return the others; blocks."""
-    found: dict[tuple[str, str], Leftover] = {}
+    leftovers: dict[tuple[str, str], Leftover] = {}
     for item in list(scan(layout.parts)):
         id, _, kind = item.name.rpartition(".")
         if kind == "journal" and not layout.part(id).exists():
             _remove(layout, id)
         elif kind == "part":
             left = _examine(layout, id)
-            older = found.get((left.meta.key, left.meta.scope)) if left else None
+            older = leftovers.get((left.meta.key, left.meta.scope)) if left else None
             if left is None or now - left.at > PART_LIFE or (older and older.at >= left.at):
                 _remove(layout, id)
                 continue
             if older:
                 _remove(layout, older.id)
-            found[(left.meta.key, left.meta.scope)] = left
-    return tuple(sorted(found.values(), key=lambda left: left.at))
+            leftovers[(left.meta.key, left.meta.scope)] = left
+    return tuple(sorted(leftovers.values(), key=lambda left: left.at))
 
 
 def survey_quarantine(layout: Layout) -> tuple[Kept, ...]:
     """What is in quarantine, oldest first; blocks."""
-    found = []
+    items = []
     for item in list(scan(layout.quarantine)):
         if item.name.endswith(".part"):
             stat = item.stat(follow_symlinks=False)
-            found.append(Kept(Path(item.path), stat.st_size, stat.st_ctime))
-    return tuple(sorted(found, key=lambda kept: kept.at))
+            items.append(Kept(Path(item.path), stat.st_size, stat.st_ctime))
+    return tuple(sorted(items, key=lambda kept: kept.at))
 
 
 def _examine(layout: Layout, id: str) -> Leftover | None:
@@ -160,11 +160,11 @@ class PartFolder:
         self.left -= left.size
         fd = journal_fd = -1
         try:
-            found = read_journal(self._layout.journal(left.id))
+            recorded = read_journal(self._layout.journal(left.id))
             fd = self._open(left.id, os.O_RDWR)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
             journal_fd = os.open(self._layout.journal(left.id), flags)
-            part = self._reopen(left.id, fd, journal_fd, found)
+            part = self._reopen(left.id, fd, journal_fd, recorded)
         except (OSError, ValueError):
             for opened in (fd, journal_fd):
                 if opened >= 0:
@@ -174,11 +174,11 @@ class PartFolder:
         self.active += part.size
         return part
 
-    def _reopen(self, id: str, fd: int, journal_fd: int, found: journal.Journal | None) -> Part:
-        if found is None or not found.written:
+    def _reopen(self, id: str, fd: int, journal_fd: int, recorded: journal.Journal | None) -> Part:
+        if recorded is None or not recorded.written:
             raise ValueError("nothing to resume")
-        part = Part.reopen(self._part(id, found.meta, fd), found, journal_fd)
-        if os.fstat(fd).st_nlink != 1 or found.written.pairs[-1][1] > part.size:
+        part = Part.reopen(self._part(id, recorded.meta, fd), recorded, journal_fd)
+        if os.fstat(fd).st_nlink != 1 or recorded.written.pairs[-1][1] > part.size:
             raise ValueError("not the file that the journal describes")
         return part
 

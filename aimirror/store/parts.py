@@ -83,11 +83,11 @@ class Part:
         self._noting = DeferredLock()
 
     @classmethod
-    def reopen(cls, fresh: Part, found: journal.Journal, journal_fd: int) -> Part:
+    def reopen(cls, fresh: Part, recorded: journal.Journal, journal_fd: int) -> Part:
         """Go on with what a journal says; a torn tail is cut off before more is appended."""
-        fresh._journal.adopt(journal_fd, found.length)
-        fresh.written = fresh.noted = found.written
-        fresh.durable = found.durable
+        fresh._journal.adopt(journal_fd, recorded.length)
+        fresh.written = fresh.noted = recorded.written
+        fresh.durable = recorded.durable
         fresh.size = os.fstat(fresh.fd).st_size
         return fresh
 

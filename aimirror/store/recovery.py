@@ -165,9 +165,9 @@ def _return_to_parts(layout: Layout, index: Index, orphans: set[str]) -> set[str
         id, _, kind = item.name.rpartition(".")
         if kind != "journal" or layout.part(id).exists():
             continue
-        found = read_journal(Path(item.path))
-        if found is not None and found.blob in orphans - returned:
-            layout.blob(found.blob).rename(layout.part(id))
-            index.remove_blob(found.blob)
-            returned.add(found.blob)
+        recorded = read_journal(Path(item.path))
+        if recorded is not None and recorded.blob in orphans - returned:
+            layout.blob(recorded.blob).rename(layout.part(id))
+            index.remove_blob(recorded.blob)
+            returned.add(recorded.blob)
     return returned

@@ -52,9 +52,9 @@ class Shelf:
 
     def body(self, sha256: str) -> StoredBody | None:
         """The body of a blob; None, and the blob dropped, when its file was altered."""
-        found = self._bodies.find(sha256)
-        if found is not None:
-            return found
+        kept = self._bodies.find(sha256)
+        if kept is not None:
+            return kept
         blob = self._index.blob(sha256)
         if blob is None:
             return None

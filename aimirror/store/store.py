@@ -145,21 +145,21 @@ class Store:
         lock = self._layout.lock()
         try:
             now = self._clock.seconds()
-            found = await self._defer_to_thread(recovery.recover, self._layout, now)
+            survey = await self._defer_to_thread(recovery.recover, self._layout, now)
             self._index = Index(self._layout.index)
         except BaseException:
             os.close(lock)
             raise
         self._lock = lock
-        self._parts.adopt(found.left, found.kept)
+        self._parts.adopt(survey.left, survey.kept)
         self._assemble()
         self._warn_of_little_room()
-        if (found.rebuilt and self._index.entries) or found.dropped:
+        if (survey.rebuilt and self._index.entries) or survey.dropped:
             self.log.info(
                 "cache {root}: rebuilt={found.rebuilt}, {found.dropped} blobs removed,"
                 " {entries} entries",
                 root=self._layout.root,
-                found=found,
+                found=survey,
                 entries=self._index.entries,
             )
 
@@ -251,10 +251,10 @@ class Store:
 
     def drop_key(self, key: str) -> int:
         """Forget all entries of a key; how many there were."""
-        found = self.entries(key)
-        for entry in found:
+        entries = self.entries(key)
+        for entry in entries:
             self.drop(entry)
-        return len(found)
+        return len(entries)
 
     def invalidate(self, key: str) -> int:
         """Have all entries of a key revalidated before their next use; how many there are."""

@@ -98,7 +98,7 @@ class Verifier:
             path, reading = self._layout.blob(blob.sha256), Reading()
             result.reading.add(reading)
             try:
-                found = await self._defer_to_thread(digest, path, self._has_stopped, reading)
+                computed = await self._defer_to_thread(digest, path, self._has_stopped, reading)
             except OSError as error:
                 self.log.error("cannot read blob {path}: {error}", path=path, error=error)
                 result.unreadable += 1
@@ -112,7 +112,7 @@ class Verifier:
                 continue  # evicted meanwhile, and maybe stored again
             result.checked += 1
             result.bytes += blob.size
-            if found != blob.sha256:
+            if computed != blob.sha256:
                 self.log.error("blob {path} is damaged: dropped", path=path)
                 result.bad += 1
                 self._shelf.remove(blob.sha256)
@@ -120,14 +120,14 @@ class Verifier:
 
 def digest(path: Path, stopped: Callable[[], bool], reading: Reading) -> str | None:
     """The sha256 of a file, None when told to stop or when there is no file.  Blocks."""
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     try:
         with open(path, "rb", buffering=0) as file:
             while block := file.read(BLOCK):
                 if stopped():
                     return None
-                found.update(block)
+                hasher.update(block)
                 reading.bytes += len(block)
     except FileNotFoundError:
         return None
-    return found.hexdigest()
+    return hasher.hexdigest()

@@ -71,8 +71,8 @@ class _Stream:
         while mark not in self._buffer:
             if len(self._buffer) > _MAX_HEAD or not self.more():
                 raise ConnectionError(f"no {mark!r} in {self._buffer[:80]!r}")
-        found, _, self._buffer = self._buffer.partition(mark)
-        return found
+        before, _, self._buffer = self._buffer.partition(mark)
+        return before
 
     def exactly(self, count: int) -> bytes:
         """So many bytes, or fewer at the end of the stream or when it fails."""

@@ -97,14 +97,14 @@ class Hub:
         try:
             if path == "/api/whoami-v2":
                 return self._whoami(token)
-            found = _CACHED.fullmatch(path)
-            if found is not None:
-                return self._cached(found, token)
-            found = _RESOLVE.fullmatch(path)
-            if found is not None:
-                return self._resolved(found, token, asked)
-            found = _API.fullmatch(path)
-            return self._api(found, token, query, asked.body) if found is not None else None
+            match = _CACHED.fullmatch(path)
+            if match is not None:
+                return self._cached(match, token)
+            match = _RESOLVE.fullmatch(path)
+            if match is not None:
+                return self._resolved(match, token, asked)
+            match = _API.fullmatch(path)
+            return self._api(match, token, query, asked.body) if match is not None else None
         except _Refusal as refusal:
             return _refused(refusal)
 
@@ -131,8 +131,8 @@ class Hub:
             raise _Refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         return commit, repo.commits[commit]
 
-    def _resolved(self, found: re.Match[str], token: str, asked: Asked) -> File:
-        kind, name, revision, path = found[1] or "models", found[2], found[3], found[4]
+    def _resolved(self, match: re.Match[str], token: str, asked: Asked) -> File:
+        kind, name, revision, path = match[1] or "models", match[2], match[3], match[4]
         new = self.renamed.get(f"{kind}/{name}")
         if new is not None:
             moved = asked.target.replace(f"/{name}/", f"/{new}/", 1)
@@ -161,28 +161,28 @@ class Hub:
         ]
         return _moved(302, self._signed(f"/xet/{chunks}"), fields, f'"{_git(content)}"')
 
-    def _cached(self, found: re.Match[str], token: str) -> File:
-        kind, name, commit, path = found.groups()
+    def _cached(self, match: re.Match[str], token: str) -> File:
+        kind, name, commit, path = match.groups()
         _, files = self._commit(self._repo(kind, name, token), commit)
         content = files[unquote(path)]
         fields = (("X-Repo-Commit", commit),)
         return File(content, "text/plain; charset=utf-8", headers=fields, etag=f'"{_git(content)}"')
 
-    def _api(self, found: re.Match[str], token: str, query: str, body: bytes) -> File:
-        kind, name, verb, revision = found.groups()
+    def _api(self, match: re.Match[str], token: str, query: str, body: bytes) -> File:
+        kind, name, verb, revision = match.groups()
         new = self.renamed.get(f"{kind}/{name}")
         if new is not None:
-            old, _, rest = found[0].partition(f"/{name}")
+            old, _, rest = match[0].partition(f"/{name}")
             return _moved(307, f"{old}/{new}{rest}")
         repo = self._repo(kind, name, token)
         if verb == "xet-read-token":
             return _json({"casUrl": "http://127.0.0.1:9", "exp": 0, "accessToken": "x"})
         commit, files = self._commit(repo, revision or "main")
         if verb == "tree":
-            return self._tree(found[0], files, query)
+            return self._tree(match[0], files, query)
         if verb == "paths-info":
             return _json([_item(path, files[path]) for path in _paths(body) if path in files])
-        told = {
+        document = {
             "_id": "1",
             "id": name,
             "modelId": name,
@@ -197,7 +197,7 @@ class Hub:
             "createdAt": "2024-01-01T00:00:00.000Z",
             "siblings": [{"rfilename": path} for path in sorted(files)],
         }
-        return _json(told)
+        return _json(document)
 
     def _tree(self, path: str, files: dict[str, bytes], query: str) -> File:
         asked = parse_qs(query)

@@ -156,15 +156,15 @@ class Origin(ServerFactory):
         count = self.count(request.path)
         count.heads += request.method == "HEAD"
         count.requests += request.method == "GET"
-        found = self._resources.get(request.path)
-        if found is None:
+        resource = self._resources.get(request.path)
+        if resource is None:
             return simple(404)
-        told = found.behaviour
-        if told.needs_signature and not self._valid(request):
+        behaviour = resource.behaviour
+        if behaviour.needs_signature and not self._valid(request):
             return simple(403, "signature missing, wrong or expired")
-        if told.redirect:
-            return simple(302, "", ("Location", self._location(told.redirect, found)))
-        given = answer(found, request, count.requests, connection_of(request.path))
+        if behaviour.redirect:
+            return simple(302, "", ("Location", self._location(behaviour.redirect, resource)))
+        given = answer(resource, request, count.requests, connection_of(request.path))
         count.ranged += given.status == 206
         count.not_modified += given.status == 304
         return given
@@ -172,13 +172,13 @@ class Origin(ServerFactory):
     def _valid(self, request: Request) -> bool:
         return self._signatures.valid(request.path, request.query, self.reactor.seconds())
 
-    def _location(self, url: str, found: Resource) -> str:
-        told = found.behaviour
-        if not told.signs:
+    def _location(self, url: str, resource: Resource) -> str:
+        behaviour = resource.behaviour
+        if not behaviour.signs:
             return url
         path = "/" + url.split("://", 1)[-1].partition("/")[2]
-        expires = self.reactor.seconds() + told.signed_for if told.signed_for else 0.0
-        return f"{url}?{self._signatures.sign(path, expires, told.signed_uses)}"
+        expires = self.reactor.seconds() + behaviour.signed_for if behaviour.signed_for else 0.0
+        return f"{url}?{self._signatures.sign(path, expires, behaviour.signed_uses)}"
 
     def _control(self, request: Request) -> Answer:
         """The face of a separate process: script, counts, echo."""
@@ -197,8 +197,8 @@ class Origin(ServerFactory):
         if what == "counts":
             return _json({path: asdict(count) for path, count in self._counts.items()})
         if what == "authorizations":
-            told = [r.headers.get("authorization") or "" for r in self.requests]
-            return _json({"authorizations": told})
+            authorizations = [r.headers.get("authorization") or "" for r in self.requests]
+            return _json({"authorizations": authorizations})
         if what.startswith("echo"):
             said = {
                 "method": request.method,

@@ -200,21 +200,21 @@ class OriginProgram:
 
     def count(self, path: str) -> Count:
         """What was asked of a path."""
-        told = client.request(self.port, "/_origin/counts").json()
-        return Count(**told.get(path, {}))
+        counts = client.request(self.port, "/_origin/counts").json()
+        return Count(**counts.get(path, {}))
 
     def authorizations(self) -> list[str]:
         """The Authorization of each of the last requests, "" for none."""
-        told = client.request(self.port, "/_origin/authorizations").json()
-        return list(told["authorizations"])
+        values = client.request(self.port, "/_origin/authorizations").json()
+        return list(values["authorizations"])
 
 
 class RelayProgram:
     """``python -m aimirror.testing.relay``; ``network`` are the fields of ``relay.Network``."""
 
     def __init__(self, log: Path, to: int, **network: float) -> None:
-        told = [f"--{name.replace('_', '-')}={value}" for name, value in network.items()]
-        command = [sys.executable, "-m", "aimirror.testing.relay", f"--to={to}", *told]
+        options = [f"--{name.replace('_', '-')}={value}" for name, value in network.items()]
+        command = [sys.executable, "-m", "aimirror.testing.relay", f"--to={to}", *options]
         self.program = Program(command, log)
         ports = self.program.wait_for(_LISTENING)[1].split()
         self.port, self._status = int(ports[0]), int(ports[1])
@@ -223,8 +223,8 @@ class RelayProgram:
         """Connections, and bytes to clients since the last restart; may start anew."""
         with socket.create_connection(("127.0.0.1", self._status), client.SILENCE) as sock:
             sock.sendall(b"restart\n" if restart else b"count\n")
-            told: dict[str, int] = json.loads(sock.makefile().readline())
-            return told
+            counts: dict[str, int] = json.loads(sock.makefile().readline())
+            return counts
 
 
 class ServiceProgram:

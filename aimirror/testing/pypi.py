@@ -151,8 +151,8 @@ class SimpleIndex:
             }
             for each in releases
         ]
-        for told, each in zip(files, releases, strict=True):
-            told["size"] = len(self._content(each))
+        for file, each in zip(files, releases, strict=True):
+            file["size"] = len(self._content(each))
         versions = sorted({each.filename.split("-")[1] for each in releases})
         meta = {"api-version": "1.3"}
         page = {"meta": meta, "name": project, "versions": versions, "files": files}
@@ -165,16 +165,16 @@ class SimpleIndex:
     def _html(self, releases: list[Release]) -> bytes:
         lines = ["<!DOCTYPE html>", "<html><body>"]
         for each in releases:
-            told = {
+            attributes = {
                 "href": f"{each.url}#sha256={each.sha256}",
                 "data-requires-python": each.requires_python,
             }
             if self.announces:
-                told["data-core-metadata"] = f"sha256={each.sidecar}"
-                told["data-dist-info-metadata"] = f"sha256={each.sidecar}"
+                attributes["data-core-metadata"] = f"sha256={each.sidecar}"
+                attributes["data-dist-info-metadata"] = f"sha256={each.sidecar}"
             if each.yanked:
-                told["data-yanked"] = ""
-            pairs = " ".join(f'{name}="{html.escape(value)}"' for name, value in told.items())
+                attributes["data-yanked"] = ""
+            pairs = " ".join(f'{name}="{html.escape(value)}"' for name, value in attributes.items())
             lines.append(f"<a {pairs}>{each.filename}</a>")
         return "\n".join([*lines, "</body></html>"]).encode()
 

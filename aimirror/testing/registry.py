@@ -84,8 +84,8 @@ class Registry(Origin):
         policy = self.policy
         status = policy.statuses.get(f"{request.method} {request.path}", policy.status)
         if status and policy.reason:
-            told = json.dumps({"errors": [{"code": "DENIED", "message": policy.reason}]})
-            return simple(status, told, ("Content-Type", "application/json"))
+            text = json.dumps({"errors": [{"code": "DENIED", "message": policy.reason}]})
+            return simple(status, text, ("Content-Type", "application/json"))
         if status:
             return simple(status, "", ("Retry-After", "7"))
         if not policy.auth:
@@ -98,8 +98,8 @@ class Registry(Origin):
         host = request.headers.get("Host")
         challenge = 'Basic realm="registry"'
         if policy.auth == "token":
-            told = f'Bearer realm="http://{host}/token",service="scripted, with a comma"'
-            challenge = f'{told},scope="repository:{name}:pull"{error}'
+            text = f'Bearer realm="http://{host}/token",service="scripted, with a comma"'
+            challenge = f'{text},scope="repository:{name}:pull"{error}'
         return simple(401, "", ("WWW-Authenticate", challenge))
 
     def _user(self, request: Request) -> tuple[str | None, str]:
@@ -110,15 +110,15 @@ class Registry(Origin):
         if scheme != "Bearer":
             return None, ""
         try:
-            told = json.loads(base64.urlsafe_b64decode(value))
+            values = json.loads(base64.urlsafe_b64decode(value))
         except ValueError:
             return None, ',error="invalid_token"'
-        if told["generation"] != self.policy.generation:
+        if values["generation"] != self.policy.generation:
             return None, ',error="invalid_token"'
         name = request.path.removeprefix("/v2/").rsplit("/", 2)[0]
-        if name and request.path != "/v2/" and name not in told["names"]:
+        if name and request.path != "/v2/" and name not in values["names"]:
             return None, ',error="insufficient_scope"'
-        return told["user"], ""
+        return values["user"], ""
 
     def _known(self, basic: str) -> str | None:
         try:
@@ -134,8 +134,8 @@ class Registry(Origin):
             return simple(401, "", ("WWW-Authenticate", 'Basic realm="token"'))
         scopes = parse_qs(request.query).get("scope", [])
         names = [scope.split(":")[1] for scope in scopes]
-        told = {"user": user, "names": names, "generation": self.policy.generation}
-        token = base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
+        values = {"user": user, "names": names, "generation": self.policy.generation}
+        token = base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
         body = json.dumps({"token": token, "expires_in": self.policy.life})
         return simple(200, body, ("Cache-Control", "no-store"))
 

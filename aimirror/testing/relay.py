@@ -307,8 +307,8 @@ def main(arguments: list[str] | None = None) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=parse, default=None)
     options = vars(parser.parse_args(arguments))
     reactor: Any = installed
-    told = {name: options[name] for name in Network.__annotations__ if options[name] is not None}
-    relay = Relay(reactor, ("127.0.0.1", options["to"]), Network(**told))
+    network = {name: options[name] for name in Network.__annotations__ if options[name] is not None}
+    relay = Relay(reactor, ("127.0.0.1", options["to"]), Network(**network))
     port = reactor.listenTCP(options["port"], relay, 511, "127.0.0.1").getHost().port
     status = ServerFactory.forProtocol(lambda: _Status(relay))
     status.noisy = False

@@ -175,8 +175,8 @@ def _signed_well(method: str, url: str, headers: Headers) -> bool:
         query = [pair for pair in query if pair[0] != "X-Amz-Signature"]
         payload = "UNSIGNED-PAYLOAD"
     elif "authorization" in headers:
-        told = (headers.get("authorization") or "").partition(" ")[2].split(", ")
-        fields = dict(field.split("=", 1) for field in told)
+        scheme = (headers.get("authorization") or "").partition(" ")[2].split(", ")
+        fields = dict(field.split("=", 1) for field in scheme)
         scope, date = fields["Credential"], headers.get("x-amz-date") or ""
         names, given = fields["SignedHeaders"], fields["Signature"]
         payload = headers.get("x-amz-content-sha256") or ""

@@ -119,12 +119,12 @@ class Site:
     def answer(self, asked: Asked) -> File:
         """What is served for a request."""
         path = asked.target.partition("?")[0]
-        found = self.interrupt(asked) or self.files.get(path) or self.fallback(asked)
-        if found is None or (
-            found.authorization and asked.headers.get("authorization") != found.authorization
+        file = self.interrupt(asked) or self.files.get(path) or self.fallback(asked)
+        if file is None or (
+            file.authorization and asked.headers.get("authorization") != file.authorization
         ):
             return File(b"not found", "text/plain", 404)
-        return found
+        return file
 
 
 class _Server(ThreadingHTTPServer):

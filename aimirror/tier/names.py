@@ -70,8 +70,8 @@ def bare(entry: Entry) -> Entry:
 def opened(name: str, data: bytes, keys: Keys) -> dict[str, Any] | None:
     """What is in a sealed object; None when we have not sealed it, or not for this place."""
     try:
-        told = parse_json(data)
-        said, mac = told["said"], told["mac"]
+        document = parse_json(data)
+        said, mac = document["said"], document["mac"]
         if not isinstance(said, str) or not keys.right(f"{name}\n{said}", str(mac)):
             return None
         value = parse_json(said)

@@ -115,11 +115,11 @@ class Orders:
         after, more = _PREFIX, True
         try:
             while more and len(self._known) < MOST_ORDERS:
-                found, more = await self._bucket.listed(_PREFIX, after)
-                for name, _ in found:
+                names, more = await self._bucket.listed(_PREFIX, after)
+                for name, _ in names:
                     after = name
                     await (self._read(name) if name > oldest else self._bucket.delete(name))
-                more = more and bool(found)
+                more = more and bool(names)
         except StoreError as error:
             self.log.debug("orders: {why}", why=str(error))
 

@@ -60,7 +60,7 @@ class Probe:
         data = hashlib.shake_128(name.encode()).digest(SIZE)
         await self.bucket.put(name, data)
         try:
-            found = [
+            findings = [
                 await self._whole(name, data),
                 await self._part(name, data),
                 await self._strangers(name),
@@ -71,7 +71,7 @@ class Probe:
         finally:
             await self.bucket.delete(name)
         gone = await self.bucket.get(name, SIZE) is None
-        return (*found, Finding("deletes objects", gone, needed=True))
+        return (*findings, Finding("deletes objects", gone, needed=True))
 
     async def _whole(self, name: str, data: bytes) -> Finding:
         came = await self.bucket.get(name, 2 * SIZE)
@@ -143,17 +143,17 @@ class Probe:
 
     async def _listing(self, name: str) -> Finding:
         try:
-            found, _ = await self.bucket.listed(name)
+            names, _ = await self.bucket.listed(name)
         except StoreError as error:
             return Finding("lists objects", False, False, str(error))
-        return Finding("lists objects", any(n == name for n, _ in found), False)
+        return Finding("lists objects", any(n == name for n, _ in names), False)
 
 
-def refused(found: tuple[Finding, ...]) -> str:
+def refused(findings: tuple[Finding, ...]) -> str:
     """Why a store can't be used; "" when it can."""
     return "; ".join(
         f"it is not so that the store {each.what}" + (f" ({each.detail})" if each.detail else "")
-        for each in found
+        for each in findings
         if each.needed and not each.holds
     )
 

@@ -128,8 +128,8 @@ class Bucket:
             words.append(("start-after", whole + after))
         query = "&".join(f"{name}={quote(value, safe='-_.~')}" for name, value in sorted(words))
         text = await _told(await self._ask("GET", f"{self.place.base}/?{query}"), 200)
-        found = [(unescape(key)[len(whole) :], int(size)) for key, size in _KEY.findall(text)]
-        return found, _TRUNCATED in text
+        objects = [(unescape(key)[len(whole) :], int(size)) for key, size in _KEY.findall(text)]
+        return objects, _TRUNCATED in text
 
     # -- multipart -------------------------------------------------------------------------
 

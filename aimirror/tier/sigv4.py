@@ -43,15 +43,15 @@ def find() -> Callable[[], Secret]:
         from botocore.session import Session
     except ImportError:
         raise NoCredentials("the tier needs botocore: pip install 'aimirror[s3]'") from None
-    found: Any = Session().get_credentials()
-    if found is None:
+    credentials: Any = Session().get_credentials()
+    if credentials is None:
         raise NoCredentials(
             "no credentials for the tier: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
             " ~/.aws/credentials, or a role"
         )
 
     def current() -> Secret:
-        frozen_ = found.get_frozen_credentials()
+        frozen_ = credentials.get_frozen_credentials()
         return Secret(frozen_.access_key, frozen_.secret_key, frozen_.token)
 
     return current

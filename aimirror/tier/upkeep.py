@@ -33,11 +33,11 @@ async def objects(bucket: Bucket, prefix: str) -> AsyncIterator[tuple[str, int]]
     """The names and sizes of all objects below a prefix; raises StoreError."""
     after, more = "", True
     while more:
-        found, more = await bucket.listed(prefix, after)
-        for name, size in found:
+        names, more = await bucket.listed(prefix, after)
+        for name, size in names:
             after = name
             yield name, size
-        more = more and bool(found)
+        more = more and bool(names)
 
 
 async def verify(bucket: Bucket, keys: Keys) -> Checked:

@@ -33,7 +33,7 @@ class Walk:
 
     How far it came is in the index, so that it goes on there after a restart, is over for good
     at the end, and begins again when the index was lost, or another tier is named.  ``wants``
-    says which entries are for the tier, ``found`` is called when one was missing there.
+    says which entries are for the tier, ``missed`` is called when one was missing there.
     """
 
     log = Logger()
@@ -46,7 +46,7 @@ class Walk:
         clock: IReactorTime,
         breaker: Breaker,
         wants: Callable[[Entry], bool],
-        found: Callable[[], None],
+        missed: Callable[[], None],
     ) -> None:
         self._bucket = bucket
         self._keys = keys
@@ -54,7 +54,7 @@ class Walk:
         self._clock = clock
         self._breaker = breaker
         self._wants = wants
-        self._found = found
+        self._found = missed
         self._tier = f"{bucket.place.base}/{bucket.place.prefix}"
         self._later: IDelayedCall | None = None
         self._stopped = False

@@ -54,9 +54,9 @@ class _Collected:
     def addressResolved(self, address: IAddress) -> None:
         """One more address."""
         if isinstance(address, (IPv4Address, IPv6Address)):
-            found = ip_address(address.host)
-            if found not in self._found:
-                self._found.append(found)
+            ip = ip_address(address.host)
+            if ip not in self._found:
+                self._found.append(ip)
 
     def resolutionComplete(self) -> None:
         """No more will come."""
@@ -137,14 +137,14 @@ class Dialer:
     async def judged(self, host: str, reach: Reach) -> list[Address]:
         """The host's permitted addresses, best first; raises UpstreamError where there is none."""
         try:
-            found = [ip_address(host)]
+            addresses = [ip_address(host)]
         except ValueError:
-            found = await self._resolve(host)
-        if not found:
+            addresses = await self._resolve(host)
+        if not addresses:
             raise UpstreamError(Reason.RESOLVE, host)
-        allowed = [address for address in found if permitted(reach, host, address)]
+        allowed = [address for address in addresses if permitted(reach, host, address)]
         if not allowed:
-            raise UpstreamError(Reason.FORBIDDEN, f"{host} is at {found[0]}")
+            raise UpstreamError(Reason.FORBIDDEN, f"{host} is at {addresses[0]}")
         return interleaved(allowed)[:MAX_ADDRESSES]
 
     def _connect(

@@ -134,7 +134,7 @@ def _proxy(target: Target, egress: Egress) -> Proxy | None:
 
 def _of_proxy(proxy: Proxy, error: Exception) -> UpstreamError:
     """The same, told of the proxy."""
-    found = explain(error)
-    if "upstream proxy" in found.detail or found.reason is Reason.CANCELLED:
-        return found
-    return UpstreamError(found.reason, f"the upstream proxy {proxy.host}: {found.detail}")
+    outcome = explain(error)
+    if "upstream proxy" in outcome.detail or outcome.reason is Reason.CANCELLED:
+        return outcome
+    return UpstreamError(outcome.reason, f"the upstream proxy {proxy.host}: {outcome.detail}")

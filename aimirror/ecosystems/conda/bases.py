@@ -58,13 +58,13 @@ def led(index: bytes, lead: Lead) -> bytes | None:
         return index
     changed = unpacked
     for member in _MEMBERS:
-        found = _text(changed, member)
-        if found is None or not found[0].startswith(("http://", "https://")):
+        base = _text(changed, member)
+        if base is None or not base[0].startswith(("http://", "https://")):
             continue
-        new = lead(found[0])
+        new = lead(base[0])
         if new is None:
             return None
-        changed = changed[: found[1]] + _packed(new) + changed[found[2] :]
+        changed = changed[: base[1]] + _packed(new) + changed[base[2] :]
     return index if changed is unpacked else zstandard.ZstdCompressor().compress(changed)
 
 

@@ -59,16 +59,16 @@ def digests(repodata: bytes) -> dict[str, Digest]:
     By file name.  Such a file may hold hundreds of megabytes, so it is searched, not parsed, from
     its start to its end: records are objects, each after its package's name.
     """
-    found: dict[str, Digest] = {}
+    table: dict[str, Digest] = {}
     name = b""
     for record in _RECORDS.finditer(repodata):
         if record[1] is not None:
             name = record[1]
         elif name:
             said = Digest("sha256", record[2].decode("ascii"))
-            found[name.decode("utf-8", "replace")] = said
+            table[name.decode("utf-8", "replace")] = said
             name = b""
-    return found
+    return table
 
 
 PRESETS = r"""

@@ -35,36 +35,36 @@ class Conda(Indexed):
         super().__init__(library, FILES)
         self._relative: LRU[str, bool] = LRU(MOST_RELATIVE)
 
-    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
+    async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
-        name = found.path.rpartition("/")[2]
+        name = route.path.rpartition("/")[2]
         asked = request.mirror and (request.method == "GET" or self._is_tried(request, name))
-        if not asked or self._is_relative(found):
-            return await super().take(request, found, mirror)
+        if not asked or self._is_relative(route):
+            return await super().take(request, route, mirror)
         whole = evolve(request, method="GET")
         if name == bases.SHARDS:
-            return await self._shards(whole, found, mirror)
+            return await self._shards(whole, route, mirror)
         if name in bases.PLAIN | bases.PACKED:
-            return await self._repodata(whole, found, mirror, name in bases.PLAIN)
-        return await super().take(request, found, mirror)
+            return await self._repodata(whole, route, mirror, name in bases.PLAIN)
+        return await super().take(request, route, mirror)
 
     def _is_tried(self, request: ClientRequest, name: str) -> bool:
         """Whether a client looks which form there is, of those that it takes first."""
         return request.method == "HEAD" and name.endswith(".zst")
 
-    def _is_relative(self, found: Route) -> bool:
+    def _is_relative(self, route: Route) -> bool:
         """Whether all that is stored of an index is known to name no whole URL."""
-        stored = [e for e in self.library.at(found.key).entries if e.status == 200]
+        stored = [e for e in self.library.at(route.key).entries if e.status == 200]
         return bool(stored) and all(self._relative.get(e.blob) for e in stored)
 
-    def _note(self, found: Route) -> None:
-        for entry in self.library.at(found.key).entries:
+    def _note(self, route: Route) -> None:
+        for entry in self.library.at(route.key).entries:
             if entry.status == 200 and entry.blob:
                 self._relative.put(entry.blob, True)
 
-    async def _shards(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer:
+    async def _shards(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer:
         """The index of shards, which clients do without where there is none."""
-        answer = await mirror.answer(request, found)
+        answer = await mirror.answer(request, route)
         if answer.status != 200 or answer.body is None or isinstance(answer.body, Streamed):
             return answer
         data = await self._read(answer, bases.MOST_SHARDS)
@@ -73,28 +73,28 @@ class Conda(Indexed):
         if changed is None:
             return error_answer(404, "no shards", _ELSEWHERE)
         if changed is data:
-            self._note(found)
+            self._note(route)
             return answer
         headers = answer.headers.without("content-length", "last-modified")
         etag = f'W/"{hashlib.sha256(changed).hexdigest()[:32]}"'
         return Answer(status=200, headers=headers.with_("ETag", etag), body=changed)
 
     async def _repodata(
-        self, request: ClientRequest, found: Route, mirror: Desk, plain: bool
+        self, request: ClientRequest, route: Route, mirror: Desk, plain: bool
     ) -> Answer:
         """Repodata; a packed form that names a whole URL is not there, and clients take another."""
-        answer = await mirror.answer(request, evolve(found, exact=True))
+        answer = await mirror.answer(request, evolve(route, exact=True))
         if answer.status != 200 or answer.body is None or isinstance(answer.body, Streamed):
-            return await mirror.changed(request, found, answer)
+            return await mirror.changed(request, route, answer)
         head = await self._read(answer, bases.HEAD, bases.HEAD)
         base = await self.library.aside(bases.whole_base, head)
         if not base:
-            self._note(found)
+            self._note(route)
         elif plain:
-            found = evolve(found, rule=evolve(found.rule, content_rewrite=_BASES))
+            route = evolve(route, rule=evolve(route.rule, content_rewrite=_BASES))
         else:
             return error_answer(404, "no such form", _OTHER_FORM)
-        return await mirror.changed(request, found, answer)
+        return await mirror.changed(request, route, answer)
 
     async def _read(self, answer: Answer, most: int, stop: int | None = None) -> bytes:
         body = answer.body

@@ -47,12 +47,12 @@ def archived(path: str) -> str:
 
 def digests(index: bytes) -> dict[str, Digest]:
     """The MD5 of packages in an index, unpacked (text or R serialization), by NAME_VERSION."""
-    found = {}
+    table = {}
     for name, version, md5 in _matrix(index) if index.startswith(b"X\n") else _paragraphs(index):
         digest = parse("md5", md5)
         if digest is not None:
-            found[f"{name}_{version}"] = digest
-    return found
+            table[f"{name}_{version}"] = digest
+    return table
 
 
 #: What is read of each package, in this order.
@@ -167,11 +167,11 @@ class _Serialized:
         return self._symbols[-1]
 
     def _pairs(self, flags: int) -> dict[str, Any]:
-        found = {}
+        items = {}
         while flags & 0xFF == self._PAIRS:
             if not flags & self._HAS_TAG or flags & self._HAS_ATTRIBUTES:
                 raise ValueError("a pair without a name")
             name = self._tag(self._integer())
-            found[name] = self._item(self._integer())
+            items[name] = self._item(self._integer())
             flags = self._integer()
-        return found
+        return items

@@ -32,24 +32,24 @@ class Cran(Indexed):
     def __init__(self, library: ILibrary) -> None:
         super().__init__(library, _FILES)
 
-    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
+    async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
         if request.method not in ("GET", "HEAD"):
             return UNTAKEN
-        chosen = cran.chosen_by_client(found.path)
+        chosen = cran.chosen_by_client(route.path)
         if chosen:
-            found = evolve(found, vary=("user-agent",))
-        if _is_form(found):
-            since = changed_at(mirror, found, cran.indexes(found.urls[0]))
-            return await mirror.answer(request, found, not_before=since)
+            route = evolve(route, vary=("user-agent",))
+        if _is_form(route):
+            since = changed_at(mirror, route, cran.indexes(route.urls[0]))
+            return await mirror.answer(request, route, not_before=since)
         if chosen:
-            return await mirror.answer(request, found)
-        if not cran.package(found.urls[0]):
+            return await mirror.answer(request, route)
+        if not cran.package(route.urls[0]):
             return UNTAKEN
-        digest = await self.digest(request, found, mirror)
-        first = found if digest is None else evolve(found, digest=digest)
-        elsewhere = route_of(mirror.rules, cran.archived(found.path), "")
-        if "/Archive/" in found.path or not isinstance(elsewhere, Route):
+        digest = await self.digest(request, route, mirror)
+        first = route if digest is None else evolve(route, digest=digest)
+        elsewhere = route_of(mirror.rules, cran.archived(route.path), "")
+        if "/Archive/" in route.path or not isinstance(elsewhere, Route):
             return await mirror.answer(request, first)
         try:
             return await mirror.answer(request, first, declines=frozenset({404, 410}))
@@ -63,9 +63,9 @@ class Cran(Indexed):
         return super().finish(lookup, answer)
 
 
-def _is_form(found: Route) -> bool:
+def _is_form(route: Route) -> bool:
     """Whether it is PACKAGES in one of its forms."""
-    return found.urls[0] in cran.indexes(found.urls[0])
+    return route.urls[0] in cran.indexes(route.urls[0])
 
 
 _PRESETS = r"""

@@ -61,38 +61,38 @@ def section(
 
 def options(lines: list[str], key: Callable[[str], str] = same) -> Iterator[Option]:
     """The options of a file, in order."""
-    name, found, indent = "", None, 0
+    name, option, indent = "", None, 0
     for number, line in enumerate(lines):
         text = line.strip()
         if not text or text[0] in "#;":
             continue
         depth = len(line) - len(line.lstrip())
-        if found is not None and depth > indent:
-            found = Option(found.section, found.key, found.start, number + 1)
+        if option is not None and depth > indent:
+            option = Option(option.section, option.key, option.start, number + 1)
             continue
-        if found is not None:
-            yield found
-            found = None
+        if option is not None:
+            yield option
+            option = None
         header = _HEADER.match(text)
         if header is not None:
             name = header["name"]
             continue
         match = _OPTION.match(text)
         assert match is not None  # it takes any text
-        found, indent = Option(name, key(match["key"]), number, number + 1), depth
-    if found is not None:
-        yield found
+        option, indent = Option(name, key(match["key"]), number, number + 1), depth
+    if option is not None:
+        yield option
 
 
 def headers(lines: list[str]) -> dict[str, int]:
     """The line of each section's header."""
     inside = {n for each in options(lines) for n in range(each.start, each.stop)}
-    found: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     for number, line in enumerate(lines):
         match = _HEADER.match(line.strip())
         if match is not None and number not in inside:
-            found.setdefault(match["name"], number)
-    return found
+            numbers.setdefault(match["name"], number)
+    return numbers
 
 
 def _set(
@@ -128,8 +128,8 @@ def _values(text: str, key: Callable[[str], str]) -> dict[str, dict[str, str]]:
         parser.read_string(text)
     except Error as error:
         raise ValueError(f"it is no INI file: {str(error).splitlines()[0]}") from None
-    found = {name: dict(parser.items(name)) for name in parser.sections()}
-    return found | ({"DEFAULT": dict(parser.defaults())} if parser.defaults() else {})
+    sections = {name: dict(parser.items(name)) for name in parser.sections()}
+    return sections | ({"DEFAULT": dict(parser.defaults())} if parser.defaults() else {})
 
 
 def _prove(

@@ -37,10 +37,10 @@ def table(parent: Any, name: str) -> Any:
 
     if name not in parent:
         parent[name] = tomlkit.table(is_super_table=True)
-    found = parent[name]
-    if not hasattr(found, "items"):
+    child = parent[name]
+    if not hasattr(child, "items"):
         raise ValueError(f"{name!r} is no table in it")
-    return found
+    return child
 
 
 def tables(parent: Any, name: str) -> Any:
@@ -50,10 +50,10 @@ def tables(parent: Any, name: str) -> Any:
 
     if name not in parent:
         parent[name] = tomlkit.aot()
-    found = parent[name]
-    if not isinstance(found, AoT):
+    child = parent[name]
+    if not isinstance(child, AoT):
         raise ValueError(f"{name!r} is written in a way that can't be added to")
-    return found
+    return child
 
 
 def new_table(**values: object) -> Any:

@@ -130,8 +130,8 @@ def _children(elements: list[_Element], parent: _Element) -> list[_Element]:
 
 
 def _mirror(identity: str, of: str, url: str, pad: str) -> list[str]:
-    told = {"id": identity, "mirrorOf": of, "url": _escaped(url).decode()}
-    inner = [f"{pad}{pad}<{name}>{value}</{name}>" for name, value in told.items()]
+    fields = {"id": identity, "mirrorOf": of, "url": _escaped(url).decode()}
+    inner = [f"{pad}{pad}<{name}>{value}</{name}>" for name, value in fields.items()]
     return [f"{pad}<mirror>", *inner, f"{pad}</mirror>"]
 
 

@@ -38,25 +38,25 @@ class Api:
     def __init__(self, library: ILibrary) -> None:
         self._library = library
 
-    async def answer(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
+    async def answer(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """GET and HEAD: private answers by right, pages of trees without Xet, commits for ever.
 
         Raises UpstreamError and BodyFailed.
         """
-        call = huggingface.call(found.urls[0])
+        call = huggingface.call(route.urls[0])
         if call is None:
             return UNTAKEN
         if call.personal:
-            return await mirror.forward(request, found)
-        rule = evolve(found.rule, public=True) if call.of_repo else found.rule
-        known = evolve(found, rule=rule, immutable=found.immutable or call.pinned)
+            return await mirror.forward(request, route)
+        rule = evolve(route.rule, public=True) if call.of_repo else route.rule
+        known = evolve(route, rule=rule, immutable=route.immutable or call.pinned)
         if call.is_file:
-            plain = asked_for_storing(request.headers, compressed=False, more=found.request_headers)
+            plain = asked_for_storing(request.headers, compressed=False, more=route.request_headers)
             return await mirror.answer(request, evolve(known, exact=True), headers=plain)
         if call.is_tree and rule.xet is Xet.STRIP:
             return await self._tree(request, known, mirror)
         stored = self._library.at(known.key).entries
-        other = None if stored else await self._same_commit(found)
+        other = None if stored else await self._same_commit(route)
         if other is None:
             return await mirror.answer(request, known)
         try:
@@ -64,12 +64,12 @@ class Api:
         except (UpstreamError, Declined):
             return await mirror.answer(request, evolve(known, urls=(other,), key=other))
 
-    async def _same_commit(self, found: Route) -> str | None:
+    async def _same_commit(self, route: Route) -> str | None:
         """The URL of what is stored of the commit of a URL, by another name of that; public only.
 
         What the hub tells of a branch is what it tells of the commit for which that stands.
         """
-        repo, commit = huggingface.revision(urls.canonical(found.urls[0]))
+        repo, commit = huggingface.revision(urls.canonical(route.urls[0]))
         if not commit:
             return None
         for entry in self._library.stored_below(repo):
@@ -85,13 +85,13 @@ class Api:
             return await stored_bytes(self._library, entry)
 
         try:
-            told: bytes = await self._library.apart(huggingface.commit_told, read)
+            commit: bytes = await self._library.apart(huggingface.commit_told, read)
         except (BodyFailed, OSError, Unreadable):
             return ""
-        return told.decode("utf-8", "replace")
+        return commit.decode("utf-8", "replace")
 
-    async def _tree(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer:
-        answer = await mirror.answer(request, evolve(found, exact=True))
+    async def _tree(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer:
+        answer = await mirror.answer(request, evolve(route, exact=True))
         data = answer.body
         if answer.status != 200 or data is None or isinstance(data, Streamed):
             return answer
@@ -100,7 +100,7 @@ class Api:
         data = await self._without_xet(data)
         headers = answer.headers.without("content-length", "etag", "content-md5", "digest")
         changed = evolve(answer, headers=headers, body=data, memo_until=0.0)
-        return await mirror.changed(request, found, changed)
+        return await mirror.changed(request, route, changed)
 
     async def _without_xet(self, data: bytes) -> bytes:
         try:
@@ -108,80 +108,80 @@ class Api:
         except Unreadable as error:
             raise UpstreamError(Reason.PROTOCOL, f"the hub's page: {error}") from None
 
-    async def write(self, request: ClientRequest, found: Route) -> Answer | Untaken:
+    async def write(self, request: ClientRequest, route: Route) -> Answer | Untaken:
         """Any other method: passed on, whatever it is about; a few answers are changed."""
-        if request.method == "POST" and huggingface.names_paths(found.urls[0]):
-            return await self._listed(request, found)
-        change = self._change_of(request, found)
-        return UNTAKEN if change is None else await self._changed(request, found, change)
+        if request.method == "POST" and huggingface.names_paths(route.urls[0]):
+            return await self._listed(request, route)
+        change = self._change_of(request, route)
+        return UNTAKEN if change is None else await self._changed(request, route, change)
 
-    def _change_of(self, request: ClientRequest, found: Route) -> Callable[[bytes], bytes] | None:
+    def _change_of(self, request: ClientRequest, route: Route) -> Callable[[bytes], bytes] | None:
         """What is done to the answer to a method other than GET and HEAD, None for nothing.
 
         Clients take the repository's name from the address that the hub answers with.
         """
-        links = self._links(request, found.rule)
-        if huggingface.names_itself(found.urls[0]) and links is not None:
+        links = self._links(request, route.rule)
+        if huggingface.names_itself(route.urls[0]) and links is not None:
             return links.rewrite
         return None
 
-    async def _listed(self, request: ClientRequest, found: Route) -> Answer:
+    async def _listed(self, request: ClientRequest, route: Route) -> Answer:
         """What the hub says of some paths: a POST that reads, so that it may be told once more.
 
         What everybody is told is remembered for the time when the hub can't be asked.
         """
         asked = await gathered(request.body, MOST_PATHS)
         headers = passed_on(request.headers).with_("Accept-Encoding", "identity")
-        key = f"{urls.canonical(found.urls[0])}#{hashlib.sha256(asked).hexdigest()}"
+        key = f"{urls.canonical(route.urls[0])}#{hashlib.sha256(asked).hexdigest()}"
         try:
             response = await self._library.ask(
                 Inquiry(
-                    rule=found.rule,
-                    url=found.urls[0],
+                    rule=route.rule,
+                    url=route.urls[0],
                     headers=headers,
                     method="POST",
                     body=AtHand(asked),
                 )
             )
         except UpstreamError:
-            last = self._told(key, found)
+            last = self._told(key, route)
             if last is None:
                 raise
             return last
         if decodable(response.headers):
             response = DecodedResponse(response)
-        fields = self.led_here(request, found.rule, response.headers).with_("X-Cache", "PASS")
+        fields = self.led_here(request, route.rule, response.headers).with_("X-Cache", "PASS")
         if response.status != 200:
-            last = self._told(key, found) if response.status in UNABLE else None
+            last = self._told(key, route) if response.status in UNABLE else None
             if last is None:
                 return relayed(response, fields)
             response.abort()
             return last
         data = await collect(response, MOST_TREE)
-        if found.rule.xet is Xet.STRIP:
+        if route.rule.xet is Xet.STRIP:
             data = await self._without_xet(data)
-        if not credential(request, found):
+        if not credential(request, route):
             kept = fields.only("content-type", "x-repo-commit")
-            await remember(self._library, key, kept, data, found.rule)
+            await remember(self._library, key, kept, data, route.rule)
         fields = fields.without("content-length", "etag", "content-md5", "digest")
         return Answer(status=200, headers=fields, body=data)
 
-    def _told(self, key: str, found: Route) -> Answer | None:
+    def _told(self, key: str, route: Route) -> Answer | None:
         """What everybody was told last, as long as the rule allows."""
-        told = last_told(self._library, key, found.rule)
-        if told is None:
+        last = last_told(self._library, key, route.rule)
+        if last is None:
             return None
-        return Answer(status=200, headers=told[0].with_("X-Cache", "STALE"), body=told[1])
+        return Answer(status=200, headers=last[0].with_("X-Cache", "STALE"), body=last[1])
 
     async def _changed(
-        self, request: ClientRequest, found: Route, change: Callable[[bytes], bytes]
+        self, request: ClientRequest, route: Route, change: Callable[[bytes], bytes]
     ) -> Answer:
         """Pass a request on, and the answer with its body changed if it is a success."""
         headers = passed_on(request.headers).with_("Accept-Encoding", "identity")
         response = await self._library.ask(
             Inquiry(
-                rule=found.rule,
-                url=found.urls[0],
+                rule=route.rule,
+                url=route.urls[0],
                 headers=headers,
                 method=request.method,
                 body=request.body,
@@ -189,7 +189,7 @@ class Api:
         )
         if decodable(response.headers):
             response = DecodedResponse(response)
-        fields = self.led_here(request, found.rule, response.headers).with_("X-Cache", "PASS")
+        fields = self.led_here(request, route.rule, response.headers).with_("X-Cache", "PASS")
         if response.status not in (200, 201):
             return relayed(response, fields)
         data = await self._library.aside(change, await collect(response, MOST_TREE))

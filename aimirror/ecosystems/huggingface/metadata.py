@@ -73,25 +73,25 @@ class Looks:
         name = (targets[0].url, who)
 
         async def ask() -> Look:
-            found = await self._ask(rule, targets, headers, who)
-            if found.seen.status >= 500:
-                raise UpstreamError(Reason.STATUS, f"the hub answers {found.seen.status}")
-            if found.seen.status != 429:
-                self._looks.put(name, found)
-            return found
+            seen = await self._ask(rule, targets, headers, who)
+            if seen.seen.status >= 500:
+                raise UpstreamError(Reason.STATUS, f"the hub answers {seen.seen.status}")
+            if seen.seen.status != 429:
+                self._looks.put(name, seen)
+            return seen
 
-        found: Look = await self._flights.do(name, ask)
-        return found
+        seen: Look = await self._flights.do(name, ask)
+        return seen
 
     async def _ask(self, rule: Rule, targets: Sequence[Target], headers: Headers, who: str) -> Look:
         public, repo = headers.without(*rule.secrets), targets[0].repo
         if not who:
             return await self._first(rule, targets, public)
         if (self._hidden.get(repo) or 0.0) < self.now():
-            found = await self._first(rule, targets, public)
-            if not found.seen.hidden:
-                return found
-            if found.seen.status != 429:
+            seen = await self._first(rule, targets, public)
+            if not seen.seen.hidden:
+                return seen
+            if seen.seen.status != 429:
                 self._hidden.put(repo, self.now() + GRANTED_FOR)
         own = await self._head(rule, targets[0], headers)
         return Look(own, PRIVATE, self.now(), urls.origin(targets[0].url))
@@ -100,8 +100,8 @@ class Looks:
         """What the first address says that can; no token is among the fields."""
 
         async def attempt(index: int, last: bool) -> Look:
-            found = await self._head(rule, targets[index], headers)
-            return Look(found, "", self.now(), urls.origin(targets[index].url))
+            seen = await self._head(rule, targets[index], headers)
+            return Look(seen, "", self.now(), urls.origin(targets[index].url))
 
         hubs = [each.url for each in targets]
         return await self._library.first(hubs, attempt, lambda look: look.seen.status not in UNABLE)

@@ -68,8 +68,8 @@ class Target:
 
 def target(url: str) -> Target | None:
     """The file that an upstream's URL means; a query such as ``download=true`` changes nothing."""
-    found = _FILE.match(url)
-    return None if found is None else Target(found["repo"], found["revision"], found["path"])
+    match = _FILE.match(url)
+    return None if match is None else Target(match["repo"], match["revision"], match["path"])
 
 
 @frozen
@@ -89,10 +89,10 @@ class Call:
 
 def call(url: str) -> Call | None:
     """What an upstream's URL asks of the API, None when it is not of the API."""
-    found = _API.search(url)
-    if found is None:
+    match = _API.search(url)
+    if match is None:
         return None
-    kind, rest = found["kind"], found["rest"] or ""
+    kind, rest = match["kind"], match["rest"] or ""
     if kind == "resolve-cache":
         return Call(of_repo=True, is_file=True, pinned=_IN_COMMIT.search("/" + rest) is not None)
     if kind not in _REPOS or "-token" in rest:
@@ -104,17 +104,17 @@ def call(url: str) -> Call | None:
 
 def revision(url: str) -> tuple[str, str]:
     """The URL of what is told of a repository, and the commit as of which a URL asks for it."""
-    found = _REVISION.fullmatch(url)
-    return (found[1], found[2]) if found is not None else ("", "")
+    match = _REVISION.fullmatch(url)
+    return (match[1], match[2]) if match is not None else ("", "")
 
 
 def commit_of(data: bytes) -> str:
     """The commit of which the hub tells in the JSON about a repository, "" for none."""
     try:
-        told: Any = parse_json(data)
+        document: Any = parse_json(data)
     except ValueError:
         return ""
-    sha = told.get("sha") if isinstance(told, dict) else None
+    sha = document.get("sha") if isinstance(document, dict) else None
     return sha if isinstance(sha, str) else ""
 
 
@@ -159,14 +159,14 @@ class Seen:
     @property
     def linked_size(self) -> int | None:
         """The bytes of a large file; other fields may be about the redirect that leads to it."""
-        told = self.headers.get("x-linked-size") or ""
-        return int(told) if told.isdecimal() else None
+        text = self.headers.get("x-linked-size") or ""
+        return int(text) if text.isdecimal() else None
 
     @property
     def size(self) -> int | None:
         """Its bytes."""
-        told = self.headers.get("x-linked-size") or self.headers.get("content-length") or ""
-        return int(told) if told.isdecimal() else None
+        text = self.headers.get("x-linked-size") or self.headers.get("content-length") or ""
+        return int(text) if text.isdecimal() else None
 
     @property
     def hidden(self) -> bool:
@@ -187,16 +187,16 @@ def seen(status: int, answers: Iterable[Headers]) -> Seen:
     last = answers[-1].without("content-length", "content-type") if redirected else answers[-1]
     headers = last.without("location", "transfer-encoding", "date", "set-cookie")
     for name in (*OF_THE_HUB, *_XET, "link"):
-        told = next((a.get_all(name) for a in answers if name in a), None)
-        if told is not None:
-            headers = headers.with_(name, *told)
+        values = next((a.get_all(name) for a in answers if name in a), None)
+        if values is not None:
+            headers = headers.with_(name, *values)
     return Seen(200 if redirected else status, headers)
 
 
-def told(found: Seen) -> Headers:
+def told(seen: Seen) -> Headers:
     """The fields of the mirror's answer to HEAD."""
-    size = found.size
-    kept = found.headers.only(*OF_THE_HUB, *_XET, "link", "content-type")
+    size = seen.size
+    kept = seen.headers.only(*OF_THE_HUB, *_XET, "link", "content-type")
     length = [("Content-Length", str(size))] if size is not None else []
     return Headers([*named(kept), *length, ("Accept-Ranges", "bytes")])
 
@@ -207,11 +207,11 @@ def named(headers: Headers) -> Headers:
     return headers.with_("ETag", f'"{bare(linked)}"') if linked else headers
 
 
-def refusal(found: Seen) -> tuple[Headers, bytes]:
+def refusal(seen: Seen) -> tuple[Headers, bytes]:
     """The fields and the body of the answer when the hub says no."""
-    message = found.headers.get("x-error-message") or ""
-    body = json.dumps({"error": message or f"the hub answers {found.status}"}).encode()
-    kept = found.headers.only(*_OF_REFUSALS).without("content-type")
+    message = seen.headers.get("x-error-message") or ""
+    body = json.dumps({"error": message or f"the hub answers {seen.status}"}).encode()
+    kept = seen.headers.only(*_OF_REFUSALS).without("content-type")
     return kept.with_("Content-Type", "application/json; charset=utf-8"), body
 
 

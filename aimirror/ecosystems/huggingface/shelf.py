@@ -45,8 +45,8 @@ class Shelf:
     def noted(self, target: Target, since: float) -> Seen | None:
         """What everybody was told of a file last, not before a time (epoch seconds)."""
         for entry in self._library.at(_noted_as(target)).entries:
-            told = entry.status in (_NOTED, _MISSING) and "x-repo-commit" in entry.headers
-            if told and not entry.scope and entry.received_at >= since:
+            is_note = entry.status in (_NOTED, _MISSING) and "x-repo-commit" in entry.headers
+            if is_note and not entry.scope and entry.received_at >= since:
                 return Seen(200 if entry.status == _NOTED else _MISSING, entry.headers)
         return None
 
@@ -73,9 +73,9 @@ class Shelf:
         if self.has(target, scope) or (scope and self.has(target, "")):
             return
         self._forget_absence(target)
-        found = self._equal(target, look, last)
-        if found is not None:
-            blob, size, kind = found
+        equal = self._equal(target, look, last)
+        if equal is not None:
+            blob, size, kind = equal
             headers = huggingface.told(seen).with_("Content-Type", kind)
             headers = headers.without("content-length", "accept-ranges")
             self._put(target, scope, headers, rule, blob=blob, size=size)

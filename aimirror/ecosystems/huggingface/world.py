@@ -32,7 +32,7 @@ class Visit:
 
     request: ClientRequest
     mirror: Desk
-    found: Route
+    route: Route
     target: Target
     #: What goes upstream, the client's token included.
     headers: Headers
@@ -42,13 +42,13 @@ class Visit:
     @property
     def targets(self) -> tuple[Target, ...]:
         """The file at each upstream of the rule; all of them are the same hub."""
-        found = (huggingface.target(url) for url in self.found.urls)
-        return tuple(each for each in found if each is not None)
+        places = (huggingface.target(url) for url in self.route.urls)
+        return tuple(each for each in places if each is not None)
 
     @property
     def rule(self) -> Rule:
         """The rule that took it; the hub's own fields survive its redirects."""
-        rule = self.found.rule
+        rule = self.route.rule
         missing = [n for n in huggingface.OF_THE_HUB if n not in rule.head_meta_headers]
         return evolve(rule, head_meta_headers=(*rule.head_meta_headers, *missing))
 
@@ -62,22 +62,22 @@ class HuggingFace(General):
         self._looks = Looks(library)
         self._shelf = Shelf(library)
 
-    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
+    async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
         if request.method not in ("GET", "HEAD"):
-            return await self._api.write(request, found)
-        target = huggingface.target(found.urls[0])
+            return await self._api.write(request, route)
+        target = huggingface.target(route.urls[0])
         if target is None:
-            return await self._api.answer(request, found, mirror)
+            return await self._api.answer(request, route, mirror)
         visit = Visit(
             request=request,
             mirror=mirror,
-            found=found,
+            route=route,
             target=target,
             headers=asked_for_storing(
-                request.headers, compressed=False, more=found.request_headers
+                request.headers, compressed=False, more=route.request_headers
             ),
-            who=scope_of(request.headers, found.rule.credential_headers),
+            who=scope_of(request.headers, route.rule.credential_headers),
         )
         return await self._file(visit)
 
@@ -148,7 +148,7 @@ class HuggingFace(General):
         return evolve(answer, headers=answer.headers.with_("X-Repo-Commit", target.revision))
 
     def _fields(self, visit: Visit, scope: str) -> Headers:
-        return visit.headers if scope else visit.headers.without(*visit.found.rule.secrets)
+        return visit.headers if scope else visit.headers.without(*visit.route.rule.secrets)
 
     def _route(self, visit: Visit, target: Target, scope: str, seen: Seen | None = None) -> Route:
         """A token goes to the first upstream alone."""
@@ -162,7 +162,7 @@ class HuggingFace(General):
             digest=None if seen is None else seen.sha256,
             size=None if seen is None else seen.linked_size,
             exact=True,
-            vary=visit.found.vary,
+            vary=visit.route.vary,
         )
 
     async def _bring(self, visit: Visit, target: Target, look: Look) -> None:

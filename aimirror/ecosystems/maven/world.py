@@ -23,26 +23,26 @@ from aimirror.server.answers import Answer
 class Maven(General):
     """Knowledge of the Maven repository layout."""
 
-    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
+    async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
-        if request.method not in ("GET", "HEAD") or found.path.endswith("/"):
+        if request.method not in ("GET", "HEAD") or route.path.endswith("/"):
             return UNTAKEN
-        described, algorithm = maven.checksum(found.path)
+        described, algorithm = maven.checksum(route.path)
         if described:
-            scope = credential(request, found)
+            scope = credential(request, route)
             return await self._checksum(mirror, described, algorithm, scope)
-        if maven.changes(found.path) or request.method == "HEAD":
+        if maven.changes(route.path) or request.method == "HEAD":
             return UNTAKEN
-        if is_stored(mirror.library, found, credential(request, found)):
+        if is_stored(mirror.library, route, credential(request, route)):
             return UNTAKEN
-        beside = route_of(mirror.rules, found.path + ".sha1", request.query or "")
+        beside = route_of(mirror.rules, route.path + ".sha1", request.query or "")
         if not isinstance(beside, Route):
             return UNTAKEN
-        told = await small(mirror, request, beside)
-        digest = maven.digest(told) if told is not None else None
+        text = await small(mirror, request, beside)
+        digest = maven.digest(text) if text is not None else None
         if digest is None:
             return UNTAKEN
-        return await mirror.answer(request, evolve(found, digest=digest))
+        return await mirror.answer(request, evolve(route, digest=digest))
 
     async def _checksum(
         self, mirror: Desk, described: str, algorithm: str, scope: str
@@ -50,10 +50,10 @@ class Maven(General):
         """That of a file that changes is computed from what is stored: one fetched by itself could
         be of the next version.
         """
-        found = route_of(mirror.rules, described, "")
-        if not maven.changes(described) or not isinstance(found, Route):
+        route = route_of(mirror.rules, described, "")
+        if not maven.changes(described) or not isinstance(route, Route):
             return UNTAKEN
-        data = await at_hand(mirror.library, found, scope)
+        data = await at_hand(mirror.library, route, scope)
         if data is None:
             return UNTAKEN
         digest = hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()

@@ -47,17 +47,17 @@ class Challenge:
 
 def parse_challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
     """The challenges of WWW-Authenticate; commas in quoted strings belong to them."""
-    found: list[tuple[str, dict[str, str]]] = []
+    challenges: list[tuple[str, dict[str, str]]] = []
     for value in values:
         for name, quoted, bare in _pieces(value):
             if quoted is None and bare is None:
-                found.append((name.lower(), {}))
-            elif found:
+                challenges.append((name.lower(), {}))
+            elif challenges:
                 text = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare or ""
-                found[-1][1][name.lower()] = text
+                challenges[-1][1][name.lower()] = text
     return tuple(
         Challenge(scheme, p.get("realm", ""), p.get("service", ""), p.get("error", ""))
-        for scheme, p in found
+        for scheme, p in challenges
     )
 
 
@@ -77,8 +77,8 @@ def chosen(challenges: Iterable[Challenge]) -> Challenge | None:
 
 def format_challenge(realm: str, service: str, scope: str) -> str:
     """WWW-Authenticate with which the mirror sends clients to its own token service."""
-    told = [f'realm="{realm}"', f'service="{service}"']
-    return "Bearer " + ",".join([*told, f'scope="{scope}"'] if scope else told)
+    parts = [f'realm="{realm}"', f'service="{service}"']
+    return "Bearer " + ",".join([*parts, f'scope="{scope}"'] if scope else parts)
 
 
 def pull_scope(name: str) -> str:
@@ -156,9 +156,9 @@ class Token:
 def parse_token(body: bytes, now: float) -> Token | None:
     """The token in the JSON of a token service, which calls it ``token`` or ``access_token``."""
     try:
-        told = parse_json(body)
-        value = told.get("token") or told.get("access_token")
-        life = told.get("expires_in") or TOKEN_LIFE
+        document = parse_json(body)
+        value = document.get("token") or document.get("access_token")
+        life = document.get("expires_in") or TOKEN_LIFE
     except (ValueError, AttributeError):
         return None
     if not isinstance(value, str) or not _VISIBLE.fullmatch(value):
@@ -176,8 +176,8 @@ def format_token(value: str, seconds: float) -> bytes:
 
 def token_url(challenge: Challenge, scopes: Iterable[str]) -> str:
     """Where a challenge's token is asked for; each scope is a parameter of its own."""
-    told = [("service", challenge.service)] if challenge.service else []
-    told += [("scope", scope) for scope in scopes]
-    query = "&".join(f"{name}={quote(value, safe=':/,')}" for name, value in told)
+    parameters = [("service", challenge.service)] if challenge.service else []
+    parameters += [("scope", scope) for scope in scopes]
+    query = "&".join(f"{name}={quote(value, safe=':/,')}" for name, value in parameters)
     mark = "&" if "?" in challenge.realm else "?"
     return f"{challenge.realm}{mark}{query}" if query else challenge.realm

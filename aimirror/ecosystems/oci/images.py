@@ -102,8 +102,10 @@ class Images:
 
     # -- digests ---------------------------------------------------------------------------
 
-    async def by_digest(self, visit: Visit, target: Target, told: Headers | None = None) -> Answer:
-        """What a digest names, if the client may read it; ``told`` if the registry just said so.
+    async def by_digest(
+        self, visit: Visit, target: Target, headers: Headers | None = None
+    ) -> Answer:
+        """What a digest names, if the client may read it; ``headers`` if the registry just said so.
 
         Raises UpstreamError, BodyFailed and Refused.
         """
@@ -111,14 +113,14 @@ class Images:
         if self.public(route.key):
             return await self.serve(visit, target, "", "")
         authorization, scope = await self.right(visit)
-        allowed = await self._adopted(visit, target, scope, told) or not scope
+        allowed = await self._adopted(visit, target, scope, headers) or not scope
         if not allowed and not self._granted(visit) and self._held(route.key):
             await self.has(visit, target)
         # Nothing is awaited between that look and the fetch that others would join.
         return await self.serve(visit, target, authorization, scope)
 
     async def _adopted(
-        self, visit: Visit, target: Target, scope: str, told: Headers | None
+        self, visit: Visit, target: Target, scope: str, headers: Headers | None
     ) -> bool:
         """Share bytes that another repository brought, once this one's registry has said yes.
 
@@ -127,13 +129,13 @@ class Images:
         """
         digest, key = target.digest, visit.route(target).key
         if digest is None or digest.algorithm != "sha256":
-            return told is not None
+            return headers is not None
         size = self._library.blob_size(digest.hex, urls.origin(key))
         if size is None or any(e.scope == scope and e.blob for e in self._library.at(key).entries):
-            return told is not None
-        told = told or await self.has(visit, target)
+            return headers is not None
+        headers = headers or await self.has(visit, target)
         now = self.now()
-        kind = told.get("content-type") if target.kind is Kind.MANIFEST else _OCTETS
+        kind = headers.get("content-type") if target.kind is Kind.MANIFEST else _OCTETS
         entry = Entry(
             key=key,
             scope=scope,

@@ -68,11 +68,11 @@ class Lists:
     def last(self, visit: Visit) -> Answer | Untaken:
         """What everybody was told last, as long as the rule allows, for an outage."""
         key = visit.route(visit.target).key
-        told = last_told(self._library, key, visit.rule)
-        if told is None:
+        last_list = last_told(self._library, key, visit.rule)
+        if last_list is None:
             return UNTAKEN
-        kept = told[0].only(*_KEPT).with_("X-Cache", "STALE").with_(*API_VERSION)
-        return Answer(status=200, headers=_led_here(visit, kept, key), body=told[1])
+        kept = last_list[0].only(*_KEPT).with_("X-Cache", "STALE").with_(*API_VERSION)
+        return Answer(status=200, headers=_led_here(visit, kept, key), body=last_list[1])
 
 
 def _led_here(visit: Visit, headers: Headers, url: str) -> Headers:

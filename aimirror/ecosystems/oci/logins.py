@@ -51,16 +51,16 @@ def named(who: Credential) -> Named:
     host, slash, rest = user.partition("/")
     if not slash or "." not in host or not rest:
         return Named(who)
-    told = base64.b64encode(f"{rest}:{password}".encode("utf-8", "surrogateescape")).decode()
-    return Named(Credential(basic=f"Basic {told}"), host.lower())
+    encoded = base64.b64encode(f"{rest}:{password}".encode("utf-8", "surrogateescape")).decode()
+    return Named(Credential(basic=f"Basic {encoded}"), host.lower())
 
 
 def _parts(who: Credential) -> tuple[str, str]:
     try:
-        told = base64.b64decode(who.basic.partition(" ")[2], validate=True)
+        decoded = base64.b64decode(who.basic.partition(" ")[2], validate=True)
     except (binascii.Error, ValueError):
         return "", ""
-    user, _, password = told.decode("utf-8", "surrogateescape").partition(":")
+    user, _, password = decoded.decode("utf-8", "surrogateescape").partition(":")
     return user, password
 
 
@@ -86,27 +86,33 @@ class Logins:
         None where it may be for several: it is tried when a repository needs it.  Raises
         LookupError when its user's name tells a registry that is not listed.
         """
-        told = named(who)
-        owner = told.registry or self._owners.get(told.who.hash) or shape(told.who)
+        owner_name = named(who)
+        owner = (
+            owner_name.registry or self._owners.get(owner_name.who.hash) or shape(owner_name.who)
+        )
         if not owner and self._registries.added:
-            return told.who, None
-        found = self._registries.find(owner or service or DOCKER_HUB)
-        if found is None:
+            return owner_name.who, None
+        registry = self._registries.find(owner or service or DOCKER_HUB)
+        if registry is None:
             raise LookupError(owner or service)
-        return told.who, found
+        return owner_name.who, registry
 
     def shown(self, who: Credential, registry: Registry, ns: str, agent: str) -> Credential:
         """What a registry gets to see of a client's login: all of it, or nothing."""
         if not who.basic:
             return who
-        told = named(who)
-        owner = told.registry or self._owners.get(told.who.hash) or shape(told.who)
+        owner_name = named(who)
+        owner = (
+            owner_name.registry or self._owners.get(owner_name.who.hash) or shape(owner_name.who)
+        )
         if owner:
-            found = self._registries.find(owner)
-            return told.who if found is not None and found.name == registry.name else Credential()
+            home = self._registries.find(owner)
+            return (
+                owner_name.who if home is not None and home.name == registry.name else Credential()
+            )
         by_itself = bool(ns) or _BY_PREFIX.match(agent) is not None
         own = registry.name == DOCKER_HUB or registry.name in self._registries.added
-        return told.who if by_itself or own else Credential()
+        return owner_name.who if by_itself or own else Credential()
 
     def taken(self, who: Credential, registry: Registry) -> None:
         """A registry has taken a login, which is its own from now on."""

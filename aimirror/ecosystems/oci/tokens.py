@@ -153,8 +153,8 @@ class Tokens:
         return self._learned(base, response) if urls.origin(response.url) in own else None
 
     def _learned(self, base: str, response: IUpstreamResponse) -> Challenge | None:
-        told = oci_auth.parse_challenges(response.headers.get_all("www-authenticate"))
-        challenge = oci_auth.chosen(told) if response.status == 401 else None
+        challenges = oci_auth.parse_challenges(response.headers.get_all("www-authenticate"))
+        challenge = oci_auth.chosen(challenges) if response.status == 401 else None
         if challenge is None and response.status == 401:
             return None
         until = self._now() + CHALLENGE_LIFE
@@ -172,9 +172,9 @@ class Tokens:
     ) -> Token:
         """A token that holds for a while; raises as ``authorization`` does."""
         name = (rule.upstreams[0], registry.name, tuple(sorted(scopes)), who.hash)
-        found = self._tokens.get(name)
-        if found is not None and found.use_until > self._now() and not _is(found, stale):
-            return found
+        kept = self._tokens.get(name)
+        if kept is not None and kept.use_until > self._now() and not _is(kept, stale):
+            return kept
         token: Token = await self._flights.do(
             name, lambda: self._new_token(rule, challenge, scopes, who)
         )

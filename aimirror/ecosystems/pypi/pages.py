@@ -50,13 +50,13 @@ def digests(data: bytes, url: str) -> Mapping[str, Digest]:
 
     Raises ValueError for what is no page.
     """
-    found: dict[str, Digest] = {}
+    table: dict[str, Digest] = {}
     for link in _links(data, url):
         if link.digest is not None:
-            found[name_of(link.url)] = link.digest
+            table[name_of(link.url)] = link.digest
         if link.metadata is not None:
-            found[name_of(link.url) + METADATA] = link.metadata
-    return found
+            table[name_of(link.url) + METADATA] = link.metadata
+    return table
 
 
 def table(data: bytes, url: str) -> bytes:
@@ -154,8 +154,8 @@ def _anchors(text: str, base: str) -> Iterator[_Link]:
     Only the first <base> counts (HTML Standard section 4.2.3).
     """
     based = False
-    for tag, told in _tags(text):
-        href = told.get("href", "")
+    for tag, attributes in _tags(text):
+        href = attributes.get("href", "")
         if not href or len(href) > _LONGEST:
             continue
         if tag == "base" and not based:
@@ -164,7 +164,9 @@ def _anchors(text: str, base: str) -> Iterator[_Link]:
             continue
         target, _, fragment = urljoin(base, href).partition("#")
         if _is_http(target):
-            sidecar = told.get("data-core-metadata") or told.get("data-dist-info-metadata")
+            sidecar = attributes.get("data-core-metadata") or attributes.get(
+                "data-dist-info-metadata"
+            )
             yield _Link(target, _labelled(fragment), _labelled(sidecar or ""))
 
 
@@ -183,15 +185,15 @@ def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Each <a> and <base> with its attributes; of repeated ones the first counts."""
     at = 0
     while (tag := _TAG.search(text, at)) is not None:
-        at, told = tag.end(), dict[str, str]()
+        at, attributes = tag.end(), dict[str, str]()
         for _ in range(_MOST_ATTRIBUTES):
-            found = _ATTRIBUTE.match(text, at)
-            if found is None:
+            match = _ATTRIBUTE.match(text, at)
+            if match is None:
                 break
-            at = found.end()
-            value = next((v for v in found.group(2, 3, 4) if v is not None), "")
-            told.setdefault(found[1].lower(), html.unescape(value))
-        yield tag[1].lower(), told
+            at = match.end()
+            value = next((v for v in match.group(2, 3, 4) if v is not None), "")
+            attributes.setdefault(match[1].lower(), html.unescape(value))
+        yield tag[1].lower(), attributes
 
 
 def _is_http(url: str) -> bool:
@@ -207,9 +209,9 @@ def _labelled(text: str) -> Digest | None:
 
 
 def _strongest(hashes: object) -> Digest | None:
-    told = hashes if isinstance(hashes, dict) else {}
+    by_algorithm = hashes if isinstance(hashes, dict) else {}
     for algorithm in _STRONGEST:
-        value = told.get(algorithm)
+        value = by_algorithm.get(algorithm)
         digest = parse(algorithm, str(value)) if value else None
         if digest is not None:
             return digest
@@ -224,21 +226,21 @@ def _sidecar(file: Mapping[str, Any]) -> object:
 def _anchor(file: Mapping[str, Any]) -> str:
     digest = _strongest(file.get("hashes"))
     fragment = f"#{digest.algorithm}={digest.hex}" if digest else ""
-    told = {"href": f"{file.get('url', '')}{fragment}"}
+    attributes = {"href": f"{file.get('url', '')}{fragment}"}
     if file.get("requires-python"):
-        told["data-requires-python"] = str(file["requires-python"])
+        attributes["data-requires-python"] = str(file["requires-python"])
     if file.get("yanked"):
-        told["data-yanked"] = file["yanked"] if isinstance(file["yanked"], str) else ""
+        attributes["data-yanked"] = file["yanked"] if isinstance(file["yanked"], str) else ""
     sidecar = _sidecar(file)
     if sidecar:
         known = _strongest(sidecar)
         value = f"{known.algorithm}={known.hex}" if known else "true"
-        told["data-core-metadata"] = told["data-dist-info-metadata"] = value
+        attributes["data-core-metadata"] = attributes["data-dist-info-metadata"] = value
     if file.get("provenance"):
-        told["data-provenance"] = str(file["provenance"])
+        attributes["data-provenance"] = str(file["provenance"])
     if "gpg-sig" in file:
-        told["data-gpg-sig"] = "true" if file["gpg-sig"] else "false"
-    pairs = " ".join(f'{name}="{html.escape(value)}"' for name, value in told.items())
+        attributes["data-gpg-sig"] = "true" if file["gpg-sig"] else "false"
+    pairs = " ".join(f'{name}="{html.escape(value)}"' for name, value in attributes.items())
     return f"<a {pairs}>{html.escape(str(file.get('filename', '')))}</a><br>"
 
 
@@ -249,10 +251,10 @@ def _project(project: Mapping[str, Any]) -> str:
 
 def _uploaded(file: Mapping[str, Any]) -> float | None:
     try:
-        told = datetime.fromisoformat(str(file.get("upload-time", "")))
+        uploaded = datetime.fromisoformat(str(file.get("upload-time", "")))
     except ValueError:
         return None
-    return (told if told.tzinfo is not None else told.replace(tzinfo=UTC)).timestamp()
+    return (uploaded if uploaded.tzinfo is not None else uploaded.replace(tzinfo=UTC)).timestamp()
 
 
 def _object(data: bytes) -> dict[str, Any]:
@@ -271,9 +273,9 @@ def _objects(value: object) -> bool:
 def _weights(accept: str) -> Iterator[tuple[str, float]]:
     for member in accept.lower().split(","):
         kind, _, rest = member.partition(";")
-        found = re.search(r"(?:^|;)\s*q\s*=\s*([0-9.]+)", rest)
+        match = re.search(r"(?:^|;)\s*q\s*=\s*([0-9.]+)", rest)
         try:
-            weight = float(found[1]) if found is not None else 1.0
+            weight = float(match[1]) if match is not None else 1.0
         except ValueError:
             weight = 0.0
         if kind.strip():

@@ -76,10 +76,10 @@ class _Remote:
 
     async def tail(self) -> tuple[bytes, int]:
         """See _Source."""
-        data, told = await self._ask(f"bytes=-{TAIL}", TAIL)
-        if told.total is None:
+        data, content_range = await self._ask(f"bytes=-{TAIL}", TAIL)
+        if content_range.total is None:
             raise _NoRanges
-        return data, told.total
+        return data, content_range.total
 
     async def span(self, start: int, stop: int) -> bytes:
         """See _Source."""
@@ -91,13 +91,13 @@ class _Remote:
         url = self.wheel.urls[0]
         inquiry = Inquiry(rule=rule, url=url, headers=headers, redirects=None)
         response = await self.library.ask(inquiry)
-        told = parse_content_range(response.headers.get("content-range"))
-        if response.status != 206 or not isinstance(told, ContentRange):
+        content_range = parse_content_range(response.headers.get("content-range"))
+        if response.status != 206 or not isinstance(content_range, ContentRange):
             response.abort()
             if response.status == 200:
                 raise _NoRanges
             raise UpstreamError(Reason.STATUS, f"status {response.status}")
-        return await collect(response, most), told
+        return await collect(response, most), content_range
 
 
 class Sidecars:
@@ -109,21 +109,21 @@ class Sidecars:
         self._library = library
         self._flights = SingleFlight()
 
-    async def make(self, request: ClientRequest, found: Route, mirror: Desk) -> bool:
+    async def make(self, request: ClientRequest, route: Route, mirror: Desk) -> bool:
         """Whether the sidecar of a route is stored now; a digest in the route is checked."""
-        wheel = route_of(mirror.rules, found.path.removesuffix(METADATA), request.query or "")
+        wheel = route_of(mirror.rules, route.path.removesuffix(METADATA), request.query or "")
         if not isinstance(wheel, Route) or not wheel.path.endswith(".whl"):
             return False
-        headers = asked_for_storing(request.headers, compressed=False, more=found.request_headers)
-        scope = scope_of(request.headers, found.rule.credential_headers)
-        if found.rule.public:
-            headers, scope = headers.without(*found.rule.secrets), ""
+        headers = asked_for_storing(request.headers, compressed=False, more=route.request_headers)
+        scope = scope_of(request.headers, route.rule.credential_headers)
+        if route.rule.public:
+            headers, scope = headers.without(*route.rule.secrets), ""
         made = await self._flights.do(
-            (found.key, scope), lambda: self._make(wheel, found, headers, scope)
+            (route.key, scope), lambda: self._make(wheel, route, headers, scope)
         )
         return bool(made)
 
-    async def _make(self, wheel: Route, found: Route, headers: Headers, scope: str) -> bool:
+    async def _make(self, wheel: Route, route: Route, headers: Headers, scope: str) -> bool:
         try:
             source = self._at_hand(wheel, scope)
             if source is None:
@@ -133,9 +133,9 @@ class Sidecars:
             except _NoRanges:
                 whole = await self._whole(wheel, headers, scope)
                 content = await self._metadata(whole)
-            if not _is(found, content):
+            if not _is(route, content):
                 raise BadWheel("its METADATA is not what the index says")
-            await self._keep(found, content, scope)
+            await self._keep(route, content, scope)
         except (BadWheel, BodyFailed, UpstreamError, OSError) as error:
             self.log.info("no metadata from {path}: {error}", path=wheel.path, error=str(error))
             return False
@@ -146,9 +146,9 @@ class Sidecars:
         tail, total = await source.tail()
         start, stop = wheels.directory(tail, total)
         begin = total - len(tail)
-        found = tail[start - begin : stop - begin] if start >= begin else None
-        found = found if found is not None else await source.span(start, stop)
-        member: Member = await self._library.aside(wheels.metadata, found)
+        raw = tail[start - begin : stop - begin] if start >= begin else None
+        raw = raw if raw is not None else await source.span(start, stop)
+        member: Member = await self._library.aside(wheels.metadata, raw)
         start, stop = member.span
         data = await source.span(start, min(stop, total))
         content: bytes = await self._library.aside(wheels.unpack, data, member)
@@ -174,27 +174,27 @@ class Sidecars:
             raise UpstreamError(Reason.STATUS, "the wheel can't be stored")
         return _Held(self._library, outcome.body, outcome.body.size)
 
-    async def _keep(self, found: Route, content: bytes, scope: str) -> None:
+    async def _keep(self, route: Route, content: bytes, scope: str) -> None:
         now = self._library.now()
         digest = hashlib.sha256(content).hexdigest()
         headers = Headers([("Content-Type", "binary/octet-stream"), ("ETag", f'"{digest}"')])
         entry = Entry(
-            key=found.key,
+            key=route.key,
             scope=scope,
             headers=prepare(headers, now),
             requested_at=now,
             received_at=now,
             blob=digest,
             size=len(content),
-            rule=found.rule.name,
+            rule=route.rule.name,
             immutable=True,
         )
         await self._library.keep(entry, content)
 
 
-def _is(found: Route, content: bytes) -> bool:
-    if found.digest is None:
+def _is(route: Route, content: bytes) -> bool:
+    if route.digest is None:
         return True
-    running = new_hash(found.digest.algorithm)
+    running = new_hash(route.digest.algorithm)
     running.update(content)
-    return bool(running.hexdigest() == found.digest.hex)
+    return bool(running.hexdigest() == route.digest.hex)

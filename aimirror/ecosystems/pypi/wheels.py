@@ -67,9 +67,9 @@ def directory(tail: bytes, total: int) -> tuple[int, int]:
     return start, start + length
 
 
-def metadata(found: bytes) -> Member:
+def metadata(text: bytes) -> Member:
     """The METADATA in a directory."""
-    members = [m for name, m in _members(found) if _METADATA.fullmatch(name)]
+    members = [m for name, m in _members(text) if _METADATA.fullmatch(name)]
     if len(members) != 1:
         raise BadWheel(f"it has {len(members)} METADATA files")
     if members[0].size > MOST_METADATA or members[0].packed > MOST_METADATA:
@@ -124,6 +124,6 @@ def _large(extra: bytes, *values: int) -> tuple[int, int, int]:
         if kind == 1:
             field = extra[at + 4 : at + 4 + length]
         at += 4 + length
-    told = iter(struct.unpack(f"<{len(field) // 8}Q", field[: len(field) // 8 * 8]))
-    size, packed, offset = (next(told, v) if v == _ELSEWHERE else v for v in values)
+    numbers = iter(struct.unpack(f"<{len(field) // 8}Q", field[: len(field) // 8 * 8]))
+    size, packed, offset = (next(numbers, v) if v == _ELSEWHERE else v for v in values)
     return size, packed, offset

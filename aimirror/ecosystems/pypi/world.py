@@ -67,24 +67,24 @@ class Pypi(General):
             MOST_PAGES, weigh=len, heaviest=MOST_DIGESTS
         )
 
-    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
+    async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
         if request.method not in ("GET", "HEAD"):
             return UNTAKEN
-        if found.path.endswith(METADATA) and names.is_archive(found.path.removesuffix(METADATA)):
-            return await self._sidecar(request, found, mirror)
-        if names.is_archive(found.path):
-            return await self._file(request, found, mirror)
-        page = names.page_path(found.path, found.rule.path_prefix)
+        if route.path.endswith(METADATA) and names.is_archive(route.path.removesuffix(METADATA)):
+            return await self._sidecar(request, route, mirror)
+        if names.is_archive(route.path):
+            return await self._file(request, route, mirror)
+        page = names.page_path(route.path, route.rule.path_prefix)
         if not page:
             return UNTAKEN
-        if page != found.path:
+        if page != route.path:
             query = f"?{request.query}" if request.query else ""
             moved = Headers(
                 [("Location", urls.reference(page) + query), ("Cache-Control", "max-age=3600")]
             )
             return Answer(status=301, headers=moved, body=b"")
-        return await self._page(request, evolve(found, vary=(*found.vary, "accept")), mirror)
+        return await self._page(request, evolve(route, vary=(*route.vary, "accept")), mirror)
 
     def refused(self, lookup: Lookup, response: IUpstreamResponse) -> Answer | None:
         """A page that may not be stored can't be read for what is too young.
@@ -101,25 +101,25 @@ class Pypi(General):
 
     # -- pages -----------------------------------------------------------------------------
 
-    async def _page(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer:
+    async def _page(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer:
         accept = pypi.asked(request.headers.joined("accept") or "")
-        headers = asked_for_storing(request.headers, compressed=True, more=found.request_headers)
-        if found.rule.cooldown:
-            return await self._cooled(request, found, mirror, headers, accept)
-        others = self._other_forms(found.key, accept)
+        headers = asked_for_storing(request.headers, compressed=True, more=route.request_headers)
+        if route.rule.cooldown:
+            return await self._cooled(request, route, mirror, headers, accept)
+        others = self._other_forms(route.key, accept)
         declines = UNABLE if others else frozenset()
         if not pypi.takes_json(request.headers.joined("accept") or ""):
             declines |= _NO_SUCH_FORM
         try:
             asked = headers.with_("Accept", accept)
-            return await self._formed(request, found, mirror, asked, declines)
+            return await self._formed(request, route, mirror, asked, declines)
         except UpstreamError:
             if not others:
                 raise
         except Declined as declined:
             if declined.status in _NO_SUCH_FORM:
                 others = [pypi.asked(pypi.JSON)]
-        return await self._formed(request, found, mirror, headers.with_("Accept", others[0]))
+        return await self._formed(request, route, mirror, headers.with_("Accept", others[0]))
 
     def _other_forms(self, key: str, accept: str) -> list[str]:
         """What was asked for the other stored forms of a page, all that a dead index has left."""
@@ -130,7 +130,7 @@ class Pypi(General):
     async def _formed(
         self,
         request: ClientRequest,
-        found: Route,
+        route: Route,
         mirror: Desk,
         headers: Headers,
         declines: frozenset[int] = frozenset(),
@@ -140,11 +140,11 @@ class Pypi(General):
         Some indexes send JSON whatever is asked; once a page is known to be HTML, it goes the
         general way.
         """
-        told = request.headers.joined("accept") or ""
+        accept = request.headers.joined("accept") or ""
         named = "format=" in (request.query or "")  # PEP 691: it decides before Accept
-        if named or pypi.takes_json(told) or self._is_html(found.key, headers):
-            return await mirror.answer(request, found, headers=headers, declines=declines)
-        whole = evolve(found, exact=True)
+        if named or pypi.takes_json(accept) or self._is_html(route.key, headers):
+            return await mirror.answer(request, route, headers=headers, declines=declines)
+        whole = evolve(route, exact=True)
         answer = await mirror.answer(request, whole, headers=headers, declines=declines)
         if answer.status != 200 or answer.body is None or isinstance(answer.body, Streamed):
             return answer
@@ -153,8 +153,8 @@ class Pypi(General):
                 data = await self._library.apart(pypi.as_html, await self._data(answer))
             except ValueError:
                 return error_answer(502, "no page", "the index sent a page that can't be read")
-            answer = _made(answer, data, pypi.asked(told).partition(",")[0])
-        return await mirror.changed(request, found, answer)
+            answer = _made(answer, data, pypi.asked(accept).partition(",")[0])
+        return await mirror.changed(request, route, answer)
 
     def _is_html(self, key: str, headers: Headers) -> bool:
         """Whether what is stored of a page, asked for so, is HTML."""
@@ -166,11 +166,11 @@ class Pypi(General):
         return bool(kinds) and all("html" in kind for kind in kinds)
 
     async def _cooled(
-        self, request: ClientRequest, found: Route, mirror: Desk, headers: Headers, accept: str
+        self, request: ClientRequest, route: Route, mirror: Desk, headers: Headers, accept: str
     ) -> Answer:
         """The page without what is too young."""
         headers = headers.with_("Accept", pypi.JSON)  # some send HTML where it is but allowed
-        answer = await mirror.answer(request, evolve(found, exact=True), headers=headers)
+        answer = await mirror.answer(request, evolve(route, exact=True), headers=headers)
         if answer.status in _NO_SUCH_FORM:
             return error_answer(403, "cooldown", "the index does not tell when files were uploaded")
         if answer.status != 200 or isinstance(answer.body, Streamed):
@@ -179,7 +179,7 @@ class Pypi(General):
             return error_answer(403, "cooldown", "the index does not tell when files were uploaded")
         if answer.body is None:
             return evolve(answer, headers=answer.headers.without("content-length", "etag"))
-        before = self._library.now() - found.rule.cooldown
+        before = self._library.now() - route.rule.cooldown
         try:
             data = await self._data(answer)
             made = await self._library.apart(pypi.older_packed, data, repr(before))
@@ -190,15 +190,15 @@ class Pypi(General):
             self.log.info(
                 "{path}: {page.hidden} files hidden, younger than {days:g} days"
                 " ({page.undated} of unknown age)",
-                path=found.path,
+                path=route.path,
                 page=page,
-                days=found.rule.cooldown / 86400,
+                days=route.rule.cooldown / 86400,
             )
         kind, content = pypi.JSON, page.data
         if not accept.startswith(pypi.JSON):
             content = await self._library.apart(pypi.as_html, content)
             kind = accept.partition(",")[0]
-        return await mirror.changed(request, found, _made(answer, content, kind))
+        return await mirror.changed(request, route, _made(answer, content, kind))
 
     async def _data(self, answer: Answer) -> bytes:
         body = answer.body
@@ -208,32 +208,32 @@ class Pypi(General):
 
     # -- files -----------------------------------------------------------------------------
 
-    async def _file(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
-        scope = credential(request, found)
-        stored = is_stored(self._library, found, scope)
-        if stored and _names_bytes(found):
+    async def _file(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
+        scope = credential(request, route)
+        stored = is_stored(self._library, route, scope)
+        if stored and _names_bytes(route):
             return UNTAKEN
-        digest = await self._expected(found, mirror, scope, stored)
-        if digest is None and not _names_bytes(found):
+        digest = await self._expected(route, mirror, scope, stored)
+        if digest is None and not _names_bytes(route):
             # Nothing says which build this is: it may be rebuilt under its name, and is asked for.
-            return await mirror.answer(request, evolve(found, immutable=False))
-        replaced = stored and await self._replaced(found, digest, scope)
+            return await mirror.answer(request, evolve(route, immutable=False))
+        replaced = stored and await self._replaced(route, digest, scope)
         if digest is None or request.method == "HEAD" or (stored and not replaced):
             return UNTAKEN
-        return await mirror.answer(request, evolve(found, digest=digest))
+        return await mirror.answer(request, evolve(route, digest=digest))
 
     async def _sidecar(
-        self, request: ClientRequest, found: Route, mirror: Desk
+        self, request: ClientRequest, route: Route, mirror: Desk
     ) -> Answer | Untaken:
-        scope = credential(request, found)
-        stored = is_stored(self._library, found, scope)
-        if stored and _names_bytes(found):
+        scope = credential(request, route)
+        stored = is_stored(self._library, route, scope)
+        if stored and _names_bytes(route):
             return UNTAKEN
-        digest = await self._expected(found, mirror, scope, stored)
-        if stored and digest is not None and not await self._replaced(found, digest, scope):
+        digest = await self._expected(route, mirror, scope, stored)
+        if stored and digest is not None and not await self._replaced(route, digest, scope):
             return UNTAKEN
-        immutable = digest is not None or (found.immutable and _names_bytes(found))
-        wanted = evolve(found, digest=digest, immutable=immutable)
+        immutable = digest is not None or (route.immutable and _names_bytes(route))
+        wanted = evolve(route, digest=digest, immutable=immutable)
         try:
             return await mirror.answer(request, wanted, declines=_NO_SIDECAR)
         except Declined as declined:
@@ -242,20 +242,20 @@ class Pypi(General):
             return await mirror.answer(request, wanted)
         return error_answer(404 if status == 403 else status, "no metadata", "the index has none")
 
-    async def _replaced(self, found: Route, digest: Digest | None, scope: str) -> bool:
+    async def _replaced(self, route: Route, digest: Digest | None, scope: str) -> bool:
         """Whether a page says by now that a file is another one than is stored; ask again, then.
 
         PyPI does not do so: its paths name the bytes.  Other indexes do, under the same name.
         """
-        entries = self._library.at(found.key).entries
+        entries = self._library.at(route.key).entries
         stored = [e for e in entries if e.status == 200 and tells(e, scope)]
         if digest is None:
             return False
         for entry in stored:
             if not await self._hashes.differs(entry, digest):
                 return False
-        self.log.info("{path} has been replaced, its page says", path=found.path)
-        self._library.recheck(found.key)
+        self.log.info("{path} has been replaced, its page says", path=route.path)
+        self._library.recheck(route.key)
         return True
 
     async def known(self, route: Route, mirror: Desk) -> Digest | None:
@@ -263,19 +263,19 @@ class Pypi(General):
         return await self._digest(route, mirror, "")
 
     async def _expected(
-        self, found: Route, mirror: Desk, scope: str, stored: bool
+        self, route: Route, mirror: Desk, scope: str, stored: bool
     ) -> Digest | None:
         """What a page says of a file, here or at the node that owns it."""
-        digest = await self._digest(found, mirror, scope)
+        digest = await self._digest(route, mirror, scope)
         if digest is None and not stored:
-            digest = await self._library.said(found, scope)
+            digest = await self._library.said(route, scope)
         return digest
 
-    async def _digest(self, found: Route, mirror: Desk, scope: str) -> Digest | None:
+    async def _digest(self, route: Route, mirror: Desk, scope: str) -> Digest | None:
         """What a page that is stored, or just being stored, says of a file or its sidecar."""
-        file = found.urls[0].removesuffix(METADATA)
-        spellings = [names.name_of(url) for url in found.urls]
-        for key in names.pages(file, own_bases(mirror.rules, "pypi", file), _root(found, file)):
+        file = route.urls[0].removesuffix(METADATA)
+        spellings = [names.name_of(url) for url in route.urls]
+        for key in names.pages(file, own_bases(mirror.rules, "pypi", file), _root(route, file)):
             async for known in self._said(key, scope):
                 digest = next((d for name in spellings if (d := known.get(name))), None)
                 if digest is not None:
@@ -315,8 +315,8 @@ class Pypi(General):
             except (BodyFailed, OSError, ValueError):
                 return DigestTable(())
 
-        found: DigestTable = await self._flights.do((url, blob or id(body)), run)
-        return found
+        table: DigestTable = await self._flights.do((url, blob or id(body)), run)
+        return table
 
 
 def _made(answer: Answer, content: bytes, kind: str) -> Answer:
@@ -327,16 +327,16 @@ def _made(answer: Answer, content: bytes, kind: str) -> Answer:
     return Answer(status=200, headers=headers, body=content)
 
 
-def _root(found: Route, file: str) -> str:
+def _root(route: Route, file: str) -> str:
     """The base of the rule that has a file: who answers above it is somebody else."""
-    rule = found.rule
+    rule = route.rule
     bases = (urls.join(u, rule.upstream_path(rule.path_prefix), "") for u in rule.upstreams)
     return next((base for base in bases if file.startswith(base.rstrip("/") + "/")), "")
 
 
-def _names_bytes(found: Route) -> bool:
+def _names_bytes(route: Route) -> bool:
     """Whether a path names the bytes of its file, as PyPI's do, or of what it describes."""
-    return expected((), found.path.removesuffix(METADATA), "") is not None
+    return expected((), route.path.removesuffix(METADATA), "") is not None
 
 
 WORLD = Coded(

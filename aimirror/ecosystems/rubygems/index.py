@@ -34,9 +34,9 @@ def gem(url: str) -> Iterator[tuple[str, str]]:
 
 def digests(info: bytes) -> dict[str, Digest]:
     """What a gem's index file says of its versions, by version and platform."""
-    found = {}
+    table = {}
     for version, sha256 in _LINE.findall(info.decode("utf-8", "replace")):
         digest = parse("sha256", sha256)
         if digest is not None:
-            found[version] = digest
-    return found
+            table[version] = digest
+    return table

@@ -31,18 +31,18 @@ class RubyGems(Indexed):
     def __init__(self, library: ILibrary) -> None:
         super().__init__(library, _FILES)
 
-    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
+    async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem.
 
         gem looks for the repository's front page to decide which index to use.  Nobody stores
         that page, so while the upstream is down, a stored index of the new form speaks for it.
         """
-        if request.method != "HEAD" or not found.urls[0].endswith("/"):
-            return await super().take(request, found, mirror)
+        if request.method != "HEAD" or not route.urls[0].endswith("/"):
+            return await super().take(request, route, mirror)
         try:
-            return await mirror.answer(request, found)
+            return await mirror.answer(request, route)
         except UpstreamError:
-            if any(True for _ in self.library.stored_below(canonical(found.urls[0] + "info/"))):
+            if any(True for _ in self.library.stored_below(canonical(route.urls[0] + "info/"))):
                 return Answer(
                     status=200, headers=Headers([("Cache-Control", "no-store")]), body=b""
                 )

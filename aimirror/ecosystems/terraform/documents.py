@@ -34,19 +34,19 @@ class Archive:
 def versions(document: bytes) -> dict[str, list[str]]:
     """The versions of a provider, with the ``OS_ARCH`` of each; ValueError for no such document."""
     value = parse_json(document)
-    told = value.get("versions") if isinstance(value, dict) else None
-    if not isinstance(told, list):
+    listed = value.get("versions") if isinstance(value, dict) else None
+    if not isinstance(listed, list):
         raise ValueError("no list of versions")
-    found = {}
-    for each in told:
+    table = {}
+    for each in listed:
         version = str(each.get("version", "")) if isinstance(each, dict) else ""
         if version:
-            found[version] = list(_platforms(each.get("platforms")))
-    return found
+            table[version] = list(_platforms(each.get("platforms")))
+    return table
 
 
-def _platforms(told: object) -> Iterator[str]:
-    for each in told if isinstance(told, list) else ():
+def _platforms(listed: object) -> Iterator[str]:
+    for each in listed if isinstance(listed, list) else ():
         if isinstance(each, dict):
             yield f"{each.get('os', '')}_{each.get('arch', '')}"
 
@@ -54,9 +54,9 @@ def _platforms(told: object) -> Iterator[str]:
 def archive(document: bytes) -> Archive:
     """What a registry says of one archive; ValueError when it says too little."""
     value = parse_json(document)
-    told = value if isinstance(value, dict) else {}
-    digest = parse("sha256", str(told.get("shasum", "")))
-    url = str(told.get("download_url", ""))
+    values = value if isinstance(value, dict) else {}
+    digest = parse("sha256", str(values.get("shasum", "")))
+    url = str(values.get("download_url", ""))
     if digest is None or not url.startswith(("https://", "http://")):
         raise ValueError("no archive with a digest")
     return Archive(url, digest)

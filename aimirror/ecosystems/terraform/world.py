@@ -45,39 +45,39 @@ _ARCHIVE = re.compile(r"/([a-z0-9.-]+\.[a-z0-9.-]+)/([\w-]+)/([\w-]+)/([^/]+)/(\
 class Terraform(General):
     """Answers by the one protocol what the upstream says by the other."""
 
-    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
+    async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
         if request.method not in ("GET", "HEAD"):
             return UNTAKEN
-        below = found.path.removeprefix(found.rule.path_prefix)
+        below = route.path.removeprefix(route.rule.path_prefix)
         if _MODULE.fullmatch(below):
-            return await self._module(request, found, mirror)
+            return await self._module(request, route, mirror)
         provider, file = _PROVIDER.fullmatch(below), _ARCHIVE.fullmatch(below)
         match = provider or file
         if match is None:
             return UNTAKEN
-        if match[1] != urls.host(found.rule.upstreams[0]):
+        if match[1] != urls.host(route.rule.upstreams[0]):
             return error_answer(404, "no such registry", "this mirror has another one here")
         try:
             if file is not None:
-                return await self._archive(request, found.rule, mirror, file)
-            return await self._said(request, found.rule, mirror, match)
+                return await self._archive(request, route.rule, mirror, file)
+            return await self._said(request, route.rule, mirror, match)
         except ValueError:
             return error_answer(502, "no provider", "the registry sent what can't be read")
 
-    async def _module(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer:
+    async def _module(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer:
         """Where a module is, which the registry says in a field or in a document."""
-        public = urls.host(found.urls[0]) in _PUBLIC
+        public = urls.host(route.urls[0]) in _PUBLIC
 
         def home(url: str) -> str:
             own = served(mirror.rules, url) if request.mirror else None
             return f"{request.mirror}{own.path}" if own is not None else ""
 
         def led(place: str) -> str:
-            whole = urls.origin(found.urls[0]) + place if place.startswith("/") else place
+            whole = urls.origin(route.urls[0]) + place if place.startswith("/") else place
             return module_address(whole, home, public=public)
 
-        answer = evolve(await mirror.answer(request, evolve(found, exact=True)), memo_until=0.0)
+        answer = evolve(await mirror.answer(request, evolve(route, exact=True)), memo_until=0.0)
         field = answer.headers.get(_PLACE)
         if field:
             answer = evolve(answer, headers=answer.headers.with_(_PLACE, led(field)))

@@ -170,8 +170,8 @@ class _Child(ProcessProtocol):
         if self.job is not job or self._killed:
             return
         seconds = SECONDS + len(data) * SECONDS_PER_BYTE
-        told = {"call": job.call, "texts": job.texts, "size": len(data), "seconds": seconds}
-        head = json.dumps(told).encode()
+        order = {"call": job.call, "texts": job.texts, "size": len(data), "seconds": seconds}
+        head = json.dumps(order).encode()
         self._allow(seconds)
         assert self.transport is not None
         for part in (struct.pack(">I", len(head)), head, data):

@@ -23,8 +23,8 @@ class Outcome:
 
 def upstream_outcome(error: BaseException) -> Outcome:
     """Of a request that failed or a body that broke off."""
-    told = explain(error)
-    return Outcome(told.reason, told.detail)
+    outcome = explain(error)
+    return Outcome(outcome.reason, outcome.detail)
 
 
 def disk_outcome(error: OSError) -> Outcome:

@@ -7,6 +7,7 @@ from string import Template
 
 from attrs import frozen
 
+from aimirror import __version__
 from aimirror.http.headers import Headers
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
@@ -62,7 +63,7 @@ $script
 <body>
 <a class="skip" href="#main">Skip to content</a>
 <header>
-<p class="brand"><a href="$home">aimirror</a> <span id="version"></span></p>
+<p class="brand"><a href="$home">aimirror</a>$version</p>
 $menu
 </header>
 <main id="main" tabindex="-1">
@@ -99,12 +100,12 @@ _ICON = (
 )
 
 
-def page(title: str, up: str, menu: str, content: str, script: str, home: str) -> bytes:
-    """A whole page; ``up`` leads to PLACE, ``home`` is where its name leads; all is HTML."""
-    text = _SHELL.substitute(
-        title=title, up=up, menu=menu, content=content, script=script, home=home
-    )
-    return text.encode()
+def page(**parts: str) -> bytes:
+    """A whole page of HTML: ``title``, ``menu``, ``content``, ``script`` and ``version`` of it.
+
+    ``up`` leads to PLACE, and ``home`` to where its name leads.
+    """
+    return _SHELL.substitute(parts).encode()
 
 
 def answered(body: bytes, kind: str, cache: str = "no-cache") -> Answer:
@@ -163,7 +164,15 @@ def _section(section: Section) -> bytes:
     status = '<p id="connection" role="status" data-state="wait">connecting…</p>'
     content = _ADMIN.substitute(content=_read(f"{section.name}.html").decode())
     script = f'<script src="{section.name}.js" type="module"></script>'
-    return page(section.title, "../", f"{status}\n{own}", content, script, home="./")
+    return page(
+        title=section.title,
+        up="../",
+        menu=f"{status}\n{own}",
+        content=content,
+        script=script,
+        home="./",
+        version=f" <span>{__version__}</span>",
+    )
 
 
 def _read(name: str) -> bytes:

@@ -146,7 +146,15 @@ class Welcome:
             title, up = f"Set up {_TITLES.get(client, client)}", "../"
             content = _client(client, Address(base, self._offer.moved))
             own = menu([("../", "What is here"), *((f"../{link}", text) for link, text in links)])
-        return page(title, up, own, content, _SCRIPT.format(up=up), home=up or "./")
+        return page(
+            title=title,
+            up=up,
+            menu=own,
+            content=content,
+            script=_SCRIPT.format(up=up),
+            home=up or "./",
+            version="",
+        )
 
 
 _TITLES = {_PROXY: "any other HTTP client"}

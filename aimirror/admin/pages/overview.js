@@ -23,7 +23,6 @@ function speed({ time: now, totals }) {
 }
 function glance(all) {
   const { totals, cache, workers, downloads, queued, clients, uptime } = all;
-  $("version").textContent = all.version || "";
   $("g-rate").textContent = share(totals.hits, totals.hits + totals.misses);
   $("g-rate-sub").textContent = `${number(totals.hits)} hits, ${number(totals.misses)} misses, ${number(totals.errors)} errors`;
   $("g-saved").textContent = bytes(totals.saved);

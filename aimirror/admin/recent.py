@@ -258,15 +258,20 @@ class Recent:
         return note
 
     def add(self, record: AccessRecord, peer: str, sent: int, seconds: float) -> None:
-        """One answer.  What the mirror says of itself (/metrics, the API) counts for no client."""
+        """One answer.
+
+        What the mirror says of itself (/metrics, the API) counts for no client; tunnels, which no
+        rule takes, do.
+        """
         now = self._clock.seconds()
         if record.why or record.status >= 500:
             self.errors.add(record, peer, now)
-        if not record.rule:
+        if not record.rule and record.method != "CONNECT":
             return
         self._answers.add((now, record, peer, sent, seconds))
         self.clients.add(record, peer, sent, now)
-        _use(self._rules, record.rule).add(record, sent, now)
+        if record.rule:
+            _use(self._rules, record.rule).add(record, sent, now)
 
     def usage(self, count: int, rules: Iterable[str]) -> dict[str, Any]:
         """Who has had how much, and of which rule; rules that are gone are told no more."""

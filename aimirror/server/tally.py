@@ -142,9 +142,9 @@ class Tally:
     def totals(self, fetching: int) -> Totals:
         """The sums of now; ``fetching`` are the bytes written of downloads still running."""
         hits = misses = served = saved = errors = 0
-        for (_, outcome, status), row in self.answers.known.items():
+        for (rule, outcome, status), row in self.answers.known.items():
             errors += row.count if status >= 500 else 0
-            served += row.bytes
+            served += row.bytes if rule else 0
             saved += row.bytes if outcome in SPARED else 0
             if outcome in FROM_CACHE:
                 hits += row.count
@@ -160,6 +160,7 @@ class Totals:
 
     hits: int = 0
     misses: int = 0
+    #: Bytes that clients got by some rule: the mirror's own pages are none of its traffic.
     served: int = 0
     #: Bytes that clients got without an upstream sending them.
     saved: int = 0

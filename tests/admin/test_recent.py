@@ -67,6 +67,12 @@ class RecentTests(SynchronousTestCase):
         self.assertEqual([(row["rule"], row["answers"]) for row in rules], [("files", 1)])
         self.assertEqual(self.clients()["192.0.2.1"]["answers"], 2)
 
+    def test_tunnels(self) -> None:
+        """What went through a tunnel counts for its client, and for no rule."""
+        self.add(HIT._replace(rule="", method="CONNECT", target="h.test:443", outcome=""), sent=99)
+        self.assertEqual(self.clients()["192.0.2.1"]["bytes"], 99)
+        self.assertEqual(self.recent.usage(50, ["", "files"])["rules"], [])
+
     def test_errors(self) -> None:
         """Equal errors are one row with its reason; the last one comes first; no query is told."""
         self.add(FAILED)

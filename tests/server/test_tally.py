@@ -47,6 +47,7 @@ class TallyTests(SynchronousTestCase):
         tally = Tally()
         for outcome in ("HIT", "HIT", "STALE", "MISS", "", "HIT from elsewhere"):
             tally.answered("r", outcome, 200, 10, 0.0)
+        tally.answered("", "", 200, 1000, 0.0)  # a page of the mirror's own
         tally.downloaded("r", "done", 100, 1.0, False)
         self.assertEqual(tally.totals(7), Totals(3, 1, 60, 30, 107))
 

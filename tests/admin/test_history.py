@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from attrs import evolve
+from twisted.logger import LogEvent, Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.admin import history
@@ -51,6 +52,8 @@ class HistoryTests(SynchronousTestCase):
 
     def test_damaged(self) -> None:
         """A file that is damaged, or of another form, begins the charts anew with a line."""
+        lines: list[LogEvent] = []
+        self.patch(history, "_log", Logger(observer=lines.append))
         whole = history.dumped(self.series)
         document = json.loads(whole)
         step = document["series"][0]["points"][0]
@@ -71,6 +74,7 @@ class HistoryTests(SynchronousTestCase):
         ):
             (self.folder / history.NAME).write_bytes(data)
             self.assertEqual([each.steps() for each in self.reread()], [(), ()], data[:50])
+            self.assertIn("the charts begin anew: ", formatEvent(lines.pop()))
 
     def test_bound(self) -> None:
         """A full file has less than what is read of one."""

@@ -37,7 +37,8 @@ class DashboardTests(BrowserTests):
             totals = Totals(30 * n, 10 * n, 9_000_000 * n, 5_000_000 * n, 2_000_000 * n, n)
             series[0].sample(now - 250 + 10 * n, totals)
         history.write(self.folder / "cache", history.dumped(series))
-        self.shown(self.serving())
+        service = self.serving()
+        self.shown(service)
         self.see("document.querySelectorAll('#c-requests rect').length", 40)
         ticks = self.page.run(
             "[...document.querySelectorAll('#c-bytes .tick')].map(e => e.textContent)"
@@ -60,6 +61,11 @@ class DashboardTests(BrowserTests):
         self.page.enter()
         self.see("document.querySelectorAll('#c-requests rect').length", 0)
         self.assertEqual(self.page.wrong, [])
+        (service.cache / history.NAME).unlink()
+        service.program.stop()
+        again = [Series(step, length) for step, length in STEPS]
+        history.read(service.cache, again, time.time())
+        self.assertGreaterEqual(len(again[0].steps()), 20)
 
     def test_behind(self) -> None:
         """The store and the other nodes have a row, and what is wrong with them is red."""

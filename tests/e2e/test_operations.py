@@ -137,7 +137,8 @@ class OperationsTests(EndToEndTests):
         welcome = service.get("/aimirror/")
         self.assertEqual(welcome.status, 200)
         self.assertNotIn(b"admin/", welcome.body)
-        self.assertEqual(client.request(port, "/aimirror/").headers["Location"], "/aimirror/admin/")
+        led = client.request(port, "/aimirror/").headers.get("Location")
+        self.assertEqual(led, "/aimirror/admin/")
         self.assertEqual(client.request(port, "/health").status, 200)
         self.assertIn("MB", self.command(service, "status", url=False))
 

@@ -16,6 +16,7 @@ from aimirror.download.plan import (
     Demand,
     Pace,
     crowd_piece,
+    first_piece,
     next_gap,
     piece_size,
     takeover,
@@ -64,6 +65,11 @@ class Assignment:
     primary: int = 0
     #: Readers that waited for the header: they come as soon as it is there.
     awaited: int = 0
+    #: Whether nobody knows if the primary source answers a second request: links may work once.
+    #: Then the probe flies to the end, beside one other, until that is accepted.
+    unproven: bool = False
+    #: Whether it is not: the probe alone brings all.
+    alone: bool = False
 
     sources: dict[int, Source] = Factory(lambda self: {self.primary: Source()}, takes_self=True)
     flights: dict[int, Flight] = Factory(dict)
@@ -116,6 +122,8 @@ class Assignment:
 
     def assign(self, now: float) -> list[Command]:
         """Hand out pieces as long as there are bytes, slots and a source that takes more."""
+        if self.unproven and PROBE in self.flights:
+            return self._second(now)
         commands: list[Command] = []
         slots = self.allowance.most
         pace = Pace(self._usual(now), self.latency)
@@ -135,6 +143,30 @@ class Assignment:
                 commands.append(Trim(flight, taken.start))
             commands.append(self._launch(source, taken.start, taken.stop, now))
         return commands
+
+    def _second(self, now: float) -> list[Command]:
+        """The one request beside a probe that flies to the end."""
+        free = len(self.flights) == 1 and self.allowance.most > 1 and not self.alone
+        if not free or not self.sources[self.primary].takes(1, now):
+            return []
+        ahead = self.flights[PROBE].position + first_piece(self.chunk_size)
+        gap = next_gap(self.written.gaps(min(ahead, self.total), self.total), self.demands.values())
+        if gap is None:
+            return []
+        stop = self._piece_stop(gap, Pace(self._usual(now), self.latency))
+        return [self._launch(self.primary, gap[0], stop, now)]
+
+    def prove(self, flight: int) -> list[Command]:
+        """A second request has brought bytes: the probe ends where that one begins."""
+        second = self.flights.get(flight)
+        if flight == PROBE or second is None or second.source != self.primary:
+            return []
+        self.unproven = False
+        probe = self.flights.get(PROBE)
+        if probe is None:
+            return []
+        probe.stop = min(probe.stop, max(second.start, probe.position))
+        return [Trim(PROBE, probe.stop)]
 
     def _piece_stop(self, gap: tuple[int, int], pace: Pace) -> int:
         """Where a piece at the head of a gap ends; a small rest of the gap goes with it."""

@@ -51,6 +51,13 @@ class Refused:
 
 
 @frozen
+class Once:
+    """A source gives its file to the first request alone, which brings all of it."""
+
+    source: int
+
+
+@frozen
 class FetchWhole:
     """The upstream has no usable ranges: read the whole file in one stream, from byte 0."""
 
@@ -100,5 +107,16 @@ class Wake:
 
 
 Command = (
-    Fetch | Trim | Cancel | Resolve | Refused | FetchWhole | Hash | Complete | Restart | Fail | Wake
+    Fetch
+    | Trim
+    | Cancel
+    | Resolve
+    | Refused
+    | Once
+    | FetchWhole
+    | Hash
+    | Complete
+    | Restart
+    | Fail
+    | Wake
 )

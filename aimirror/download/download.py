@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from attrs import Factory, define
 
 from aimirror.download.assignment import PROBE, Assignment
+from aimirror.download.backoff import MAY_PASS, wait_before
 from aimirror.download.commands import (
     Command,
     Complete,
     Fail,
     FetchWhole,
+    Once,
     Refused,
     Resolve,
     Restart,
@@ -38,6 +40,12 @@ PAUSED_TICK = 1.0
 EXPIRED = frozenset({401, 403, 404, 410})
 #: Of them, those by which some hosts say that they bear no more connections.
 LIMITING = frozenset({403, 404})
+#: Times that a second request for a link is tried, where its failure may pass.
+MOST_SECONDS = 3
+#: Ends of a flight that say nothing of its source.
+_ABOUT_US = frozenset(
+    {Reason.DONE, Reason.CANCELLED, Reason.WORKER_LOST, Reason.DISK, Reason.DISK_FULL}
+)
 #: Statuses that ask for fewer requests.
 BUSY = frozenset({429, 503})
 
@@ -117,6 +125,8 @@ class Download:
         self._resolves = 0
         self.assignment.wrote(flight, start, stop, now)
         frontier = self.assignment.frontier
+        if self.assignment.unproven and (proven := self.assignment.prove(flight)):
+            return [*proven, *self._go(now)]
         return self._proof.follow(frontier) if frontier < self.total else self._go(now)
 
     def ended(self, flight: int, result: FetchResult, now: float, beside: int = 0) -> list[Command]:
@@ -127,6 +137,10 @@ class Download:
         running = self.assignment.land(flight, result, now)
         if running is None or self.phase is not Phase.FILLING:
             return []
+        if self.assignment.unproven and result.reason not in _ABOUT_US:
+            if PROBE in self.assignment.flights:
+                return self._doubted(result, now, beside)
+            self.assignment.unproven = False
         return self._judge(running, result, now, beside)
 
     def joined(self, reader: int, position: int, stop: int, now: float) -> list[Command]:
@@ -255,6 +269,23 @@ class Download:
         if reason is Reason.STATUS and result.status in EXPIRED:
             return self._expired(running, result, now, beside)
         return self._strike(running, result, now, beside)
+
+    def _doubted(self, result: FetchResult, now: float, beside: int) -> list[Command]:
+        """The one request beside the probe was refused: is there but one for this link?
+
+        The probe goes on all the same.  What may pass is tried again a few times.
+        """
+        place = self.assignment.sources[self.primary]
+        place.unaccepted += 1
+        passes = result.status in BUSY or result.status >= 500 or result.reason in MAY_PASS
+        if passes and place.unaccepted < MOST_SECONDS:
+            wait = wait_before(place.unaccepted, self.assignment.jitter(), result.retry_after)
+            place.paused_until = now + wait
+            return self._go(now)
+        self.assignment.alone = True
+        limited: list[Command] = [Refused(self.primary)] if result.status in LIMITING else []
+        once: list[Command] = [] if passes or beside > 1 else [Once(self.primary)]
+        return [*limited, *once, *self._go(now)]
 
     def _whole_ended(self, result: FetchResult, now: float) -> list[Command]:
         """The one stream is over before all was written: there is no way on."""

@@ -64,9 +64,12 @@ def still_fills(headers: Headers) -> bool:
 
 
 def meaning(
-    status: int, headers: Headers, asked: tuple[int, int] | None, conditional: bool
+    status: int, headers: Headers, asked: tuple[int, int | None] | None, conditional: bool
 ) -> Meaning:
-    """Judge an answer to a GET; ``asked`` is the half-open span of its Range, if it had one."""
+    """Judge an answer to a GET; ``asked`` is the half-open span of its Range, if it had one.
+
+    A span without an end is one to the end of the file.
+    """
     if status == 304 and conditional:
         return Meaning(Kind.NOT_MODIFIED)
     if status not in (206, 416) and not is_part(status, headers):
@@ -80,7 +83,7 @@ def meaning(
     if not isinstance(found, ContentRange) or found.total is None or encoded:
         return Meaning(Kind.ASK_PLAINLY)
     start, stop = asked
-    expected = min(stop, found.total)
+    expected = found.total if stop is None else min(stop, found.total)
     if found.start != start or found.stop > expected or found.total > LARGEST_FILE:
         return Meaning(Kind.ASK_PLAINLY)
     return Meaning(Kind.RANGED, found.start, found.stop, found.total)

@@ -36,7 +36,7 @@ PERHAPS_TURNED_AWAY = frozenset({404, 429, 503})
 #: end: at a host that is known to bear few, and at one that is not.
 MOST_TURNS = 8
 TURN_SECONDS = 4.0
-DOUBT_SECONDS = 0.3
+DOUBT_SECONDS = 1.0
 #: Answers that are asked for again at once, unless they say when to come again.
 TRANSIENT = frozenset({500, 502, 503, 504})
 
@@ -79,7 +79,7 @@ class Asking:
         self.source = 0
 
     async def first(
-        self, span: tuple[int, int] | None, *, conditional: bool = False, if_range: str = ""
+        self, span: tuple[int, int | None] | None, *, conditional: bool = False, if_range: str = ""
     ) -> IUpstreamResponse:
         """The first answer of an upstream that can; failures that may pass are tried again.
 
@@ -109,7 +109,7 @@ class Asking:
         return await self.first(None)
 
     async def _of_any(
-        self, span: tuple[int, int] | None, conditional: bool, if_range: str
+        self, span: tuple[int, int | None] | None, conditional: bool, if_range: str
     ) -> IUpstreamResponse:
         """The upstreams are asked in order of health until one can answer."""
 
@@ -168,7 +168,7 @@ class Asking:
     async def request(
         self,
         source: int,
-        span: tuple[int, int] | None,
+        span: tuple[int, int | None] | None,
         conditional: bool = False,
         if_range: str = "",
     ) -> IUpstreamResponse:
@@ -187,7 +187,7 @@ class Asking:
         return await self._send(source, span, conditional, if_range)
 
     def _send(
-        self, source: int, span: tuple[int, int] | None, conditional: bool, if_range: str
+        self, source: int, span: tuple[int, int | None] | None, conditional: bool, if_range: str
     ) -> Deferred[IUpstreamResponse]:
         headers = self._headers_for(source)
         if span is not None:
@@ -212,7 +212,7 @@ class Asking:
         return works
 
     async def _admitted(
-        self, source: int, span: tuple[int, int] | None, conditional: bool, if_range: str
+        self, source: int, span: tuple[int, int | None] | None, conditional: bool, if_range: str
     ) -> IUpstreamResponse:
         """An answer; a refusal beside connections that work is asked again when one has ended."""
         hosts = self._env.hosts

@@ -68,8 +68,9 @@ class Exchange:
     ``over(Finished)`` once it has ended; for outcomes that store nothing only the latter.
     ``storing()`` says whether there is any use in trying to store the file, ``draws`` whether to
     draw it from several upstreams at once; ``one_connection`` that its host's nodes have tags of
-    their own, which ``unlike()`` tells.  ``rate_limit()`` is in bytes per second, 0 = none;
-    ``limited`` holds a response that is passed on to it.
+    their own, which ``unlike()`` tells.  ``once`` says that its host's links work for one request,
+    ``repeating`` that they do for many; ``repeats(well)`` tells which.  ``rate_limit()`` is in
+    bytes per second, 0 = none; ``limited`` holds a response that is passed on to it.
     """
 
     log = Logger()
@@ -84,6 +85,9 @@ class Exchange:
         draws: bool,
         one_connection: bool,
         unlike: Callable[[], None],
+        once: bool,
+        repeating: bool,
+        repeats: Callable[[bool], None],
         begun: Callable[[Fill], None],
         rate_limit: Callable[[], int],
         limited: Callable[[IUpstreamResponse], IUpstreamResponse],
@@ -97,7 +101,10 @@ class Exchange:
         self._rule = wanted.route.rule
         self._storing = storing
         self._draws = draws
-        self._one_connection = one_connection and wanted.route.digest is None
+        self._one_connection = once or (one_connection and wanted.route.digest is None)
+        #: Whether the first request is to do alone, should it have to.
+        self._opens = not repeating and not self._rule.ecosystem
+        self._repeats = repeats
         self._unlike = unlike
         #: What another node has left, while the upstream is asked whether it still holds.
         self._left: Entry | None = None
@@ -133,7 +140,7 @@ class Exchange:
         return await self._judged_first(response, span, conditional)
 
     async def _judged_first(
-        self, response: IUpstreamResponse, span: tuple[int, int] | None, conditional: bool
+        self, response: IUpstreamResponse, span: tuple[int, int | None] | None, conditional: bool
     ) -> Outcome:
         found = meaning(response.status, response.headers, span, conditional)
         outcome = await self._instead(response)
@@ -144,16 +151,19 @@ class Exchange:
             if outcome is not None:
                 return outcome
             found = Meaning(Kind.ASK_PLAINLY)
-        if found.kind is Kind.RANGED and found.stop < found.total and still_fills(response.headers):
+        if found.kind is Kind.RANGED and self._grows(response, found):
             found = Meaning(Kind.ASK_PLAINLY)
         if found.kind is Kind.RANGED:
             outcome = await self._or_abort(response, self._ranged(response, found, None))
             if outcome is not None:
                 return outcome
-            found = Meaning(Kind.ASK_PLAINLY)
             if len(self._wanted.part):
                 response.abort()
                 return await self.pass_part()
+            if (found.start, found.stop) == (0, found.total):
+                response = WholeResponse(response, as_whole(response.headers, found.total))
+            else:
+                found = Meaning(Kind.ASK_PLAINLY)
         if found.kind is Kind.ASK_PLAINLY:
             response.abort()
             response = await self._asking.first(None)
@@ -178,10 +188,15 @@ class Exchange:
             response.abort()
             raise
 
-    def _first_span(self) -> tuple[int, int] | None:
+    def _first_span(self) -> tuple[int, int | None] | None:
         if self._rule.strategy is not Strategy.PARALLEL or self._one_connection:
             return None
-        return 0, first_piece(self._rule.chunk_size)
+        return 0, None if self._opens else first_piece(self._rule.chunk_size)
+
+    def _grows(self, response: IUpstreamResponse, found: Meaning) -> bool:
+        """Whether another mirror only begins to fetch what is more than a first piece."""
+        large = found.total > first_piece(self._rule.chunk_size)
+        return large and still_fills(response.headers)
 
     # -- the tier --------------------------------------------------------------------------
 
@@ -502,6 +517,7 @@ class Exchange:
             jitter=self._env.jitter,
             written=part.written,
             latency=max(0.0, self._now() - asked_at) / (1 + len(response.hops)),
+            unproven=self._opens and tiered is None and found.stop == found.total,
         )
         machine = Download(assignment, (digest.algorithm, digest.hex) if digest else None)
         fill: RangedFill
@@ -529,6 +545,7 @@ class Exchange:
             troubled=(lambda: None) if tiered is None else tiered.troubled,
             keep=keep,
             unlike=self._unlike,
+            repeats=(lambda well: None) if tiered is not None else self._repeats,
         )
         return fill
 

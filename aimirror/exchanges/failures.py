@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aimirror.bounded import LRU
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.environment import Finished
 from aimirror.exchanges.recent import Recent
@@ -18,6 +19,9 @@ RESTARTED_FOR = 30.0
 #: Hosts whose nodes have tags of their own, and seconds for which that is believed of one.
 MOST_UNLIKE = 1000
 UNLIKE_FOR = 3600.0
+#: Seconds for which the links of a host are believed to work once; hosts known to repeat.
+ONCE_FOR = 3600.0
+MOST_REPEATING = 4096
 #: Seconds for which a file that found the disk full is passed through without being stored.
 UNSTORED_FOR = 600.0
 
@@ -28,6 +32,8 @@ class Troubles:
     def __init__(self) -> None:
         self._mismatched = Recent(MOST_TROUBLES, MISMATCHED_FOR)
         self._unlike = Recent(MOST_UNLIKE, UNLIKE_FOR)
+        self._once = Recent(MOST_UNLIKE, ONCE_FOR)
+        self._repeating: LRU[str, bool] = LRU(MOST_REPEATING)
         self._changed = Recent(MOST_TROUBLES, RESTARTED_FOR)
         self._no_room = Recent(MOST_TROUBLES, UNSTORED_FOR)
 
@@ -38,6 +44,23 @@ class Troubles:
     def one_connection(self, host: str, now: float) -> bool:
         """Whether a file of a host is better had by one connection, where no digest is known."""
         return self._unlike.count(host, now) > 0
+
+    def repeats(self, host: str, well: bool, now: float) -> None:
+        """A second request for a link of a host was accepted, or refused."""
+        if well:
+            self._once.forget(host)
+            self._repeating.put(host, True)
+        else:
+            self._once.note(host, now)
+            self._repeating.pop(host)
+
+    def once(self, host: str, now: float) -> bool:
+        """Whether links of a host work for one request."""
+        return self._once.count(host, now) > 0
+
+    def repeating(self, host: str) -> bool:
+        """Whether a host is known to answer as often as it is asked."""
+        return self._repeating.get(host) is not None
 
     def stored(self, key: str) -> None:
         """All is well."""

@@ -18,21 +18,34 @@ from aimirror.interfaces import Described, IUpstreamResponse, Validated, Wanted
 from aimirror.routing.rules import Strategy
 from aimirror.upstream.health import Health
 
+#: Answers by which servers refuse HEAD, and not what it is about.
+NO_HEAD = frozenset({400, 403, 405, 501})
+
 
 class Heading:
     """Asks the upstreams of ``wanted`` for a header; no body is ever fetched for it.
 
-    It asks by GET of one byte where ranges are usual: addresses signed for GET refuse HEAD.
+    It asks by GET of one byte where ranges are usual: addresses signed for GET refuse HEAD.  Where
+    a link may work once (see ``Exchange``), it asks by HEAD before, which is no use of it.
     """
 
-    def __init__(self, env: Environment, health: Health, wanted: Wanted) -> None:
+    def __init__(
+        self, env: Environment, health: Health, wanted: Wanted, *, repeating: bool = True
+    ) -> None:
         self._env = env
+        self._health = health
         self._wanted = wanted
-        self._ranged = wanted.route.rule.strategy is Strategy.PARALLEL
-        self._asking = Asking(env, health, wanted, "GET" if self._ranged else "HEAD")
+        rule = wanted.route.rule
+        self._by_ranges = rule.strategy is Strategy.PARALLEL
+        known = repeating or bool(rule.ecosystem) or wanted.previous is not None
+        self._ask_by(ranged=self._by_ranges and known)
         self._judge = Judge(wanted)
         #: Whether the upstream has sent a part, or says that it does.
         self._sends_ranges = False
+
+    def _ask_by(self, *, ranged: bool) -> None:
+        self._ranged = ranged
+        self._asking = Asking(self._env, self._health, self._wanted, "GET" if ranged else "HEAD")
 
     async def run(self) -> Validated | Described:
         """What the upstream says of the file; raises UpstreamError."""
@@ -54,6 +67,10 @@ class Heading:
         """An answer, and its status and fields as those of a whole one."""
         span = (0, 1) if self._ranged else None
         response = await self._asking.first(span, conditional=conditional)
+        if self._by_ranges and not self._ranged and response.status in NO_HEAD:
+            let_go(response, bodiless=True)
+            self._ask_by(ranged=True)
+            return await self._header(conditional=conditional)
         judged = meaning(response.status, response.headers, span, False)
         if judged.kind is Kind.ASK_PLAINLY and not _is_empty(response):
             response.abort()

@@ -165,7 +165,9 @@ class Library:
                 return await self._behind.head(wanted)
             except UpstreamError as error:
                 self.log.info("the library behind is silent: {why}", why=str(error))
-        return await Heading(self._env, self._downloads.health, wanted).run()
+        repeating = self._downloads.repeating(wanted.route)
+        heading = Heading(self._env, self._downloads.health, wanted, repeating=repeating)
+        return await heading.run()
 
     def ask(self, inquiry: Inquiry) -> Deferred[IUpstreamResponse]:
         """See ILibrary."""

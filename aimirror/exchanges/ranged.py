@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from aimirror.caching.entries import Entry
 from aimirror.download import commands as c
 from aimirror.download.assignment import PROBE
-from aimirror.download.download import Download
+from aimirror.download.download import EXPIRED, Download
 from aimirror.download.life import Phase
 from aimirror.download.piece import OTHER_VALIDATOR
 from aimirror.download.tasks import FetchResult, FetchTask, HashTask, Reason
@@ -67,6 +67,7 @@ class RangedFill:
         troubled: Callable[[], None] = lambda: None,
         keep: bool = True,
         unlike: Callable[[], None] = lambda: None,
+        repeats: Callable[[bool], None] = lambda well: None,
     ) -> None:
         self._env = env
         self._part = part
@@ -79,6 +80,9 @@ class RangedFill:
         self._over = over
         self.keep = keep
         self._unlike = unlike
+        self._repeats = repeats
+        #: Whether a request after the first one has brought bytes.
+        self._repeated = False
         #: Whether one stream brings the file, known by its date: nodes have tags of their own.
         self._by_date = False
         self._troubled = troubled
@@ -302,12 +306,20 @@ class RangedFill:
             case c.FetchWhole(id=flight, source=source):
                 came = self._whole(source).addErrback(self._unasked)
                 came.addCallback(lambda found: self._whole_came(flight, found))
-            case c.Refused(source=source, alone=alone):
-                self._env.hosts.refused(urls.authority(self._places[source].url), alone=alone)
+            case c.Refused() | c.Once():
+                self._learn(command)
             case c.Wake(at=at):
                 self._wake_at(at)
             case c.Complete() | c.Restart() | c.Fail():
                 self._end(command)
+
+    def _learn(self, command: c.Refused | c.Once) -> None:
+        """Let others know what a host bears, and what its links do."""
+        if isinstance(command, c.Once):
+            self._repeats(False)
+        else:
+            host = urls.authority(self._places[command.source].url)
+            self._env.hosts.refused(host, alone=command.alone)
 
     def _unasked(self, failure: Failure) -> FetchResult:
         self.log.failure("an upstream could not be asked", failure)
@@ -335,6 +347,9 @@ class RangedFill:
 
         def wrote(start: int, stop: int) -> None:
             permit.works()
+            if not self._repeated:
+                self._repeated = True
+                self._repeats(True)
             self._wrote(flight, start, stop)
 
         fetch = self._env.pool.fetch(task, wrote)
@@ -478,6 +493,8 @@ class RangedFill:
                 return Finished(reason=reason, detail=detail)
             case c.Fail(reason=reason, detail=detail):
                 self.body.fail(detail or reason.value, reason)
+                if reason is Reason.STATUS and command.status in EXPIRED and not self._repeated:
+                    self._repeats(False)
                 if reason in (Reason.DISK, Reason.DISK_FULL):
                     self._part.discard()
                 await self._landed()

@@ -32,7 +32,7 @@ from aimirror.interfaces import (
     Validated,
     Wanted,
 )
-from aimirror.routing.rules import Rule
+from aimirror.routing.rules import Route, Rule
 from aimirror.upstream.health import Health
 
 if TYPE_CHECKING:
@@ -240,12 +240,19 @@ class Downloads:
             storing=lambda: self._troubles.storable(key, now()),
             one_connection=self._troubles.one_connection(host, now()),
             unlike=lambda: self._troubles.unlike(host, now()),
+            once=self._troubles.once(host, now()),
+            repeating=self._troubles.repeating(host),
+            repeats=lambda well: self._troubles.repeats(host, well, now()),
             draws=not self._troubles.suspicious(key, now()),
             begun=lambda fill: self._begun(running, fill),
             rate_limit=lambda: self._rates.rate(wanted.route.rule),
             limited=lambda response: self.limited(wanted.route.rule, response),
             over=lambda finished: self._over(running, finished),
         )
+
+    def repeating(self, route: Route) -> bool:
+        """Whether a route's host is known to answer as often as it is asked for the same."""
+        return self._troubles.repeating(urls.origin(route.urls[0]))
 
     def _no_outcome(self, running: Running, failure: Failure) -> None:
         if failure.check(CancelledError):

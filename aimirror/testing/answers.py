@@ -102,6 +102,9 @@ def answer(resource: Resource, request: Request, ordinal: int, connection: int) 
         told = told.without_faults()
     if told.authorization and request.headers.get("Authorization") != told.authorization:
         return simple(401, "", ("WWW-Authenticate", 'Basic realm="origin"'))
+    ranged = "Range" in request.headers or told.spends == "any"
+    if 0 < told.uses < ordinal and request.method == "GET" and ranged:
+        return simple(told.spent)
     if told.silent_header:
         return Answer(status=200, mute=True, ending="hang")
     if told.status != HTTPStatus.OK:

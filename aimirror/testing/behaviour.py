@@ -36,6 +36,12 @@ class Behaviour:
     #: Serve the second version from this request (counted from 1) on; 0 = never.
     changes_at: int = 0
 
+    #: GET requests that are answered, 0 = all; later ones get this status.  With ``spends`` "range"
+    #: those without a Range are answered always.
+    uses: int = 0
+    spent: int = 403
+    spends: str = "any"
+
     # -- how it is sent
     #: Whether Range is honoured; otherwise the answer is a whole 200.
     ranges: bool = True

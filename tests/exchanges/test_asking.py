@@ -190,7 +190,7 @@ class ShapeTests(DownloadCase):
             whole(CONTENT[:MB], ("Content-Range", "nonsense")),
         ):
             self.setUp()
-            fetching = self.downloads.fetch(self.wanted())
+            fetching = self.downloads.fetch(self.wanted(rule=self.rule(ecosystem="npm")))
             self.upstream.answer(answer)
             self.assertTrue(answer.aborted)
             self.assertNotIn("Range", self.upstream.requests[-1].headers)

@@ -226,7 +226,8 @@ class HeadTests(GatheredCase):
             (Strategy.PROXY, whole(CONTENT, PRIVATE, ("Accept-Ranges", "none")), False),
             (Strategy.PROXY, whole(CONTENT), True),
         ):
-            heading = library.head(self.wanted(rule=self.rule(strategy=strategy)))
+            rule = self.rule(strategy=strategy, ecosystem="npm")
+            heading = library.head(self.wanted(rule=rule))
             self.upstream.answer(answer)
             described = self.successResultOf(heading)
             assert isinstance(described, Described)

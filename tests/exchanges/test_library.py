@@ -97,7 +97,7 @@ class AtTests(LibraryCase):
 class HeadTests(LibraryCase):
     def test_as_get_would(self) -> None:
         """HEAD of a file asks for one byte and tells the whole file's fields."""
-        heading = self.library.head(self.wanted())
+        heading = self.library.head(self.wanted(rule=self.rule(ecosystem="npm")))
         self.assertEqual(self.upstream.requests[-1].headers.get("range"), "bytes=0-0")
         self.upstream.answer(partial(0, 1, 1000))
         described = self.successResultOf(heading)
@@ -105,6 +105,24 @@ class HeadTests(LibraryCase):
         self.assertEqual((described.entry.status, described.stored), (200, True))
         self.assertEqual(described.entry.headers.get("content-length"), "1000")
         self.assertEqual(self.library.at(URL).entries, ())
+
+    def test_unknown_host(self) -> None:
+        """Where a link may work once, HEAD is no use of it; GET asks where HEAD is refused."""
+        heading = self.library.head(self.wanted())
+        self.assertEqual([each.method for each in self.upstream.requests], ["HEAD"])
+        said = ("Accept-Ranges", "bytes")
+        self.upstream.answer(whole(b"", said, ("Content-Length", "1000"), length=1000)).end()
+        described = self.successResultOf(heading)
+        assert isinstance(described, Described)
+        self.assertEqual((described.stored, described.entry.status), (True, 200))
+        for status in (403, 405):
+            heading = self.library.head(self.wanted())
+            self.upstream.answer(FakeResponse(status))
+            self.assertEqual(self.upstream.requests[-1].headers.get("range"), "bytes=0-0")
+            self.upstream.answer(partial(0, 1, 1000))
+            described = self.successResultOf(heading)
+            assert isinstance(described, Described)
+            self.assertEqual(described.entry.headers.get("content-length"), "1000")
 
     def test_joins(self) -> None:
         """HEAD of what arrives costs no request."""
@@ -129,7 +147,7 @@ class HeadTests(LibraryCase):
 
     def test_part_for_the_whole(self) -> None:
         """A 200 that is a part by its Content-Range does not tell the file's length."""
-        heading = self.library.head(self.wanted())
+        heading = self.library.head(self.wanted(rule=self.rule(ecosystem="npm")))
         self.upstream.answer(whole(b"x", ("Content-Range", "bytes 0-0/1000")))
         self.assertNotIn("range", self.upstream.requests[-1].headers)
         self.upstream.answer(FakeResponse(200, ("Content-Length", "1000"), length=1000))

@@ -68,7 +68,7 @@ class FillingTests(RangedCase):
 
     def test_request_fields(self) -> None:
         """Pieces are asked under the probe's validator, where the probe was answered."""
-        self.start()
+        self.start(self.rule(ecosystem="npm"))
         task = self.pool.fetches[0].task
         self.assertEqual((task.url, task.validator.etag, task.total), (URL, '"v1"', len(CONTENT)))
         self.assertEqual(self.upstream.requests[0].headers.get("Range"), f"bytes=0-{MB - 1}")

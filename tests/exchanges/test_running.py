@@ -472,7 +472,7 @@ class ResumingTests(DownloadCase):
             fetching = self.downloads.fetch(self.wanted())
             self.upstream.answer(answer)
             self.assertTrue(answer.aborted)
-            self.assertEqual(self.asked(), (f"bytes=0-{MB - 1}", None))
+            self.assertEqual(self.asked(), ("bytes=0-", None))
             self.upstream.answer(self.probe(CONTENT))
             reading = Reading(self.successResultOf(fetching))
             self.assertEqual(reading.data, b"")

@@ -31,6 +31,8 @@ UPLOAD = 30.0
 #: When the tier is away, in seconds of the day, and when a node dies.
 OUTAGE = (40_000.0, 40_600.0)
 DEATH = 60_000.0
+#: When all nodes are started anew, a share of them at a time, each away for so many seconds.
+RESTART, SHARE, AWAY = 75_000.0, 0.05, 60.0
 
 
 @frozen
@@ -50,6 +52,8 @@ class Node:
     files: dict[str, Candidate] = Factory(dict)
     used: int = 0
     sent: int = 0
+    #: The latest use among the files that made way last.
+    oldest: float = 0.0
 
     def has(self, file: File, now: float) -> bool:
         """Whether a file is stored; that counts as a use."""
@@ -58,8 +62,11 @@ class Node:
         self.files[file.path] = Candidate(file.path, file.size, now)
         return True
 
-    def keep(self, file: File, now: float) -> None:
-        """Store it, and have others make way for it: a few more than must, as sorting is dear."""
+    def keep(self, file: File, now: float, *, lent: bool = False) -> None:
+        """Store it, and have others make way for it: a few more than must, as sorting is dear.
+
+        ``lent``: its owner has it, so it makes way in half the time, unless it is asked for again.
+        """
         need = self.used + file.size - self.disk
         if file.size > self.disk:
             return
@@ -67,7 +74,9 @@ class Node:
             for victim in choose(self.files.values(), need + self.disk // 20):
                 del self.files[victim.blob]
                 self.used -= victim.size
-        self.files[file.path] = Candidate(file.path, file.size, now)
+                self.oldest = max(self.oldest, victim.used)
+        used = (now + self.oldest) / 2 if lent and self.oldest else now
+        self.files[file.path] = Candidate(file.path, file.size, used)
         self.used += file.size
 
 
@@ -119,6 +128,18 @@ class Cluster:
         self._roster = self._known()
         self._owners.clear()
 
+    def restart(self, now: float) -> None:
+        """Some of the nodes are away just now, disks and all; the others know."""
+        count = len(self.nodes)
+        size = max(1, int(count * SHARE))
+        start = int((now - RESTART) / AWAY) * size
+        names = sorted(self.nodes)
+        here = names if now < RESTART else names[:start] + names[start + size :]
+        if here != self._names:
+            self._names = here
+            self._roster = self._known()
+            self._owners.clear()
+
     def request(self, file: File) -> None:
         """A client wants a file."""
         by_key = self._way == "affinity"
@@ -153,7 +174,8 @@ class Cluster:
             if self._tier is not None:
                 self._tier[file.path] = now + UPLOAD
         self._running.add((name, file.path))
-        self.nodes[name].keep(file, now)
+        lent = not alone and self._owner(file) != name
+        self.nodes[name].keep(file, now, lent=lent)
 
     def _in_tier(self, file: File, now: float) -> bool:
         if self._tier is None or not self._breaker.allows(now):
@@ -200,31 +222,51 @@ def day(files: Sequence[File]) -> Iterator[tuple[float, File]]:
     return iter(sorted(events, key=lambda event: event[0]))
 
 
-def play(count: int, way: str, tier: bool) -> tuple[Counts, float, float, int]:
-    """A day: the counts, unique bytes, busiest ÷ mean, and what the death cost the upstream."""
+def play(count: int, way: str, tier: bool) -> tuple[Counts, float, float, int, int]:
+    """A day: the counts, unique bytes, busiest ÷ mean, and what death and restart cost.
+
+    That is what the upstream sent again, between the two, and from the restart on.
+    """
     known = files()
     events = list(day(known))
     unique = sum(size for size in {f.path: f.size for _, f in events}.values())
     cluster = Cluster(count, way, tier, unique, 3)
     seen: Counter[str] = Counter()
-    again, dead = 0, False
+    died = restarted = 0
+    dead = False
     for now, file in events:
         cluster.at(now)
         if not dead and now > DEATH:
             cluster.die()
             dead = True
+        if dead:
+            cluster.restart(now)
         before = cluster.counts.upstream
         cluster.request(file)
         if dead and seen[file.path]:
-            again += cluster.counts.upstream - before
+            again = cluster.counts.upstream - before
+            if now < RESTART:
+                died += again
+            else:
+                restarted += again
         seen[file.path] += 1
     loads = [node.sent for node in cluster.nodes.values()]
-    return cluster.counts, unique, max(loads) / (sum(loads) / len(loads)), again
+    return cluster.counts, unique, max(loads) / (sum(loads) / len(loads)), died, restarted
 
 
 def main() -> None:
     """Print the table."""
-    head = ("way", "nodes", "upstream", "own disk", "tier", "between", "busiest", "again")
+    head = (
+        "way",
+        "nodes",
+        "upstream",
+        "own disk",
+        "tier",
+        "between",
+        "busiest",
+        "death",
+        "restart",
+    )
     print("| " + " | ".join(head) + " |\n|" + " --- |" * len(head))
     for way, tier in (
         ("alone", False),
@@ -235,7 +277,7 @@ def main() -> None:
         ("owners", True),
     ):
         for count in (4, 16, 64, 1000):
-            counts, unique, busiest, again = play(count, way, tier)
+            counts, unique, busiest, died, restarted = play(count, way, tier)
             cells = (
                 f"{way}{' + tier' if tier else ''}",
                 str(count),
@@ -244,7 +286,8 @@ def main() -> None:
                 f"{counts.tier / unique:.2f}",
                 f"{counts.between / unique:.2f}",
                 f"{busiest:.1f}",
-                f"{again / unique:.3f}",
+                f"{died / unique:.3f}",
+                f"{restarted / unique:.3f}",
             )
             print("| " + " | ".join(cells) + " |", flush=True)
 

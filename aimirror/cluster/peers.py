@@ -86,9 +86,14 @@ class Peers:
         """The name that stands for all, "" for a list."""
         return self._peers[0].removeprefix(DNS) if self._peers[0].startswith(DNS) else ""
 
-    def reconfigure(self, shapes: tuple[Shape, ...]) -> None:
-        """The rules have changed, and with them the keys."""
+    def reconfigure(self, shapes: tuple[Shape, ...], peers: tuple[str, ...]) -> None:
+        """The rules have changed, and with them the affinity keys; or the nodes have."""
         self._shapes = shapes
+        named, self._peers = self._named, peers
+        if not self._named:
+            self.roster.update(peers)
+        elif not named:
+            self.start()
 
     def start(self) -> None:
         """Look for the others, again and again."""
@@ -103,6 +108,8 @@ class Peers:
             self._later.cancel()
 
     async def _look(self) -> None:
+        if not self._named:  # a list by now
+            return
         host, _, port = self._named.rpartition(":")
         try:
             addresses = await self._to_thread(

@@ -51,7 +51,13 @@ class Link:
     name it is for, since we know the service by its address.
     """
 
-    def __init__(self, url: str, token: str, certificate: Path | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        certificate: Path | None = None,
+        silence: float = SILENCE,
+    ) -> None:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Complaint(f"--url: {url!r} is not like http://host:port")
@@ -60,7 +66,12 @@ class Link:
             self._tls = ssl.create_default_context() if certificate is None else _only(certificate)
         self._host, self._port = parts.hostname, parts.port
         self._token = token
+        self._silence = silence
         self.url = f"{parts.scheme}://{parts.netloc}"
+
+    def at(self, authority: str, silence: float) -> Link:
+        """The API of another node of the same cluster."""
+        return Link(f"{urlsplit(self.url).scheme}://{authority}", self._token, silence=silence)
 
     def get(self, name: str, **query: Any) -> Any:
         """What a call tells; None among the words leaves them out."""
@@ -99,8 +110,8 @@ class Link:
     def _connection(self) -> http.client.HTTPConnection:
         where = (self._host, self._port)
         if self._tls is None:
-            return http.client.HTTPConnection(*where, timeout=SILENCE)
-        return http.client.HTTPSConnection(*where, timeout=SILENCE, context=self._tls)
+            return http.client.HTTPConnection(*where, timeout=self._silence)
+        return http.client.HTTPSConnection(*where, timeout=self._silence, context=self._tls)
 
     def _told(self, reply: http.client.HTTPResponse) -> Any:
         try:

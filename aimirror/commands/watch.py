@@ -17,6 +17,7 @@ from typing import Any
 
 from aimirror.commands.common import Commands, Complaint
 from aimirror.commands.link import NotRunning, add_link, linked, online
+from aimirror.commands.nodes import Node, lines, nodes
 from aimirror.commands.words import bar, columns, counted, ending, fitted, size, span, strip
 
 #: Columns where the terminal does not tell.
@@ -30,6 +31,7 @@ def add(commands: Commands) -> None:
     status = commands.add_parser("status")
     add_link(status)
     status.add_argument("--json", action="store_true", help="all of it, as JSON")
+    status.add_argument("--cluster", action="store_true", help="of all nodes")
     status.set_defaults(run=show_status)
     top = commands.add_parser("top")
     add_link(top)
@@ -37,19 +39,31 @@ def add(commands: Commands) -> None:
 
 
 def show_status(given: argparse.Namespace) -> int:
-    """Print it; status 3 when no service runs."""
+    """Print it; status 3 when no service runs, 1 when another node does not answer."""
     link, _ = linked(given)
     try:
         status = link.get("overview")
     except NotRunning as error:
         print(f"not running: {error}")
         return 3
+    if given.cluster:
+        return _show_cluster(given, nodes(link, status))
     if given.json:
         print(json.dumps(status, indent=1))
         return 0
     for line in (link.url, *_lines(status)):
         print(fitted(line, columns()))
     return 0
+
+
+def _show_cluster(given: argparse.Namespace, asked: list[Node]) -> int:
+    if given.json:
+        answers = {each.name: each.overview or {"problem": each.problem} for each in asked}
+        print(json.dumps(answers, indent=1))
+    else:
+        for line in lines(asked):
+            print(fitted(line, columns()))
+    return 0 if all(each.overview for each in asked) else 1
 
 
 def show_top(given: argparse.Namespace) -> int:

@@ -47,6 +47,12 @@ def egress_by(config: Config, proxy: str, reach: Reach, trust: Trust | None = No
     return Egress(named.https, reach, (*around, *named.no_proxy), named.http, trust)
 
 
+def _store(config: Config) -> tuple[str, ...]:
+    """What names the store behind the nodes."""
+    tier = config.tier
+    return () if tier is None else (tier.url, tier.endpoint, tier.region)
+
+
 def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
     """Keys that differ and are read at the start alone."""
     values = (
@@ -59,7 +65,8 @@ def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
         ("cache.dir", old.cache.dir, new.cache.dir),
         ("cache.memory_mb", old.cache.memory_mb, new.cache.memory_mb),
         ("logging", old.logging, new.logging),
-        ("cluster", old.cluster, new.cluster),
-        ("tier", old.tier, new.tier),
+        ("cluster.peers", bool(old.cluster.peers), bool(new.cluster.peers)),
+        ("cluster.self", old.cluster.own, new.cluster.own),
+        ("tier", _store(old), _store(new)),
     )
     return tuple(key for key, before, after in values if before != after)

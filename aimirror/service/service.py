@@ -25,7 +25,6 @@ from aimirror.admin.own_token import make_token
 from aimirror.admin.prefetch import Prefetcher
 from aimirror.admin.prefetch_lists import bases
 from aimirror.admin.recent import Recent
-from aimirror.cluster.affinity import shapes
 from aimirror.cluster.questions import NAME as PEER_NAME
 from aimirror.config import Config, ConfigError
 from aimirror.config.applying import egress_of, needs_restart
@@ -50,7 +49,7 @@ from aimirror.server.tls import ServerTLSFactory
 from aimirror.server.users import BadUsers
 from aimirror.service import systemd
 from aimirror.service.front import Edges, Front, made
-from aimirror.service.tiering import peers_of, tier_of
+from aimirror.service.tiering import keys, peers_of, reconfigure, tier_of
 from aimirror.store.errors import CacheInUse
 from aimirror.store.store import Store
 from aimirror.upstream.agent import Agents
@@ -372,16 +371,14 @@ class MirrorService(Service):
         config, old, env = self._read_again(), self._config, self.env
         self.env = _configured(env, config)
         try:
+            renewed = keys(config) if config.cluster.key_file else None
             front = self._made(config)
         except (*_UNUSABLE, OSError, ValueError) as error:
             self.env = env
             raise Rejected(str(error)) from None
         self._config, self._front = config, front
         server = config.server
-        if self.env.peers is not None:
-            self.env.peers.reconfigure(shapes(config.rules))
-        if self.env.tier is not None:
-            self.env.tier.reconfigure(config.rules)
+        reconfigure(self.env, config, renewed)
         self.downloads.reconfigure(
             self.env, most=server.max_concurrent_downloads, per_host=server.connections_per_host
         )

@@ -12,6 +12,7 @@ from aimirror.cluster.affinity import shapes
 from aimirror.cluster.peers import Peers
 from aimirror.config import Config, ConfigError
 from aimirror.config.applying import egress_by
+from aimirror.config.model import Tier as TierSettings
 from aimirror.exchanges.environment import Environment
 from aimirror.http.egress import ANYWHERE, Timeouts
 from aimirror.interfaces import IUpstream
@@ -69,7 +70,6 @@ def tier_of(config: Config, env: Environment) -> Tier | None:
     store = behind(config, env.upstream, env.clock, env.to_thread)
     if store is None or config.tier is None:
         return None
-    limits = Limits(uploads=config.tier.uploads, rate=config.tier.rate_limit)
     tier = Tier(
         store.bucket,
         store.probe,
@@ -78,11 +78,15 @@ def tier_of(config: Config, env: Environment) -> Tier | None:
         env.store,
         env.pool,
         env.clock,
-        limits,
+        _limits(config.tier),
         config.tier.max_size,
     )
-    tier.reconfigure(config.rules)
+    tier.reconfigure(config.rules, _limits(config.tier), config.tier.max_size)
     return tier
+
+
+def _limits(tier: TierSettings) -> Limits:
+    return Limits(uploads=tier.uploads, rate=tier.rate_limit)
 
 
 def peers_of(config: Config, env: Environment) -> Peers | None:
@@ -105,6 +109,17 @@ def peers_of(config: Config, env: Environment) -> Peers | None:
         env.to_thread,
         "https" if config.server.tls else "http",
     )
+
+
+def reconfigure(env: Environment, config: Config, renewed: Keys | None) -> None:
+    """Have tier and peers go by a configuration that was read again, and by its keys."""
+    for each in (env.tier, env.peers):
+        if each is not None and renewed is not None:
+            each.keys.secrets = renewed.secrets
+    if env.peers is not None and config.cluster.peers:
+        env.peers.reconfigure(shapes(config.rules), config.cluster.peers)
+    if env.tier is not None and config.tier is not None:
+        env.tier.reconfigure(config.rules, _limits(config.tier), config.tier.max_size)
 
 
 def keys(config: Config) -> Keys:

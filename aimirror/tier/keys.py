@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 
-from attrs import field, frozen
+from attrs import define, field
 
 #: Characters of a key: less can be guessed.
 SHORTEST_KEY = 32
@@ -16,9 +16,12 @@ class BadKeys(ValueError):
     """The keys of a cluster can't be used; the text says why and quotes none."""
 
 
-@frozen
+@define
 class Keys:
-    """The first key signs, each is good for checking: so one can take the other's place."""
+    """The first key signs, each is good for checking: so one can take the other's place.
+
+    All who sign share this object: a reload changes ``secrets`` for all of them.
+    """
 
     secrets: tuple[str, ...] = field(repr=False)
 

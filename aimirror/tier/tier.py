@@ -68,7 +68,7 @@ class Tier:
     ) -> None:
         self._bucket = bucket
         self._probe = probe
-        self._keys = keys
+        self.keys = keys
         self._upstream = upstream
         self._clock = clock
         self._max_size = max_size
@@ -180,7 +180,7 @@ class Tier:
         data = await self._bucket.get(name, LARGEST_ENTRY)
         if data is None:
             return None
-        content = names.unpacked(name, data, self._keys)
+        content = names.unpacked(name, data, self.keys)
         if content is None:
             self.counts.note("find", "foreign")
         return content
@@ -260,9 +260,12 @@ class Tier:
         fits = self._max_size is None or entry.size <= self._max_size
         return names.shareable(entry) and entry.size > 0 and fits
 
-    def reconfigure(self, rules: Iterable[Rule]) -> None:
-        """The rules that there are now."""
+    def reconfigure(self, rules: Iterable[Rule], limits: Limits, max_size: int | None) -> None:
+        """The rules that there are now, and what bounds the uploads."""
         self._rules = frozenset(rule.name for rule in rules if rule.tier)
+        self._max_size = max_size
+        self._uploads.limits = limits
+        self._uploads.kick()
 
     def _wants_stored(self, entry: Entry) -> bool:
         """Whether an entry that was stored some time ago goes there."""

@@ -71,7 +71,7 @@ class Uploads:
         self._clock = clock
         self._breaker = breaker
         self._counts = counts
-        self._limits = limits
+        self.limits = limits
         self._running: dict[str, Deferred[None]] = {}
         self._started = False
         self._later: IDelayedCall | None = None
@@ -94,7 +94,7 @@ class Uploads:
 
     def kick(self) -> None:
         """Send as much as may be sent at a time."""
-        while self._started and not self._waits and len(self._running) < self._limits.uploads:
+        while self._started and not self._waits and len(self._running) < self.limits.uploads:
             unsent = self._next()
             if unsent is None:
                 return
@@ -227,7 +227,7 @@ class Uploads:
     ) -> str:
         """Have a worker send part of a file; its ETag."""
         bucket = self._bucket
-        rate = self._limits.rate // max(1, len(self._running))
+        rate = self.limits.rate // max(1, len(self._running))
         task = SendTask(
             url=url,
             headers=await bucket.signed("PUT", url, fields, digest),
@@ -236,7 +236,7 @@ class Uploads:
             stop=stop,
             egress=bucket.place.egress,
             timeouts=bucket.place.patient,
-            rate_limit=max(1, rate) if self._limits.rate else 0,
+            rate_limit=max(1, rate) if self.limits.rate else 0,
         )
         result = await self._pool.send(task)
         if result.status not in (200, 201, 204):

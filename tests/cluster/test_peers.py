@@ -84,6 +84,17 @@ class PeersTests(SynchronousTestCase):
     def said(self, wanted: Wanted) -> Digest | None:
         return self.successResultOf(Deferred.fromCoroutine(self.peers.said(wanted)))
 
+    def test_reconfigured(self) -> None:
+        """Other nodes by a list count at once; a name in place of it is looked up from then on."""
+        self.peers.reconfigure((), (OTHER, "10.0.0.3:8081"))
+        self.assertIn("10.0.0.3:8081", self.peers.roster.members)
+        self.found = ["10.0.0.9"]
+        self.peers.reconfigure((), ("dns://nodes:8081",))
+        self.assertEqual(self.peers.roster.members, {"10.0.0.9:8081"})
+        self.peers.reconfigure((), (OTHER,))
+        self.clock.advance(2 * RESOLVE_EVERY)
+        self.assertEqual(self.peers.roster.members, {OTHER})
+
     def test_said(self) -> None:
         """The owner says what a file hashes to; nobody else is asked, and nonsense is nothing."""
         digest = Digest("sha256", "ab" * 32)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.config import load
-from aimirror.config.applying import egress_of
+from aimirror.config import Config, load
+from aimirror.config.applying import egress_of, needs_restart
 from aimirror.http.egress import Zone
 from aimirror.routing.rules import Route, route_of
 
@@ -39,3 +39,28 @@ class EgressTests(SynchronousTestCase):
         """A host that only a wildcard lists is reached at public addresses alone."""
         for path in ("/http://a.test/x", "/https://a.nas.test"):
             self.assertEqual(self.zones(path), frozenset({Zone.PUBLIC}), path)
+
+
+class RestartTests(SynchronousTestCase):
+    def config(self, more: str) -> Config:
+        file = Path(self.mktemp())
+        file.write_text(f"rules: [{{name: r, upstream: 'http://h'}}]\n{more}\n", "utf-8")
+        return load(file, {"HOME": "/home/u"})
+
+    def test_cluster(self) -> None:
+        """Other nodes and bounds of uploads are taken up; another store or address is not."""
+        old = """
+cache: {dir: /c}
+cluster: {key_file: /k, peers: [a:1, b:1], self: "a:1"}
+tier: {url: "s3://bucket/p", uploads: 2}
+"""
+        before = self.config(old)
+        for change, keys in (
+            (("b:1]", "b:1, c:1]"), ()),
+            (("uploads: 2", "uploads: 3, rate_limit: 5MB, max_size: 1GB"), ()),
+            (("s3://bucket/p", "s3://bucket/q"), ("tier",)),
+            (('self: "a:1"', 'self: "b:1"'), ("cluster.self",)),
+            (("peers: [a:1, b:1], ", ""), ("cluster.peers",)),
+        ):
+            after = self.config(old.replace(*change))
+            self.assertEqual(needs_restart(before, after), keys, change)

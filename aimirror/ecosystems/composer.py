@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import fresh
+from aimirror.ecosystems.formats import json_file
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.http.json_text import parse_json
@@ -80,16 +81,30 @@ composer: # repositories: [{type: composer, url: http://MIRROR/composer}, {packa
 """
 
 
+#: Keeps composer from asking packagist.org as well.
+_NO_OTHER = {"packagist.org": False}
+
+
 def _composer(mirror: Address) -> Setting:
     url = mirror.at("/composer")
-    secure = ',\n  "config": {"secure-http": false}' if mirror.plain else ""
-    text = (
-        '{\n  "repositories": [\n'
-        f'    {{"type": "composer", "url": "{url}"}},\n'
-        f'    {{"packagist.org": false}}\n  ]{secure}\n}}\n'
-    )
+    own = {"type": "composer", "url": url}
+
+    def change(document: dict[str, Any]) -> None:
+        listed = document.get("repositories") or []
+        if isinstance(listed, dict):
+            rest = {k: v for k, v in listed.items() if k not in ("aimirror", "packagist.org")}
+            document["repositories"] = {"aimirror": own, **rest, "packagist.org": False}
+        elif isinstance(listed, list):
+            others = [each for each in listed if each not in (own, _NO_OTHER)]
+            document["repositories"] = [own, *others, _NO_OTHER]
+        else:
+            raise ValueError("'repositories' is no list in it")
+        if mirror.plain:
+            document["config"] = {**(document.get("config") or {}), "secure-http": False}
+
+    merges = json_file.edited(change)
     probe = f"{url}/packages.json"
-    return Setting("~/.config/composer/config.json", text, fresh(text), probe=probe)
+    return Setting("~/.config/composer/config.json", merges(None), merges, probe=probe)
 
 
 WORLD = World(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import fresh
+from aimirror.ecosystems.formats import json_file
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
 
@@ -33,8 +33,23 @@ conan: # conan remote add mirror http://MIRROR/conan
 def _conan(mirror: Address) -> Setting:
     url = mirror.at("/conan")
     remote = {"name": "conancenter", "url": url, "verify_ssl": not mirror.plain}
-    text = json.dumps({"remotes": [remote]}, indent=1) + "\n"
-    return Setting("~/.conan2/remotes.json", text, fresh(text), probe=f"{url}/v1/ping")
+
+    def change(document: dict[str, Any]) -> None:
+        listed = document.get("remotes") or []
+        if not isinstance(listed, list):
+            raise ValueError("'remotes' is no list in it")
+        names = [each.get("name") for each in listed if isinstance(each, dict)]
+        if remote["name"] not in names:
+            listed = [{"name": remote["name"]}, *listed]
+        document["remotes"] = [
+            {**each, **remote}
+            if isinstance(each, dict) and each.get("name") == remote["name"]
+            else each
+            for each in listed
+        ]
+
+    merges = json_file.edited(change)
+    return Setting("~/.conan2/remotes.json", merges(None), merges, probe=f"{url}/v1/ping")
 
 
 WORLD = World(

@@ -60,10 +60,9 @@ nix: # substituters = http://MIRROR/nix
 
 def _nix(mirror: Address) -> Setting:
     url = mirror.at("/nix")
-    value = f"{url} https://cache.nixos.org"
-    merges = lines.keys({"substituters": value}, separator=" = ", comments="#")
+    merges = lines.leading("substituters", url, "https://cache.nixos.org")
     probe = f"{url}/nix-cache-info"
-    return Setting("~/.config/nix/nix.conf", f"substituters = {value}\n", merges, probe=probe)
+    return Setting("~/.config/nix/nix.conf", merges(None), merges, probe=probe)
 
 
 WORLD = World(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 
 from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import fresh
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Files, Places, Reading, Row, World
 from aimirror.http.json_text import parse_json
@@ -81,6 +80,10 @@ nuget: # http://MIRROR/nuget/v3/index.json
 """
 
 
+#: The source that dotnet writes into a new file of settings.
+_OFFICIAL = re.compile(r'<add\s+key="nuget\.org"[^>]*/>')
+
+
 def _nuget(mirror: Address) -> Setting:
     index = f"{mirror.at('/nuget')}/v3/index.json"
     plain = ' allowInsecureConnections="true"' if mirror.plain else ""
@@ -89,7 +92,18 @@ def _nuget(mirror: Address) -> Setting:
         f'    <clear />\n    <add key="aimirror" value="{index}"{plain} />\n'
         "  </packageSources>\n</configuration>\n"
     )
-    return Setting("~/.nuget/NuGet/NuGet.Config", text, fresh(text), probe=index)
+    source = f'<add key="nuget.org" value="{index}" protocolVersion="3"{plain} />'
+
+    def merge(before: str | None) -> str:
+        if before is None or not before.strip() or before == text:
+            return text
+        if not _OFFICIAL.search(before):
+            raise ValueError(
+                "it has no source nuget.org; add by hand what is printed without --write"
+            )
+        return _OFFICIAL.sub(lambda _: source, before, count=1)
+
+    return Setting("~/.nuget/NuGet/NuGet.Config", text, merge, probe=index)
 
 
 WORLD = World(

@@ -505,8 +505,75 @@ HELM = (
     ),
 )
 
+PDM = (
+    (
+        '[pypi]\nurl = "https://mirrors.aliyun.com/pypi/simple"\nverify_ssl = true\n',
+        ('url = "https://mirrors.aliyun.com/pypi/simple"', "verify_ssl = true"),
+        (f'url = "{URL}/simple"', "verify_ssl = false"),
+    ),
+    ("# mine\ncheck_update = false\n\n[python]\nuse_venv = true\n", (), None),
+    ('[pypi.extra]\nurl = "https://nexus/simple"\nusername = "me"\n', (), None),
+    ("[pypi]\nignore_stored_index = true\njson_api = false\n", (), None),
+    (f'[pypi]\nurl = "{URL}/simple"\nverify_ssl = false\n', (), ()),
+)
+
+BUN = (
+    (
+        '[install]\nregistry = "https://registry.npmmirror.com"\n',
+        ('registry = "https://registry.npmmirror.com"',),
+        (f'registry = "{URL}/registry/npm/"',),
+    ),
+    ('[install.scopes]\n"@acme" = { token = "$T", url = "https://npm.acme" }\n', (), None),
+    ("telemetry = false\n\n[install]\nexact = true # pinned\n", (), None),
+    (
+        '[install]\nregistry = { url = "https://r/", token = "secret" }\n',
+        ('registry = { url = "https://r/", token = "secret" }',),
+        (f'registry = "{URL}/registry/npm/"',),
+    ),
+    (f'[install]\nregistry = "{URL}/registry/npm/"\n', (), ()),
+)
+
+_FORGE, _BIO = (f"https://conda.anaconda.org/{name}" for name in ("conda-forge", "bioconda"))
+PIXI = (
+    ('default-channels = ["conda-forge"]\n', (), None),
+    (
+        f'[mirrors]\n"{_FORGE}" = ["https://prefix.dev/conda-forge"]\n',
+        (f'"{_FORGE}" = ["https://prefix.dev/conda-forge"]',),
+        None,
+    ),
+    ('[pypi-config]\nindex-url = "https://n/simple"\n', (), None),
+    ('# company\n[mirrors]\n"https://repo.company/x" = ["https://y"]\n', (), None),
+    (
+        f'[mirrors]\n"{_FORGE}" = ["{URL}/conda-forge"]\n"{_BIO}" = ["{URL}/bioconda"]\n',
+        (),
+        (),
+    ),
+)
+
+NIX = (
+    (
+        "experimental-features = nix-command flakes\n",
+        (),
+        (f"substituters = {URL}/nix https://cache.nixos.org",),
+    ),
+    (
+        "substituters = https://cache.nixos.org https://nix-community.cachix.org\n"
+        "trusted-public-keys = a b\n",
+        ("substituters = https://cache.nixos.org https://nix-community.cachix.org",),
+        (f"substituters = {URL}/nix https://cache.nixos.org https://nix-community.cachix.org",),
+    ),
+    ("# mine\nmax-jobs = auto\n!include extra.conf\n", (), None),
+    ("extra-substituters = https://cuda-maintainers.cachix.org\n", (), None),
+    (f"substituters = {URL}/nix https://cache.nixos.org\n", (), ()),
+)
+
 FILES = {
     "pip": PIP,
+    "pdm": PDM,
+    "bun": BUN,
+    "pixi": PIXI,
+    "nix": NIX,
+    "pnpm": NPM,
     "uv": UV,
     "poetry": POETRY,
     "helm": HELM,

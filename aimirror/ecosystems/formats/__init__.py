@@ -17,7 +17,9 @@ def fresh(text: str) -> Merge:
 
     def merge(before: str | None) -> str:
         if before is not None and before.strip() and before != text:
-            raise ValueError("it holds something already; add the text above by hand")
+            raise ValueError(
+                "it holds something already; add by hand what is printed without --write"
+            )
         return text
 
     return merge

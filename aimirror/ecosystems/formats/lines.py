@@ -54,6 +54,27 @@ def keys(values: Mapping[str, str], *, separator: str = "=", comments: str = "#;
     return merge
 
 
+def leading(key: str, first: str, default: str) -> Merge:
+    """The first word of a list such as ``key = a b``, whose other words stay; of several lines the
+    last counts.  A file without one gets it with the ``default`` behind.
+    """
+
+    def merge(before: str | None) -> str:
+        lines = (before or "").splitlines()
+        same = [n for n, line in enumerate(lines) if _key(line, "=") == key]
+        words = lines[same[-1]].partition("=")[2].split() if same else [default]
+        new = " ".join([f"{key} =", first, *(word for word in words if word != first)])
+        if same and words[:1] == [first]:
+            return before or ""
+        if same:
+            lines[same[-1]] = new
+        else:
+            lines.append(new)
+        return "".join(f"{line}\n" for line in lines)
+
+    return merge
+
+
 def _set(lines: list[str], key: str, new: str, separator: str, comments: str) -> None:
     top = next((n for n, x in enumerate(lines) if x.lstrip().startswith("[")), len(lines))
     same = [

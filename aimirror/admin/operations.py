@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger, globalLogPublisher
+from twisted.logger import Logger
 
 from aimirror.admin import history
 from aimirror.admin.api import BASE, Api, Steering
@@ -21,7 +21,7 @@ from aimirror.admin.metrics import Metrics
 from aimirror.admin.overview import STEPS, Overview
 from aimirror.admin.packages import Packages
 from aimirror.admin.pages import PLACE, Pages, moved_to
-from aimirror.admin.recent import Recent, watched
+from aimirror.admin.recent import Recent
 from aimirror.admin.schedules import Schedules
 from aimirror.admin.status import Status
 from aimirror.admin.welcome import Welcome
@@ -90,9 +90,7 @@ class Operations:
         self._pages = Pages()
         self._welcome = Welcome(steering.rules, forward)
         self._base = base
-        self._recent = parts.recent
         self._store = store
-        self._unwatch: Callable[[], None] = lambda: None
         self._overview = Overview(
             tally, store, downloads, pool, self._jobs, clock, steering.rules, clients
         )
@@ -136,7 +134,6 @@ class Operations:
     def start(self) -> None:
         """Sample from now on, and go on with what was sampled before."""
         self._overview.remember(self._store.root)
-        self._unwatch = watched(globalLogPublisher, self._recent.lines)
         for number, (step, _) in enumerate(STEPS):
             call = LoopingCall(self._sample, number)
             call.clock = self._clock
@@ -148,7 +145,6 @@ class Operations:
         for call in self._sampling:
             call.stop()
         self._sampling.clear()
-        self._unwatch()
         self._keep()
         self.schedules.stop()
         self._events.stop()

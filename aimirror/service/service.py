@@ -13,7 +13,7 @@ from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogPublisher
 from twisted.python.failure import Failure
 
 from aimirror.admin.api import Rejected, Steering
@@ -24,7 +24,7 @@ from aimirror.admin.operations import ADMINISTRATION, NAMED, WELCOME, Operations
 from aimirror.admin.own_token import make_token
 from aimirror.admin.prefetch import Prefetcher
 from aimirror.admin.prefetch_lists import bases
-from aimirror.admin.recent import Recent
+from aimirror.admin.recent import Recent, watched
 from aimirror.cluster.questions import NAME as PEER_NAME
 from aimirror.config import Config, ConfigError
 from aimirror.config.applying import egress_of, needs_restart
@@ -103,6 +103,7 @@ class MirrorService(Service):
         self._ready = ready
         self._recent = Recent(reactor)
         self._access = counted(self._tally, self._recent.noting(access))
+        self._unwatch: Callable[[], None] = lambda: None
         #: Bound, until it is opened to clients.
         self._socket: socket.socket | None = None
         self._admin_socket: socket.socket | None = None
@@ -185,6 +186,7 @@ class MirrorService(Service):
     def startService(self) -> None:
         """Open the cache, spawn the workers, listen."""
         super().startService()  # type: ignore[no-untyped-call]
+        self._unwatch = watched(globalLogPublisher, self._recent.lines)
         self._reactor.suggestThreadPoolSize(DISK_THREADS)
         starting = Deferred.fromCoroutine(self._start())
         self._starting = starting.addErrback(self._not_started)
@@ -441,6 +443,7 @@ class MirrorService(Service):
             [self._bounded(self.downloads.stop()), self.pool.stop(), self._apart.stop()]
         )
         await self.store.close()
+        self._unwatch()
 
     def _bounded(self, waiting: Deferred[None]) -> Deferred[None]:
         """Whatever hangs at the end is left behind."""

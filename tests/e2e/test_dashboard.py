@@ -152,10 +152,11 @@ class DashboardTests(BrowserTests):
         self.assertEqual(self.page.wrong, [])
 
     def test_log(self) -> None:
-        """The log's lines are there, and new ones come."""
+        """The log's lines are there, those of the start too, and new ones come."""
         service = self.stored("/1")
         self.shown(service, "admin/log")
         self.see("document.querySelectorAll('#lines p').length > 0")
+        self.see("document.getElementById('lines').textContent.includes('is up, pid')")
         before = self.page.run("document.querySelectorAll('#lines p').length")
         service.program.process.send_signal(signal.SIGHUP)
         self.see(f"document.querySelectorAll('#lines p').length > {before}")

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from aimirror.ecosystems.indexes import Indexes, Naming, credential, small
 from aimirror.ecosystems.proving import Proving
 from aimirror.ecosystems.tables import unpacked
@@ -57,7 +59,8 @@ class Indexed(Proving):
             return answer
         if not await self._disappoints(request, route):
             return answer
-        return await mirror.answer(request, route, not_before=self.library.now() - WISH_SECONDS)
+        answer = await mirror.answer(request, route, not_before=self.library.now() - WISH_SECONDS)
+        return evolve(answer, memo_until=0.0)  # the upstream is asked again after a while
 
     async def digest(self, request: ClientRequest, route: Route, mirror: Desk) -> Digest | None:
         """See Proving.  What is not known here may be known to another node."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from weakref import ReferenceType, ref
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.logger import Logger
 
 from aimirror.bounded import LRU
@@ -54,6 +54,10 @@ class Naming:
     #: Received to their end, and about to be stored.
     whole: tuple[Arriving, ...] = ()
     arriving: tuple[Arriving, ...] = ()
+    #: The keys at which they are, or would be; one that ends with a slash is for all below it.
+    keys: tuple[str, ...] = ()
+    #: Whether any is on its way, which may change what they say.
+    changing: bool = False
 
     def since(self, arrived_at: float) -> Naming:
         """Those that came no earlier, in epoch seconds, and whose end is there."""
@@ -71,7 +75,9 @@ class Naming:
         return bool(self.stored or self.whole or self.arriving)
 
 
-def _naming(name: str, stored: Iterable[Entry], arriving: Iterable[Arriving]) -> Naming:
+def _naming(
+    name: str, stored: Iterable[Entry], arriving: Iterable[Arriving], keys: tuple[str, ...]
+) -> Naming:
     entries = [e for e in stored if e.status == 200 and e.blob and e.size <= MOST_STORED]
     newest = sorted(entries, key=lambda e: -e.received_at)[:MOST_NAMING]
     bodies = [each for each in arriving if each.entry.status == 200]
@@ -80,6 +86,8 @@ def _naming(name: str, stored: Iterable[Entry], arriving: Iterable[Arriving]) ->
         tuple(newest),
         tuple(each for each in bodies if each.body.whole),
         tuple(each for each in bodies if not each.body.whole),
+        keys,
+        bool(bodies),
     )
 
 
@@ -103,11 +111,13 @@ class Indexes:
 
         Those count that tell a client of this credential's ``scope`` anything.
         """
-        held = [self._library.at(canonical(url), scope) for url in urls]
+        keys = tuple(canonical(url) for url in urls)
+        held = [self._library.at(key, scope) for key in keys]
         return _naming(
             name,
             (e for each in held for e in each.entries if tells(e, scope)),
             (a for each in held for a in each.arriving if tells(a.entry, scope)),
+            keys,
         )
 
     def below(self, name: str, prefix: str, wanted: Callable[[str], bool], scope: str) -> Naming:
@@ -117,13 +127,15 @@ class Indexes:
         if kept is None or kept[0] != changes:
             kept = changes, tuple(e for e in self._library.stored_below(prefix) if wanted(e.key))
             self._below.put(prefix, kept)
-        running = self._library.arriving_below(prefix)
-        unsynced = [
+        running = [
             each
-            for each in running
-            if wanted(each.entry.key) and each.body.whole and tells(each.entry, scope)
+            for each in self._library.arriving_below(prefix)
+            if wanted(each.entry.key) and tells(each.entry, scope)
         ]
-        return _naming(name, (e for e in kept[1] if tells(e, scope)), unsynced)
+        whole = (each for each in running if each.body.whole)
+        folder = prefix[: prefix.rindex("/") + 1]
+        naming = _naming(name, (e for e in kept[1] if tells(e, scope)), whole, (folder,))
+        return evolve(naming, changing=bool(running))
 
     async def digest(self, naming: Naming) -> Digest | None:
         """What the first of them that names the file says of it."""

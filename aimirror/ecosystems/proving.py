@@ -93,6 +93,8 @@ class Proving(General):
         self.hashes = Hashes(library)
         #: By key: the copies and the indexes that were found to agree, as a hash.
         self._right: LRU[str, int] = LRU(MOST_RIGHT)
+        #: By key: those of the indexes that may name it, as long as none of them is on its way.
+        self._told_by: LRU[str, tuple[str, ...]] = LRU(MOST_RIGHT)
 
     def named_by(self, found: Route, mirror: Desk, scope: str) -> Iterable[tuple[Indexes, Naming]]:
         """The indexes that may name a file, the likeliest first; none for other paths.
@@ -115,8 +117,13 @@ class Proving(General):
         raise NotImplementedError
 
     def finish(self, lookup: Lookup, answer: Answer) -> Answer:
-        """Each request for a file that indexes name looks at them first."""
-        return evolve(answer, memo_until=0.0) if self.is_named(lookup.route) else answer
+        """A repeat may get the same as long as nothing of the indexes that may name it changes."""
+        if not self.is_named(lookup.route):
+            return answer
+        keys = self._told_by.get(lookup.route.key)
+        if keys is None:
+            return evolve(answer, memo_until=0.0)
+        return evolve(answer, memo_with=keys)
 
     async def digest(self, request: ClientRequest, found: Route, mirror: Desk) -> Digest | None:
         """What a file that is about to be fetched must hash to; None where nothing is known.
@@ -125,6 +132,7 @@ class Proving(General):
         """
         scope = credential(request, found)
         copies = self.copies(found, scope)
+        self._depend(found, self.named_by(found, mirror, scope))
         if copies and not await self._dropped(found, mirror, copies, scope) and found.immutable:
             return None
         digest = await _said(self.named_by(found, mirror, scope))
@@ -133,6 +141,15 @@ class Proving(General):
         elif not copies and self.is_named(found):
             digest = await self.library.said(found, scope)
         return digest
+
+    def _depend(self, found: Route, named_by: Iterable[tuple[Indexes, Naming]]) -> None:
+        """Keep in mind on what the answer to this request depends; see ``finish``."""
+        namings = [naming for _, naming in named_by]
+        if any(naming.changing for naming in namings):
+            self._told_by.pop(found.key)
+        else:
+            keys = (key for naming in namings for key in naming.keys)
+            self._told_by.put(found.key, tuple(dict.fromkeys(keys)))
 
     async def known(self, route: Route, mirror: Desk) -> Digest | None:
         """See Ecosystem."""

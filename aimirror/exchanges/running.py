@@ -267,7 +267,9 @@ class Downloads:
 
     def _begun(self, running: Running, fill: Fill) -> None:
         running.fill = fill
-        if not fill.keep:  # nobody may join
+        if fill.keep:  # what was made of the entry of before may be wrong by now
+            self._env.store.changed(running.wanted.key)
+        else:  # nobody may join
             self._forget(running)
             alone = _alone(running.wanted)
             self._running.setdefault(running.wanted.key, {})[alone] = running

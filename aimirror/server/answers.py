@@ -122,6 +122,8 @@ class Answer:
     memo_until: float = 0.0
     #: The key of the entry that it was made of; it is forgotten when that changes.
     memo_of: str = ""
+    #: Further keys on whose entries it depends; one that ends with a slash is for all below it.
+    memo_with: tuple[str, ...] = ()
     #: Why it is an error of the mirror's own, for administrators; "" for others.
     why: str = ""
     #: What a repeat gets until then, where that is not this very answer.

@@ -10,7 +10,7 @@ and forgotten as soon as what it was made of changes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from attrs import define, evolve
 
@@ -32,6 +32,7 @@ _OVERHEAD = 1024
 _REPEAT_OVERHEAD = 512
 
 
+_SLASH = re.compile("/")
 #: Our own word on how long an answer is fresh, the last in its line.
 _TTL = re.compile(rb"(\r\nCache-Status: [^\r]*\baimirror; hit; ttl=)([0-9]{1,10})\b")
 
@@ -58,8 +59,8 @@ class Remembered:
     record: AccessRecord
     #: Whether it leaves the connection open.
     persistent: bool = True
-    #: The key of the entry that it tells of.
-    made_of: str = ""
+    #: The keys of the entries that it depends on; one with a slash at its end is for all below it.
+    made_of: tuple[str, ...] = ("",)
     #: Has the body from the disk, where it is not held; raises OSError or BodyFailed.
     read: Callable[[], bytes] | None = None
     like: str = ""
@@ -85,7 +86,13 @@ class Remembered:
 
     def cost(self) -> int:
         """Bytes that it holds."""
-        return 2 * len(self.prefix) + len(self.body) + _OVERHEAD
+        keys = sum(len(key) for key in self.made_of)
+        return 2 * len(self.prefix) + len(self.body) + keys + _OVERHEAD
+
+
+def _folders(key: str) -> Iterator[str]:
+    """All that a key is below, with the slash."""
+    return (key[: match.end()] for match in _SLASH.finditer(key))
 
 
 @define
@@ -105,7 +112,7 @@ class Memo:
         self._answers: LRU[str, Remembered] = LRU()
         #: By the bytes of a head, its origin before them.
         self._repeats: LRU[bytes, Repeat] = LRU()
-        #: The likenesses whose answers were made of an entry, by its key.
+        #: The likenesses whose answers depend on an entry, or on those below a folder, by key.
         self._made_of: dict[str, set[str]] = {}
         #: Changes with every invalidation: an answer begun before one must not be kept.
         self.epoch = 0
@@ -138,7 +145,8 @@ class Memo:
         self._drop(like)
         answer.like = like
         self._answers.put(like, answer)
-        self._made_of.setdefault(answer.made_of, set()).add(like)
+        for key in answer.made_of:
+            self._made_of.setdefault(key, set()).add(like)
         self._held += len(like) + answer.cost()
         self._shrink()
 
@@ -170,11 +178,12 @@ class Memo:
         self._shrink()
 
     def invalidate(self, made_of: str | None = None) -> None:
-        """Forget what was made of an entry, by its key: it was changed or purged; None: all."""
+        """Forget what depends on an entry, by its key: it was changed or purged; None: all."""
         self.epoch += 1
         if made_of is not None:
-            for like in tuple(self._made_of.get(made_of, ())):
-                self._drop(like)
+            for key in (made_of, *_folders(made_of)):
+                for like in tuple(self._made_of.get(key, ())):
+                    self._drop(like)
             return
         self._answers.clear()
         self._repeats.clear()
@@ -200,10 +209,11 @@ class Memo:
         if dropped is None:
             return
         self._held -= len(like) + dropped.cost()
-        likes = self._made_of[dropped.made_of]
-        likes.discard(like)
-        if not likes:
-            del self._made_of[dropped.made_of]
+        for key in dropped.made_of:
+            likes = self._made_of.get(key, set())
+            likes.discard(like)
+            if not likes:
+                self._made_of.pop(key, None)
 
     def __len__(self) -> int:
         return len(self._answers)

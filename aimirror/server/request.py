@@ -168,14 +168,14 @@ class MirrorRequest(server.Request):
         length: int | None = None,
         added: Fields = (),
         memo_until: float = 0.0,
-        memo_of: str = "",
+        memo_of: tuple[str, ...] = ("",),
         again: Again | None = None,
     ) -> None:
         """Send a whole answer whose body is at hand.
 
         ``length`` is told instead of the data's where that is left out (HEAD).  A repeat
         of the request may get the same until ``memo_until`` (epoch seconds), as long as nothing
-        of the entry ``memo_of`` changes; or ``again``, if this is all of the body.
+        of the entries ``memo_of`` (keys) changes; or ``again``, if this is all of the body.
         """
         if self.gone:
             return
@@ -305,7 +305,13 @@ class MirrorRequest(server.Request):
             self.channel.persistent = 0
 
     def _remember(
-        self, head: bytes, changing: bytes, age: str | None, body: bytes, until: float, of: str
+        self,
+        head: bytes,
+        changing: bytes,
+        age: str | None,
+        body: bytes,
+        until: float,
+        of: tuple[str, ...],
     ) -> None:
         persistent = bool(self.channel.persistent)
         if self._like is None or persistent != self.head.persistent or len(body) > MAX_BODY:
@@ -325,7 +331,13 @@ class MirrorRequest(server.Request):
         self.site.memo.put(self._like, remembered, self._epoch)
 
     def _prepare(
-        self, again: Again, status: int, data: bytes, added: Fields, until: float, of: str
+        self,
+        again: Again,
+        status: int,
+        data: bytes,
+        added: Fields,
+        until: float,
+        of: tuple[str, ...],
     ) -> None:
         """Have the next request like this answered by the head of a hit and the stored body."""
         if self._like is None or self.head.method != "GET" or status != 200:

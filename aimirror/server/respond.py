@@ -149,7 +149,7 @@ async def respond(request: MirrorRequest, answer: Answer) -> None:
             length=shaped.length,
             added=shaped.added,
             memo_until=answer.memo_until,
-            memo_of=answer.memo_of,
+            memo_of=(answer.memo_of, *answer.memo_with),
             again=answer.again,
         )
         return

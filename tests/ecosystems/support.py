@@ -30,7 +30,7 @@ class WorldCase(MirrorCase):
     def use(self, *more: Rule, **options: Any) -> None:
         """See MirrorCase."""
         fields = {"name": "all", "upstreams": (UPSTREAM,), "ecosystem": self.name, **options}
-        memo = Memo()
+        self.memo = memo = Memo()
         self.store.changed = memo.invalidate
         worlds = {self.name: self.world()}
         rules = (*more, Rule(**fields))

@@ -11,11 +11,11 @@ from typing import Any
 from attrs import evolve
 from twisted.internet.defer import ensureDeferred
 
-from aimirror.ecosystems.proving import Hashes
+from aimirror.ecosystems.proving import Hashes, Proving
 from aimirror.routing.digests import Digest, new_hash
 from aimirror.routing.policies import CachePolicy
 from tests.ecosystems.support import WorldCase
-from tests.mirror.support import refused
+from tests.mirror.support import Played, refused
 
 OLD, NEW = b"the old build", b"the new build"
 
@@ -83,6 +83,53 @@ class ReplacedTests:
         for _ in range(3):
             self.assertEqual(self.read(), self.built(NEW))
         self.assertEqual(self.urls().count(f"GET {self.path}"), 2)
+
+    def test_remembered(self: Any) -> None:
+        """Repeats are answered at once until an index comes that may name the file."""
+        self.publish(self.says(OLD), OLD)
+        self.read()
+        self.clock.advance(1)
+        self.fetch()
+        kept = len(self.memo)
+        self.assertGreater(kept, 0)
+        asked = self.patched_take()
+        self.assertEqual(self.get(self.path)[2], self.built(OLD))
+        self.assertEqual(asked, [])
+        self.clock.advance(100)
+        self.fetch()
+        self.publish(self.says(NEW), NEW)
+        self.get(self.now)
+        self.assertEqual(self.fetch(), self.built(NEW))
+
+    def test_on_its_way(self: Any) -> None:
+        """While an index arrives no answer is remembered: its client may know it already."""
+        self.publish(self.says(OLD), OLD)
+        self.read()
+        self.clock.advance(100)
+        self.fetch()
+        index = self.says(NEW)
+        self.publish(index, NEW)
+        size = f"Content-Length: {len(index)}"
+        slow = self.answers[self.now] = Played(200, "Cache-Control: max-age=60", size, body=None)
+        client = self.ask(self.now)
+        self.fetch()
+        self.assertEqual([like for like in self.memo._answers if self.path in like], [])
+        slow.data(index)
+        slow.end()
+        self.assertEqual(client.answer()[0], 200)
+        self.assertEqual(self.fetch(), self.built(NEW))
+
+    def patched_take(self: Any) -> list[str]:
+        """The paths for which the world is asked from now on."""
+        asked: list[str] = []
+        take = Proving.take
+
+        def counted(world: Proving, request: Any, *rest: Any) -> Any:
+            asked.append(request.path)
+            return take(world, request, *rest)
+
+        self.patch(Proving, "take", counted)
+        return asked
 
     def test_pinned(self: Any) -> None:
         """A pinned file stays pinned when it is replaced, also where the new one comes late."""

@@ -176,16 +176,21 @@ class RepeatTests(SynchronousTestCase):
         self.assertEqual(len(client.site.memo), 0)
 
     def test_invalidation_of_one(self) -> None:
-        """A change of an entry takes the answers that were made of it, and no others."""
-        handler = Counted(page(memo_of="https://upstream.test/a"))
+        """A change of an entry takes the answers that depend on it, and no others."""
+        more = ("https://upstream.test/index", "https://upstream.test/dists/")
+        handler = Counted(page(memo_of="https://upstream.test/a", memo_with=more))
         client = connect(handler)
         client.send(GET)
-        client.site.memo.invalidate("https://upstream.test/b")
+        for path in ("b", "a/b", "index2", "dists", "x/dists/a"):
+            client.site.memo.invalidate(f"https://upstream.test/{path}")
         client.send(GET)
         self.assertEqual(handler.asked, 1)
-        client.site.memo.invalidate("https://upstream.test/a")
-        client.send(GET)
-        self.assertEqual(handler.asked, 2)
+        for count, path in enumerate(("a", "index", "dists/s/Packages"), 2):
+            client.site.memo.invalidate(f"https://upstream.test/{path}")
+            client.send(GET)
+            self.assertEqual(handler.asked, count)
+        client.site.memo.invalidate()
+        self.assertEqual(len(client.site.memo), 0)
 
     def test_what_is_not_kept(self) -> None:
         """No answer is kept that is personal, large, unasked, or for another method."""

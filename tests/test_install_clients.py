@@ -11,7 +11,7 @@ from tests.clients import install, worlds
 
 LISTS = {
     "debian-packages.txt": "# comment\nnpm: npm\nfoo: food  # why\njunit4:\n",
-    "npm-packages.txt": "pnpm@9\nyarn@1\n",
+    "npm-packages.txt": "pnpm@9\nyarn@1\nother: yarn@4\n",
     "pypi-packages.txt": "a: x==1 y\nb: z\n",
 }
 
@@ -91,11 +91,14 @@ class InstallTests(SynchronousTestCase):
         """npm's clients are installed once; without npm it says so."""
         self.programs = set()
         install.install_npm(self.clients())
-        self.assertEqual(self.said, ["not installing pnpm@9 yarn@1: there is no npm"])
+        said = [f"not installing {each}: there is no npm" for each in ("pnpm@9 yarn@1", "yarn@4")]
+        self.assertEqual(self.said, said)
         self.programs = {"npm"}
         install.install_npm(self.clients())
         install.install_npm(self.clients())
-        self.assertEqual(len(self.commands), 1)
+        into = [command.split("--prefix ")[1] for command in self.commands]
+        js, other = (self.clients() / name for name in ("js", "other"))
+        self.assertEqual(into, [f"{js} pnpm@9 yarn@1", f"{other} yarn@4"])
 
 
 class ListTests(SynchronousTestCase):

@@ -23,6 +23,8 @@ from aimirror.ecosystems.formats.patching import Conflict, taken_back
 MAX_SETTINGS = 1 << 20
 #: Folders that variables move (XDG base directory specification, The Cargo Book).
 _MOVED = {"~/.config/": "XDG_CONFIG_HOME", "~/.cargo/": "CARGO_HOME"}
+#: Files of the home that their client looks for in such a folder alone, where there is one.
+_MOVED_ALONE = {"~/.bunfig.toml": "XDG_CONFIG_HOME"}
 #: Below which the files of the system lie.
 ROOT = Path("/")
 _BOM = "\ufeff"
@@ -131,6 +133,9 @@ def _places(setting: Setting) -> list[Path]:
 def expanded(path: str, environ: Mapping[str, str] | None = None) -> Path:
     """A path with the user's home and the folders that variables name, else of this folder."""
     environ = os.environ if environ is None else environ
+    alone = environ.get(_MOVED_ALONE.get(path, ""), "")
+    if alone.startswith("/"):
+        return Path(alone) / path.removeprefix("~/")
     for folder, variable in _MOVED.items():
         moved = environ.get(variable, "")
         if path.startswith(folder) and moved.startswith("/"):

@@ -118,6 +118,13 @@ npm: # npm, pnpm and yarn: registry http://MIRROR/registry/npm
     immutable: true
     reject_types: [text/html]
   - <<: *npm
+    name: -signatures # by what keys a registry signs, and who attests to what
+    pattern: '/-/npm/v1/(keys$|attestations/)'
+    strategy: proxy
+    immutable: false
+    reject_types: []
+    cache: {ttl: 1h, stale_if_error: 7d}
+  - <<: *npm
     name: -api # who am I, tags, search, audit: answers for now, and for whoever asks
     pattern: '/-/'
     strategy: proxy

@@ -146,20 +146,24 @@ def install_packages(folder: Path) -> None:
 
 
 def install_npm(folder: Path) -> None:
-    """The clients that only npm has, in one folder."""
-    packages = [name for name, _ in entries("npm-packages.txt")]
-    stamp = Stamp(folder / "js" / ".ready")
-    if stamp.says(" ".join(packages)):
-        return
-    if not has_program("npm"):
-        say(f"not installing {' '.join(packages)}: there is no npm")
-        return
-    say(f"installing {' '.join(packages)} by npm")
-    command = ("npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder / "js"))
-    if failure := run((*command, *packages), LIMIT):
-        say(f"{' '.join(packages)} can't be had: {failure}")
-    else:
-        stamp.write(" ".join(packages))
+    """The clients that only npm has: in one folder, or in that which their line names."""
+    together: dict[str, list[str]] = {}
+    for name, packages in entries("npm-packages.txt"):
+        together.setdefault(name if packages else "js", []).append(packages or name)
+    for place, wanted in together.items():
+        packages = " ".join(wanted)
+        stamp = Stamp(folder / place / ".ready")
+        if stamp.says(packages):
+            continue
+        if not has_program("npm"):
+            say(f"not installing {packages}: there is no npm")
+            continue
+        say(f"installing {packages} by npm")
+        command = ("npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder / place))
+        if failure := run((*command, *packages.split()), LIMIT):
+            say(f"{packages} can't be had: {failure}")
+        else:
+            stamp.write(packages)
 
 
 def install_environments(folder: Path) -> None:

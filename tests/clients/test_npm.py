@@ -74,6 +74,7 @@ class NpmCase(WorldTests):
     def project(self, name: str, token: str = "") -> Path:
         folder = self.fresh(name)
         (folder / "package.json").write_text('{"name": "p", "version": "1.0.0"}')
+        (folder / "yarn.lock").touch()  # where yarn 4 takes this folder for a project of its own
         lines = [f"registry={self.registry}/", "fund=false", "update-notifier=false"]
         lines += ["fetch-retries=1", "fetch-retry-mintimeout=100", "fetch-retry-maxtimeout=200"]
         if token:
@@ -148,7 +149,23 @@ class NpmTests(NpmCase):
             "YARN_CACHE_FOLDER": str(folder / "yarn"),
             "npm_config_registry": f"{self.registry}/",
             "YARN_REGISTRY": f"{self.registry}",
+            "YARN_NPM_REGISTRY_SERVER": self.registry,
+            "YARN_UNSAFE_HTTP_WHITELIST": "127.0.0.1",
+            "YARN_NODE_LINKER": "node-modules",
+            "YARN_ENABLE_TELEMETRY": "0",
+            "YARN_NPM_MINIMAL_AGE_GATE": "0",
+            "YARN_GLOBAL_FOLDER": str(folder / "berry"),
+            "BUN_INSTALL": str(folder / "bun"),
+            "BUN_INSTALL_CACHE_DIR": str(folder / "bun-cache"),
         }
+
+    def test_berry(self) -> None:
+        """yarn 4 installs through the mirror alone, and again with no upstream."""
+        self.installed_twice([find_client("yarn", "berry"), "add", "@s/a"], "berry")
+
+    def test_bun(self) -> None:
+        """bun installs through the mirror alone, and again with no upstream."""
+        self.installed_twice([find_client("bun", "bun"), "add", "@s/a"], "bun")
 
     def installed_twice(self, command: list[str], name: str) -> None:
         for turn in ("first", "second", "dead"):
@@ -169,6 +186,8 @@ class NpmTests(NpmCase):
             "npm": [find_client("npm"), "install", "b", "--no-audit"],
             "pnpm": [find_client("pnpm", "js"), "add", "b", "--ignore-scripts"],
             "yarn": [find_client("yarn", "js"), "add", "b", "--non-interactive"],
+            "berry": [find_client("yarn", "berry"), "add", "b"],
+            "bun": [find_client("bun", "bun"), "add", "b"],
         }
         for seed, (name, command) in enumerate(commands.items(), 20):
             for turn, kind in ((f"{name}-old", seed), (f"{name}-new", seed + 100)):

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from aimirror.testing.site import Asked, File
 from tests.clients.test_npm import NpmCase
@@ -49,6 +55,43 @@ class CommandTests(NpmCase):
         put = self.sent("/-/package/b/dist-tags/beta")[0]
         self.assertEqual((put.method, json.loads(put.body)), ("PUT", "1.0.0"))
         self.npm(self.project("wrong", "wrong"), "whoami", fails=True)
+
+    def test_signatures(self) -> None:
+        """``npm audit signatures`` verifies by the registry's keys, with no upstream, too."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        shown = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        name = "SHA256:" + base64.b64encode(hashlib.sha256(shown).digest()).decode().rstrip("=")
+        kind = {"keytype": "ecdsa-sha2-nistp256", "scheme": "ecdsa-sha2-nistp256"}
+        told = {**kind, "expires": None, "keyid": name, "key": base64.b64encode(shown).decode()}
+        keys = json.dumps({"keys": [told]}).encode()
+        self.upstream.put("/-/npm/v1/keys", keys, "application/json")
+        self.sign("b", key, name)
+        npm = find_client("npm", "older")
+        for turn in ("first", "dead"):
+            if turn == "dead":
+                self.settle()
+                self.upstream.stop()
+            folder = self.project(f"signed-{turn}")
+            install = [npm, "install", "b", "--no-audit", "--cache", str(folder / "cache")]
+            self.assertRuns(install, folder)
+            audit = [npm, "audit", "signatures", "--cache", str(folder / "other")]
+            self.assertIn("1 package has a verified", self.assertRuns(audit, folder))
+        self.upstream.start()
+        self.sign("b", ec.generate_private_key(ec.SECP256R1()), name)
+        self.purge("/registry/npm/b")
+        audit = [npm, "audit", "signatures", "--cache", str(folder / "forged")]
+        self.assertIn("invalid registry signature", self.assertRuns(audit, folder))
+
+    def sign(self, name: str, key: ec.EllipticCurvePrivateKey, by: str) -> None:
+        """Have the document of a package say that a key has signed it."""
+        file = self.upstream.files[f"/{name}"]
+        document = json.loads(file.content)
+        dist = document["versions"]["1.0.0"]["dist"]
+        text = f"{name}@1.0.0:{dist['integrity']}".encode()
+        signature = base64.b64encode(key.sign(text, ec.ECDSA(hashes.SHA256()))).decode()
+        dist["signatures"] = [{"keyid": by, "sig": signature}]
+        content = json.dumps(document).encode()
+        self.upstream.put(f"/{name}", content, file.media_type, headers=file.headers)
 
     def test_login(self) -> None:
         """A login reaches the registry with its password, and its token comes back, not kept."""

@@ -71,6 +71,17 @@ class SetupTests(WorldTests):
         """yarn 1."""
         self.check("yarn", "/npm/zz", "yarn", "info", "zz", "--non-interactive", venv="js")
 
+    def test_yarn_berry(self) -> None:
+        """yarn 4, where it has a file of settings."""
+        settings = "enableTelemetry: false\n"
+        command = ("yarn", "npm", "info", "zz")
+        files = {"_yarnrc_yml": settings, "package_json": "{}", "yarn_lock": ""}
+        self.check("yarn", "/npm/zz", *command, venv="berry", **files)
+
+    def test_bun(self) -> None:
+        """bun."""
+        self.check("bun", "/npm/zz", "bun", "add", "zz", venv="bun", package_json="{}")
+
     def test_gem(self) -> None:
         """gem."""
         self.check("rubygems", "/gem/", "gem", "fetch", "zz")

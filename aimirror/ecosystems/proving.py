@@ -91,28 +91,28 @@ class Proving(General):
     def __init__(self, library: ILibrary) -> None:
         self.library = library
         self.hashes = Hashes(library)
-        #: By key: the copies and the indexes that were found to agree, as a hash.
+        #: By key: the copies and the indexes that agreed, as a hash.
         self._right: LRU[str, int] = LRU(MOST_RIGHT)
         #: By key: those of the indexes that may name it, as long as none of them is on its way.
-        self._told_by: LRU[str, tuple[str, ...]] = LRU(MOST_RIGHT)
+        self._indexes_of: LRU[str, tuple[str, ...]] = LRU(MOST_RIGHT)
 
-    def named_by(self, found: Route, mirror: Desk, scope: str) -> Iterable[tuple[Indexes, Naming]]:
+    def named_by(self, route: Route, mirror: Desk, scope: str) -> Iterable[tuple[Indexes, Naming]]:
         """The indexes that may name a file, the likeliest first; none for other paths.
 
         They are the file's own, and tell a client of this credential's ``scope`` anything.
         """
         raise NotImplementedError
 
-    async def take(self, request: ClientRequest, found: Route, mirror: Desk) -> Answer | Untaken:
+    async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
-        if request.method not in ("GET", "HEAD") or found.digest is not None:
+        if request.method not in ("GET", "HEAD") or route.digest is not None:
             return UNTAKEN
-        digest = await self.digest(request, found, mirror)
+        digest = await self.digest(request, route, mirror)
         if digest is None or request.method == "HEAD":
             return UNTAKEN
-        return await mirror.answer(request, evolve(found, digest=digest))
+        return await mirror.answer(request, evolve(route, digest=digest))
 
-    def is_named(self, found: Route) -> bool:
+    def is_named(self, route: Route) -> bool:
         """Whether indexes may name a path."""
         raise NotImplementedError
 
@@ -120,78 +120,78 @@ class Proving(General):
         """A repeat may get the same as long as nothing of the indexes that may name it changes."""
         if not self.is_named(lookup.route):
             return answer
-        keys = self._told_by.get(lookup.route.key)
+        keys = self._indexes_of.get(lookup.route.key)
         if keys is None:
             return evolve(answer, memo_until=0.0)
         return evolve(answer, memo_with=keys)
 
-    async def digest(self, request: ClientRequest, found: Route, mirror: Desk) -> Digest | None:
+    async def digest(self, request: ClientRequest, route: Route, mirror: Desk) -> Digest | None:
         """What a file that is about to be fetched must hash to; None where nothing is known.
 
         A stored copy that is another file, by an index that is newer, is dropped.
         """
-        scope = credential(request, found)
-        copies = self.copies(found, scope)
-        self._depend(found, self.named_by(found, mirror, scope))
-        if copies and not await self._dropped(found, mirror, copies, scope) and found.immutable:
+        scope = credential(request, route)
+        copies = self.copies(route, scope)
+        self._depend(route, self.named_by(route, mirror, scope))
+        if copies and not await self._dropped(route, mirror, copies, scope) and route.immutable:
             return None
-        digest = await _said(self.named_by(found, mirror, scope))
+        digest = await _said(self.named_by(route, mirror, scope))
         if digest is not None:
-            self._forget_absence(found, mirror, scope)
-        elif not copies and self.is_named(found):
-            digest = await self.library.said(found, scope)
+            self._forget_absence(route, mirror, scope)
+        elif not copies and self.is_named(route):
+            digest = await self.library.said(route, scope)
         return digest
 
-    def _depend(self, found: Route, named_by: Iterable[tuple[Indexes, Naming]]) -> None:
+    def _depend(self, route: Route, named_by: Iterable[tuple[Indexes, Naming]]) -> None:
         """Keep in mind on what the answer to this request depends; see ``finish``."""
         namings = [naming for _, naming in named_by]
         if any(naming.changing for naming in namings):
-            self._told_by.pop(found.key)
+            self._indexes_of.pop(route.key)
         else:
             keys = (key for naming in namings for key in naming.keys)
-            self._told_by.put(found.key, tuple(dict.fromkeys(keys)))
+            self._indexes_of.put(route.key, tuple(dict.fromkeys(keys)))
 
     async def known(self, route: Route, mirror: Desk) -> Digest | None:
         """See Ecosystem."""
         return await _said(self.named_by(route, mirror, ""))
 
-    def _forget_absence(self, found: Route, mirror: Desk, scope: str) -> None:
+    def _forget_absence(self, route: Route, mirror: Desk, scope: str) -> None:
         """That there was no such file is no news any more once a newer index names one."""
-        absent = [e for e in self.library.at(found.key).entries if e.status in ABSENT]
+        absent = [e for e in self.library.at(route.key).entries if e.status in ABSENT]
         for entry in absent:
-            since, named_by = entry.received_at, self.named_by(found, mirror, scope)
+            since, named_by = entry.received_at, self.named_by(route, mirror, scope)
             if tells(entry, scope) and any(naming.since(since) for _, naming in named_by):
                 self.library.outdate(entry)
 
     async def _dropped(
-        self, found: Route, mirror: Desk, copies: tuple[Entry, ...], scope: str
+        self, route: Route, mirror: Desk, copies: tuple[Entry, ...], scope: str
     ) -> bool:
         """Drop the copies that are not the file that a newer index names; whether any was.
 
         What came after an index was checked by it, so that a hit usually reads none.
         """
         since = min(copy.arrived_at for copy in copies)
-        named_by = self.named_by(found, mirror, scope)
+        named_by = self.named_by(route, mirror, scope)
         namings = [(indexes, naming.since(since)) for indexes, naming in named_by]
         seen = hash((*(copy.blob for copy in copies), *(n.seen() for _, n in namings)))
-        if not any(naming for _, naming in namings) or self._right.get(found.key) == seen:
+        if not any(naming for _, naming in namings) or self._right.get(route.key) == seen:
             return False
         digest = await _said(namings)
         wrong = (
             () if digest is None else [c for c in copies if await self.hashes.differs(c, digest)]
         )
         for copy in wrong:
-            self.log.info("{path} is another file by now, its index says", path=found.path)
+            self.log.info("{path} is another file by now, its index says", path=route.path)
             self.library.outdate(copy)
         if not wrong:
-            self._right.put(found.key, seen)
+            self._right.put(route.key, seen)
         return bool(wrong)
 
-    def copies(self, found: Route, scope: str) -> tuple[Entry, ...]:
+    def copies(self, route: Route, scope: str) -> tuple[Entry, ...]:
         """What is stored of a file for clients of this ``scope``."""
         return tuple(
             e
-            for e in self.library.at(found.key).entries
+            for e in self.library.at(route.key).entries
             if e.status == 200
             and e.blob
             and "content-encoding" not in e.headers

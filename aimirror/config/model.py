@@ -7,6 +7,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from aimirror.download.hours import Hours
 from aimirror.ecosystems.oci.paths import DEFAULTS, Registry
 from aimirror.forward.policy import HostPattern, Listed
 from aimirror.http.egress import Network, Reach, Timeouts
@@ -249,6 +250,8 @@ class Config:
     content_rewrite: ContentRewrite | None = None
     #: Bytes per second of all downloads together, 0 without limit.
     rate_limit: int = 0
+    #: What takes its place at some times of the day.
+    rate_schedule: tuple[Hours, ...] = ()
     #: The registries that OCI clients may reach.
     registries: tuple[Registry, ...] = DEFAULTS
     prefetch: tuple[Prefetch, ...] = ()

@@ -26,6 +26,7 @@ from aimirror.config.model import (
 )
 from aimirror.config.scalars import duration, integer, number, one_of
 from aimirror.config.schema import Conflict, Either, Key, Made, Many, Named, Record
+from aimirror.download.hours import Hours
 from aimirror.ecosystems.oci.paths import Registry, merged
 from aimirror.ecosystems.recognition import NONE
 from aimirror.ecosystems.registry import NAMES as ECOSYSTEMS
@@ -396,6 +397,23 @@ _PREFETCH = Record(
 )
 
 
+def _check_hours(hours: Hours) -> None:
+    if hours.start == hours.stop:
+        raise Conflict("to", "the time of from", "another time of day")
+
+
+_HOURS = Record(
+    "a mapping",
+    Hours,
+    (
+        Key("from", scalars.time_of_day, "start", required=True),
+        Key("to", scalars.time_of_day, "stop", required=True),
+        Key("rate_limit", scalars.rate),
+    ),
+    _check_hours,
+)
+
+
 def _check_registries(registries: Iterable[Registry]) -> None:
     """Each name leads to one registry."""
     owners: dict[str, str] = {}
@@ -456,6 +474,7 @@ def document(source: str, folder: Path) -> Record[Config]:
             Key("tier", _TIER),
             Key("content_rewrite", _CONTENT_REWRITE),
             Key("rate_limit", scalars.rate),
+            Key("rate_schedule", Many(_HOURS)),
             Key("prefetch", Many(_PREFETCH)),
             Key("registries", Made(Named(scalars.registry_host, _REGISTRY), merged), default={}),
         ),

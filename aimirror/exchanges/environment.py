@@ -9,6 +9,7 @@ from attrs import Factory, define, field, frozen
 from twisted.internet.defer import Deferred
 
 from aimirror.caching.entries import Entry
+from aimirror.download.hours import Hours
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.hedging import Hedging
 from aimirror.http.egress import Egress, Timeouts
@@ -55,6 +56,8 @@ class Environment:
     timeouts: Timeouts = Timeouts()
     #: Bytes per second over all downloads, 0 = unlimited.
     rate_limit: int = 0
+    #: What takes its place at some times of the day.
+    rate_hours: tuple[Hours, ...] = ()
     #: Redirects followed inside one request.
     redirects: int = 10
     #: Bytes of bodies that are gathered in memory and stored in one go.

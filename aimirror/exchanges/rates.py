@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import localtime, time
 from typing import TYPE_CHECKING
 
 from attrs import Factory, define
 from zope.interface import implementer
 
+from aimirror.download.hours import Hours, limit_at
 from aimirror.exchanges.environment import shared
 from aimirror.exchanges.stream import Throttle
 from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
@@ -35,6 +37,10 @@ class Rates:
     """
 
     limit: int = 0
+    #: What takes its place at some times of the day; pieces under way keep the rate that they have.
+    hours: tuple[Hours, ...] = ()
+    #: Epoch seconds.
+    now: Callable[[], float] = time
     _members: dict[object, _Member] = Factory(dict)
 
     def enter(self, owner: object, rule: Rule, changed: Callable[[], None]) -> None:
@@ -50,15 +56,24 @@ class Rates:
 
     def rate(self, rule: Rule) -> int:
         """Bytes per second for one: its share of its rule's limit and of the whole."""
-        if not (rule.rate_limit or self.limit):
+        limit = self._whole()
+        if not (rule.rate_limit or limit):
             return 0
         same = sum(member.rule.name == rule.name for member in self._members.values())
-        limits = (shared(rule.rate_limit, same), shared(self.limit, len(self._members)))
+        limits = (shared(rule.rate_limit, same), shared(limit, len(self._members)))
         return min((limit for limit in limits if limit > 0), default=0)
 
     def limits(self, rule: Rule) -> bool:
         """Whether there is any for a rule."""
-        return bool(rule.rate_limit or self.limit)
+        return bool(rule.rate_limit or self.limit or self.hours)
+
+    def _whole(self) -> int:
+        """The limit of all together, now."""
+        if not self.hours:
+            return self.limit
+        local = localtime(self.now())
+        second = (local.tm_hour * 60 + local.tm_min) * 60 + local.tm_sec
+        return limit_at(second, self.hours, self.limit)
 
     def _tell(self, rule: Rule) -> None:
         if self.limits(rule):

@@ -62,7 +62,7 @@ class Downloads:
         self._env = env
         self._ended = ended
         env.hosts.limit = per_host
-        self._rates = Rates(env.rate_limit)
+        self._rates = Rates(env.rate_limit, env.rate_hours, env.clock.seconds)
         self._sharing = Sharing(env.clock, env.hosts, most=most, rates=self._rates)
         self.health = Health()
         self._running: dict[str, dict[_Name, Running]] = {}
@@ -153,7 +153,8 @@ class Downloads:
     def reconfigure(self, env: Environment, *, most: int, per_host: int) -> None:
         """Later exchanges use these; running ones go on with what they have."""
         self._env = env
-        self._sharing.reconfigure(most=most, per_host=per_host, rate_limit=env.rate_limit)
+        self._rates.limit, self._rates.hours = env.rate_limit, env.rate_hours
+        self._sharing.reconfigure(most=most, per_host=per_host)
 
     def stop(self) -> Deferred[None]:
         """End everything; ranged parts stay for the next start.  Fires when all has ended."""

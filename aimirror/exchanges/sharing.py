@@ -63,11 +63,10 @@ class Sharing:
         self._turning: IDelayedCall | None = None
         hosts.changed = self._share_out
 
-    def reconfigure(self, *, most: int, per_host: int, rate_limit: int) -> None:
+    def reconfigure(self, *, most: int, per_host: int) -> None:
         """Other limits, at once."""
         self._most = most
         self._hosts.limit = per_host
-        self._rates.limit = rate_limit
         self._rearrange()
 
     def enter(self, fill: PlainFill | RangedFill, rule: Rule, clients: Clients = _nobody) -> None:

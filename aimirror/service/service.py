@@ -459,5 +459,6 @@ def _configured(env: Environment, config: Config) -> Environment:
         egress=egress_of(config),
         timeouts=config.server.timeouts,
         rate_limit=config.rate_limit,
+        rate_hours=config.rate_schedule,
         finish_abandoned=config.cache.keep_abandoned is Abandoned.FINISH,
     )

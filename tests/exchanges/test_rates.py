@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from time import mktime
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aimirror.download.hours import Hours
 from aimirror.exchanges.rates import LimitedResponse, Rates
 from aimirror.interfaces import Passing
 from aimirror.routing.rules import Rule, Strategy
@@ -72,6 +77,21 @@ class TogetherTests(DownloadCase):
         response.end()
         self.assertEqual(taken[-1], b"end")
         self.assertEqual(self.pieces(), alone)
+
+
+class ScheduleTests(SynchronousTestCase):
+    def test_local_time(self) -> None:
+        """The limit follows the machine's local time, also from none to some."""
+        now = mktime((2024, 5, 6, 7, 59, 59, 0, 0, -1))
+        hours = (Hours(start=8 * 3600.0, stop=9 * 3600.0, rate_limit=100),)
+        rule = Rule(name="r", upstreams=("http://files.test",))
+        rates = Rates(0, hours, lambda: now)
+        rates.enter("x", rule, lambda: None)
+        self.assertEqual((rates.limits(rule), rates.rate(rule)), (True, 0))
+        now += 1
+        self.assertEqual(rates.rate(rule), 100)
+        now += 3600
+        self.assertEqual(rates.rate(rule), 0)
 
 
 class LimitedResponseTests(DownloadCase):

@@ -91,6 +91,8 @@ class Finished:
     mismatch: bool = False
     #: They came from the tier, and need not go there.
     shared: bool = False
+    #: Whether another node owns it, and so will keep it longer.
+    lent: bool = False
     #: What was stored in one go, without a fill.
     at_once: Progress | None = None
 

@@ -25,8 +25,8 @@ def as_ours(entry: Entry, wanted: Wanted) -> Entry:
 
 
 def passed_on(then: Callable[[Finished], None], finished: Finished) -> None:
-    """The end of such a download: its owner sends it to the tier, if anybody."""
-    then(evolve(finished, shared=True))
+    """The end of such a download: its owner keeps it, and sends it to the tier, if anybody."""
+    then(evolve(finished, shared=True, lent=True))
 
 
 @implementer(IUpstreamResponse)

@@ -286,6 +286,8 @@ class Downloads:
         if finished.entry is not None:
             shared = finished.shared or running.outdated or not running.wanted.route.rule.tier
             self._keep(finished.entry, running.outdated, send=not shared)
+            if finished.lent:
+                self._lend(finished.entry)
         if finished.at_once is not None:
             self._ended(finished.at_once, finished)
         if running.fill is not None:
@@ -317,6 +319,12 @@ class Downloads:
                 tier.stored()
         except OSError as error:
             self.log.error("{key} is not kept: {error}", key=_shown(key), error=str(error))
+
+    def _lend(self, entry: Entry) -> None:
+        try:
+            self._env.store.age(entry)
+        except OSError as error:
+            self.log.error("{key} has its full time: {error}", key=_shown(entry.key), error=error)
 
     def _report(self, running: Running, finished: Finished) -> None:
         key = _shown(running.wanted.key)

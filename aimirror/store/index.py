@@ -261,6 +261,14 @@ class Index:
         (count,) = self._one(sql, json.dumps(list(busy)))
         return int(count)
 
+    def age(self, sha256: str) -> None:
+        """Let a blob with one entry count as used in the middle of all that is kept."""
+        sql = (
+            "UPDATE blobs SET used = (used + (SELECT min(used) FROM blobs)) / 2 WHERE sha256 = ?1"
+            " AND (SELECT count(*) FROM entries WHERE blob = ?1) = 1"
+        )
+        self.write(sql, sha256)
+
     # -- entries ---------------------------------------------------------------------------
 
     def of_key(self, key: str) -> tuple[Entry, ...]:

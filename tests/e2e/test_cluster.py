@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from typing import Any
@@ -73,6 +74,27 @@ class ClusterTests(ClusterCase):
         self.assertEqual(sorted(words)[-2:], ["PEER", "PEER"])
         self.assertIn(words.count("MISS") + words.count("HIT"), (1,))
         self.assertEqual(self.origin.count(path).body_bytes, SIZE)
+
+    def test_lent(self) -> None:
+        """A copy of what another node owns counts as used half as lately as the owner's own."""
+        nodes, apart = self.nodes(), 4.0
+        lent = []
+        for path in (self.serve("/old"), self.serve("/new", seed=8)):
+            words = []
+            for node in nodes:
+                words.append(node.get(path).headers.get("X-Cache"))
+                self.settle(node)
+            lent = [word == "PEER" for word in words]
+            time.sleep(apart)
+        since = []
+        for node in nodes:
+            with sqlite3.connect(node.cache / "index.sqlite3") as index:
+                (old, new) = index.execute("SELECT used FROM blobs ORDER BY used").fetchall()
+            index.close()
+            since.append(new[0] - old[0])
+        for is_lent, seconds in zip(lent, since, strict=True):
+            (self.assertLess if is_lent else self.assertGreater)(seconds, apart * 0.75, since)
+        self.assertEqual(sum(lent), 2)
 
     def test_owner_dies_midway(self) -> None:
         """When the owner is killed midway, the others' clients get the rest from the upstream."""

@@ -176,6 +176,21 @@ class EntryTests(StoreCase):
         self.assertEqual(self.store._index._one(used), (NOW + SETTLE + 100,))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_aged(self) -> None:
+        """What another node keeps makes way before what was used in the second half of all time."""
+        used = "SELECT used FROM blobs WHERE sha256 = ?"
+        self.add(b"oldest", key="a")
+        self.clock.advance(100)
+        lent, shared = self.add(b"lent", key="b"), self.add(b"shared", key="c")
+        self.store.put(attrs.evolve(shared, key="d"))
+        for entry in (lent, shared):
+            self.store.age(entry)
+        self.assertEqual(self.store._index._one(used, lent.blob), (NOW + 50,))
+        self.assertEqual(self.store._index._one(used, shared.blob), (NOW + 100,))
+        self.store.touch(lent)
+        self.clock.advance(SETTLE)
+        self.assertEqual(self.store._index._one(used, lent.blob), (NOW + 100,))
+
 
 class CommitTests(StoreCase):
     """From part to blob."""

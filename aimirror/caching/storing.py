@@ -49,6 +49,9 @@ class Storing:
         return self.audience is Audience.ANYONE
 
 
+_CREDENTIALS = frozenset(CREDENTIALS)
+
+
 def storable(
     method: str,
     request: Headers,
@@ -81,7 +84,7 @@ def storable(
         )
     if reason:
         return Storing(Audience.NOBODY, reason)
-    credential = personal or any(name in request for name in CREDENTIALS)
+    credential = personal or request.has_any(_CREDENTIALS)
     if directives.whole("private"):
         if credential:
             return Storing(Audience.SCOPED, "Cache-Control: private")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from attrs import frozen
@@ -17,6 +18,9 @@ MAX_URL = 64 * 1024
 
 #: Longest DNS name, and longest label of one, in octets (RFC 1035 section 2.3.4).
 _MAX_NAME, _MAX_LABEL = 253, 63
+
+#: Hosts of which it is remembered whether they are addresses.
+MOST_HOSTS = 256
 
 _URL = re.compile(r"(?i:(https?))://([^/?#]*)([^#]*)(?:#.*)?")
 _AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{0,5}))?")
@@ -47,10 +51,7 @@ class Target:
     @property
     def literal(self) -> Address | None:
         """The address, when the URL names one instead of a host, in whatever form."""
-        try:
-            return ip_address(self.host)
-        except ValueError:
-            return _classic(self.host)
+        return _literal(self.host)
 
     @property
     def bracketed(self) -> str:
@@ -68,6 +69,14 @@ class Target:
     def url(self) -> str:
         """Absolute form, for requests to a proxy (RFC 9112 section 3.2.2)."""
         return f"{self.scheme}://{self.authority}{self.path}"
+
+
+@lru_cache(MOST_HOSTS)
+def _literal(host: str) -> Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return _classic(host)
 
 
 def parse_target(url: str) -> Target:

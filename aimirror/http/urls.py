@@ -16,6 +16,9 @@ _STRAY_IN_QUERY = re.compile(r"[\x00-\x20\x7f#]")
 #: A segment of one or two dots; some servers also split at %2F and cut ";parameters" off.
 _DOTS = re.compile(r"(?:/|%2f)(?:\.|%2e){1,2}(?:;[^/]*)?(?=/|%2f|$)", re.IGNORECASE)
 
+#: URLs that are remembered taken apart: one request asks a dozen times for the parts of its own.
+MOST_TAKEN_APART = 256
+
 
 @lru_cache(maxsize=256)  # as many as there are upstreams in a large configuration
 def base(url: str) -> str:
@@ -106,6 +109,7 @@ def undotted(path: str) -> str:
     return _HERE.sub("/", path)
 
 
+@lru_cache(MOST_TAKEN_APART)
 def _parts(url: str) -> tuple[str, str, str]:
     match = _URL.fullmatch(url)
     if match is None:

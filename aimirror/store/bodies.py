@@ -55,8 +55,9 @@ class StoredBody:
     complete = whole = sound = True
     failed: tuple[str, Reason] | None = None
 
-    def __init__(self, path: Path, blob: Blob, shelf: Bodies, content: bytes | None = None) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path | str, blob: Blob, shelf: Bodies, content: bytes | None = None
+    ) -> None:
         self._name = os.fspath(path)
         self.blob = blob
         self.size: int = blob.size
@@ -67,6 +68,11 @@ class StoredBody:
         self._readers: set[StoredReader] = set()
         self._cut = False
         self._data = content
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self._name)
 
     def reader(self, start: int, stop: int | None) -> StoredReader:
         """A reader of ``[start, stop)``; fails with BodyFailed when the file has gone bad."""
@@ -164,7 +170,7 @@ class StoredBody:
 
     def _open(self) -> int:
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            fd = os.open(self._name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise BodyFailed(f"blob {self.blob.sha256} is gone") from error
         stat = os.fstat(fd)
@@ -252,7 +258,7 @@ class Bodies:
         self._kept.put(blob.sha256, body)
         return body
 
-    def at_hand(self, path: Path, blob: Blob, content: bytes) -> StoredBody:
+    def at_hand(self, path: str, blob: Blob, content: bytes) -> StoredBody:
         """The body of a blob that was just written; its file is opened for its first reader."""
         return StoredBody(path, blob, self, content)
 

@@ -71,12 +71,19 @@ class Catalogue:
 
     def put(self, entry: Entry, *, send: bool = False) -> set[str]:
         """Store an entry, replacing the one of the same key, scope and variant."""
-        name = entry_name(entry)
-        loose = {self._index.blob_of(name)}
+        name, record = entry_name(entry), records.dump(entry)
+        identity = (entry.scope, entry.variant)
+        before = self.of_key(entry.key)
+        others = tuple(each for each in before if (each.scope, each.variant) != identity)
+        loose = {each.blob for each in before if each not in others}
+        new = len(others) == len(before)
         self._forget(entry.key)
-        with disk_errors("cannot store an entry"), self._index.transaction():
-            records.write_sidecar(self._layout.sidecar(name), entry)
-            self._index.put(entry, self._clock.seconds(), send=send)
+        writing = self._index.gathering() if new else self._index.transaction()
+        with disk_errors("cannot store an entry"), writing:
+            records.write_record(self._layout.named("entries", name, ".json"), record, new=new)
+            now = self._clock.seconds()
+            self._index.put(entry, now, send=send, name=name, record=record)
+        self._remembered.put(entry.key, (*others, entry))
         for old in self._superfluous(entry):
             loose |= self.drop(old)
         return loose - {entry.blob, ""}

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import astuple, frozen
+from twisted.logger import Logger
 
 from aimirror.caching.entries import Entry
 from aimirror.store import records
-from aimirror.store.errors import disk_errors
+from aimirror.store.errors import DiskError, disk_errors
 from aimirror.store.layout import FILE_MODE, entry_name
 from aimirror.store.outbox import TABLES, Outbox
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IDelayedCall
 
 #: Kept in the database's user_version; another one means: rebuild from the sidecars.
 SCHEMA_VERSION = 1
@@ -41,6 +45,8 @@ _NEGATIVE = """record GLOB '*"status":[45][0-9][0-9],*'"""
 _NEGATIVE_INDEX = f"CREATE INDEX IF NOT EXISTS entries_negative ON entries (used) WHERE {_NEGATIVE}"
 #: Rows that a walk over the index reads at a time, so that it holds no lock and little memory.
 PAGE = 256
+#: Seconds within which new entries are committed together: each commit writes ten pages.
+GATHER = 0.02
 #: Seconds that a statement waits for the other connection (a checkpoint in a thread).
 BUSY_TIMEOUT = 1.0
 _DAMAGED = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR})
@@ -112,32 +118,108 @@ def checkpoint(path: Path) -> None:
             opened.close()
 
 
+#: Calls something after some seconds.
+Later = Callable[[float, Callable[[], None]], "IDelayedCall"]
+
+
 class Index:
     """One connection; every call is short, and raises DiskError when SQLite fails.
 
+    ``later(seconds, act)`` calls later, as a clock does; without it nothing is gathered.
     ``blobs``, ``bytes`` and ``entries`` count what is stored, without asking the database.
     """
 
-    def __init__(self, path: Path) -> None:
+    log = Logger()
+
+    def __init__(self, path: Path, later: Later | None = None) -> None:
+        self._later = later
+        #: Has what is gathered committed; None when nothing is.
+        self._gathered: IDelayedCall | None = None
+        self._gathering = False
         with disk_errors("cannot open the index"):
             self._db = _connect(path)
             self._db.executescript(TABLES)
             self._db.execute(_UNSYNCED)
             self._db.execute(_NEGATIVE_INDEX)
-        blobs, size = self._one("SELECT count(*), coalesce(sum(size), 0) FROM blobs")
-        self.blobs: int = blobs
-        self.bytes: int = size
         self.outbox = Outbox(self)
-        self.entries: int = self._one("SELECT count(*) FROM entries")[0]
+        self.blobs = self.bytes = self.entries = 0
+        self._count()
+
+    def _count(self) -> None:
+        self.blobs, self.bytes = self._one("SELECT count(*), coalesce(sum(size), 0) FROM blobs")
+        (self.entries,) = self._one("SELECT count(*) FROM entries")
 
     def close(self) -> None:
         """Close the connection; the last one of a database checkpoints it."""
         with suppress(sqlite3.Error):
+            with suppress(DiskError):
+                self.flush()
             self._db.close()
+
+    def flush(self) -> None:
+        """Commit what is gathered."""
+        call, self._gathered = self._gathered, None
+        if call is None:
+            return
+        if call.active():
+            call.cancel()
+        try:
+            with disk_errors("cannot write the index"):
+                self._db.execute("COMMIT")
+        except DiskError:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            self._count()
+            raise
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """All or nothing, committed within GATHER seconds together with others.
+
+        For what is new alone: what a crash takes of it is found again on the disk, or was never
+        there.  Whatever else is written commits it first.
+        """
+        if self._later is None:
+            with self.transaction():
+                yield
+            return
+        with disk_errors("cannot write the index"):
+            counts = self.blobs, self.bytes, self.entries
+            if self._gathered is None:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._gathered = self._later(GATHER, self._flush_late)
+            self._db.execute("SAVEPOINT one")
+            self._gathering = True
+            try:
+                yield
+                self._db.execute("RELEASE one")
+            except BaseException:
+                self.blobs, self.bytes, self.entries = counts
+                self._undo()
+                raise
+            finally:
+                self._gathering = False
+
+    def _undo(self) -> None:
+        """Take back the last of what is gathered, or all where SQLite has done so already."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK TO one")
+            self._db.execute("RELEASE one")
+        elif self._gathered is not None:
+            self._gathered.cancel()
+            self._gathered = None
+            self._count()
+
+    def _flush_late(self) -> None:
+        try:
+            self.flush()
+        except DiskError as error:
+            self.log.error("what was stored last is not in the index: {error}", error=error)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing; and one write to the log instead of many."""
+        self.flush()
         with disk_errors("cannot write the index"):
             counts = self.blobs, self.bytes, self.entries
             self._db.execute("BEGIN IMMEDIATE")
@@ -160,6 +242,8 @@ class Index:
 
     def write(self, sql: str, *values: Any) -> int:
         """Rows that were changed."""
+        if self._gathered is not None and not self._gathering:
+            self.flush()
         with disk_errors("cannot write the index"):
             return self._db.execute(sql, values).rowcount
 
@@ -180,7 +264,7 @@ class Index:
 
     def add_unsynced(self, blob: Blob) -> None:
         """Record a blob that is not there yet, and that nobody has synced."""
-        with self.transaction():
+        with self.gathering():
             self.write("REPLACE INTO unsynced VALUES (?)", blob.sha256)
             self.write("INSERT INTO blobs VALUES (?, ?, ?, ?)", *astuple(blob))
         self.blobs += 1
@@ -280,16 +364,23 @@ class Index:
         rows = self.rows("SELECT blob FROM entries WHERE name = ?", name)
         return str(rows[0][0]) if rows else ""
 
-    def put(self, entry: Entry, used: float, *, send: bool = False) -> None:
-        """Insert or replace an entry; it counts as used.  ``send`` puts it into the outbox."""
-        name = entry_name(entry)
+    def put(
+        self, entry: Entry, used: float, *, send: bool = False, name: str = "", record: str = ""
+    ) -> None:
+        """Insert or replace an entry; it counts as used.  ``send`` puts it into the outbox.
+
+        ``name`` and ``record`` are made of it where they are not at hand.
+        """
+        name = name or entry_name(entry)
         self.entries -= self.write("DELETE FROM entries WHERE name = ?", name)
         head = (name, entry.key, entry.blob, entry.rule, entry.received_at, used, entry.pinned)
         sql = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        self.entries += self.write(sql, *head, records.dump(entry))
+        self.entries += self.write(sql, *head, record or records.dump(entry))
         if send:
             self.outbox.add(name, entry.size, used)
-        self.touch(name, used)
+        if entry.blob:
+            sql = "UPDATE blobs SET used = ? WHERE sha256 = ? AND used < ?"
+            self.write(sql, used, entry.blob, used)
 
     def remove(self, name: str) -> None:
         """Forget an entry; its blob stays."""

@@ -77,6 +77,10 @@ class Layout:
         """The file of an entry."""
         return self.entries / name[:FAN_OUT] / f"{name}.json"
 
+    def named(self, folder: str, name: str, suffix: str = "") -> str:
+        """The same two as text, for ``blobs`` or ``entries``: making a Path takes ten times it."""
+        return f"{self.root}/{folder}/{name[:FAN_OUT]}/{name}{suffix}"
+
     def part(self, id: str) -> Path:
         """The file of a part."""
         return self.parts / f"{id}.part"

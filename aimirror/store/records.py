@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -56,16 +57,24 @@ def _typed(name: str, value: Any) -> Any:
 
 def write_sidecar(path: Path, entry: Entry) -> None:
     """Put an entry's sidecar in place, whole or not at all; not synced, as the index is not."""
-    draft = path.with_suffix(".new")
+    write_record(str(path), dump(entry))
+
+
+def write_record(path: str, record: str, *, new: bool = False) -> None:
+    """The same for a record; one that is ``new`` may be torn by a crash, which leaves none."""
+    draft = path if new else f"{path}.new"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     try:
         fd = os.open(draft, flags, FILE_MODE)
     except FileNotFoundError:
-        make_folder(path.parent)
+        make_folder(Path(path).parent)
         fd = os.open(draft, flags, FILE_MODE)
-    with os.fdopen(fd, "wb") as file:
-        file.write(dump(entry).encode("ascii"))
-    draft.replace(path)
+    with os.fdopen(fd, "wb", buffering=0) as file:
+        data = record.encode("ascii")
+        if file.write(data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), draft)
+    if draft != path:
+        Path(draft).replace(path)
 
 
 def read_sidecar(path: Path) -> Entry:

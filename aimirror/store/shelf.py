@@ -122,7 +122,7 @@ class Shelf:
         body = self.body(sha256)
         if body is not None:
             return body
-        path = self._layout.blob(sha256)
+        path = self._layout.named("blobs", sha256)
         with disk_errors("cannot store a small body"):
             blob = Blob(sha256, len(content), _write(path, content), used)
             self._index.add_unsynced(blob)
@@ -135,13 +135,13 @@ class Shelf:
             self._trash.throw(announced)
 
 
-def _write(path: Path, content: bytes) -> int:
+def _write(path: str, content: bytes) -> int:
     """Write a new file; its modification time in nanoseconds."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         fd = os.open(path, flags, FILE_MODE)
     except FileNotFoundError:
-        make_folder(path.parent)
+        make_folder(Path(path).parent)
         fd = os.open(path, flags, FILE_MODE)
     try:
         count = os.write(fd, content)
@@ -149,7 +149,7 @@ def _write(path: Path, content: bytes) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return os.fstat(fd).st_mtime_ns
     except OSError:
-        path.unlink(missing_ok=True)
+        Path(path).unlink(missing_ok=True)
         raise
     finally:
         os.close(fd)

@@ -146,7 +146,7 @@ class Store:
         try:
             now = self._clock.seconds()
             survey = await self._defer_to_thread(recovery.recover, self._layout, now)
-            self._index = Index(self._layout.index)
+            self._index = Index(self._layout.index, self._clock.callLater)
         except BaseException:
             os.close(lock)
             raise
@@ -212,6 +212,7 @@ class Store:
 
     async def _settle(self) -> None:
         self._catalogue.flush()
+        self._index.flush()
         folders, self._unsynced = self._unsynced, set()
         loose, self._loose = self._loose, set()
         if loose:
@@ -403,10 +404,12 @@ class Store:
     def listing(self, wanted: Listing) -> Deferred[list[Listed]]:
         """Some entries in some order, read in a thread."""
         self._catalogue.flush()
+        self._index.flush()
         return self._defer_to_thread(entries_listed, self._layout.index, wanted)
 
     def by_rule(self) -> Deferred[list[RuleUse]]:
         """What each rule has stored, read in a thread."""
+        self._index.flush()
         return self._defer_to_thread(rules_listed, self._layout.index)
 
     def kept(self, most: int, read: Callable[[list[Kept]], T]) -> Deferred[T]:

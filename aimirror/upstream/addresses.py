@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from aimirror.http.egress import Address, Network, Reach, Zone
@@ -11,6 +12,9 @@ from aimirror.http.egress import Address, Network, Reach, Zone
 def _networks(*texts: str) -> tuple[Network, ...]:
     return tuple(ip_network(text) for text in texts)
 
+
+#: Addresses whose zone is remembered: each request is judged, and most go to few hosts.
+MOST_JUDGED = 256
 
 #: Where clouds answer with a machine's own credentials; some lie within private ranges.
 _METADATA = _networks(
@@ -73,6 +77,7 @@ def embedded(address: Address) -> Address:
     return address
 
 
+@lru_cache(MOST_JUDGED)
 def zone(address: Address) -> Zone:
     """The kind of network; an IPv6 address that carries an IPv4 one is judged by the latter."""
     address = embedded(address)

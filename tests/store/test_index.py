@@ -2,17 +2,20 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
+from unittest import mock
 
 import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.caching.entries import Entry
 from aimirror.store import index as indexes
 from aimirror.store.errors import DiskError
-from aimirror.store.index import PAGE, Blob, Index
+from aimirror.store.index import GATHER, PAGE, Blob, Index, prepare
 from aimirror.store.layout import entry_name
 
 
@@ -209,3 +212,73 @@ class HolderTests(IndexCase):
         self.index.put(Entry(key="https://c.test/x", blob=blob(1).sha256), 0.0)
         self.assertTrue(self.index.is_held(blob(1).sha256, "https://b.test"))
         self.assertFalse(self.index.is_held(blob(2).sha256, "https://a.test"))
+
+
+class GatheringTests(SynchronousTestCase):
+    """New entries that are committed together."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+        prepare(self.path)
+        self.clock = Clock()
+        self.index = Index(self.path, self.clock.callLater)
+        self.addCleanup(self.index.close)
+
+    def committed(self) -> int:
+        """Entries that another connection sees."""
+        with closing(sqlite3.connect(self.path)) as other:
+            (count,) = other.execute("SELECT count(*) FROM entries").fetchone()
+            return int(count)
+
+    def gather(self, *keys: str) -> None:
+        for key in keys:
+            with self.index.gathering():
+                self.index.put(Entry(key=key), 1.0)
+
+    def test_together(self) -> None:
+        """They can be read at once here, and are committed by one commit within moments."""
+        self.gather("a", "b")
+        self.assertEqual(([e.key for e in self.index.of_key("b")], self.committed()), (["b"], 0))
+        self.clock.advance(GATHER)
+        self.assertEqual((self.committed(), self.index.entries), (2, 2))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_before_all_else(self) -> None:
+        """Whatever else is written, removals first of all, finds them committed."""
+        self.gather("a", "b")
+        self.index.remove(entry_name(Entry(key="a")))
+        self.assertEqual(self.committed(), 1)
+        self.gather("c")
+        with self.index.transaction():
+            self.index.put(Entry(key="d"), 1.0)
+        self.gather("e")
+        self.index.close()
+        self.assertEqual(self.committed(), 4)
+
+    def test_one_fails(self) -> None:
+        """One that fails takes no other with it."""
+        self.gather("a")
+        with self.assertRaises(ZeroDivisionError), self.index.gathering():
+            self.index.put(Entry(key="b"), 1.0)
+            raise ZeroDivisionError
+        self.gather("c")
+        self.assertEqual(self.index.entries, 2)
+        self.index.flush()
+        self.assertEqual(self.committed(), 2)
+
+    def test_commit_fails(self) -> None:
+        """Where they can't be committed, what is counted is what is there."""
+        self.gather("a")
+        self.index.flush()
+        self.gather("b")
+        real = self.index._db
+        self.index._db = mock.Mock(wraps=real, in_transaction=True)
+        self.index._db.execute.side_effect = lambda sql, *values: (
+            self.fail_commit() if sql == "COMMIT" else real.execute(sql, *values)
+        )
+        with self.assertRaises(DiskError):
+            self.index.flush()
+        self.assertEqual((self.index.entries, self.committed()), (1, 1))
+
+    def fail_commit(self) -> None:
+        raise sqlite3.OperationalError("disk I/O error")

@@ -246,6 +246,8 @@ class TokenServer:
         from cryptography.x509.oid import NameOID
 
         self.users, self.private, self.given = users, private, 0
+        #: The names of users whose passwords it was shown.
+        self.shown: set[str] = set()
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tokens")])
         import datetime
@@ -292,6 +294,7 @@ class TokenServer:
         scheme, _, value = (request.headers.get("Authorization") or "").partition(" ")
         if scheme == "Basic":
             user, _, password = base64.b64decode(value).decode().partition(":")
+            self.shown.add(user)
             if self.users.get(user) != password:
                 request.send_error(401)
                 return

@@ -128,14 +128,20 @@ class ReasonTests(OciTests):
         """The registry's own status, code and reason reach the client, whatever is asked for."""
         service = self.mirror()
         reason = "image with 3 vulnerabilities cannot be pulled"
-        digest = f"/v2/{NAME}/manifests/{BLOB}"
+        paths = (f"/v2/{NAME}/manifests/{BLOB}", TAG, BLOB_PATH, LIST)
         for status in (403, 404, 412, 429, 503):
             self.registry.policy(status=status, reason=reason)
-            for path in (digest, BLOB_PATH, LIST, f"/v2/{NAME}/referrers/{BLOB}"):
+            for path in (*paths, f"/v2/{NAME}/referrers/{BLOB}"):
                 reply = self.target(service, path)
                 self.assertEqual(reply.status, status, path)
                 self.assertEqual(reply.json()["errors"][0]["message"], reason, path)
-        for status in (403, 412):
-            self.registry.policy(status=status, reason=reason)
-            reply = self.target(service, TAG)
-            self.assertEqual((reply.status, reply.json()["errors"][0]["message"]), (status, reason))
+                self.assertEqual(reply.json()["errors"][0]["code"], "DENIED", path)
+                self.assertEqual(service.get(path, ("Accept", TYPE), method="HEAD").status, status)
+
+    def test_head_alone(self) -> None:
+        """A registry that refuses HEAD, and answers GET, is one that does not know HEAD."""
+        self.manifest("one", "latest")
+        service = self.mirror()
+        self.registry.policy(statuses={f"HEAD {TAG}": 403})
+        for _ in range(2):
+            self.assertEqual(self.target(service, TAG).body, b"one")

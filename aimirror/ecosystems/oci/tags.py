@@ -19,7 +19,7 @@ from aimirror.ecosystems.oci.trials import NOT_HAD, Trials
 from aimirror.exchanges.responses import drain
 from aimirror.http.headers import Headers
 from aimirror.http.statuses import NO_HEAD
-from aimirror.interfaces import BodyFailed, ILibrary, IUpstreamResponse, UpstreamError
+from aimirror.interfaces import BodyFailed, ILibrary, UpstreamError
 from aimirror.mirror.ecosystem import UNTAKEN, Declined, Untaken
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
@@ -27,8 +27,6 @@ from aimirror.server.answers import Answer
 
 #: Seconds for which a registry is waited for where what a tag stood for last can stand in.
 PATIENCE = 5.0
-#: Refusals for which registries give a reason.
-_REASONED = frozenset({403, 412})
 #: Digits of a digest that tell the notes of one tag apart.
 _SHORT = 16
 #: What is told of a manifest that HEAD has found.
@@ -57,9 +55,9 @@ class Tags:
             if not self._trials.refused(visit, young):
                 return await self._by_digest(visit, young, None)
         accept = visit.headers("").joined("accept")
-        name = (tag.key, accept, visit.who.hash)
+        name = (tag.key, accept, visit.who.hash, visit.request.head_only)
         last = await self._former(visit, tag)
-        head = self._flights.do(name, lambda: self._head(visit))
+        head = self._flights.do(name, lambda: self._head(visit, last is not None))
         status, headers = await (head if last is None else self._patiently(head))
         authorization, scope = await self._images.right(visit)
         digest = parse_digest(headers.get("docker-content-digest", "") or "")
@@ -126,23 +124,29 @@ class Tags:
         )
         return evolve(answer, memo_until=0.0)
 
-    async def _head(self, visit: Visit) -> tuple[int, Headers]:
+    async def _head(self, visit: Visit, known: bool) -> tuple[int, Headers]:
+        """Status and fields of HEAD; raises Refused.  ``known``: what it was last can stand in."""
         response = await self._images.ask(visit, visit.target, "HEAD")
         drain(response)
-        if response.status >= 400 and response.status not in NO_HEAD:
-            if response.status == 404 and not visit.target.registry.keep_deleted:
-                self._library.drop_key(visit.route(visit.target).key)
-            raise await self._refused(visit, response)
-        return response.status, response.headers
+        if response.status < 400 or response.status in NO_HEAD:
+            return response.status, response.headers
+        gone = response.status == 404 and not visit.target.registry.keep_deleted
+        if gone:
+            self._library.drop_key(visit.route(visit.target).key)
+        instead = known and not gone and response.status in NOT_HAD
+        if response.status == 401 or visit.request.head_only or instead:
+            raise Refused(response.status, "", response.headers)
+        return await self._reasoned(visit, response.status)
 
-    async def _refused(self, visit: Visit, head: IUpstreamResponse) -> Refused:
-        """A registry's no to HEAD, with the reason that only GET tells, such as a scanner's."""
-        if head.status in _REASONED and visit.request.method == "GET":
-            response = await self._images.ask(visit, visit.target, "GET")
-            if response.status == head.status:
-                return await self._images.refusal(response)
-            response.abort()
-        return Refused(head.status, "", head.headers)
+    async def _reasoned(self, visit: Visit, status: int) -> tuple[int, Headers]:
+        """What only GET tells of a refusal, such as a scanner's reason; or that it is none."""
+        response = await self._images.ask(visit, visit.target, "GET")
+        if response.status == status:
+            raise await self._images.refusal(response)
+        response.abort()
+        if response.status < 400:  # it is HEAD alone that the registry does not like
+            return response.status, Headers()
+        raise Refused(response.status, "", response.headers)
 
     async def _note(self, visit: Visit, tag: Route, headers: Headers, digest: Digest) -> None:
         """Remember what the tag stands for: an entry without a body.

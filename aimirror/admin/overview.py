@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from aimirror import __version__
 from aimirror.admin import history
 from aimirror.admin.behind import behind
+from aimirror.admin.counting import shunned_hosts
 from aimirror.admin.jobs import Jobs
-from aimirror.admin.metrics import shunned_hosts
 from aimirror.server.tally import Series, Tally, UpstreamCount
 
 if TYPE_CHECKING:

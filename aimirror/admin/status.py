@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from aimirror import __version__
+from aimirror.admin.counting import shunned_hosts
 from aimirror.admin.gate import Gate
-from aimirror.admin.metrics import shunned_hosts
 from aimirror.http.headers import Headers
 from aimirror.server.answers import Answer
 

@@ -17,9 +17,9 @@ from twisted.logger import Logger, globalLogPublisher
 from twisted.python.failure import Failure
 
 from aimirror.admin.api import Rejected, Steering
+from aimirror.admin.counting import CountedUpstream, counted, ended
 from aimirror.admin.gate import Gate
 from aimirror.admin.internal_client import InternalClient
-from aimirror.admin.metrics import CountedUpstream, counted, ended
 from aimirror.admin.operations import ADMINISTRATION, NAMED, WELCOME, Operations, Parts, elsewhere
 from aimirror.admin.own_token import make_token
 from aimirror.admin.prefetch import Prefetcher

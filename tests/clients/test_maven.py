@@ -43,7 +43,7 @@ DEBIAN_REPOSITORY = Path("/usr/share/maven-repo")
 ARTIFACT = "commons-io:commons-io:2.11.0"
 
 
-class MavenTests(WorldTests):
+class MavenCase(WorldTests):
     def setUp(self) -> None:
         super().setUp()
         self.start({"preset": "maven", "upstream": self.upstream.url, "chunk_size": 300_000})
@@ -70,6 +70,8 @@ class MavenTests(WorldTests):
         sha1 = hashlib.sha1(content).hexdigest()
         self.upstream.put(f"{path}.sha1", sha1.encode(), "text/plain")
 
+
+class MavenTests(MavenCase):
     def project(self, name: str, parent: str = "1.0", more: str = "") -> list[str]:
         """The command that builds a project with an empty local repository."""
         folder = self.fresh(name)
@@ -254,3 +256,47 @@ class DependencyTests(WorldTests):
         said = self.prefetch()
         self.assertIn("of its plugins not all can be had", said)
         self.assertRegex(said, "maven-(clean|deploy|install|site)-plugin")
+
+
+BUILD = """configurations { wanted }
+repositories { mavenCentral() }
+dependencies { wanted 'g:ext:1.0' }
+task fetch { doLast { copy { from configurations.wanted; into 'out' } } }
+"""
+
+
+class GradleTests(MavenCase):
+    """Gradle after ``aimirror setup gradle``."""
+
+    def client(self, turn: str) -> tuple[list[str], Path]:
+        """A command with a new home, and where it puts what it has fetched."""
+        folder = self.fresh(turn)
+        (folder / "build.gradle").write_text(BUILD)
+        (folder / "settings.gradle").touch()
+        write = ["-m", "aimirror", "setup", "gradle", "--url", self.mirror, "--write"]
+        own = {"HOME": str(folder), "PYTHONPATH": str(ROOT)}
+        self.assertRuns([sys.executable, *write], folder, **own)
+        home = str(folder / ".gradle")
+        words = ["--no-daemon", "-q", "-g", home, "-p", str(folder), "fetch"]
+        return [find_client("gradle"), *words], folder / "out/ext-1.0.jar"
+
+    def test_gradle(self) -> None:
+        """Gradle resolves; again without a byte of a jar, and with no upstream."""
+        for turn in ("first", "second", "dead"):
+            before = self.upstream.total(".jar")
+            if turn == "dead":
+                self.upstream.stop()
+            command, jar = self.client(turn)
+            self.assertRuns(command)
+            self.assertEqual(jar.read_bytes(), self.jar)
+            self.assertKept(self.jar)
+            if turn != "first":
+                self.assertEqual(self.upstream.total(".jar"), before)
+
+    def test_damaged_jar(self) -> None:
+        """A jar that differs from its sha1 is neither used nor kept."""
+        self.upstream.spoil("/g/ext/1.0/ext-1.0.jar")
+        command, jar = self.client("bad")
+        self.assertFails(command)
+        self.assertFalse(jar.exists())
+        self.assertNotKept(self.upstream.files["/g/ext/1.0/ext-1.0.jar"].content)

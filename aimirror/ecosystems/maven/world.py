@@ -111,16 +111,21 @@ def _gradle(mirror: Address) -> Setting:
         "https://plugins.gradle.org/m2": mirror.at("/gradle-plugins"),
     }
     pairs = "".join(f"    '{host}': '{url}',\n" for host, url in hosts.items())
-    insecure = "            it.allowInsecureProtocol = true\n" if mirror.plain else ""
+    insecure = (  # older ones have no such property, and need none
+        "            if (it.hasProperty('allowInsecureProtocol')) it.allowInsecureProtocol = true\n"
+        if mirror.plain
+        else ""
+    )
     text = (
         f"def mirrors = [\n{pairs}]\n"
         "def lead = { repositories ->\n"
-        "    repositories.withType(MavenArtifactRepository).configureEach {\n"
+        "    repositories.withType(MavenArtifactRepository).all {\n"
         "        def led = mirrors[it.url.toString().replaceAll('/$', '')]\n"
         "        if (led != null) {\n            it.url = uri(led)\n"
         f"{insecure}        }}\n    }}\n}}\n"
-        "settingsEvaluated {\n    lead(it.pluginManagement.repositories)\n"
-        "    lead(it.dependencyResolutionManagement.repositories)\n}\n"
+        "settingsEvaluated { settings ->\n    lead(settings.pluginManagement.repositories)\n"
+        "    if (settings.hasProperty('dependencyResolutionManagement')) {\n"
+        "        lead(settings.dependencyResolutionManagement.repositories)\n    }\n}\n"
         "allprojects {\n    lead(buildscript.repositories)\n    lead(repositories)\n}\n"
     )
     probe = f"{mirror.at('/maven2')}/junit/junit/maven-metadata.xml"

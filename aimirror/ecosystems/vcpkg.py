@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import re
 
-from attrs import evolve
-
 from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.world import Row
 from aimirror.forward.routes import served
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Untaken
 from aimirror.routing.digests import Digest
-from aimirror.routing.rules import Route
+from aimirror.routing.rules import Route, holding
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
 
@@ -41,8 +39,7 @@ class Vcpkg(General):
         if home is None or home.rule.name == route.rule.name:
             return error_answer(404, "asset elsewhere", "no rule of this mirror serves its host")
         digest = Digest("sha512", match[1].lower())
-        key = f"{home.key}#sha512={digest.hex}"  # what is there by then may be another file
-        return await mirror.answer(request, evolve(home, key=key, digest=digest, immutable=True))
+        return await mirror.answer(request, holding(home, digest))
 
 
 _PRESETS = r"""

@@ -266,6 +266,12 @@ class Route:
         return self.rule.obeys_clients and not self.immutable and self.digest is None
 
 
+def holding(route: Route, digest: Digest) -> Route:
+    """The same place for a file of one digest: what is stored of it otherwise may be another."""
+    key = f"{route.key}#{digest.algorithm}={digest.hex}"
+    return evolve(route, key=key, digest=digest, immutable=True)
+
+
 @frozen
 class Refused:
     """A request target that is not passed on (400), and why."""

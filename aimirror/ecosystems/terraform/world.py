@@ -28,7 +28,7 @@ from aimirror.forward.routes import served
 from aimirror.http import urls
 from aimirror.http.headers import Headers
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Untaken
-from aimirror.routing.rules import Route, Rule, route_of
+from aimirror.routing.rules import Route, Rule, holding, route_of
 from aimirror.server.answers import Answer, Streamed
 from aimirror.server.errors import error_answer
 
@@ -114,7 +114,7 @@ class Terraform(General):
         if home is None:
             host = urls.host(said.url)
             return error_answer(404, "archive elsewhere", f"no rule of this mirror serves {host}")
-        return await mirror.answer(request, evolve(home, digest=said.digest, immutable=True))
+        return await mirror.answer(request, holding(home, said.digest))
 
     async def _ask(self, request: ClientRequest, rule: Rule, mirror: Desk, below: str) -> Answer:
         """What the registry says, from the cache as usual."""

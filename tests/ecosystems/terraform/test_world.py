@@ -67,6 +67,15 @@ class MirrorTests(WorldCase):
         self.publish(OLD, NEW)
         self.assertEqual(self.fetch(), b"")
 
+    def test_replaced(self) -> None:
+        """One that was published anew under its version is followed once the registry says so."""
+        self.assertEqual(self.fetch(), OLD)
+        self.clock.advance(100)
+        self.publish(NEW, NEW)
+        for _ in range(2):
+            self.assertEqual(self.fetch(), NEW)
+        self.assertEqual(self.urls().count("GET https://files.test/a.zip"), 2)
+
     def test_elsewhere(self) -> None:
         """The registry can't send the mirror to a host that no rule names."""
         self.publish(OLD, OLD, "https://inside.test/a.zip")

@@ -112,7 +112,9 @@ def _fill(layout: Layout, first: int, last: int) -> None:
     """Store bodies under names such as PyPI's."""
     index = Index(layout.index)
     try:
-        (name,) = index._db.execute("SELECT name FROM entries WHERE key LIKE '%/f/1.whl'").fetchone()
+        (name,) = index._db.execute(
+            "SELECT name FROM entries WHERE key LIKE '%/f/1.whl'"
+        ).fetchone()
         pattern = records.read_sidecar(layout.sidecar(name))
         for start in range(first, last, GROUP):
             with index.transaction():

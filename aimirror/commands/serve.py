@@ -131,18 +131,29 @@ def _run(make: Callable[[Callable[[str], None]], Any]) -> int:
 
     def failed(message: str) -> None:
         problems.append(message)
-        with contextlib.suppress(ReactorNotRunning):  # a signal was quicker
-            reactor.stop()
+        reactor.stop()  # or a signal was quicker
 
     service = make(failed)
     try:
         service.privilegedStartService()
     except CannotListen as error:
         return complain(str(error))
+    _stop_calmly(reactor)
     reactor.callWhenRunning(service.startService)
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     reactor.run()
     return complain(problems[0]) if problems else 0
+
+
+def _stop_calmly(reactor: Any) -> None:
+    """Have a second ctrl-c while it stops change nothing; Twisted would log it as a fault."""
+    stop = reactor.stop
+
+    def again() -> None:
+        with contextlib.suppress(ReactorNotRunning):
+            stop()
+
+    reactor.stop = again
 
 
 def _begin_logging(config: Config, reactor: Any) -> Logs:

@@ -152,7 +152,8 @@ def _completed(rules: list[Concluded], built_in: list[Any]) -> list[Concluded]:
     """With what a file of 0.3 leaves out, before its last rule."""
     *own, last = rules
     names = {str(each.rule.get("name")) for each in rules}
-    served = {_paths(each.rule) for each in own}
+    first = [_files(each) for each in own]
+    served = {_paths(each.rule) for each in (*own, *first)}
     more = [
         _known(Concluded(_renamed(rule, names), last.at, "built in: files of 0.3 promise it"))
         for item in built_in
@@ -167,7 +168,6 @@ def _completed(rules: list[Concluded], built_in: list[Any]) -> list[Concluded]:
         if each.rule.get("ecosystem") == "pypi" and "/packages/" in str(each.rule.get("pattern"))
     ]
     revisions = [_revisions(each) for each in own if each.rule.get("pattern") == HUB_REVISIONS]
-    first = [_files(each) for each in own]
     return [*first, *python, _index(last), *more, *revisions, last]
 
 

@@ -31,6 +31,11 @@ class WarningTests(SynchronousTestCase):
         config = load(None, {})
         self.assertEqual(list(warnings(config, plain(config))), [])
 
+    def test_document(self) -> None:
+        """The user's own file gives none: rules that were added to it are not the user's fault."""
+        config = load(FIRST.with_name("document.yaml"), {})
+        self.assertEqual(list(warnings(config, plain(config))), [])
+
     def test_tokens_of_first_files(self) -> None:
         """What the first files of 0.3 have for tokens is left out, and named."""
         config = load(FIRST, {})

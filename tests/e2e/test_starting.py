@@ -128,6 +128,23 @@ class StartTests(EndToEndTests):
         file.write_text(json.dumps(told), "utf-8")
         return file
 
+    def test_interrupted_twice(self) -> None:
+        """Ctrl-c that is pressed again while it stops is no fault that the log tells of."""
+        config = self.folder / "twice.yaml"
+        config.write_text(json.dumps({"rules": [self.rule()], "server": {"port": 0}}), "utf-8")
+        line = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        code = f"{line}; from aimirror.cli import main; raise SystemExit(main())"
+        command = [sys.executable, "-c", code, "--config", str(config)]
+        program = Program(command, self.folder / "twice.log")
+        self.addCleanup(program.kill)
+        program.wait_for(READY)
+        for _ in range(3):
+            os.kill(program.pid, signal.SIGINT)
+            time.sleep(0.02)
+        # one that comes when all is over ends Python itself
+        self.assertIn(program.process.wait(COMMAND_LIMIT), (0, 130, -signal.SIGINT))
+        self.assertNotIn("ReactorNotRunning", program.log_end())
+
     def test_main_py(self) -> None:
         """``python main.py`` in a clone is the same service."""
         path = self.serve()

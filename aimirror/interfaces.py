@@ -340,6 +340,8 @@ class Inquiry:
     redirects: int | None = 0
     #: The kind of network that named the URL, where that was an upstream's answer.
     named_by: Zone | None = None
+    #: Whom it is for, by address; "" for the mirror itself.
+    client: str = ""
 
 
 class ILibrary(Interface):

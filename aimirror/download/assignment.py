@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from statistics import median
 
 from attrs import Factory, define
@@ -238,6 +238,17 @@ class Assignment:
         for flight in dropped:
             del self.flights[flight.id]
         return [Cancel(flight.id) for flight in dropped]
+
+    def give_way(self, sources: Collection[int], count: int) -> list[Command]:
+        """End up to ``count`` connections to these sources, those with most left first.
+
+        Nobody waits for the file, and somebody for a connection: what is missing comes later.
+        """
+        flights = [flight for flight in self.flights.values() if flight.source in sources]
+        flights.sort(key=lambda flight: flight.position - flight.stop)
+        for flight in flights[:count]:
+            del self.flights[flight.id]
+        return [Cancel(flight.id) for flight in flights[:count]]
 
     def thin_out(self, now: float) -> list[Command]:
         """Shorten what flies when readers have become a crowd, for whom the head comes first."""

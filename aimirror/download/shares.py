@@ -1,8 +1,8 @@
 """Which of the running downloads may have how many connections to one host.
 
-Each keeps one.  The others go where they shorten the whole: to those that somebody waits for,
-among them to the client who has the fewest, and
-of its files to the one of which most is left for each of its connections.  What a file can't use
+Each that somebody waits for keeps one.  The others go where they shorten the whole: to the client
+who has the fewest, and of its files to the one of which most is left for each of its connections;
+what is left goes to those that nobody waits for.  What a file can't use
 goes on at once to the next.  A running piece is never cut for it: who has more than its share
 opens no new ones, and the others get theirs as connections become free.
 """
@@ -52,11 +52,12 @@ def targets(needs: Sequence[Need], limit: int) -> tuple[int, ...]:
     if sum(need.most for need in needs) <= limit:
         return tuple(need.most for need in needs)
     given, rest = [0] * len(needs), limit
-    for n, need in enumerate(needs):
-        if rest > 0 and need.most > 0:
-            given[n], rest = 1, rest - 1
-    rest = _spread(needs, given, rest, [n for n, need in enumerate(needs) if need.clients])
-    _spread(needs, given, rest, [n for n, need in enumerate(needs) if not need.clients])
+    for awaited in (True, False):
+        among = [n for n, need in enumerate(needs) if bool(need.clients) is awaited]
+        for n in among:
+            if rest > 0 and needs[n].most > 0:
+                given[n], rest = 1, rest - 1
+        rest = _spread(needs, given, rest, among)
     return tuple(given)
 
 

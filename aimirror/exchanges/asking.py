@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from attrs import evolve
@@ -66,13 +66,19 @@ class Asking:
     """
 
     def __init__(
-        self, env: Environment, health: Health, wanted: Wanted, method: str = "GET"
+        self,
+        env: Environment,
+        health: Health,
+        wanted: Wanted,
+        method: str = "GET",
+        clients: Callable[[], Collection[str]] | None = None,
     ) -> None:
         self._env = env
         self._health = health
         self._wishes = Wishes(health, env.clock)
         self._wanted = wanted
         self._method = method
+        self._clients = clients or (lambda: (wanted.client,))
         #: The wanted fields, with the newest credential.
         self._headers = wanted.headers
         self.asked_at = 0.0
@@ -199,7 +205,8 @@ class Asking:
             headers = Headers([*headers, *self._wanted.conditional])
         route = self._wanted.route
         egress = self._env.egress(route.rule)
-        outgoing = Outgoing(self._method, route.urls[source], headers, egress, self._env.timeouts)
+        url, timeouts = route.urls[source], self._env.timeouts
+        outgoing = Outgoing(self._method, url, headers, egress, timeouts, clients=self._clients)
         request = self._env.hedging.request
         return request(self._env.upstream, outgoing, None, self._env.redirects)
 

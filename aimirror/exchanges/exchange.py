@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -70,7 +70,8 @@ class Exchange:
     draw it from several upstreams at once; ``one_connection`` that its host's nodes have tags of
     their own, which ``unlike()`` tells.  ``once`` says that its host's links work for one request,
     ``repeating`` that they do for many; ``repeats(well)`` tells which.  ``rate_limit()`` is in
-    bytes per second, 0 = none; ``limited`` holds a response that is passed on to it.
+    bytes per second, 0 = none; ``limited`` holds a response that is passed on to it; ``clients()``
+    are those who want it.
     """
 
     log = Logger()
@@ -92,10 +93,12 @@ class Exchange:
         rate_limit: Callable[[], int],
         limited: Callable[[IUpstreamResponse], IUpstreamResponse],
         over: Callable[[Finished], None],
+        clients: Callable[[], Collection[str]],
     ) -> None:
         self._env = env
         self._health = health
-        self._asking = Asking(env, health, wanted)
+        self._asking = Asking(env, health, wanted, clients=clients)
+        self._clients = clients
         self._wanted = wanted
         self._judge = Judge(wanted)
         self._rule = wanted.route.rule
@@ -214,7 +217,8 @@ class Exchange:
         if len(conditional):
             self._left = entry
             self._wanted = evolve(wanted, previous=entry, conditional=conditional)
-            self._asking = Asking(self._env, self._health, self._wanted)
+            health, clients = self._health, self._clients
+            self._asking = Asking(self._env, health, self._wanted, clients=clients)
         return None
 
     async def _from_owner(self) -> Outcome | None:

@@ -179,7 +179,14 @@ class Library:
             egress = evolve(egress, reach=redirected_reach(egress.reach, inquiry.named_by))
             if urls.origin(inquiry.url) not in map(urls.origin, inquiry.rule.upstreams):
                 egress = evolve(egress, trust=egress.trust.anonymous)
-        outgoing = Outgoing(inquiry.method, inquiry.url, inquiry.headers, egress, env.timeouts)
+        outgoing = Outgoing(
+            inquiry.method,
+            inquiry.url,
+            inquiry.headers,
+            egress,
+            env.timeouts,
+            clients=lambda: (inquiry.client,),
+        )
         redirects = env.redirects if inquiry.redirects is None else inquiry.redirects
         scope = scope_of(inquiry.headers, inquiry.rule.credential_headers)
         wishes = Wishes(self._downloads.health, env.clock)

@@ -117,6 +117,8 @@ class PlainFill:
         going_on = self.body.size is None or self._written < self.body.size
         if going_on and not self.body.readers and not self._env.finish_abandoned:
             self.cancel()
+        elif not self.body.readers:
+            self._env.hosts.deserted(self.host)
 
     def _ended(self, result: FetchResult) -> None:
         Deferred.fromCoroutine(self._finish(result)).addErrback(

@@ -171,6 +171,22 @@ class RangedFill:
         else:
             self.machine.assignment.allow(slots, granted)
 
+    def give_way(self, host: str, count: int) -> int:
+        """End up to so many of its connections to a host; how many those are."""
+        sources = self._sources_at(host)
+        ended = self.machine.assignment.give_way(sources, count)
+        self._do(ended)
+        return len(ended)
+
+    def flying(self, host: str) -> int:
+        """Its connections to a host without those that are about to end."""
+        return sum(self.machine.assignment.siblings(source) for source in self._sources_at(host))
+
+    def _sources_at(self, host: str) -> frozenset[int]:
+        return frozenset(
+            source for source, place in self._places.items() if urls.authority(place.url) == host
+        )
+
     def add_source(self, source: int, place: Place) -> None:
         """Another upstream has the same file."""
         if self.machine.phase is Phase.FILLING:
@@ -214,6 +230,8 @@ class RangedFill:
         unwanted = not self.keep or not self._env.finish_abandoned
         if filling and not self.body.readers and unwanted:
             self._do(self.machine.failed(Reason.CANCELLED, "nobody reads it any more"))
+        elif not self.body.readers:
+            self._env.hosts.deserted(self.host)
 
     def _wrote(self, flight: int, start: int, stop: int) -> None:
         try:

@@ -63,7 +63,9 @@ class Downloads:
         self._ended = ended
         env.hosts.limit = per_host
         self._rates = Rates(env.rate_limit, env.rate_hours, env.clock.seconds)
-        self._sharing = Sharing(env.clock, env.hosts, most=most, rates=self._rates)
+        self._sharing = Sharing(
+            env.clock, env.hosts, most=most, rates=self._rates, abandoned=self._abandoned
+        )
         self.health = Health()
         self._running: dict[str, dict[_Name, Running]] = {}
         self._troubles = Troubles()
@@ -210,7 +212,8 @@ class Downloads:
         return None if of_key is None else of_key.get(name)
 
     async def _lead(self, name: _Name, wanted: Wanted, direct: bool = False) -> Outcome:
-        running = self._running.setdefault(wanted.key, {})[name] = Running(wanted)
+        running = Running(wanted, left=lambda: self._left(running))
+        self._running.setdefault(wanted.key, {})[name] = running
         header = Deferred.fromCoroutine(running.header(wanted))
         exchange = self._exchange(running)
         asking = exchange.pass_part() if direct else exchange.run()
@@ -223,6 +226,21 @@ class Downloads:
         assert outcome is not None
         self._learn(wanted, outcome)
         return outcome
+
+    def _left(self, running: Running) -> None:
+        """Nobody waits for it any more; it goes on, unless somebody waits for its connection."""
+        self._sharing.look(urls.authority(running.wanted.route.urls[0]))
+
+    def _abandoned(self, host: str) -> list[Callable[[], None]]:
+        """Ends the requests at work at a host whose header nobody waits for, the oldest first."""
+        return [
+            running.heading.cancel
+            for running in self._all()
+            if running.heading is not None
+            and running.outcome is None
+            and not running.wanted_by()
+            and self._env.hosts.at_work(host, running.wanted_by)
+        ]
 
     def _learn(self, wanted: Wanted, outcome: Outcome) -> None:
         if not isinstance(outcome, Passing):
@@ -249,6 +267,7 @@ class Downloads:
             rate_limit=lambda: self._rates.rate(wanted.route.rule),
             limited=lambda response: self.limited(wanted.route.rule, response),
             over=lambda finished: self._over(running, finished),
+            clients=running.wanted_by,
         )
 
     def repeating(self, route: Route) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import define
 
 from aimirror.download.connections import useful
-from aimirror.download.shares import Need, shares
+from aimirror.download.shares import Need, shares, targets
 from aimirror.exchanges.plain import PlainFill
 from aimirror.exchanges.ranged import RangedFill
 from aimirror.exchanges.rates import Rates
@@ -27,7 +27,7 @@ TURN = 8.0
 LEFT_FOR = 2.0
 
 #: Who wants a download, by name or address.
-Clients = Callable[[], tuple[str, ...]]
+Clients = Callable[[], Collection[str]]
 
 
 def _nobody() -> tuple[str, ...]:
@@ -53,15 +53,28 @@ class Sharing:
     ``shares`` divides.
     """
 
-    def __init__(self, clock: IReactorTime, hosts: Hosts, *, most: int, rates: Rates) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        hosts: Hosts,
+        *,
+        most: int,
+        rates: Rates,
+        abandoned: Callable[[str], Sequence[Callable[[], object]]] = lambda host: (),
+    ) -> None:
         self._clock = clock
         self._hosts = hosts
         self._most = most
         self._rates = rates
+        self._abandoned = abandoned
+        #: Hosts at which something was left a moment ago.
+        self._looking: set[str] = set()
+        self._later: IDelayedCall | None = None
         #: In the order in which they came, or came back after their turn.
         self._line: list[_Member] = []
         self._turning: IDelayedCall | None = None
         hosts.changed = self._share_out
+        hosts.deserted = self.look
 
     def reconfigure(self, *, most: int, per_host: int) -> None:
         """Other limits, at once."""
@@ -103,10 +116,9 @@ class Sharing:
         free = self._most - sum(m.since is not None for m, _ in self._ranged())
         waiting = False
         for member, fill in self._ranged():
-            if member.since is None and free > 0:
-                host = fill.host
-                if len(self._on(host)) < self._hosts.most(host):
-                    member.since, free = now, free - 1
+            awaited = bool(member.clients())
+            if member.since is None and free > 0 and self._place_at(fill.host, awaited=awaited):
+                member.since, free = now, free - 1
             waiting = waiting or member.since is None
             if member.since is None:
                 fill.allowed(dict.fromkeys(fill.hosts, 0), 0)
@@ -117,6 +129,16 @@ class Sharing:
         elif not waiting and self._turning is not None:
             self._turning.cancel()
             self._turning = None
+
+    def _place_at(self, host: str, *, awaited: bool) -> bool:
+        """Whether a host bears one more download, perhaps instead of one that nobody waits for."""
+        placed = self._on(host)
+        if len(placed) < self._hosts.most(host):
+            return True
+        left = [member for member, _ in placed if not member.clients()]
+        if awaited and left:
+            left[-1].since = None
+        return awaited and bool(left)
 
     def _give_up_places(self) -> None:
         """At a host that bears fewer connections than there are downloads, the last ones wait."""
@@ -136,21 +158,46 @@ class Sharing:
                 member.since, held = None, held - 1
 
     def _cut_abandoned(self, host: str) -> None:
-        """Plain streams that nobody waits for any more end where somebody waits for a connection.
+        """What nobody waits for any more gives way where somebody waits for a connection.
 
-        They can't be stopped and gone on with.
+        First go pieces, which are fetched later, then requests that have brought no header, then
+        plain streams, which begin again at the start.
         """
+        queued = self._hosts.queued(host)
+        wanting = queued + self._hosts.lacking(host)
+        if not wanting:
+            return
+        left = [member for member in self._line if not member.clients()]
+        for member in left:
+            if isinstance(member.fill, RangedFill) and member.since is None:
+                wanting -= member.fill.connections_at(host) - member.fill.flying(host)
+                wanting -= member.fill.give_way(host, max(0, wanting))
+        plain = [m.fill for m in left if isinstance(m.fill, PlainFill) and m.fill.host == host]
         late = self._clock.seconds() - LEFT_FOR
-        left = [
-            fill
-            for member in self._line
-            if isinstance(fill := member.fill, PlainFill)
-            and fill.host == host
-            and fill.progress.started_at <= late
-            and not member.clients()
-        ]
-        for fill in left[: self._hosts.queued(host)]:
-            fill.cancel()
+        streams = [fill.cancel for fill in plain if fill.progress.started_at <= late]
+        if queued and len(streams) < len(plain) and not self._later:
+            self._later = self._clock.callLater(LEFT_FOR, self._look_later, host)
+        ends = self._abandoned(host)[: max(0, wanting)]
+        for end in [*ends, *streams[: max(0, queued - len(ends))]]:
+            end()
+
+    def look(self, host: str) -> None:
+        """Nobody may wait for something there any more; not at once: it still ends."""
+        if len(self._line) < 2 and not self._hosts.queued(host):
+            return
+        if not self._looking:
+            self._clock.callLater(0, self._look)
+        self._looking.add(host)
+
+    def _look_later(self, host: str) -> None:
+        self._later = None
+        self.look(host)
+
+    def _look(self) -> None:
+        hosts, self._looking = self._looking, set()
+        self._rearrange()
+        for host in hosts:
+            self._cut_abandoned(host)
 
     def _turn(self) -> None:
         """Those who had a place for a turn go to the end of the line."""
@@ -165,21 +212,35 @@ class Sharing:
 
     def _share_out(self, host: str) -> None:
         """Divide what a host may have among the downloads that draw from it."""
-        self._cut_abandoned(host)
         members = self._on(host)
         if len(members) > self._hosts.most(host):
             self._rearrange()
             return
         probes = sum(fill.streams_at(host) for _, fill in members)
-        room = self._hosts.for_downloads(host, len(members)) + probes
+        awaited = sum(bool(member.clients()) for member, _ in members)
+        room = self._hosts.for_downloads(host, awaited or min(1, len(members))) + probes
         needs = [self._need(member, fill, host) for member, fill in members]
         given = shares(needs, room)
         for (member, fill), share in zip(members, given, strict=True):
             fill.allowed({host: share}, member.rule.concurrency)
+        goals = targets(needs, room + self._hosts.abandoned(host))
+        lacking = sum(
+            goal - share
+            for (_, fill), need, goal, share in zip(members, needs, goals, given, strict=True)
+            if need.clients and goal > share and fill.connections_at(host) >= share
+        )
+        self._hosts.lacks(host, lacking)
+        if lacking or self._hosts.queued(host):
+            for (_, fill), need, share in zip(members, needs, given, strict=True):
+                if not need.clients:
+                    fill.give_way(host, max(0, fill.flying(host) - share))
+        self._cut_abandoned(host)
 
     def _need(self, member: _Member, fill: RangedFill, host: str) -> Need:
         most = 1
         if fill.total >= member.rule.min_size:
             most = member.rule.concurrency
         left = fill.left
-        return Need(left, useful(left, most), fill.connections_at(host), member.clients())
+        return Need(
+            left, useful(left, most), fill.connections_at(host), tuple(sorted(member.clients()))
+        )

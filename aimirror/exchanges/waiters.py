@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 from attrs import Factory, define
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -27,6 +29,8 @@ class Running:
     fill: Fill | None = None
     #: Who has asked for it.
     clients: set[str] = Factory(set)
+    #: Called when the last one who waited for the outcome has left.
+    left: Callable[[], object] = lambda: None
     #: Whether what it brings may have been changed meanwhile.
     outdated: bool = False
     _waiting: list[_Waiter] = Factory(list)
@@ -37,10 +41,10 @@ class Running:
         """Requests for all of it that wait for the outcome."""
         return sum(not len(waiter.wanted.part) for waiter in self._waiting)
 
-    def wanted_by(self) -> tuple[str, ...]:
+    def wanted_by(self) -> Collection[str]:
         """The clients that it is for; nobody once the last one has left."""
         reading = self.fill is not None and self.fill.body.readers > 0
-        return tuple(sorted(self.clients)) if reading or self._waiting else ()
+        return self.clients if reading or self._waiting else ()
 
     @property
     def failed(self) -> bool:
@@ -65,6 +69,8 @@ class Running:
         finally:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
+                if not self._waiting:
+                    self.left()
 
     async def end(self) -> None:
         """Wait until it is over."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Collection
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from attrs import evolve, field, frozen
@@ -85,6 +86,11 @@ class Timeouts:
     silence: float = 30.0
 
 
+def _somebody() -> tuple[str, ...]:
+    """The mirror itself."""
+    return ("",)
+
+
 @frozen
 class Outgoing:
     """One request to an upstream, without its body."""
@@ -96,6 +102,8 @@ class Outgoing:
     timeouts: Timeouts = Timeouts()
     #: Whether it wants a connection that nobody has used.
     fresh: bool = False
+    #: Who waits for the answer, by address; nobody once the last one has left.
+    clients: Callable[[], Collection[str]] = field(default=_somebody, eq=False, repr=False)
 
     def anew(self) -> Outgoing:
         """The same request by another connection: those that are idle may be dead."""

@@ -33,6 +33,7 @@ from aimirror.mirror.passing import Passer
 from aimirror.mirror.serving import Damaged, Serving
 from aimirror.mirror.transforms import Transforms
 from aimirror.routing import digests
+from aimirror.server.access import client
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
 
@@ -270,7 +271,7 @@ class Cached:
             scope=lookup.scope,
             previous=stale,
             conditional=conditional or Headers(),
-            client=lookup.request.peer,
+            client=client(lookup.request.peer),
             part=_part(lookup),
             refresh=lookup.refresh,
             not_before=lookup.not_before,

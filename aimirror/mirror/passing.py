@@ -17,6 +17,7 @@ from aimirror.mirror.transforms import Transforms
 from aimirror.routing import digests
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
+from aimirror.server.access import client
 from aimirror.server.answers import Answer
 from aimirror.server.errors import failure_answer
 from aimirror.server.proving import HeldBack
@@ -68,6 +69,7 @@ class Passer:
             headers=passed_on(request.headers) if headers is None else headers,
             method=request.method,
             body=request.body,
+            client=client(request.peer),
         )
         asked_at = self._library.now()
         try:

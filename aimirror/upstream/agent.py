@@ -171,7 +171,7 @@ class Agents:
     ) -> Connection:
         """Wait until the host may have one more connection at work, then get it."""
         try:
-            permit = await self._hosts.admit(route.host, request.patience)
+            permit = await self._hosts.admit(route.host, request.patience, request.clients)
         except BaseException:
             getting.close()
             raise
@@ -201,6 +201,7 @@ class _Sending:
         self._keep = keep
         #: Seconds that it may wait for its turn at the host.
         self.patience = outgoing.timeouts.header
+        self.clients = outgoing.clients
 
     def address(self, proxy: Proxy) -> None:
         """Write it for a proxy, which wants the whole URL (RFC 9112 section 3.2.2)."""

@@ -7,7 +7,6 @@ in a worker.  A *spare* is an idle one that some process keeps.  Together they a
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from twisted.python.failure import Failure
 
 from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
+from aimirror.upstream.line import Clients, Line
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -36,6 +36,11 @@ REFUSALS = 2
 log = Logger()
 
 
+def somebody() -> tuple[str, ...]:
+    """Who waits for what the mirror asks of its own accord."""
+    return ("",)
+
+
 @define(eq=False)
 class _Host:
     streams: int = 0
@@ -50,8 +55,10 @@ class _Host:
     ended: bool = False
     #: Downloads that want at least one connection.
     downloads: int = 0
+    #: Connections that those lack that somebody waits for.
+    lacking: int = 0
     spares: dict[Spare, None] = Factory(dict)
-    waiting: deque[Deferred[None]] = Factory(deque)
+    waiting: Line = Factory(lambda: Line(MOST_WAITING))
     watching: list[Deferred[None]] = Factory(list)
     #: Connections that it has shown to bear, None while it refused none; since when.
     borne: int | None = None
@@ -111,7 +118,10 @@ class Spare:
 
 
 class Hosts:
-    """The ledger; ``changed(host)`` is called when a download may have more or fewer there."""
+    """The ledger; ``changed(host)`` is called when a download may have more or fewer there.
+
+    ``deserted(host)`` is for those who know that nobody waits for something there any more.
+    """
 
     def __init__(self, clock: IReactorTime, limit: int) -> None:
         self._clock = clock
@@ -120,11 +130,34 @@ class Hosts:
         self._freed: set[str] = set()
         self.limit = limit
         self.changed: Callable[[str], None] = lambda host: None
+        self.deserted: Callable[[str], None] = lambda host: None
 
     def queued(self, host: str) -> int:
-        """Requests that wait for a connection to it."""
+        """Requests that wait for a connection to it, and that somebody waits for."""
         known = self._hosts.get(host)
-        return 0 if known is None else len(known.waiting)
+        return 0 if known is None else known.waiting.awaited
+
+    def lacks(self, host: str, count: int) -> None:
+        """Downloads that somebody waits for lack so many connections; others wait for that."""
+        known = self._host(host)
+        known.lacking, before = count, known.lacking
+        if before and not count:
+            self._look(host, known)
+
+    def lacking(self, host: str) -> int:
+        """How many they lack."""
+        known = self._hosts.get(host)
+        return 0 if known is None else known.lacking
+
+    def abandoned(self, host: str) -> int:
+        """Streams that nobody waits for any more."""
+        known = self._hosts.get(host)
+        return 0 if known is None else known.waiting.abandoned
+
+    def at_work(self, host: str, clients: Clients) -> bool:
+        """Whether one of its connections was admitted for these."""
+        known = self._hosts.get(host)
+        return known is not None and known.waiting.at_work(clients)
 
     # -- how many --------------------------------------------------------------------------
 
@@ -152,7 +185,7 @@ class Hosts:
         known, most = self._host(host), self.most(host)
         known.downloads = downloads
         rest = most - known.streams
-        return max(0, min(rest, max(rest - len(known.waiting), _reserve(downloads, most))))
+        return max(0, min(rest, max(rest - known.waiting.awaited, _reserve(downloads, most))))
 
     def working(self, host: str) -> int:
         """Connections that bring something."""
@@ -193,22 +226,22 @@ class Hosts:
 
     # -- at work ---------------------------------------------------------------------------
 
-    async def admit(self, host: str, seconds: float) -> Permit:
-        """Wait for one more connection, in order.  Cancelling leaves the queue.
+    async def admit(self, host: str, seconds: float, clients: Clients = somebody) -> Permit:
+        """Wait for one more connection, for these clients.  Cancelling leaves the queue.
 
         Raises UpstreamError when ``seconds`` have passed without one.
         """
         known = self._host(host)
         if known.waiting or not self._has_room(host, known):
-            await self._queue(host, known, seconds)
-            return self._permit(host, known)
-        return self.count(host)
+            await self._queue(host, known, seconds, clients)
+            return self._permit(host, known, clients)
+        return self.count(host, clients)
 
-    def count(self, host: str) -> Permit:
+    def count(self, host: str, clients: Clients = somebody) -> Permit:
         """One more stream, whether there is room or not."""
         known = self._host(host)
         known.streams += 1
-        return self._permit(host, known)
+        return self._permit(host, known, clients)
 
     def take(self, host: str) -> Permit:
         """One for a piece: ``for_downloads`` has said that there is room."""
@@ -216,23 +249,28 @@ class Hosts:
         known.pieces += 1
         return Permit(known, lambda: self._look(host, known), stream=False)
 
-    def _permit(self, host: str, known: _Host) -> Permit:
-        return Permit(known, lambda: self._look(host, known), stream=True)
+    def _permit(self, host: str, known: _Host, clients: Clients) -> Permit:
+        ends = known.waiting.begins(clients)
 
-    async def _queue(self, host: str, known: _Host, seconds: float) -> None:
+        def released() -> None:
+            ends()
+            self._look(host, known)
+
+        return Permit(known, released, stream=True)
+
+    async def _queue(self, host: str, known: _Host, seconds: float, clients: Clients) -> None:
         """Wait; whoever makes room counts the stream."""
-        if len(known.waiting) >= MOST_WAITING:
-            raise UpstreamError(Reason.CONNECT, f"too many requests wait for {host}")
-        turn: Deferred[None] = Deferred()
+        place, refused = known.waiting.join(clients)
         late = UpstreamError(Reason.CONNECT, f"{host}: no connection became free")
-        turn.addTimeout(seconds, self._clock, lambda _result, _seconds: Failure(late))
-        known.waiting.append(turn)
+        place.turn.addTimeout(seconds, self._clock, lambda _result, _seconds: Failure(late))
+        if refused is not None:
+            many = UpstreamError(Reason.CONNECT, f"too many requests wait for {host}")
+            refused.turn.errback(many)
         self.changed(host)
         try:
-            await turn
+            await place.turn
         finally:
-            if turn in known.waiting:
-                known.waiting.remove(turn)
+            if known.waiting.leave(place):
                 self._look(host, known)
 
     def _tell_watching(self, known: _Host) -> None:
@@ -255,6 +293,9 @@ class Hosts:
         most = self.most(host)
         return known.busy < most and known.streams < most - _reserve(known.downloads, most)
 
+    def _may_begin(self, known: _Host) -> bool:
+        return bool(known.waiting) and (not known.lacking or known.waiting.awaited > 0)
+
     def _look(self, host: str, known: _Host) -> None:
         """Not at once: who gives a connection back is still at it."""
         if known.waiting or known.downloads or known.watching or known.opening:
@@ -270,9 +311,9 @@ class Hosts:
             opening, known.opening = known.opening, []
             for gone in opening:
                 gone.callback(None)
-            while known.waiting and self._has_room(host, known):
+            while self._may_begin(known) and self._has_room(host, known):
                 known.streams += 1
-                known.waiting.popleft().callback(None)
+                known.waiting.next().turn.callback(None)
             if known.downloads:
                 self.changed(host)
 

@@ -4,13 +4,16 @@ import errno
 from typing import Any
 
 from attrs import evolve
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.failures import REFUSED_FOR, UNSTORED_FOR
+from aimirror.exchanges.running import Downloads
 from aimirror.exchanges.unshared import BELIEVED_FOR
+from aimirror.http.egress import Outgoing
 from aimirror.http.headers import Headers
+from aimirror.http.urls import authority
 from aimirror.interfaces import Arriving, Passing, UpstreamError, Validated, Wanted
 from aimirror.routing.rules import Strategy
 from tests.exchanges.support import (
@@ -234,6 +237,79 @@ class LeavingTests(PageCase):
         self.upstream.refuse(Reason.TLS)
         self.downloads.fetch(self.wanted())
         self.assertEqual(len(self.upstream.requests), 2)
+
+
+class CrowdedHostTests(PageCase):
+    """A slow host at which few connections are to be had, and many requests."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ledger.limit = self.limit = 4
+        self.downloads = Downloads(self.make_tools(), most=10, per_host=self.limit)
+        #: The requests that have a connection, in their order, and how often one was given up.
+        self.sent: list[str] = []
+        self.patch(self.upstream, "request", self.request)
+
+    def request(self, outgoing: Outgoing, body: object = None, redirects: int = 0) -> Any:
+        return Deferred.fromCoroutine(self.send(outgoing))
+
+    async def send(self, outgoing: Outgoing) -> Any:
+        host = authority(outgoing.url)
+        permit = await self.ledger.admit(host, 1000.0, outgoing.clients)
+        self.sent.append(outgoing.url.rpartition("/")[2])
+        try:
+            await Deferred()  # it never answers
+        finally:
+            permit.release()
+
+    def fetch(self, client: str, name: str) -> Any:
+        wanted = self.wanted(url=f"http://files.test/{name}", client=client)
+        fetching = self.downloads.fetch(wanted)
+        fetching.addErrback(lambda failure: failure.trap(CancelledError, UpstreamError) and None)
+        return fetching
+
+    def settle(self) -> None:
+        for _ in range(3):
+            self.clock.advance(0)
+
+    def test_abandoned(self) -> None:
+        """Of 250 requests that were left, those that wait come last, and one at work gives way."""
+        for fetching in [self.fetch("many", f"{n}") for n in range(250)]:
+            fetching.cancel()
+        self.settle()
+        self.fetch("one", "wanted")
+        self.settle()
+        self.assertEqual(self.sent, ["0", "1", "2", "3", "wanted"])
+
+    def test_left_later(self) -> None:
+        """It is the same for requests that are left while another waits."""
+        many = [self.fetch("many", f"{n}") for n in range(250)]
+        self.settle()
+        self.fetch("one", "wanted")
+        self.settle()
+        self.assertNotIn("wanted", self.sent)
+        for fetching in many:
+            fetching.cancel()
+        self.settle()
+        self.assertEqual(self.sent[:5], ["0", "1", "2", "3", "wanted"])
+
+    def test_awaited(self) -> None:
+        """Of 250 that are waited for none is cut, and another client's is the next one."""
+        for n in range(250):
+            self.fetch("many", f"{n}")
+        self.fetch("one", "wanted")
+        self.settle()
+        self.assertEqual(self.sent, ["0", "1", "2", "3"])
+        self.downloads._running["http://files.test/2"]["", ""].heading.cancel()  # it has failed
+        self.settle()
+        self.assertEqual(self.sent, ["0", "1", "2", "3", "wanted"])
+
+    def test_alone(self) -> None:
+        """Where nobody else waits, what was left goes on."""
+        for fetching in [self.fetch("many", f"{n}") for n in range(6)]:
+            fetching.cancel()
+        self.settle()
+        self.assertEqual(self.sent, ["0", "1", "2", "3"])
 
 
 class EndingTests(DownloadCase):

@@ -153,6 +153,61 @@ class HostsTests(SharingCase):
         self.assertNoResult(waiting)
         self.assertEqual((left.aborted, read.aborted), (True, False))
 
+    def test_young_streams_end_later(self) -> None:
+        """A stream whose first reader may be on the way still ends once that is not likely."""
+        rule = self.rule(strategy=Strategy.PROXY)
+        left = whole(CONTENT)
+        left.url = "http://files.test/left"
+        self.begin(left, self.wanted(rule=rule, url=left.url))
+        for _ in range(12):
+            self.ledger.count("files.test")
+        waiting = Deferred.fromCoroutine(self.ledger.admit("files.test", 30))
+        self.assertFalse(left.aborted)
+        self.clock.pump([LEFT_FOR, 0])
+        self.assertTrue(left.aborted)
+        self.assertNoResult(waiting)
+
+    def test_pieces_give_way(self) -> None:
+        """What nobody waits for ends its connections for what somebody does, and goes on later."""
+        self.begin_file("left", concurrency=20)
+        self.assertEqual(self.flying_for("left"), 11)
+        self.readers["left"].close()
+        self.begin_file("read", concurrency=20, client="192.0.2.7")
+        self.clock.pump([0] * 3)
+        self.assertEqual((self.flying_for("left"), self.flying_for("read")), (0, 11))
+        self.readers["read"].close()
+        self.clock.pump([0] * 3)
+        while self.flying_for("read"):
+            self.flying("read")[0].bring(CONTENT)
+            self.clock.advance(0)
+        self.assertGreater(self.flying_for("left"), 0)
+
+    def test_place_at_a_host(self) -> None:
+        """As many abandoned files as a host bears connections keep no other from having one."""
+        for n in range(12):
+            self.begin_file(f"{n}")
+        for n in range(12):
+            self.readers[f"{n}"].close()
+        self.begin_file("read", concurrency=20, client="192.0.2.7")
+        self.clock.pump([0] * 3)
+        self.assertGreater(self.flying_for("read"), 0)
+
+    def test_abandoned_requests_wait(self) -> None:
+        """A request that nobody waits for begins when no awaited download lacks a connection."""
+        for name in "ab":
+            self.begin_file(name, concurrency=20)
+        waiting = Deferred.fromCoroutine(self.ledger.admit("files.test", 300, lambda: ()))
+        for _ in range(3):
+            self.flying("a")[0].bring(CONTENT)
+            self.clock.advance(0)
+        self.assertNoResult(waiting)
+        for name in "ab":
+            while self.flying_for(name):
+                self.flying(name)[0].bring(CONTENT)
+                self.clock.advance(0)
+        self.clock.pump([0] * 2)
+        self.successResultOf(waiting)
+
     def test_clients_are_equal(self) -> None:
         """A client with one file gets as much as one with three, as connections become free."""
         for name in "abc":

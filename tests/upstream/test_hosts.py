@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.interfaces import UpstreamError
+from aimirror.upstream import hosts
 from aimirror.upstream.hosts import REGAIN_EVERY, REMEMBERED, Hosts, Permit
 
 HOST = "files.test"
@@ -46,6 +47,37 @@ class QueueTests(HostsCase):
         self.successResultOf(fifth)
         self.assertNoResult(sixth)
         self.assertEqual(self.hosts.connections(HOST), 4)
+
+    def test_others_first(self) -> None:
+        """A client with one request does not wait for all of another's, nor for what was left."""
+        held = [self.had_by("many") for _ in range(4)]
+        queue = {name: [self.ask_by(name) for _ in range(3)] for name in ("", "many")}
+        one = self.ask_by("one")
+        self.assertEqual(self.hosts.queued(HOST), 4)
+        held[0].release()
+        self.settle()
+        self.successResultOf(one)
+        held[1].release()
+        self.settle()
+        self.successResultOf(queue["many"][0])
+        self.assertNoResult(queue[""][0])
+
+    def ask_by(self, name: str) -> Deferred[Permit]:
+        clients = {name} - {""}
+        return Deferred.fromCoroutine(self.hosts.admit(HOST, 30.0, lambda: clients))
+
+    def had_by(self, name: str) -> Permit:
+        return self.successResultOf(self.ask_by(name))
+
+    def test_full(self) -> None:
+        """A flood is refused by itself."""
+        self.patch(hosts, "MOST_WAITING", 3)
+        for _ in range(4):
+            self.had_by("many")
+        flood = [self.ask_by("many") for _ in range(3)]
+        one = self.ask_by("one")
+        self.failureResultOf(flood[-1], UpstreamError)
+        self.assertNoResult(one)
 
     def test_cancelled(self) -> None:
         """Who leaves the queue takes nobody's place."""

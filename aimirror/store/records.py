@@ -18,12 +18,16 @@ from aimirror.store.layout import FILE_MODE, is_name, make_folder
 #: Bytes: a sidecar larger than this is not one of ours.
 LARGEST_RECORD = 1 << 20
 
+#: What a record says that it is; the first ones said nothing.  They gave to all what a login had
+#: opened where the upstream said ``s-maxage`` or ``must-revalidate``, and don't tell whose it was.
+VERSION = 2
+
 _FIELDS = {field.name: field for field in attrs.fields(Entry)}
 
 
 def dump(entry: Entry) -> str:
     """An entry as one line of ASCII."""
-    values = attrs.asdict(entry, recurse=False)
+    values = {"version": VERSION, **attrs.asdict(entry, recurse=False)}
     for name, value in values.items():
         if isinstance(value, Headers):
             values[name] = value.items
@@ -31,12 +35,14 @@ def dump(entry: Entry) -> str:
 
 
 def load(text: str | bytes) -> Entry:
-    """The entry of a record; ValueError when it is not one."""
+    """The entry of a record; ValueError when it is not one, or may not be for all as it says."""
     try:
         values = parse_json(text)
         made = Entry(**{n: _typed(n, v) for n, v in values.items() if n in _FIELDS})
     except (TypeError, AttributeError) as error:
         raise ValueError(f"not an entry: {error}") from error
+    if not made.scope and values.get("version") != VERSION:
+        raise ValueError("an entry for all of a version that did not look who had opened it")
     if made.blob and not is_name(made.blob):
         raise ValueError(f"not a sha256: {made.blob!r}")
     return made

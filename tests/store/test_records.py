@@ -57,9 +57,17 @@ class RecordTests(SynchronousTestCase):
         for change in ({"size": "1"}, {"pinned": 1}, {"blob": "../../etc"}, {"headers": [1]}):
             self.assertRaises(ValueError, load, json.dumps({"key": "a", **change}))
 
+    def test_first_version(self) -> None:
+        """An entry for all is one only where its record's version looked who had opened it."""
+        old = json.loads(dump(Entry(key="a", blob="0f" * 32)))
+        del old["version"]
+        self.assertRaises(ValueError, load, json.dumps(old))
+        own = {**old, "scope": "s"}
+        self.assertEqual(load(json.dumps(own)).scope, "s")
+
     def test_other_versions(self) -> None:
         """Fields of a later version are ignored, missing ones have their defaults."""
-        self.assertEqual(load('{"key":"a","later":1}'), Entry(key="a"))
+        self.assertEqual(load('{"version":2,"key":"a","later":1}'), Entry(key="a"))
 
     def test_sidecar(self) -> None:
         """A sidecar is written whole, in a folder made for it, for this user alone."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
@@ -50,6 +51,25 @@ class RebuildTests(StoreCase):
                 if entry.blob:
                     self.assertIn(self.read(store, entry), (b"one", b"two"))
             self.assertEqual((store.usage().files, store.usage().total), (2, 6))
+            self.successResultOf(store.close())
+
+    def test_first_version(self) -> None:
+        """What an older build has stored for everybody goes, its bodies too; one's own stays."""
+        layout = Layout(self.root)
+        rows = sqlite3.connect(layout.index)
+        for entry in self.entries:
+            old = records.dump(entry).replace('"version":2,', "")
+            layout.sidecar(entry_name(entry)).write_text(old)
+            rows.execute("UPDATE entries SET record = ? WHERE name = ?", (old, entry_name(entry)))
+        rows.commit()
+        rows.close()
+        for rebuilt in (False, True):
+            if rebuilt:
+                self.remove_index()
+            store = self.open_store()
+            (left,) = store.find()
+            self.assertEqual((left.key, left.scope), ("a", "s"))
+            self.assertEqual((store.usage().files, store.usage().entries), (1, 1))
             self.successResultOf(store.close())
 
     def test_bad_sidecars(self) -> None:

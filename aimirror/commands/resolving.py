@@ -192,7 +192,7 @@ def _name(text: str) -> str:
 
 def _pip() -> list[str] | None:
     if find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip"]
+        return [sys.executable, "-P", "-m", "pip"]
     program = shutil.which("pip") or shutil.which("pip3")
     return None if program is None else [program]
 

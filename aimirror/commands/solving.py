@@ -108,7 +108,7 @@ def from_conda(file: str, wanted: Environment, mirror: Address, platform: str) -
         elif find_spec("rattler") is not None:
             channels = [url for name in wanted.channels for url in channel_urls(name, mirror)]
             order = json.dumps([channels, wanted.packages, subdir, folder])
-            text = run([sys.executable, "-c", _RATTLER, order])
+            text = run([sys.executable, "-P", "-c", _RATTLER, order])
         else:
             hint = "or pip install py-rattler here, or give a conda-lock.yml"
             raise Complaint(f"{file}: one of {', '.join(_CONDAS)} is needed to resolve it; {hint}")

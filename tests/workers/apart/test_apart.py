@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
@@ -14,6 +15,7 @@ from aimirror.testing.apart import busy, dies, echo, fails, greedy
 from aimirror.workers.apart import apart
 from aimirror.workers.apart.apart import Apart
 from aimirror.workers.pool.pool import worker_environment
+from tests.workers.support import hostile_folder
 
 
 class ApartTests(TestCase):
@@ -40,6 +42,17 @@ class ApartTests(TestCase):
             return b"later"
 
         self.assertEqual(await self.apart(echo, source), b"later")
+
+    async def test_hostile_folder(self) -> None:
+        """A reader imports nothing from the folder that the service happens to run in."""
+        folder = hostile_folder(self.mktemp())
+        self.addCleanup(os.chdir, Path.cwd())
+        os.chdir(folder)
+        own = {**os.environ, "PYTHONPATH": os.pathsep.join(["", "."])}
+        elsewhere = Apart(reactor, worker_environment(own))
+        self.addCleanup(elsewhere.stop)
+        self.assertEqual(await elsewhere(echo, b"x"), b"x")
+        self.assertEqual(list((folder / "imported").iterdir()), [])
 
     async def test_many(self) -> None:
         """More jobs than processes take turns, and each gets its own answer."""

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -15,6 +16,7 @@ from aimirror.download.tasks import FetchTask, HashTask, Reason
 from aimirror.http.egress import ANYWHERE, Egress, Timeouts
 from aimirror.http.headers import Headers
 from aimirror.workers.pool.pool import Pool
+from tests.workers.support import hostile_folder
 
 #: Seconds within which a worker starts, or ends, on a loaded machine.
 PATIENCE = 20
@@ -103,6 +105,21 @@ class ProcessTests(TestCase):
         self.assertEqual(sum(b - a for a, b in self.spans), SIZE)
         digests = await self.pool.hash(HashTask("k", self.path, ("sha256",), SIZE))
         self.assertEqual(digests, {"sha256": hashlib.sha256(FILE).hexdigest()})
+
+    async def test_hostile_folder(self):
+        """A worker imports nothing from the folder that the service happens to run in."""
+        await self.pool.stop()
+        folder = hostile_folder(self.mktemp())
+        before = Path.cwd()
+        self.addCleanup(os.chdir, before)
+        os.chdir(folder)
+        own = {**os.environ, "PYTHONPATH": os.pathsep.join(["", "."])}
+        self.pool = Pool(reactor, 1, own)
+        self.pool.start()
+        self.addCleanup(self.pool.stop)
+        self.path = str(before / self.path)
+        self.assertIs((await self.fetch().result).reason, Reason.DONE)
+        self.assertEqual(list((folder / "imported").iterdir()), [])
 
     async def test_hash_missing_file(self):
         """The error of a worker's disk arrives."""

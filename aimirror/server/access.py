@@ -75,7 +75,7 @@ NAMELESS = "unknown"
 def forwarded(element: str) -> str:
     """The address that a proxy tells of its client, NAMELESS for anything else."""
     match = _FORWARDED.fullmatch(element)
-    value = element if match is None else match[1] or match[2]
+    value = (element if match is None else match[1] or match[2]).partition("%")[0]
     return value if address(value) is not None else NAMELESS
 
 

@@ -291,7 +291,10 @@ class MirrorChannel(Connection):
         head = format_head(status, [*answer.headers, *extra])
         self.transport.write(head.encode("latin-1") + b"\r\n" + answer.body)
         self.site.access(
-            AccessRecord("-", "-", "-", status, "", "", ""), self.peer, len(answer.body), 0.0
+            AccessRecord("-", "-", "-", status, "", "", "", why=answer.why),
+            self.peer,
+            len(answer.body),
+            0.0,
         )
         self._linger()
 

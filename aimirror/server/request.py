@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from aimirror.http.headers import HOP_BY_HOP, Headers
 from aimirror.http.origin_wide import CONFINED, ORIGIN_WIDE
+from aimirror.server.access import asker
 from aimirror.server.access_log import AccessRecord
 from aimirror.server.answers import Again, Answer, Fields, bodiless
 from aimirror.server.connection import Connection
@@ -257,7 +258,9 @@ class MirrorRequest(server.Request):
 
     def note(self) -> None:
         """Tell the access log of the answer."""
-        self.site.access(self.record(), self.peer, self.sentLength, self.seconds())
+        proxies = self.site.proxies
+        who = asker(self.peer, self.head.headers, proxies) if proxies else self.peer
+        self.site.access(self.record(), who, self.sentLength, self.seconds())
 
     def seconds(self) -> float:
         """Since the head was complete."""

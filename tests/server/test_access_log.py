@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_network
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,7 +12,7 @@ from aimirror.server.access_log import HELD_SECONDS, MAX_HELD, AccessLog, Access
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
 from aimirror.server.request import MirrorRequest
-from tests.server.support import GET, GrowingBody, answer, clock_at_now, connect
+from tests.server.support import GET, GrowingBody, answer, clock_at_now, connect, hello
 
 EXCHANGE = AccessRecord(
     "GET",
@@ -140,6 +141,26 @@ class HookTests(SynchronousTestCase):
             client.wire.lose() if leaving else body.fail()
             client.settle()
             self.assertEqual(told, [(200, 40, 0.0)])
+
+    def test_behind_a_proxy(self) -> None:
+        """Whom a trusted proxy names is told, and nothing that anybody else says, nor a zone."""
+        peers: list[str] = []
+        client = connect(hello, access=lambda _, peer, *__: peers.append(peer))
+        fields = b"X-Forwarded-For: 198.51.100.9, 203.0.113.5\r\n"
+        client.send(GET[:-2] + fields + b"\r\n")
+        client.site.proxies = (ip_network("192.0.2.0/24"),)
+        client.send(GET[:-2] + fields + b"\r\n")
+        client.send(GET)
+        client.send(GET[:-2] + b'X-Forwarded-For: fe80::1%" forged\r\n\r\n')
+        self.assertEqual(peers, ["192.0.2.7", "203.0.113.5", "192.0.2.7", "fe80::1"])
+
+    def test_refused_heads(self) -> None:
+        """What can't be understood is told of with its reason."""
+        records: list[AccessRecord] = []
+        client = connect(hello, access=lambda record, *_: records.append(record))
+        client.send(b"nonsense\r\n\r\n")
+        self.assertEqual([record.status for record in records], [400])
+        self.assertTrue(records[0].why)
 
     def test_reasons(self) -> None:
         """An error of the mirror's own and a cut answer have their reason, others have none."""

@@ -12,12 +12,16 @@ from aimirror.routing.rules import Rule
 
 
 async def remember(
-    library: ILibrary, key: str, headers: Headers, content: bytes, rule: Rule
+    library: ILibrary, key: str, headers: Headers, content: bytes, rule: Rule, scope: str = ""
 ) -> None:
-    """Keep what everybody was told under a key; without room there is nothing to keep it by."""
+    """Keep what everybody was told under a key, or those of a credential's ``scope``.
+
+    Without room there is nothing to keep it by.
+    """
     now = library.now()
     entry = Entry(
         key=key,
+        scope=scope,
         headers=prepare(headers, now),
         requested_at=now,
         received_at=now,
@@ -31,12 +35,19 @@ async def remember(
         return
 
 
-def last_told(library: ILibrary, key: str, rule: Rule) -> tuple[Headers, bytes] | None:
-    """The fields and content that everybody was told last, as long as the rule allows."""
-    bound = rule.cache.stale_if_error
+def last_told(
+    library: ILibrary, key: str, rule: Rule, scope: str = ""
+) -> tuple[Headers, bytes] | None:
+    """The fields and content that everybody was told last, as long as the rule allows.
+
+    Or what those of a credential's ``scope`` were told, for the rule's ``private_grace``.
+    """
+    bound, grace = rule.cache.stale_if_error, library.now() - rule.cache.private_grace
     since = 0.0 if bound is None else library.now() - bound
-    for entry in library.at(key).entries:
-        if entry.scope or not entry.blob or entry.received_at < since:
+    for entry in sorted(library.at(key).entries, key=lambda entry: not entry.scope):
+        if entry.scope not in ("", scope) or not entry.blob:
+            continue
+        if entry.received_at < (grace if entry.scope else since):
             continue
         body = library.body(entry)
         try:

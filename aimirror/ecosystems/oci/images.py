@@ -13,6 +13,7 @@ from aimirror.ecosystems.oci.errors import MOST_ERROR, own_words
 from aimirror.ecosystems.oci.manifests import MOST_MANIFEST, Manifest, read_manifest
 from aimirror.ecosystems.oci.paths import Kind, Target
 from aimirror.ecosystems.oci.tokens import Refused, Tokens
+from aimirror.exchanges.answering import UNABLE
 from aimirror.exchanges.responses import collect, drain
 from aimirror.http import urls
 from aimirror.http.forwarding import asked_for_storing
@@ -37,7 +38,7 @@ from aimirror.server.answers import Answer
 
 #: The scope of what took a credential: who shares it is decided here, for each repository.
 PRIVATE = "oci"
-#: Grants in memory; each lasts a minute.
+#: Grants in memory, by when they were given; each lasts a minute, in an outage for a grace.
 MOST_GRANTS = 10_000
 #: What goes upstream of a client's request.
 _ASKED = ("accept", "accept-encoding", "user-agent")
@@ -76,6 +77,15 @@ class Visit:
             exact=True,
         )
 
+    def own_scope(self, scope: str) -> str | None:
+        """Whose something is that is remembered for an outage, "" for everybody's.
+
+        None when it is not to be remembered: a login's is for the rule's ``private_grace`` alone.
+        """
+        if not scope:
+            return ""
+        return self.who.hash if self.rule.cache.private_grace else None
+
     @property
     def place(self) -> str:
         """Where it counts that there is no answer: the registry's API for tags, else the URL."""
@@ -112,10 +122,17 @@ class Images:
         route = visit.route(target)
         if self.public(route.key):
             return await self.serve(visit, target, "", "")
-        authorization, scope = await self.right(visit)
-        allowed = await self._adopted(visit, target, scope, headers) or not scope
-        if not allowed and not self._granted(visit) and self._held(route.key):
-            await self.has(visit, target)
+        try:
+            authorization, scope = await self.right(visit)
+            allowed = await self._adopted(visit, target, scope, headers) or not scope
+            if not allowed and not self._granted(visit) and self._held(route.key):
+                await self.has(visit, target)
+        except (UpstreamError, Refused) as problem:
+            if isinstance(problem, Refused) and problem.status not in UNABLE:
+                raise
+            if not self.graced(visit, route.key):
+                raise
+            authorization, scope = "", PRIVATE
         # Nothing is awaited between that look and the fetch that others would join.
         return await self.serve(visit, target, authorization, scope)
 
@@ -302,11 +319,17 @@ class Images:
 
     def grant(self, visit: Visit) -> None:
         """Note that the registry lets this client read this repository now."""
-        self._grants.put(visit.reader, self.now() + GRANTED_FOR)
+        self._grants.put(visit.reader, self.now())
 
-    def _granted(self, visit: Visit) -> bool:
+    def _granted(self, visit: Visit, within: float = GRANTED_FOR) -> bool:
         """Whether the registry has let this client read this repository just now."""
-        return (self._grants.get(visit.reader) or 0.0) > self.now()
+        granted_at = self._grants.get(visit.reader)
+        return granted_at is not None and self.now() - granted_at < within
+
+    def graced(self, visit: Visit, key: str) -> bool:
+        """Whether a login may have what is stored while the registry can't be asked about it."""
+        stored = any(e.scope == PRIVATE and e.blob for e in self._library.at(key).entries)
+        return stored and self._granted(visit, visit.rule.cache.private_grace)
 
     def public(self, key: str) -> bool:
         """Whether anybody may have it, from the cache or a download under way."""

@@ -53,22 +53,28 @@ class Lists:
         )
 
     async def _passed(self, visit: Visit, response: IUpstreamResponse) -> Answer:
-        """A page, which is remembered if anybody may read it."""
+        """A page, which is remembered for everybody, or for those with this login."""
         size, whole = response.length, response.status == 200
-        _, scope = await self._images.right(visit)
-        if scope or not whole or size is None or size > MOST_LIST or visit.request.head_only:
+        scope = visit.own_scope((await self._images.right(visit))[1])
+        if (
+            scope is None
+            or not whole
+            or size is None
+            or size > MOST_LIST
+            or visit.request.head_only
+        ):
             headers = response.headers.with_("X-Cache", "PASS").with_(*API_VERSION)
             return relayed(response, _led_here(visit, headers, response.url))
         data = await collect(response, MOST_LIST)
         key = visit.route(visit.target).key
-        await remember(self._library, key, response.headers.only(*_KEPT), data, visit.rule)
+        await remember(self._library, key, response.headers.only(*_KEPT), data, visit.rule, scope)
         kept = response.headers.only(*_KEPT).with_("X-Cache", "PASS").with_(*API_VERSION)
         return Answer(status=200, headers=_led_here(visit, kept, response.url), body=data)
 
     def last(self, visit: Visit) -> Answer | Untaken:
-        """What everybody was told last, as long as the rule allows, for an outage."""
+        """What everybody was told last, or this login, as long as the rule allows."""
         key = visit.route(visit.target).key
-        last_list = last_told(self._library, key, visit.rule)
+        last_list = last_told(self._library, key, visit.rule, visit.who.hash)
         if last_list is None:
             return UNTAKEN
         kept = last_list[0].only(*_KEPT).with_("X-Cache", "STALE").with_(*API_VERSION)

@@ -25,7 +25,6 @@ IGNORED = {
     "digest": "where digests are in the names",
     "public": _DECIDED,
     "credentials": _DECIDED,
-    "cache.private_grace": _DECIDED,
     "cache.negative_ttl": "where what is missing for one client may be there for the next",
     "cache.stale_while_revalidate": _BY_DIGEST,
     "cache.obey_clients": _BY_DIGEST,

@@ -67,10 +67,11 @@ class Tags:
             own = visit.who.hash if scope else ""
             return await self._images.serve(visit, visit.target, authorization, own)
         self._images.grant(visit)
-        if not scope:
-            await self._note(visit, tag, headers, digest)
-            if visit.who.anonymous:
-                self._images.opened(visit.target)
+        whose = visit.own_scope(scope)
+        if whose is not None:
+            await self._note(visit, tag, headers, digest, whose)
+        if not scope and visit.who.anonymous:
+            self._images.opened(visit.target)
         former = await self._former(visit, tag, digest)
         if former is None:
             return await self._current(visit, digest, headers)
@@ -148,7 +149,9 @@ class Tags:
             return response.status, Headers()
         raise Refused(response.status, "", response.headers)
 
-    async def _note(self, visit: Visit, tag: Route, headers: Headers, digest: Digest) -> None:
+    async def _note(
+        self, visit: Visit, tag: Route, headers: Headers, digest: Digest, scope: str
+    ) -> None:
         """Remember what the tag stands for: an entry without a body.
 
         What it stood for before is forgotten once the new image is stored whole, and not sooner.
@@ -158,7 +161,9 @@ class Tags:
         notes = [
             (entry, other)
             for entry in self._library.at(tag.key).entries
-            if not entry.blob and entry.selecting == selecting and (other := _digest_of(entry))
+            if (entry.scope, entry.selecting) == (scope, selecting)
+            and not entry.blob
+            and (other := _digest_of(entry))
         ]
         kept = None
         if any(other != digest for _, other in notes):
@@ -170,6 +175,7 @@ class Tags:
                 self._library.drop(entry)
         entry = Entry(
             key=tag.key,
+            scope=scope,
             variant=f"{name} {digest.hex[:_SHORT]}",
             headers=prepare(headers.only(*_TOLD), now).with_("Vary", "Accept"),
             selecting=selecting,
@@ -180,7 +186,7 @@ class Tags:
         self._library.put(entry)
 
     async def last(self, visit: Visit) -> Answer | Untaken:
-        """What everybody was given last under a tag, as long as the rule allows, for an outage."""
+        """What was given last under a tag, as long as the rule allows, for an outage."""
         tag = visit.route(visit.target)
         if self._images.public(tag.key):  # of a registry that names no digests
             return await self._images.serve(visit, visit.target, "", "")
@@ -210,11 +216,12 @@ class Tags:
         Of the kinds of manifest that this client understands; the last one first.
         """
         accept = visit.headers("").joined("accept") or "*/*"
+        grace = self._images.now() - visit.rule.cache.private_grace
         noted = [
             entry
             for entry in self._library.at(tag.key).entries
-            if not entry.scope
-            and entry.received_at > since
+            if entry.received_at > (max(since, grace) if entry.scope else since)
+            and entry.scope in ("", visit.who.hash)
             and ("*/*" in accept or (entry.headers.get("content-type") or "*") in accept)
         ]
         digests = (_digest_of(e) for e in sorted(noted, key=lambda entry: -entry.received_at))

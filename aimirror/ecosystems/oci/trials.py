@@ -101,8 +101,9 @@ class Trials:
         return await self.whole(visit, digest)
 
     def is_stored(self, visit: Visit, digest: Digest) -> bool:
-        """Whether everybody may have a manifest from the cache."""
-        return self._here(visit, visit.target.named(digest, Kind.MANIFEST))
+        """Whether a client may have a manifest from the cache, also in an outage."""
+        target = visit.target.named(digest, Kind.MANIFEST)
+        return self._here(visit, target) or self._images.graced(visit, visit.route(target).key)
 
     # -- the trial -------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ ROOMS: tuple[str, ...] = (
     "bounded",
     "http",
     "monotonic",
+    "single_flight",
     "routing",
     "caching",
     "download",
@@ -34,6 +35,8 @@ ROOMS: tuple[str, ...] = (
     "handlers",
     "mirror",
     "forward",
+    "settings",
+    "indexes",
     "ecosystems",
     "config",
     "admin",
@@ -49,7 +52,7 @@ RANK = {room: rank for rank, room in enumerate(ROOMS)}
 TESTING = "testing"
 
 #: Rooms, and modules of other rooms, that decide without I/O and take time as an argument.
-PURE_ROOMS = frozenset({"bounded", "http", "routing", "caching", "download"})
+PURE_ROOMS = frozenset({"bounded", "http", "routing", "caching", "download", "settings"})
 PURE_MODULES = frozenset(
     {
         "aimirror.admin.prefetch_lists",
@@ -77,20 +80,9 @@ PURE_MODULES = frozenset(
         "aimirror.cluster.questions",
         "aimirror.cluster.roster",
         "aimirror.ecosystems.cargo",
-        "aimirror.ecosystems.clients",
         "aimirror.ecosystems.conda.repodata",
         "aimirror.ecosystems.cran.packages",
-        "aimirror.ecosystems.digest_table",
-        "aimirror.ecosystems.formats",
-        "aimirror.ecosystems.formats.git",
-        "aimirror.ecosystems.formats.ini",
-        "aimirror.ecosystems.formats.json_file",
-        "aimirror.ecosystems.formats.lines",
-        "aimirror.ecosystems.formats.patching",
-        "aimirror.ecosystems.formats.sources",
-        "aimirror.ecosystems.formats.toml",
-        "aimirror.ecosystems.formats.xml",
-        "aimirror.ecosystems.formats.yaml",
+        "aimirror.indexes.digest_table",
         "aimirror.ecosystems.github",
         "aimirror.ecosystems.go",
         "aimirror.ecosystems.homebrew",
@@ -106,11 +98,12 @@ PURE_MODULES = frozenset(
         "aimirror.ecosystems.pypi.names",
         "aimirror.ecosystems.pypi.pages",
         "aimirror.ecosystems.pypi.wheels",
-        "aimirror.ecosystems.recognition",
+        "aimirror.config.recognition",
         "aimirror.ecosystems.rpm",
         "aimirror.ecosystems.rubygems.index",
         "aimirror.ecosystems.terraform.documents",
         "aimirror.ecosystems.world",
+        "aimirror.indexes.reading",
         "aimirror.exchanges.answering",
         "aimirror.exchanges.recent",
         "aimirror.exchanges.versions",
@@ -175,7 +168,7 @@ PURE = frozenset(
 IMPURE = frozenset({"urllib.request", "urllib.robotparser", "urllib.error"})
 
 #: Who knows of stored and arriving files by ``ILibrary`` alone, and what is behind that.
-BEFORE_THE_DOOR = frozenset({"mirror", "ecosystems"})
+BEFORE_THE_DOOR = frozenset({"mirror", "indexes", "ecosystems"})
 BEHIND_THE_DOOR = frozenset({"store", "upstream", "workers", "exchanges"})
 #: Decisions about an upstream's answer, once it has come through the door.
 AT_THE_DOOR = frozenset(

@@ -19,12 +19,12 @@ from aimirror.admin.orders import order_of
 from aimirror.admin.prefetch import Prefetcher
 from aimirror.admin.prefetch_lists import BadList
 from aimirror.config.offers import moved, offered
-from aimirror.ecosystems.clients import Address
 from aimirror.ecosystems.registry import setting
 from aimirror.http.headers import Headers
 from aimirror.routing.rules import Refused, Rule, route_of
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
+from aimirror.settings.setting import Address
 from aimirror.store.listing import MOST_LISTED, Listing, Order
 from aimirror.store.verification import Verification
 

@@ -14,10 +14,10 @@ from attrs import frozen
 from aimirror.admin.pages import PLACE, answered, menu, moved_to, page
 from aimirror.bounded import LRU
 from aimirror.config.offers import moved, offered
-from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.registry import WORLDS, setting
 from aimirror.routing.rules import Rule
 from aimirror.server.answers import Answer
+from aimirror.settings.setting import Address, Setting
 
 #: What worlds are called by those who use them.
 TITLES = {

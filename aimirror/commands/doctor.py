@@ -17,8 +17,8 @@ from aimirror.commands.reaching import Reached, reach
 from aimirror.commands.words import counted, size, span
 from aimirror.config import Config
 from aimirror.config.offers import moved, offered
-from aimirror.ecosystems.clients import Address
 from aimirror.service.checking import warned
+from aimirror.settings.setting import Address
 
 #: Clients that are looked at where they are installed.
 LOOKED_AT = ("pip", "uv", "docker", "huggingface", "npm", "conda", "r", "maven", "go", "cargo")

@@ -16,8 +16,8 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from aimirror.commands.common import Complaint
-from aimirror.ecosystems.clients import Setting
-from aimirror.ecosystems.formats.patching import Conflict, taken_back
+from aimirror.settings.patching import Conflict, taken_back
+from aimirror.settings.setting import Setting
 
 #: Bytes of a file of settings; others are not for people.
 MAX_SETTINGS = 1 << 20

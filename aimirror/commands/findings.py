@@ -8,8 +8,8 @@ from attrs import frozen
 
 from aimirror.commands.machine import for_machine
 from aimirror.commands.usage import Usage, probed, usage
-from aimirror.ecosystems.clients import Address
 from aimirror.ecosystems.registry import setting
+from aimirror.settings.setting import Address
 
 
 @frozen

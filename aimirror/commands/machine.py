@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from aimirror.config import Config
-from aimirror.ecosystems.clients import Setting
+from aimirror.settings.setting import Setting
 
 
 def os_release(file: Path = Path("/etc/os-release")) -> dict[str, str]:

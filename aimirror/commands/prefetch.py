@@ -17,7 +17,7 @@ from aimirror.commands.link import Link, add_link, online
 from aimirror.commands.words import size
 from aimirror.config import Config
 from aimirror.config.offers import moved
-from aimirror.ecosystems.clients import Address
+from aimirror.settings.setting import Address
 
 #: Failures that are printed.
 _SHOWN = 20

@@ -18,13 +18,13 @@ from twisted.logger import globalLogBeginner
 from aimirror.commands.common import complain
 from aimirror.config import Config
 from aimirror.config.offers import moved, offered
-from aimirror.ecosystems.clients import Address
 from aimirror.monotonic import steady
 from aimirror.platform import install_reactor, prepare_process
 from aimirror.server.listening import CannotListen, authority
 from aimirror.server.short_log import Short
 from aimirror.service.checking import unheeded, warned
 from aimirror.service.logs import Logs, observer, open_logs
+from aimirror.settings.setting import Address
 from aimirror.store.legacy import notice
 from aimirror.tap import on_signal, prepared
 

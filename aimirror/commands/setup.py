@@ -12,8 +12,8 @@ from aimirror.commands.common import Commands, Complaint, add_config, complain
 from aimirror.commands.machine import for_machine, own_url
 from aimirror.config import load
 from aimirror.config.offers import moved, offered, serves
-from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.registry import CLIENTS, setting
+from aimirror.settings.setting import Address, Setting
 
 #: Clients that take a mirror by its host alone.
 _HOST_ONLY = frozenset({"docker", "podman"})

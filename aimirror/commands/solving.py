@@ -18,7 +18,7 @@ from aimirror.commands.common import Complaint, complain
 from aimirror.commands.resolving import read, run
 from aimirror.config import ConfigError
 from aimirror.config.document import dump, parse
-from aimirror.ecosystems.clients import Address
+from aimirror.settings.setting import Address
 
 #: Programs that resolve an environment.yml, the quickest first.
 _CONDAS = ("micromamba", "mamba", "conda")

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from aimirror.commands import editing
 from aimirror.commands.common import Complaint
-from aimirror.ecosystems.clients import Address, Setting
+from aimirror.settings.setting import Address, Setting
 
 #: Seconds for a client to tell its settings, and for the mirror to answer.
 CLIENT_SECONDS = 20.0

@@ -14,14 +14,14 @@ from typing import Any
 from attrs import evolve, frozen
 
 from aimirror.config import presets
-from aimirror.config.schema import At, Many
-from aimirror.ecosystems.recognition import (
+from aimirror.config.recognition import (
     HUB_FILES,
     HUB_REVISIONS,
     PAGES,
     recognised,
     takes_everything,
 )
+from aimirror.config.schema import At, Many
 from aimirror.routing.rules import Rule
 
 #: Where, and by which key of a rule, the first files of 0.3 led clients to Docker's tokens.

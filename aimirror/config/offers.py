@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from aimirror.config import load
 from aimirror.config.presets import presets
-from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.registry import CLIENTS, WORLDS, setting
 from aimirror.http import urls
 from aimirror.routing.rules import Refused, Rule, route_of
+from aimirror.settings.setting import Address, Setting
 
 #: A path that no client asks for: a rule that takes it takes whatever is left.
 _NOBODYS = "/aimirror-asks-for-nothing/at-all"

@@ -24,11 +24,11 @@ from aimirror.config.model import (
     Tier,
     Tls,
 )
+from aimirror.config.recognition import NONE
 from aimirror.config.scalars import duration, integer, number, one_of
 from aimirror.config.schema import Conflict, Either, Key, Made, Many, Named, Record
 from aimirror.download.hours import Hours
 from aimirror.ecosystems.oci.paths import Registry, merged
-from aimirror.ecosystems.recognition import NONE
 from aimirror.ecosystems.registry import NAMES as ECOSYSTEMS
 from aimirror.http.egress import Network, Reach, Timeouts
 from aimirror.routing.digests import ALGORITHMS, DigestSource, Source

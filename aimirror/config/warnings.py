@@ -8,7 +8,7 @@ from typing import Any
 
 from aimirror.config.conclusions import needless
 from aimirror.config.model import Config
-from aimirror.ecosystems.recognition import EVERYTHING
+from aimirror.config.recognition import EVERYTHING
 from aimirror.routing.rules import Rule
 
 #: Paths that clients of a world ask for below its mount, whatever owners and packages are called.

@@ -10,11 +10,12 @@ import base64
 import binascii
 import re
 
-from aimirror.ecosystems.clients import Address, Machine, Setting, as_text
-from aimirror.ecosystems.formats import sources
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.ecosystems.world import Row, World
+from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import APK, Digest
+from aimirror.settings import sources
+from aimirror.settings.setting import Address, Machine, Setting, as_text
 
 _SHA1 = 20
 

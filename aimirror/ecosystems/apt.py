@@ -10,11 +10,12 @@ from urllib.parse import unquote
 
 from attrs import evolve
 
-from aimirror.ecosystems.clients import Address, Machine, Setting, as_text
-from aimirror.ecosystems.formats import sources
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.world import Reading, Repository, Row, World
+from aimirror.ecosystems.world import Row, World
+from aimirror.indexes.reading import Reading, Repository
 from aimirror.routing.digests import Digest, parse
+from aimirror.settings import sources
+from aimirror.settings.setting import Address, Machine, Setting, as_text
 
 _FIELDS = re.compile(rb"^(?:Filename: (?:\./)?(\S+)|SHA256: ([0-9a-f]{64}))\s*$", re.MULTILINE)
 _PACKAGE = re.compile(r".+\.[ud]?deb")

@@ -5,9 +5,9 @@ Source: uv's documentation of ``UV_PYTHON_INSTALL_MIRROR`` and ``UV_ASTRAL_MIRRO
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
+from aimirror.settings.setting import Address, Setting, exported
 
 _PRESETS = r"""
 astral: # UV_ASTRAL_MIRROR_URL=http://MIRROR/astral, curl http://MIRROR/astral-sh/uv/install.sh

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import toml
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.ecosystems.world import Row, World
 from aimirror.http.json_text import parse_json
+from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest, parse
+from aimirror.settings import toml
+from aimirror.settings.setting import Address, Setting
 
 _DOWNLOAD = re.compile(r".+/([A-Za-z0-9_-]+)/([^/]+)/download")
 _CRATE = re.compile(r".+/([A-Za-z0-9_-]+)/\1-([0-9][^/]*)\.crate")

@@ -6,10 +6,10 @@ links in specifications stay as they are.
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import lines
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
+from aimirror.settings import lines
+from aimirror.settings.setting import Address, Setting
 
 _PRESETS = r"""
 cocoapods: # source 'http://MIRROR/cocoapods/' in the Podfile

@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import json_file
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.ecosystems.world import Row, World
 from aimirror.http.json_text import parse_json
+from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest, parse
+from aimirror.settings import json_file
+from aimirror.settings.setting import Address, Setting
 
 #: ``…/vendor/name/archive``, as Satis and others lay them out.
 _ARCHIVE = re.compile(r".*/([a-z0-9_.-]+)/([a-z0-9_.-]+)/([^/]+\.(?:zip|tar|tar\.gz|tgz))")

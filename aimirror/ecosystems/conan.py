@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import json_file
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
+from aimirror.settings import json_file
+from aimirror.settings.setting import Address, Setting
 
 _PRESETS = r"""
 conan: # conan remote add mirror http://MIRROR/conan

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 
-from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.ecosystems.world import Row, World
+from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest
+from aimirror.settings.setting import Address, Setting, exported
 
 _DISTRIBUTION = re.compile(r"(.*/authors/id/[A-Z]/[A-Z0-9]{2}/[^/]+/(?:[^/]+/)*)([^/]+)")
 _RECORD = re.compile(r"'([^'\n]+)'\s*=>\s*\{([^{}]*)\}")

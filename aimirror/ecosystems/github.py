@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import git
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
+from aimirror.settings import git
+from aimirror.settings.setting import Address, Setting
 
 _PRESETS = r"""
 github: # https://github.com/x -> http://MIRROR/github/x, git clone included

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
+from aimirror.settings.setting import Address, Setting, exported
 
 _PRESETS = r"""
 go: # GOPROXY=http://MIRROR/goproxy

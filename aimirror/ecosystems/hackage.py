@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 
-from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import fresh
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.ecosystems.world import Row, World
+from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest
+from aimirror.settings.merging import fresh
+from aimirror.settings.setting import Address, Setting
 
 _PACKAGE = re.compile(r"(.*)/package/(?:[^/]+/)?([^/]+-[0-9.]+\.tar\.gz)")
 #: Targets are canonical JSON: a line without blanks.

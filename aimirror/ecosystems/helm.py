@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import yaml
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.ecosystems.world import Row, World
+from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest
+from aimirror.settings import yaml
+from aimirror.settings.setting import Address, Setting
 
 _CHART = re.compile(r".+/[^/]+\.tgz")
 #: Folders above a chart that may have the index.

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.ecosystems.world import Row, World
+from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest
+from aimirror.settings.setting import Address, Setting, exported
 
 _TARBALL = re.compile(r"(.*)/tarballs/([a-z0-9_]+)-([^/]+)\.tar")
 #: Field numbers of Signed, Package and Release.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
+from aimirror.settings.setting import Address, Setting, exported
 
 _PRESETS = r"""
 homebrew: # HOMEBREW_ARTIFACT_DOMAIN=http://MIRROR/homebrew HOMEBREW_API_DOMAIN=http://MIRROR/homebrew-api

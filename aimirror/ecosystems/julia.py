@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 
-from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.world import Files, Row, World
+from aimirror.ecosystems.world import Row, World
+from aimirror.indexes.reading import Files
 from aimirror.routing.digests import GIT_TREE, Digest
+from aimirror.settings.setting import Address, Setting, exported
 
 _TREE = re.compile(r".*/(?:(?:registry|package)/[0-9a-f-]{36}|artifact)/([0-9a-f]{40})")
 

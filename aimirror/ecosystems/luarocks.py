@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import fresh
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
+from aimirror.settings.merging import fresh
+from aimirror.settings.setting import Address, Setting
 
 _PRESETS = r"""
 luarocks: # luarocks install --only-server http://MIRROR/luarocks NAME

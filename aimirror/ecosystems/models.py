@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.world import Row, World
+from aimirror.settings.setting import Address, Setting, exported
 
 _PRESETS = r"""
 openai: # https://openaipublic.blob.core.windows.net/x -> http://MIRROR/openaipublic/x

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import parse_qs
 
-from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.ecosystems.world import Row, World
 from aimirror.http.json_text import parse_json
+from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest, parse
+from aimirror.settings.setting import Address, Setting, exported
 
 _PRESETS = r"""
 modelscope: # MODELSCOPE_ENDPOINT=http://MIRROR

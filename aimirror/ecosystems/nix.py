@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 
-from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import lines
-from aimirror.ecosystems.world import Files, Row, World
+from aimirror.ecosystems.world import Row, World
+from aimirror.indexes.reading import Files
 from aimirror.routing.digests import Digest
+from aimirror.settings import lines
+from aimirror.settings.setting import Address, Setting
 
 #: Without e, o, t and u, lest words come out.
 _ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"

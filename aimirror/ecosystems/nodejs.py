@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.sums import sha256_sums
-from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.ecosystems.world import Row, World
+from aimirror.indexes.reading import Files, Places, Reading
+from aimirror.indexes.sums import sha256_sums
+from aimirror.settings.setting import Address, Setting, exported
 
 _PRESETS = r"""
 nodejs: # NVM_NODEJS_ORG_MIRROR=http://MIRROR/nodejs

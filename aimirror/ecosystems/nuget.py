@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 
-from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.ecosystems.world import Row, World
 from aimirror.http.json_text import parse_json
+from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest, parse
+from aimirror.settings.setting import Address, Setting
 
 _PACKAGE = re.compile(r"(.*)/v3-flatcontainer/([^/]+)/([^/]+)/\2\.\3\.nupkg")
 #: The registrations that have all packages.

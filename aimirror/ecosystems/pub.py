@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 
-from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.ecosystems.world import Row, World
 from aimirror.http.json_text import parse_json
+from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest, parse
+from aimirror.settings.setting import Address, Setting, exported
 
 _ARCHIVE = re.compile(r"(.*)/api/archives/(([a-zA-Z0-9_]+)-[^/]+\.tar\.gz)")
 

@@ -39,12 +39,9 @@ from aimirror.ecosystems import (
     swift,
     vcpkg,
 )
-from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.conda import world as conda
 from aimirror.ecosystems.cran import world as cran
-from aimirror.ecosystems.distributions import Distribution
 from aimirror.ecosystems.huggingface import world as huggingface
-from aimirror.ecosystems.indexed import Indexed
 from aimirror.ecosystems.making import Coded, Edges
 from aimirror.ecosystems.maven import world as maven
 from aimirror.ecosystems.oci import world as oci
@@ -53,9 +50,13 @@ from aimirror.ecosystems.packaged import Package
 from aimirror.ecosystems.pypi import world as pypi
 from aimirror.ecosystems.rubygems import world as rubygems
 from aimirror.ecosystems.terraform import world as terraform
-from aimirror.ecosystems.world import Repository, Row, World
+from aimirror.ecosystems.world import Row, World
+from aimirror.indexes.distributions import Distribution
+from aimirror.indexes.indexed import Indexed
+from aimirror.indexes.reading import Repository
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import Ecosystem
+from aimirror.settings.setting import Address, Setting
 
 #: In the order of the documents' table.
 WORLDS: tuple[World, ...] = (

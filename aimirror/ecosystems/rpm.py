@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from html import unescape
 from urllib.parse import unquote
 
-from aimirror.ecosystems.clients import Address, Setting, as_text
-from aimirror.ecosystems.formats import sources
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.world import Reading, Repository, Row, World
+from aimirror.ecosystems.world import Row, World
+from aimirror.indexes.reading import Reading, Repository
 from aimirror.routing.digests import Digest, parse
+from aimirror.settings import sources
+from aimirror.settings.setting import Address, Setting, as_text
 
 _REPODATA = re.compile(r"(.+)/(repodata/[^/]+)")
 _PACKAGE = re.compile(r".+\.d?rpm")

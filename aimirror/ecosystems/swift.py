@@ -9,12 +9,13 @@ import json
 import re
 from typing import Any
 
-from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import json_file
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.world import Files, Places, Reading, Row, World
+from aimirror.ecosystems.world import Row, World
 from aimirror.http.json_text import parse_json
+from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest, parse
+from aimirror.settings import json_file
+from aimirror.settings.setting import Address, Setting
 
 _ARCHIVE = re.compile(r"(.*/[A-Za-z0-9-]+/[A-Za-z0-9_-]+/[0-9][^/]*)\.zip")
 #: The resource that is a release's archive.

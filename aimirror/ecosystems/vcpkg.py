@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 
-from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.world import Row
 from aimirror.forward.routes import served
@@ -18,6 +17,7 @@ from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route, holding
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
+from aimirror.settings.setting import Address, Setting, exported
 
 #: Proxies on the way may make one slash of two.
 _ASSET = re.compile(r"/([0-9a-fA-F]{128})/(https?):/{1,2}(.+)")

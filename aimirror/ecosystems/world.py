@@ -6,87 +6,13 @@ Most worlds are no more than this, so that their files do no I/O: the classes th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from attrs import frozen
 
-from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.packaged import Packaged
-from aimirror.http.headers import Headers
-from aimirror.routing.digests import Digest
-
-#: Where a digest is written: the URL of an index, and the file's name in it.
-Places = Iterable[tuple[str, str]]
-
-
-@frozen
-class Reading:
-    """How an index is read: ``read`` gives the digests by name that it, or a piece of it, says.
-
-    A piece ends behind a ``boundary``; b"" where the index can be read as a whole alone.
-    """
-
-    read: Callable[[bytes], Mapping[str, Digest]]
-    boundary: bytes = b""
-
-
-def _spelled_so(path: str, prefix: str) -> str:
-    return ""
-
-
-def _nowhere(url: str) -> Places:
-    return ()
-
-
-def _nothing_said(index: bytes) -> Mapping[str, Digest]:
-    return {}
-
-
-def _nowhere_else(index: bytes) -> str:
-    return ""
-
-
-def _unsaid(url: str) -> Digest | None:
-    return None
-
-
-def _nothing(headers: Headers) -> Digest | None:
-    return None
-
-
-@frozen(kw_only=True)
-class Files:
-    """A world whose indexes say what each file hashes to."""
-
-    #: For a file's URL, the likeliest index first; none for what no index names.  An index may be
-    #: a path, too: it is then looked for below each upstream of the world's rules.
-    places: Callable[[str], Places] = _nowhere
-    reading: Reading = Reading(_nothing_said)
-    #: What a file's own URL says that it hashes to, where no index at hand does.
-    of_url: Callable[[str], Digest | None] = _unsaid
-    #: Bytes of an index for which the mirror asks where no client has; 0: it does not.
-    asks: int = 0
-    #: The URL of what tells more of a file than such an index does, "" for none.
-    leads: Callable[[bytes], str] = _nowhere_else
-    #: The usual spelling of a path below a prefix, "" for what is spelled so.
-    usual: Callable[[str, str], str] = _spelled_so
-    #: What the client says that it expects.
-    expected: Callable[[Headers], Digest | None] = _nothing
-
-
-@frozen(kw_only=True)
-class Repository:
-    """A world whose signed release names the indexes, and those the packages; all by URLs."""
-
-    #: For a package: (start of the URLs of indexes that may name it, its name there).
-    packages: Callable[[str], Places]
-    lists_packages: Callable[[str], bool]
-    #: For an index: (URL of the release file that may name it, its name there).
-    releases: Callable[[str], Places]
-    #: What is renewed together with a release file, itself included.
-    signed: Callable[[str], tuple[str, ...]]
-    index: Reading
-    release: Reading
+from aimirror.indexes.reading import Files, Repository
+from aimirror.settings.setting import Address, Setting
 
 
 @frozen(kw_only=True)

@@ -14,8 +14,8 @@ import sys
 import yaml
 
 from aimirror.config import expanded
-from aimirror.ecosystems.clients import Address
 from aimirror.ecosystems.registry import CLIENTS, setting
+from aimirror.settings.setting import Address
 from aimirror.testing.site import Asked, File
 from tests.clients.worlds import ROOT, WorldTests
 

@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.commands import findings, usage
 from aimirror.commands.doctor import of_clock, of_room, of_upstreams
 from aimirror.commands.reaching import Reached
-from aimirror.ecosystems.clients import Address
 from aimirror.ecosystems.registry import setting
+from aimirror.settings.setting import Address
 
 MIRROR = Address("http://mirror:8081")
 

@@ -17,7 +17,7 @@ from aimirror.commands.solving import (
     from_pom,
     pip_lines,
 )
-from aimirror.ecosystems.clients import Address
+from aimirror.settings.setting import Address
 
 MIRROR = Address("http://m:1")
 

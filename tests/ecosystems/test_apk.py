@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.ecosystems import apk
 from aimirror.routing.digests import Digest
 from tests.ecosystems.support import WorldCase
-from tests.ecosystems.test_proving import OLD, ReplacedTests
+from tests.indexes.test_proving import OLD, ReplacedTests
 
 
 def packed(name: str, content: bytes) -> bytes:

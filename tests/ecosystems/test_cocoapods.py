@@ -7,8 +7,8 @@ import json
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.config.presets import presets
-from aimirror.ecosystems.formats.patching import taken_back
 from aimirror.ecosystems.registry import setting
+from aimirror.settings.patching import taken_back
 from tests.ecosystems.support import WorldCase
 from tests.mirror.support import refused
 

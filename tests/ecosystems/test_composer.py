@@ -7,7 +7,7 @@ import json
 from aimirror.ecosystems import composer
 from aimirror.routing.rules import ContentRewrite
 from tests.ecosystems.support import WorldCase
-from tests.ecosystems.test_proving import ReplacedTests, hexed
+from tests.indexes.test_proving import ReplacedTests, hexed
 
 
 class ReplacedArchiveTests(ReplacedTests, WorldCase):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.ecosystems.support import WorldCase
-from tests.ecosystems.test_proving import NEW, OLD, ReplacedTests, hexed
+from tests.indexes.test_proving import NEW, OLD, ReplacedTests, hexed
 
 FOLDER = "/authors/id/A/AU/AUTHOR"
 

@@ -27,12 +27,12 @@ from aimirror.ecosystems import (
     nuget,
     pub,
     rpm,
-    sums,
 )
 from aimirror.ecosystems.conda import repodata as conda
 from aimirror.ecosystems.cran import packages as cran
 from aimirror.ecosystems.pypi import pages
 from aimirror.ecosystems.rubygems import index as rubygems
+from aimirror.indexes import sums
 
 Reader = Callable[[bytes], object]
 

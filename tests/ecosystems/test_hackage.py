@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.ecosystems import hackage
 from aimirror.routing.digests import Digest
 from tests.ecosystems.support import WorldCase
-from tests.ecosystems.test_proving import ReplacedTests, hexed
+from tests.indexes.test_proving import ReplacedTests, hexed
 
 
 def index(**files: bytes) -> bytes:

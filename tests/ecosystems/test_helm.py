@@ -8,7 +8,7 @@ from aimirror.ecosystems import helm
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import ContentRewrite
 from tests.ecosystems.support import WorldCase
-from tests.ecosystems.test_proving import ReplacedTests, hexed
+from tests.indexes.test_proving import ReplacedTests, hexed
 
 HEX = "0f" * 32
 INDEX = f"""apiVersion: v1

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.ecosystems import hex as hexpm
 from aimirror.routing.digests import Digest
 from tests.ecosystems.support import WorldCase
-from tests.ecosystems.test_proving import ReplacedTests
+from tests.indexes.test_proving import ReplacedTests
 
 
 def field(number: int, data: bytes) -> bytes:

@@ -6,7 +6,7 @@ import json
 
 from aimirror.ecosystems import jsr
 from tests.ecosystems.support import WorldCase
-from tests.ecosystems.test_proving import ReplacedTests, hexed
+from tests.indexes.test_proving import ReplacedTests, hexed
 
 
 class ReplacedModuleTests(ReplacedTests, WorldCase):

@@ -7,7 +7,7 @@ import json
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.ecosystems.modelscope import WORLD, digests
-from aimirror.ecosystems.world import Files
+from aimirror.indexes.reading import Files
 from aimirror.routing.digests import Digest
 
 HEX = "0123456789abcdef" * 4

@@ -13,7 +13,7 @@ from aimirror.ecosystems.registry import setting
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import ContentRewrite
 from tests.ecosystems.support import WorldCase
-from tests.ecosystems.test_proving import NEW, OLD, ReplacedTests, hexed
+from tests.indexes.test_proving import NEW, OLD, ReplacedTests, hexed
 
 #: As SwiftPM 5.9 asks.
 JSON = "Accept: application/vnd.swift.registry.v1+json"

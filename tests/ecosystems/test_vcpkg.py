@@ -8,7 +8,7 @@ from aimirror.config.presets import presets
 from aimirror.ecosystems.registry import setting
 from aimirror.routing.rules import Rule
 from tests.ecosystems.support import WorldCase
-from tests.ecosystems.test_proving import NEW, OLD, hexed
+from tests.indexes.test_proving import NEW, OLD, hexed
 from tests.mirror.support import refused
 
 FILE = "https://files.test/o/r/archive/v1.tar.gz"

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import toml, yaml
-from aimirror.ecosystems.world import Files, Places, Reading
 from aimirror.http.headers import Headers
+from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest, parse
+from aimirror.settings import toml, yaml
+from aimirror.settings.setting import Address, Setting
 
 #: The field in which rattler says what it expects.
 EXPECTED = "x-expected-sha256"

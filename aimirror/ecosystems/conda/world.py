@@ -9,10 +9,10 @@ from attrs import evolve
 from aimirror.bounded import LRU
 from aimirror.ecosystems.conda import bases
 from aimirror.ecosystems.conda.repodata import FILES, PRESETS, conda, pixi
-from aimirror.ecosystems.indexed import Indexed
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row
+from aimirror.indexes.indexed import Indexed
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import ClientRequest, Desk, Untaken
 from aimirror.routing.mounts import mounts

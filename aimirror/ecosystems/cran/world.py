@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from aimirror.ecosystems.clients import Address, Setting
 from aimirror.ecosystems.cran import packages as cran
-from aimirror.ecosystems.formats import lines
-from aimirror.ecosystems.generations import changed_at
-from aimirror.ecosystems.indexed import Indexed
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.world import Files, Places, Reading, Row
+from aimirror.ecosystems.world import Row
+from aimirror.indexes.generations import changed_at
+from aimirror.indexes.indexed import Indexed
+from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Declined, Desk, Lookup, Untaken
 from aimirror.routing.rules import Route, route_of
 from aimirror.server.answers import Answer
+from aimirror.settings import lines
+from aimirror.settings.setting import Address, Setting
 
 
 def _places(url: str) -> Places:

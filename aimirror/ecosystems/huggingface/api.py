@@ -10,14 +10,14 @@ from attrs import evolve
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.huggingface import paths as huggingface
-from aimirror.ecosystems.indexes import credential, stored_bytes
-from aimirror.ecosystems.remembered import last_told, remember
 from aimirror.exchanges.answering import UNABLE
 from aimirror.exchanges.decoding import DecodedResponse, decodable
 from aimirror.exchanges.responses import collect
 from aimirror.http import urls
 from aimirror.http.forwarding import asked_for_storing, passed_on
 from aimirror.http.headers import Headers
+from aimirror.indexes.indexes import credential, stored_bytes
+from aimirror.indexes.remembered import last_told, remember
 from aimirror.interfaces import BodyFailed, ILibrary, Inquiry, Unreadable, UpstreamError
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Declined, Desk, Untaken
 from aimirror.mirror.rewriting import Link, Rewriter

@@ -14,7 +14,6 @@ from twisted.logger import Logger
 from aimirror.bounded import LRU
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.huggingface.paths import Seen, Target, seen
-from aimirror.ecosystems.oci.tokens import SingleFlight
 from aimirror.exchanges.answering import UNABLE
 from aimirror.exchanges.responses import drain
 from aimirror.http import urls
@@ -22,6 +21,7 @@ from aimirror.http.headers import Headers
 from aimirror.interfaces import ILibrary, Inquiry, UpstreamError
 from aimirror.mirror.cached import GRANTED_FOR
 from aimirror.routing.rules import Rule
+from aimirror.single_flight import SingleFlight
 from aimirror.upstream.redirects import FOLLOWED, resolve, same_origin
 
 #: The scope of what took a token: who shares it is decided here, by what the hub says to each.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from attrs import evolve, frozen
 
-from aimirror.ecosystems.clients import Address, Setting, exported
 from aimirror.ecosystems.huggingface import paths as huggingface
 from aimirror.ecosystems.huggingface.api import Api
 from aimirror.ecosystems.huggingface.metadata import Look, Looks
@@ -21,6 +20,7 @@ from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Loo
 from aimirror.routing.policies import STALE_IF_ERROR
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
+from aimirror.settings.setting import Address, Setting, exported
 
 #: Bytes of a small file whose length the hub does not tell before it is there.
 MOST_SMALL = 64 << 20

@@ -7,17 +7,18 @@ import re
 
 from attrs import evolve
 
-from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import fresh, xml
-from aimirror.ecosystems.indexes import at_hand, credential, is_stored, small
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.maven import checksums as maven
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row
 from aimirror.http.headers import Headers
+from aimirror.indexes.indexes import at_hand, credential, is_stored, small
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Untaken
 from aimirror.routing.rules import Route, route_of
 from aimirror.server.answers import Answer
+from aimirror.settings import xml
+from aimirror.settings.merging import fresh
+from aimirror.settings.setting import Address, Setting
 
 
 class Maven(General):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import json_file, toml, yaml
 from aimirror.ecosystems.oci.paths import DEFAULTS
+from aimirror.settings import json_file, toml, yaml
+from aimirror.settings.setting import Address, Setting
 
 
 def docker(mirror: Address) -> Setting:

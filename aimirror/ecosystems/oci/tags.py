@@ -14,7 +14,7 @@ from aimirror.download.tasks import Reason
 from aimirror.ecosystems.oci.errors import API_VERSION
 from aimirror.ecosystems.oci.images import Images, Visit
 from aimirror.ecosystems.oci.paths import Kind, parse_digest
-from aimirror.ecosystems.oci.tokens import Refused, SingleFlight
+from aimirror.ecosystems.oci.tokens import Refused
 from aimirror.ecosystems.oci.trials import NOT_HAD, Trials
 from aimirror.exchanges.responses import drain
 from aimirror.http.headers import Headers
@@ -24,6 +24,7 @@ from aimirror.mirror.ecosystem import UNTAKEN, Declined, Untaken
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
+from aimirror.single_flight import SingleFlight
 
 #: Seconds for which a registry is waited for where what a tag stood for last can stand in.
 PATIENCE = 5.0

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Any
-
 from attrs import frozen
-from twisted.internet.defer import Deferred
 
 from aimirror.bounded import LRU
 from aimirror.download.tasks import Reason
@@ -19,6 +15,7 @@ from aimirror.http.egress import Zone
 from aimirror.http.headers import Headers
 from aimirror.interfaces import ILibrary, Inquiry, IUpstreamResponse, UpstreamError
 from aimirror.routing.rules import Rule
+from aimirror.single_flight import SingleFlight
 
 #: Seconds for which the way in which a registry wants to be asked is believed.
 CHALLENGE_LIFE = 3600.0
@@ -44,42 +41,6 @@ class Refused(Exception):
         self.headers = headers or Headers()
         #: What the registry itself said, in the format of its errors; b"" for nothing.
         self.body = body
-
-
-class SingleFlight:
-    """One run of a coroutine for all who want the same at the same time."""
-
-    def __init__(self) -> None:
-        self._running: dict[Hashable, list[Deferred[Any]]] = {}
-
-    async def do(self, name: Hashable, run: Callable[[], Awaitable[Any]]) -> Any:
-        """The result or failure of the run that is under way, or of a new one.
-
-        Cancelling leaves; the run goes on for the others.
-        """
-        waiting = self._running.get(name)
-        if waiting is None:
-            waiting = self._running[name] = []
-            mine = self._wait(waiting)
-            Deferred.fromCoroutine(self._run(name, run))
-            return await mine
-        return await self._wait(waiting)
-
-    def _wait(self, waiting: list[Deferred[Any]]) -> Deferred[Any]:
-        deferred: Deferred[Any] = Deferred(waiting.remove)
-        waiting.append(deferred)
-        return deferred
-
-    async def _run(self, name: Hashable, run: Callable[[], Awaitable[Any]]) -> None:
-        result: Any
-        try:
-            result = await run()
-        except Exception as failure:
-            for deferred in tuple(self._running.pop(name)):
-                deferred.errback(failure)
-        else:
-            for deferred in tuple(self._running.pop(name)):
-                deferred.callback(result)
 
 
 @frozen

@@ -16,10 +16,11 @@ from aimirror.bounded import LRU
 from aimirror.ecosystems.oci.images import Images, Visit
 from aimirror.ecosystems.oci.manifests import Manifest, Part
 from aimirror.ecosystems.oci.paths import Kind, Target, parse_digest
-from aimirror.ecosystems.oci.tokens import Refused, SingleFlight
+from aimirror.ecosystems.oci.tokens import Refused
 from aimirror.exchanges.answering import UNABLE
 from aimirror.interfaces import BodyFailed, UpstreamError
 from aimirror.routing.digests import Digest
+from aimirror.single_flight import SingleFlight
 
 #: Statuses of what is not to be had, or not now.
 NOT_HAD = UNABLE | {404}

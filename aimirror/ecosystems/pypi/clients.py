@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from aimirror.ecosystems.clients import Address, Setting, as_text
-from aimirror.ecosystems.formats import ini, toml
+from aimirror.settings import ini, toml
+from aimirror.settings.setting import Address, Setting, as_text
 
 PRESETS = r"""
 python: # pip install --extra-index-url http://MIRROR/nvidia

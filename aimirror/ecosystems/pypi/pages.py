@@ -12,9 +12,9 @@ from urllib.parse import urljoin
 
 from attrs import frozen
 
-from aimirror.ecosystems.digest_table import DigestTable
 from aimirror.ecosystems.pypi.names import METADATA, name_of, normalised, version_of
 from aimirror.http.json_text import parse_json
+from aimirror.indexes.digest_table import DigestTable
 from aimirror.routing.digests import ALGORITHMS, Digest, parse
 
 JSON = "application/vnd.pypi.simple.v1+json"

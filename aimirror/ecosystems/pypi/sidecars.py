@@ -12,7 +12,6 @@ from aimirror.caching.caching import prepare
 from aimirror.caching.entries import Entry
 from aimirror.caching.telling import tells
 from aimirror.download.tasks import Reason
-from aimirror.ecosystems.oci.tokens import SingleFlight
 from aimirror.ecosystems.pypi import wheels
 from aimirror.ecosystems.pypi.names import METADATA
 from aimirror.ecosystems.pypi.wheels import MOST_DIRECTORY, TAIL, BadWheel, Member
@@ -33,6 +32,7 @@ from aimirror.interfaces import (
 from aimirror.mirror.ecosystem import ClientRequest, Desk
 from aimirror.routing.digests import new_hash
 from aimirror.routing.rules import Route, route_of
+from aimirror.single_flight import SingleFlight
 
 
 class _Source(Protocol):

@@ -11,12 +11,8 @@ from twisted.logger import Logger
 from aimirror.bounded import LRU
 from aimirror.caching.entries import Entry
 from aimirror.caching.telling import tells
-from aimirror.ecosystems.digest_table import DigestTable
-from aimirror.ecosystems.indexes import credential, is_stored
 from aimirror.ecosystems.making import Coded
-from aimirror.ecosystems.oci.tokens import SingleFlight
 from aimirror.ecosystems.packaged import named_by
-from aimirror.ecosystems.proving import Hashes
 from aimirror.ecosystems.pypi import names
 from aimirror.ecosystems.pypi import pages as pypi
 from aimirror.ecosystems.pypi.clients import CLIENTS, PRESETS
@@ -26,6 +22,9 @@ from aimirror.exchanges.answering import UNABLE
 from aimirror.http import urls
 from aimirror.http.forwarding import asked_for_storing
 from aimirror.http.headers import Headers
+from aimirror.indexes.digest_table import DigestTable
+from aimirror.indexes.indexes import credential, is_stored
+from aimirror.indexes.proving import Hashes
 from aimirror.interfaces import BodyFailed, IBody, ILibrary, IUpstreamResponse, UpstreamError
 from aimirror.mirror.ecosystem import (
     UNTAKEN,
@@ -41,6 +40,7 @@ from aimirror.routing.mounts import own_bases
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer, Streamed
 from aimirror.server.errors import error_answer
+from aimirror.single_flight import SingleFlight
 
 #: Bytes of a page that is read here; the largest on PyPI have a few MB.
 MOST_PAGE = 64 << 20

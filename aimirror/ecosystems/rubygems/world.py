@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import lines, yaml
-from aimirror.ecosystems.indexed import Indexed
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.rubygems import index as rubygems
-from aimirror.ecosystems.world import Files, Reading, Row
+from aimirror.ecosystems.world import Row
 from aimirror.http.headers import Headers
 from aimirror.http.urls import canonical
+from aimirror.indexes.indexed import Indexed
+from aimirror.indexes.reading import Files, Reading
 from aimirror.interfaces import ILibrary, UpstreamError
 from aimirror.mirror.ecosystem import ClientRequest, Desk, Untaken
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
+from aimirror.settings import lines, yaml
+from aimirror.settings.setting import Address, Setting
 
 #: Bytes of a gem's file of the compact index: a line for each version.
 MOST_INFO = 2 << 20

@@ -13,8 +13,6 @@ import re
 
 from attrs import evolve
 
-from aimirror.ecosystems.clients import Address, Setting
-from aimirror.ecosystems.formats import fresh
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.terraform.documents import (
@@ -31,6 +29,8 @@ from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Unt
 from aimirror.routing.rules import Route, Rule, holding, route_of
 from aimirror.server.answers import Answer, Streamed
 from aimirror.server.errors import error_answer
+from aimirror.settings.merging import fresh
+from aimirror.settings.setting import Address, Setting
 
 #: Bytes of what a registry says of a provider: a thousand versions with their platforms.
 MOST_SAID = 8 << 20

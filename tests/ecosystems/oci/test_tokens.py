@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.oci.auth import Credential, credential
 from aimirror.ecosystems.oci.paths import DEFAULTS, Registries, Target, parse
-from aimirror.ecosystems.oci.tokens import MOST_BYTES, Refused, SingleFlight, Tokens
+from aimirror.ecosystems.oci.tokens import MOST_BYTES, Refused, Tokens
 from aimirror.exchanges.hedging import Hedging
 from aimirror.exchanges.library import Library
 from aimirror.exchanges.responses import collect
@@ -220,27 +220,7 @@ class TokensTests(SynchronousTestCase):
             self.assertEqual(error.reason, Reason.PROTOCOL)
 
 
-class SharingTests(SynchronousTestCase):
-    def test_leaving(self) -> None:
-        """Who stops waiting leaves the run to the others; a failure reaches all of them."""
-        flights, work = SingleFlight(), Deferred()
-
-        async def run() -> object:
-            return await work
-
-        waiting = [Deferred.fromCoroutine(flights.do("x", run)) for _ in range(3)]
-        waiting[0].cancel()
-        self.failureResultOf(waiting[0])
-        work.errback(UpstreamError(Reason.RESET))
-        for each in waiting[1:]:
-            self.failureResultOf(each, UpstreamError)
-        again = Deferred.fromCoroutine(flights.do("x", lambda: _value(5)))
-        self.assertEqual(self.successResultOf(again), 5)
-
+class CollectTests(SynchronousTestCase):
     def test_collect(self) -> None:
         """A short body comes whole."""
         self.assertEqual(self.successResultOf(collect(Response(200, body=b"ab"), 2)), b"ab")
-
-
-async def _value(value: int) -> int:
-    return value

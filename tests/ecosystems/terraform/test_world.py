@@ -7,7 +7,7 @@ import json
 from aimirror.routing.policies import CachePolicy
 from aimirror.routing.rules import Rule
 from tests.ecosystems.support import WorldCase
-from tests.ecosystems.test_proving import NEW, OLD, hexed
+from tests.indexes.test_proving import NEW, OLD, hexed
 from tests.mirror.support import refused
 
 PLATFORMS = [{"os": "linux", "arch": "amd64"}, {"os": "darwin", "arch": "arm64"}]

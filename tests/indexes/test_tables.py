@@ -9,10 +9,11 @@ import lzma
 import zstandard
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems import apt, rpm, tables
+from aimirror.ecosystems import apt, rpm
 from aimirror.ecosystems.conda import repodata as conda
-from aimirror.ecosystems.digest_table import DigestTable
-from aimirror.ecosystems.world import Reading
+from aimirror.indexes import tables
+from aimirror.indexes.digest_table import DigestTable
+from aimirror.indexes.reading import Reading
 from aimirror.routing.digests import Digest
 
 PACKERS = {

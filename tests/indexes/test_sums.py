@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems.sums import sha256_sums
+from aimirror.indexes.sums import sha256_sums
 from aimirror.routing.digests import Digest
 
 HEX = "0123456789abcdef" * 4

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from aimirror.ecosystems.indexes import Indexes, Naming, credential, small
-from aimirror.ecosystems.proving import Proving
-from aimirror.ecosystems.tables import unpacked
-from aimirror.ecosystems.world import Files
 from aimirror.forward.routes import served
 from aimirror.http.urls import join
+from aimirror.indexes.indexes import Indexes, Naming, credential, small
+from aimirror.indexes.proving import Proving
+from aimirror.indexes.reading import Files
+from aimirror.indexes.tables import unpacked
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import ClientRequest, Desk, Untaken
 from aimirror.routing.digests import Digest

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from aimirror.bounded import LRU
 from aimirror.caching.entries import Entry
 from aimirror.caching.telling import tells
-from aimirror.ecosystems.indexes import Indexes, Naming, credential
+from aimirror.indexes.indexes import Indexes, Naming, credential
 from aimirror.interfaces import BodyFailed, ILibrary
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Desk, General, Lookup, Untaken
 from aimirror.routing.digests import Digest, new_hash

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aimirror.ecosystems.formats import Merge
+from aimirror.settings.merging import Merge
 
 
 def edited(change: Callable[[Any], None]) -> Merge:

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from aimirror.ecosystems.formats import Merge
 from aimirror.http.json_text import parse_json
+from aimirror.settings.merging import Merge
 
 
 def edited(change: Callable[[dict[str, Any]], None]) -> Merge:

@@ -11,7 +11,7 @@ from typing import Any
 from attrs import evolve
 from twisted.internet.defer import ensureDeferred
 
-from aimirror.ecosystems.proving import Hashes, Proving
+from aimirror.indexes.proving import Hashes, Proving
 from aimirror.routing.digests import Digest, new_hash
 from aimirror.routing.policies import CachePolicy
 from tests.ecosystems.support import WorldCase

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import zstandard
 
-from aimirror.ecosystems.digest_table import DigestTable
+from aimirror.indexes.digest_table import DigestTable
 
 #: Bytes of an index that is read for its digests, once it is unpacked.
 MOST_UNPACKED = 512 << 20

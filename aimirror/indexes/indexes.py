@@ -11,12 +11,11 @@ from twisted.logger import Logger
 from aimirror.bounded import LRU
 from aimirror.caching.entries import Entry
 from aimirror.caching.telling import tells
-from aimirror.ecosystems.digest_table import DigestTable
-from aimirror.ecosystems.oci.tokens import SingleFlight
-from aimirror.ecosystems.tables import table
-from aimirror.ecosystems.world import Reading
 from aimirror.http.forwarding import asked_for_storing, scope_of
 from aimirror.http.urls import canonical
+from aimirror.indexes.digest_table import DigestTable
+from aimirror.indexes.reading import Reading
+from aimirror.indexes.tables import table
 from aimirror.interfaces import (
     Arriving,
     BodyFailed,
@@ -29,6 +28,7 @@ from aimirror.interfaces import (
 from aimirror.mirror.ecosystem import ClientRequest, Desk
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
+from aimirror.single_flight import SingleFlight
 
 #: Bytes of an index that is read for its digests, as it is stored.
 MOST_STORED = 64 << 20

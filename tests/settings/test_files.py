@@ -6,8 +6,8 @@ from collections import Counter
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems.formats.patching import Conflict, taken_back
 from aimirror.ecosystems.registry import setting
+from aimirror.settings.patching import Conflict, taken_back
 
 URL = "http://mirror:8081"
 OTHER = "https://other.example"

@@ -7,7 +7,7 @@ from xml.parsers import expat
 
 from attrs import define, field
 
-from aimirror.ecosystems.formats import Merge
+from aimirror.settings.merging import Merge
 
 
 @define

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from attrs import evolve
 
-from aimirror.ecosystems.generations import changed_at
-from aimirror.ecosystems.indexes import Indexes, Naming
-from aimirror.ecosystems.proving import Proving
-from aimirror.ecosystems.world import Repository
 from aimirror.http.urls import canonical
+from aimirror.indexes.generations import changed_at
+from aimirror.indexes.indexes import Indexes, Naming
+from aimirror.indexes.proving import Proving
+from aimirror.indexes.reading import Repository
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import ClientRequest, Desk, Lookup, Untaken
 from aimirror.routing.rules import Route

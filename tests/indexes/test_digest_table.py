@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems.digest_table import DigestTable
+from aimirror.indexes.digest_table import DigestTable
 from aimirror.routing.digests import ALGORITHMS, Digest
 
 DIGESTS = st.sampled_from(sorted(ALGORITHMS)).flatmap(

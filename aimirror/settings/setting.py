@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 
 from attrs import evolve, field, frozen
 
-from aimirror.ecosystems.formats import Merge, lines
+from aimirror.settings import lines
+from aimirror.settings.merging import Merge
 
 #: What os-release(5) says of a machine.
 Machine = Mapping[str, str]

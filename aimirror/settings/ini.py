@@ -8,7 +8,7 @@ from configparser import Error, RawConfigParser
 
 from attrs import frozen
 
-from aimirror.ecosystems.formats import Merge
+from aimirror.settings.merging import Merge
 
 _HEADER = re.compile(r"\[(?P<name>.+)\]")
 _OPTION = re.compile(r"(?P<key>.*?)\s*(?:[=:]\s*(?P<value>.*))?$")

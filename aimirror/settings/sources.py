@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from aimirror.ecosystems.formats import Merge, ini
+from aimirror.settings import ini
+from aimirror.settings.merging import Merge
 
 _Change = Callable[[str], str]
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from aimirror.ecosystems.formats import Merge
+from aimirror.settings.merging import Merge
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML

@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Any
 
-from aimirror.ecosystems.indexed import WISH_SECONDS
+from aimirror.indexes.indexed import WISH_SECONDS
 from aimirror.routing.rules import ContentRewrite, Rule
 from tests.ecosystems.support import WorldCase
 

@@ -8,8 +8,8 @@ from configparser import ConfigParser
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems.clients import Address
 from aimirror.ecosystems.registry import CLIENTS, setting
+from aimirror.settings.setting import Address
 
 URL = "http://mirror:8081"
 

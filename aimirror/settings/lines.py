@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from aimirror.ecosystems.formats import Merge
+from aimirror.settings.merging import Merge
 
 #: Ends a line that we wrote into a file in which others may say the same differently.
 MARK = "# aimirror"

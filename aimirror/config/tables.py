@@ -342,6 +342,7 @@ _RULE = Record(
         Key("upstream_proxy", scalars.proxy),
         *_TRUST,
         Key("tier", scalars.flag),
+        Key("cors", scalars.flag),
     ),
     _check_rule,
 )

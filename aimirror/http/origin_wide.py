@@ -55,3 +55,5 @@ CONFINED = (
     ("Content-Security-Policy", "sandbox allow-downloads"),
     ("X-Content-Type-Options", "nosniff"),
 )
+#: By this pages of any site may read an answer, but none that they ask for with a credential.
+OPEN = ("Access-Control-Allow-Origin", "*")

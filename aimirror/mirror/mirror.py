@@ -115,6 +115,7 @@ class Mirror:
             body=wire.body,
             waited=wire.wait,
         )
+        wire.open = route.rule.cors and not _scope(request, route)
         return await self.reply(request, route)
 
     async def reply(self, request: ClientRequest, route: Route) -> Answer:

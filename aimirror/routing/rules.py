@@ -173,6 +173,8 @@ class Rule:
     xet: Xet = Xet.STRIP
     #: Whether what is for anybody goes to the tier, where there is one.
     tier: bool = True
+    #: Whether pages of any site may read what is given to clients without a login.
+    cors: bool = False
     #: None uses the server's, "" goes directly.
     upstream_proxy: str | None = field(default=None, repr=lambda value: repr(value and "***"))
     #: PEM files: authorities that are believed beside the system's; what is shown to an upstream

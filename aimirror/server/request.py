@@ -14,7 +14,7 @@ from twisted.web.iweb import IRequest
 from zope.interface import implementer
 
 from aimirror.http.headers import HOP_BY_HOP, Headers
-from aimirror.http.origin_wide import CONFINED, ORIGIN_WIDE
+from aimirror.http.origin_wide import CONFINED, OPEN, ORIGIN_WIDE
 from aimirror.server.access import asker
 from aimirror.server.access_log import AccessRecord
 from aimirror.server.answers import Again, Answer, Fields, bodiless
@@ -82,6 +82,8 @@ class MirrorRequest(server.Request):
         self.proxied = ""
         #: Whether the answer may be somebody else's words, which get no say in the mirror's origin.
         self.mirrored = True
+        #: Whether pages of any site may read a mirrored answer.
+        self.open = False
         self.clientproto = head.version.encode("ascii")
         #: What it has in common with requests that get the same answer; None: there are none.
         self._like = like
@@ -281,6 +283,8 @@ class MirrorRequest(server.Request):
         items += added
         if confined:
             items += CONFINED
+            if self.open:
+                items.append(OPEN)
         if length is not None and not bodiless(status):
             items.append(("Content-Length", str(length)))
         elif not self._bodiless:

@@ -50,6 +50,7 @@ KEYS = {
     "cache.private_grace": "cache: {private_grace: 1h}",
     "upstream_proxy": "upstream_proxy: ''",
     "tier": "tier: false",
+    "cors": "cors: true",
 }
 #: Which paths a rule takes, where they are and who is believed there, and who knows them.
 OTHERS = {

@@ -38,6 +38,16 @@ class RoutingTests(MirrorCase):
             self.assertEqual(self.get(path)[0], 400)
         self.assertEqual(self.asked, 0)
 
+    def test_cors(self) -> None:
+        """A rule may open to all pages what it gives without a login, and nothing else."""
+        self.plays(200, *FRESH, "Access-Control-Allow-Origin: https://a.test")
+        self.assertNotIn("access-control-allow-origin", self.get("/x")[1])
+        self.use(cors=True, credential_headers=("x-odd",))
+        for _ in range(2):  # the second one from memory
+            self.assertEqual(self.get("/x")[1].get_all("access-control-allow-origin"), ("*",))
+            for field in (TOKEN, "Cookie: a=b", "X-Odd: s"):
+                self.assertNotIn("access-control-allow-origin", self.get("/x", field)[1])
+
     def test_no_login(self) -> None:
         """A rule may pass no login on, whatever the method; its answers are shared then."""
         self.use(credentials=Credentials.NONE)

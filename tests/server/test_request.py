@@ -52,6 +52,15 @@ class FieldsTests(SynchronousTestCase):
             for name in KEPT:
                 self.assertEqual(headers.get(name), "kept")
 
+    def test_open(self) -> None:
+        """Where a rule allows it pages of any site may read an answer, by the mirror's own word."""
+        for start in (False, True):
+            for open in (False, True):
+                headers = self.fields(start, open=open)
+                told = headers.get_all("access-control-allow-origin")
+                self.assertEqual(told, ("*",) if open else ())
+                self.assertNotIn("access-control-allow-credentials", headers)
+
     def test_proxied(self) -> None:
         """A client that has us for a proxy sees the upstream's own origin, with all its words."""
         headers = self.fields(False, proxied="http://upstream.test")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 from functools import lru_cache
 
+from aimirror.http import negotiated
 from aimirror.http.headers import CREDENTIALS, Headers
 
 #: About the connection between client and mirror; the upstream has its own.
@@ -58,7 +59,8 @@ def passed_on(request: Headers) -> Headers:
 def asked_for_storing(request: Headers, *, compressed: bool, more: Collection[str] = ()) -> Headers:
     """The fields of a GET whose answer may be stored and shared: those listed, and no other.
 
-    ``more`` names further ones (lower case), which are credentials or in the answer's key.
+    ``more`` names further ones (lower case), which are credentials or in the answer's key: of
+    ``User-Agent`` and ``Accept`` less is sent where the key does not have them.
     Encodings are negotiated between mirror and upstream alone (``compressed``: gzip is taken off
     again), so that one stored body serves all clients.
     """
@@ -70,12 +72,24 @@ def asked_for_storing(request: Headers, *, compressed: bool, more: Collection[st
         if lowered in dropped:
             continue
         if lowered in SHARED:
-            value = _harmless(lowered, value)
+            value = _harmless(lowered, value) if lowered in more else _alike(lowered, value)
             if value:
                 kept.append((name, value))
         elif lowered in _CREDENTIALS or lowered in more:
             kept.append((name, value))
+    if "user-agent" not in request:
+        kept.append(("User-Agent", negotiated.NOBODY))
     return Headers([*kept, ("Accept-Encoding", coding)])
+
+
+@lru_cache(_REMEMBERED)
+def _alike(name: str, value: str) -> str:
+    """A value as all clients of a kind send it."""
+    if name == "user-agent":
+        return negotiated.agent(value)
+    if name == "accept":
+        return negotiated.types(value)
+    return _harmless(name, value)
 
 
 @lru_cache(_REMEMBERED)

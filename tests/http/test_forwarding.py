@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.http.forwarding import SHARED, asked_for_storing, passed_on, scope_of
 from aimirror.http.headers import CREDENTIALS, Headers
+from aimirror.http.negotiated import NOBODY
 
 #: Fields by which servers were seen to choose another answer, or that they repeat in it.
 STEERING = (
@@ -22,9 +23,10 @@ STEERING = (
 
 
 def sent(*fields: tuple[str, str], more: tuple[str, ...] = ()) -> Headers:
-    return asked_for_storing(Headers(fields), compressed=False, more=more).without(
-        "accept-encoding"
-    )
+    """What goes upstream, without what goes of every client."""
+    made = asked_for_storing(Headers(fields), compressed=False, more=more)
+    own = (("User-Agent", NOBODY), ("Accept-Encoding", "identity"))
+    return Headers(item for item in made if item not in own)
 
 
 class SharedTests(SynchronousTestCase):
@@ -50,7 +52,7 @@ class SharedTests(SynchronousTestCase):
         self.assertEqual(sent(("Connection", "Accept"), ("Accept", "a/b")), Headers())
 
     def test_user_agent(self) -> None:
-        """The products go alone, for a server may repeat anything else."""
+        """Where it is in the key, the products go alone: a server may repeat anything else."""
         table = {
             "pip": "pip",
             'pip/26.0 {"ci":null,"cpu":"x86_64"}': "pip/26.0",
@@ -61,14 +63,20 @@ class SharedTests(SynchronousTestCase):
             "a" * 5000: "",
         }
         for value, products in table.items():
-            self.assertEqual(sent(("User-Agent", value)).get("user-agent") or "", products, value)
+            keyed = sent(("User-Agent", value), more=("user-agent",))
+            self.assertEqual(keyed.get("user-agent") or "", products, value)
+        self.assertEqual(sent(("User-Agent", "pip/26.0 x/1")).get("user-agent"), "pip/26.0")
+        for other in ("Mozilla/5.0 (X11)", "evil/1", ""):
+            self.assertEqual(sent(("User-Agent", other)), Headers())
 
     def test_accept(self) -> None:
-        """Media types go as they are, whatever is none does not."""
+        """Where it is in the key, media types go as they are, whatever is none does not."""
         for value in ("*/*", "text/html;q=0.9, application/vnd.x+json; version=1", 'a/b;c="d"'):
-            self.assertEqual(sent(("Accept", value)).get("accept"), value)
+            self.assertEqual(sent(("Accept", value), more=("accept",)).get("accept"), value)
+        self.assertEqual(sent(("Accept", "x/y, text/html")).get("accept"), "text/html")
         for value in ("<script>", "a/b\x80", "a/b," * 1000):
-            self.assertNotIn("accept", sent(("Accept", value)))
+            self.assertNotIn("accept", sent(("Accept", value), more=("accept",)))
+            self.assertEqual(sent(("Accept", value)).get("accept"), "*/*")
 
     def test_wishes(self) -> None:
         """Of Cache-Control the directives that are known go; malformed seconds are none."""

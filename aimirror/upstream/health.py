@@ -28,6 +28,8 @@ MOST_URLS = 1000
 #: may stand in, but for one request that tries; doubled with each time in a row.
 AWAY = 5.0
 AWAY_LONGEST = 60.0
+#: URLs of a host that say nothing, one after the other, from which on it is the host that hangs.
+SILENT_URLS_OF_A_HOST = 2
 #: Seconds: a host's wish to be left alone is obeyed no longer than this.
 PAUSE_LONGEST = 120.0
 #: Hosts, by credential, of which such wishes are remembered.
@@ -72,6 +74,8 @@ class Health:
     _urls: LRU[str, _Trouble] = Factory(lambda: LRU(MOST_URLS))
     #: By origin, or by URL where that alone says nothing.
     _away: LRU[str, _Trouble] = Factory(lambda: LRU(MOST_URLS))
+    #: By origin: URLs that have said nothing since the last one that did.
+    _silent: LRU[str, frozenset[str]] = Factory(lambda: LRU(MOST_URLS))
     #: By origin and scope of a credential ("" for everybody): until when it wants to be left alone,
     #: in seconds of the clock, and by which status it has said so.
     _pauses: LRU[tuple[str, str], Pause] = Factory(lambda: LRU(MOST_PAUSES))
@@ -117,15 +121,27 @@ class Health:
     # -- out of reach ----------------------------------------------------------------------
 
     def unreached(self, url: str, now: float, *, unreachable: bool) -> None:
-        """Its host can't be reached, or this URL says nothing."""
-        name = origin(url) if unreachable else url
-        trouble = self._away.peek(name) or _Trouble()
-        self._away.put(name, trouble.again(now, AWAY, AWAY_LONGEST))
+        """Its host can't be reached, or this URL says nothing.
+
+        Where another URL of the host has said nothing either, it is the host that hangs.
+        """
+        host = origin(url)
+        names = [host] if unreachable else [url]
+        if not unreachable:
+            silent = (self._silent.get(host) or frozenset()) | {url}
+            if len(silent) >= SILENT_URLS_OF_A_HOST:
+                names = [url, host]
+            else:
+                self._silent.put(host, silent)
+        for name in names:
+            trouble = self._away.peek(name) or _Trouble()
+            self._away.put(name, trouble.again(now, AWAY, AWAY_LONGEST))
 
     def reached(self, url: str) -> None:
         """It said something, whatever that was."""
         self._away.pop(url)
         self._away.pop(origin(url))
+        self._silent.pop(origin(url))
 
     def away(self, urls: Sequence[str], now: float) -> bool:
         """Whether none of the URLs will answer, as far as is known.

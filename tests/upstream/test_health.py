@@ -94,6 +94,17 @@ class AwayTests(SynchronousTestCase):
         self.health.unreached(f"{ONE}/x", 0.0, unreachable=True)
         self.assertFalse(self.health.away([f"{ONE}/x", "https://elsewhere.test/x"], 1.0))
 
+    def test_hanging_host(self) -> None:
+        """A host at which two URLs say nothing hangs at all others, until one says something."""
+        for number in (1, 2):
+            self.assertFalse(self.health.away([f"{ONE}/other"], 0.0))
+            self.health.unreached(f"{ONE}/{number}", 0.0, unreachable=False)
+        self.assertTrue(self.health.away([f"{ONE}/other"], 1.0))
+        self.health.reached(f"{ONE}/3")
+        self.assertFalse(self.health.away([f"{ONE}/other"], 1.0))
+        self.health.unreached(f"{ONE}/4", 1.0, unreachable=False)
+        self.assertFalse(self.health.away([f"{ONE}/other"], 1.0))
+
 
 class PauseTests(SynchronousTestCase):
     def test_bounded(self) -> None:

@@ -54,6 +54,31 @@ class FewConnectionsTests(LimitedCase):
             paths = [self.serve(f"/again{path[1:]}", rate=8_000_000) for path in paths]
         self.assertEqual(self.asking()[:2], [3, 0])
 
+    def test_all_kinds_of_requests(self) -> None:
+        """A host that bears four sees four: ranges, plain streams and small requests at once."""
+        paths = self.files(rate=8_000_000)
+        small = {f"/small/{n}": {"size": 2000, "seed": n} for n in range(12)}
+        plain = {f"/plain/{n}": {"size": 3_000_000, "seed": n, "ranges": False} for n in range(2)}
+        unkept = {"/unkept": {"size": 2_000_000, "headers": [["Cache-Control", "no-store"]]}}
+        self.origin.script({**small, **plain, **unkept})
+        self.limit(4, "503")
+        rules = [
+            self.rule(name="small", pattern="^/small", strategy="proxy", immutable=False),
+            self.rule(immutable=False),
+        ]
+        settings = {"connections_per_host": 4, "workers": 2}
+        service = ServiceProgram(self.folder, rules, server=settings)
+        self.addCleanup(service.program.kill)
+        for method in ("GET", "POST", "HEAD"):
+            asked = [*paths, *plain, *unkept, *(f"{path}?{method}" for path in small)]
+            clients = [
+                InBackground(service.get, path, method="GET" if path in paths else method)
+                for path in asked
+            ]
+            for each in clients:
+                self.assertLess(each.result().status, 500)
+        self.assertEqual(self.asking()[:2], [4, 0])
+
 
 class KeptTests(LimitedCase):
     """Connections are used again, over any number of files."""

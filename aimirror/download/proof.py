@@ -13,14 +13,14 @@ HOLDBACK = 64 << 10
 HASH_STEP = 8 << 20
 
 
-def waits_for_proof(start: int, stop: int, total: int) -> bool:
+def waits_for_proof(start: int, stop: int | None, total: int) -> bool:
     """Whether a reader of ``[start, stop)`` gets the last bytes only once the digest is right.
 
     It does if it has the whole file then, or may have: who reads from the start, and who reads
-    more than a half, which may be the rest of a download that broke off.  Who looks at the end of
-    an archive does not wait for all that is before it.
+    more than a half without naming the end, which may be the rest of a download that broke off.
+    Who looks at the end of an archive does not wait for all that is before it.
     """
-    return start < HOLDBACK or (stop - start) * 2 > total
+    return start < HOLDBACK or (stop is None and (total - start) * 2 > total)
 
 
 @define

@@ -47,9 +47,9 @@ class GrowingReader:
         self._number = number
         self.position = self._start = start
         self._stop = stop
-        last, size = self.stop, body.size
+        size = body.size
         #: Whether the bytes that are held back until the digest is right are held back from it.
-        self.held = size is None or last is None or waits_for_proof(start, last, size)
+        self.held = size is None or waits_for_proof(start, stop, size)
         self._waiting: Deferred[None] | None = None
         self._closed = False
         self.pace = Pace(start, body.now())

@@ -44,6 +44,8 @@ class RangeSet:
 
     verdict: Verdict
     spans: tuple[tuple[int, int], ...] = ()
+    #: Whether it is one span without an end, as of somebody who has what is before it.
+    rest: bool = False
 
 
 @frozen
@@ -84,7 +86,9 @@ def parse_range(value: str | None, size: int) -> RangeSet:
         return _UNSATISFIABLE
     if sum(stop - start for start, stop in spans) > size:
         return _WHOLE
-    return RangeSet(Verdict.PARTIAL, tuple(_coalesce(spans)))
+    first, last = specs[0]
+    rest = len(specs) == 1 and first is not None and last is None
+    return RangeSet(Verdict.PARTIAL, tuple(_coalesce(spans)), rest)
 
 
 def parse_content_range(value: str | None) -> ContentRange | Unsatisfied | None:

@@ -209,7 +209,7 @@ def _ranged(answer: Answer, method: str, request: Headers, size: int, boundary: 
     if len(asked.spans) == 1:
         start, stop = asked.spans[0]
         told = ("Content-Range", format_content_range(start, stop, size))
-        part = _cut(answer, start, stop)
+        part = _cut(answer, start, None if asked.rest else stop)
         return Shape(206, answer.headers, (_ACCEPTED, told), stop - start, (part,))
     framed = multipart(asked.spans, answer.headers.get("content-type"), size, boundary)
     parts: list[Part] = []
@@ -229,5 +229,5 @@ def _asked(answer: Answer, method: str, request: Headers, size: int) -> RangeSet
     return _EVERYTHING if wanted is None else parse_range(wanted, size)
 
 
-def _cut(answer: Answer, start: int, stop: int) -> Part:
+def _cut(answer: Answer, start: int, stop: int | None) -> Part:
     return answer.body[start:stop] if isinstance(answer.body, bytes) else (start, stop)

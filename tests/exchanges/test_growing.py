@@ -56,7 +56,7 @@ class GrowingTests(SynchronousTestCase):
         self.assertTrue(IBodyReader.providedBy(body.reader(0, None)))
 
     def test_held_from_those_who_would_have_all(self) -> None:
-        """What waits for the proof is held from who reads all or most, not a part."""
+        """What waits for the proof is held from who reads all or the rest, not a part."""
         path, size = self.path, 4 * HOLDBACK
         path.write_bytes(bytes(size))
         body = GrowingBody(
@@ -66,7 +66,8 @@ class GrowingTests(SynchronousTestCase):
         for start, stop, there in (
             (0, None, size - HOLDBACK),
             (1, None, size - HOLDBACK),
-            (HOLDBACK, size, size - HOLDBACK),
+            (HOLDBACK, None, size - HOLDBACK),
+            (HOLDBACK, size, size),
             (size - 10, size, size),
             (2 * HOLDBACK, size, size),
         ):

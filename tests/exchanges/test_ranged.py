@@ -463,14 +463,22 @@ class ProofTests(RangedCase):
         outcome = self.start(digest=sha256(CONTENT))
         total = len(CONTENT)
         footer, whole_file = Reading(outcome, total - 1000), Reading(outcome)
-        most = Reading(outcome, total // 3)
+        rest, most = Reading(outcome, total // 3), Reading(outcome, total // 3, total)
         last = max(self.pool.flying, key=lambda fetch: fetch.task.stop)
         last.bring(CONTENT)
         self.assertEqual(footer.data, CONTENT[-1000:])
         self.play_probe(self.first, CONTENT)
         self.assertLessEqual(len(whole_file.data), total - HOLDBACK)
+        self.bring_but_the_start(total // 3)
+        self.assertTrue(most.data == CONTENT[total // 3 :])
+        self.assertLessEqual(len(rest.data), total - total // 3 - HOLDBACK)
         self.pool.bring_all(CONTENT)
-        self.assertEqual((whole_file.data, most.data), (CONTENT, CONTENT[total // 3 :]))
+        self.assertEqual((whole_file.data, rest.data), (CONTENT, CONTENT[total // 3 :]))
+
+    def bring_but_the_start(self, start: int) -> None:
+        """Let all pieces arrive that reach beyond a place, the first of the others not."""
+        while later := [each for each in self.pool.flying if each.stop > start]:
+            later[0].bring(CONTENT)
 
     def test_wrong_twice(self) -> None:
         """Wrong bytes: kept apart, fetched once more by itself, then refused for a while."""

@@ -45,7 +45,9 @@ class ParseRangeTests(SynchronousTestCase):
             "Bytes=5-5": (5, 6),
             " bytes=5-5 ": (5, 6),
         }.items():
-            self.assertEqual(parse_range(value, 100), partial(spans), value)
+            asked = parse_range(value, 100)
+            self.assertEqual((asked.verdict, asked.spans), (Verdict.PARTIAL, (spans,)), value)
+            self.assertEqual(asked.rest, value.endswith("-"), value)
 
     def test_unsatisfiable(self) -> None:
         """A range with no byte of the file in it is unsatisfiable."""

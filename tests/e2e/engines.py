@@ -122,7 +122,9 @@ class Engines:
         self.until_open(ports["s3"], self.host)
         return ports["s3"]
 
-    def node(self, number: int, owners: bool = True, store: int | None = None) -> ServiceProgram:
+    def node(
+        self, number: int, owners: bool = True, store: int | None = None, **tier: Any
+    ) -> ServiceProgram:
         """A node that knows the others, and the store if there is one, and uses it."""
         folder = self.folder / f"node-{number}"
         folder.mkdir(exist_ok=True)
@@ -134,7 +136,7 @@ class Engines:
         port = self.store if store is None else store
         if port:
             endpoint = f"http://{self.host}:{port}"
-            sections["tier"] = {"url": "s3://mirror/v1", "endpoint": endpoint}
+            sections["tier"] = {"url": "s3://mirror/v1", "endpoint": endpoint, **tier}
         service = ServiceProgram(
             folder,
             self.rules,

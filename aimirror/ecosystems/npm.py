@@ -198,7 +198,7 @@ WORLD = World(
     knowledge=Files(places=_places, reading=Reading(digests), expected=_expected, usual=usual_path),
     page_path=document_path,
     row=Row(
-        clients="npm, pnpm, yarn 1",
+        clients="npm, pnpm, yarn, bun",
         at="`/registry/npm`",
         checked="sha512 (or sha1) of the package's document, where it was asked for",
         changes="documents, 5 min or as the registry says",

@@ -154,7 +154,7 @@ class DefaultTests(WorldTests):
         asked = len(self.upstream.requests)
         for path in others:
             reply = self.service.get(path)
-            self.assertEqual((path, reply.status), (path, 503))
+            self.assertEqual((path, reply.status), (path, status))
             self.assertIn(int(reply.headers.get("Retry-After") or 0), range(1, 31), path)
         self.assertEqual(len(self.upstream.requests), asked)
 

@@ -78,7 +78,7 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
 
 
 _PRESETS = r"""
-hex: # HEX_MIRROR=http://MIRROR/hex
+hex: # HEX_MIRROR=http://MIRROR/hex for mix, HEX_CDN for rebar3
   - &hex
     name: -files
     path_prefix: /hex
@@ -101,7 +101,7 @@ hex: # HEX_MIRROR=http://MIRROR/hex
 
 def _hex(mirror: Address) -> Setting:
     url = mirror.at("/hex")
-    return exported(f"{url}/packages/jason", HEX_MIRROR=url)
+    return exported(f"{url}/packages/jason", HEX_MIRROR=url, HEX_CDN=url)  # mix; rebar3
 
 
 WORLD = World(

@@ -26,7 +26,7 @@ class SetupTests(WorldTests):
         super().setUp()
         url = self.upstream.url
         presets = {"npm": "npm", "maven": "maven", "rubygems": "gem", "go": "go", "cran": "cran"}
-        presets |= {name: name for name in ("composer", "nix", "conan", "jsr", "cpan")}
+        presets |= {name: name for name in ("composer", "nix", "conan", "jsr", "cpan", "hex")}
         rules: list[dict[str, Any]] = [
             {"preset": name, "upstream": f"{url}/{path}"} for name, path in presets.items()
         ]
@@ -156,3 +156,9 @@ class SetupTests(WorldTests):
         """cpanm, in a login shell."""
         find_client("cpanm")
         self.check("cpanm", "/cpan/modules/02packages", "sh", "-c", ". ~/.profile && cpanm Zz")
+
+    def test_rebar3(self) -> None:
+        """rebar3, in a login shell."""
+        find_client("rebar3")
+        command = ("sh", "-c", ". ~/.profile && rebar3 get-deps")
+        self.check("hex", "/hex/packages/zz", *command, rebar_config='{deps,[{zz,"1.0.0"}]}.')

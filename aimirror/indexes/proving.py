@@ -26,6 +26,8 @@ from aimirror.server.answers import Answer
 MOST_HASHES = 100_000
 #: Stored files for which it is kept in mind that the indexes at hand don't name another one.
 MOST_RIGHT = 100_000
+#: Requests whose indexes are kept in mind until they are answered.
+MOST_AT_ONCE = 1_000
 #: How upstreams say that there is no file.
 ABSENT = frozenset({403, 404, 410})
 #: Bytes of a stored file that are hashed at a time.
@@ -94,7 +96,7 @@ class Proving(General):
         #: By key: the copies and the indexes that agreed, as a hash.
         self._right: LRU[str, int] = LRU(MOST_RIGHT)
         #: By key: those of the indexes that may name it, as long as none of them is on its way.
-        self._indexes_of: LRU[str, tuple[str, ...]] = LRU(MOST_RIGHT)
+        self._indexes_of: LRU[str, tuple[str, ...]] = LRU(MOST_AT_ONCE)
 
     def named_by(self, route: Route, mirror: Desk, scope: str) -> Iterable[tuple[Indexes, Naming]]:
         """The indexes that may name a file, the likeliest first; none for other paths.

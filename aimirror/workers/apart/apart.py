@@ -25,8 +25,11 @@ log = Logger()
 CHILDREN = 2
 MOST_WAITING = 512
 #: CPU seconds for a job, and further ones for each byte: several times what packed indexes take.
-SECONDS = 3.0
-SECONDS_PER_BYTE = 0.5 / (1 << 20)
+#: What is small and hostile makes a client wait no longer than that.
+SECONDS = 1.0
+SECONDS_PER_BYTE = 1.0 / (1 << 20)
+#: CPU seconds for a child to be up.
+START_SECONDS = 3.0
 #: Seconds by the clock, as a multiple of these: a busy machine is no fault of an index.
 PATIENCE = 10.0
 #: Bytes of an answer.
@@ -157,7 +160,7 @@ class _Child(ProcessProtocol):
             env=dict(parent.environment),
             childFDs={0: "w", 1: "r", 2: 2},
         )
-        self._allow(SECONDS)
+        self._allow(START_SECONDS)
 
     def take(self, job: _Job) -> None:
         """Bring the job's bytes, and hand them over."""

@@ -17,12 +17,15 @@ from aimirror.workers.apart.apart import Apart
 from aimirror.workers.pool.pool import worker_environment
 from tests.workers.support import hostile_folder
 
+#: CPU seconds that a child takes to be up, on slow machines.
+STARTED = 0.6
+
 
 class ApartTests(TestCase):
     timeout = 60
 
     def setUp(self) -> None:
-        self.patch(apart, "SECONDS", 1.0)
+        self.patch(apart, "SECONDS", 0.2)
         self.apart = Apart(reactor, worker_environment(os.environ))
         self.addCleanup(self.apart.stop)
 
@@ -83,6 +86,13 @@ class ApartTests(TestCase):
         await self.refused(endless)
         self.assertLess(time.monotonic() - began, 30)
         self.assertEqual(await self.apart(echo, b"x"), b"x")
+
+    async def test_no_longer_than_allowed(self) -> None:
+        """What never ends costs hardly more of the processor than it is allowed."""
+        await self.apart(echo, b"x")
+        before = sum(os.times()[2:4])
+        await self.refused(self.apart(busy, b""))
+        self.assertLess(sum(os.times()[2:4]) - before, 0.2 + STARTED)
 
     async def test_greedy(self) -> None:
         """One that takes all memory is ended, and takes none of ours."""

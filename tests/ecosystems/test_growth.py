@@ -30,11 +30,47 @@ from aimirror.ecosystems import (
 )
 from aimirror.ecosystems.conda import repodata as conda
 from aimirror.ecosystems.cran import packages as cran
-from aimirror.ecosystems.pypi import pages
+from aimirror.ecosystems.pypi import pages, wheels
 from aimirror.ecosystems.rubygems import index as rubygems
 from aimirror.indexes import sums
+from aimirror.mirror.rewriting import Link, Rewriter
 
 Reader = Callable[[bytes], object]
+
+#: An entry of an archive's directory, with a name of one byte.
+_ENTRY = b"PK\1\2" + bytes(24) + b"\1\0\0\0\0\0" + bytes(12)
+_LINKS = (
+    *(
+        b"https://a.test/x/",
+        b"http://a.test:80/x",
+        b"https:\\/\\/a.test\\/x",
+        b"//a.test",
+        b"https://",
+    ),
+    *(
+        b'"url": "',
+        b'"tarball":"',
+        b'"homepage":"',
+        b'href="',
+        b'href="/x',
+        b'"',
+        b" ",
+        b"\\",
+        b"/",
+    ),
+)
+
+
+def _rewriter(members: tuple[str, ...] = ()) -> Rewriter:
+    return Rewriter([Link("https://a.test/x", "http://mirror.test/a")], [("/x", "/a/x")], members)
+
+
+def _in_pieces(data: bytes) -> None:
+    rewriter = _rewriter()
+    for start in range(0, len(data), 512):
+        rewriter.feed(data[start : start + 512])
+    rewriter.end()
+
 
 #: How each format is read, and the words of which hostile ones are made.
 FORMATS: dict[str, tuple[Reader, tuple[bytes, ...]]] = {
@@ -183,6 +219,19 @@ FORMATS: dict[str, tuple[Reader, tuple[bytes, ...]]] = {
         (b'{"Data":', b'{"Files":', b"[", b'{"Path":"', b'"Sha256":"', b'"', b"}", b"]", b","),
     ),
     "sums": (sums.sha256_sums, (b"0" * 64, b"  ", b" *", b"a", b"\n", b" ", b"/", b"\\")),
+    "links": (lambda data: _rewriter().rewrite(data), _LINKS),
+    "links in pieces": (lambda data: _in_pieces(data), _LINKS),
+    "links of members": (lambda data: _rewriter(("url", "tarball")).rewrite(data), _LINKS),
+    "wheel's directory": (
+        wheels.metadata,
+        (
+            _ENTRY + b"a",
+            _ENTRY.replace(b"\1\0\0\0\0\0", b"\1\0\4\0\0\0") + b"a\1\0\0\0",
+            b"PK\1\2",
+            b"\0" * 46,
+            b"\xff" * 46,
+        ),
+    ),
     "APKINDEX": (apk.digests, (b"C:Q1", b"P:a", b"V:1", b"\n", b"\n\n", b"\0", b"a" * 28, b"=")),
 }
 #: Bytes of the smaller text, how many times the larger one is that, and seconds of CPU that are

@@ -15,7 +15,7 @@ from attrs import frozen
 #: Bytes to read from the end first: room for the end record and the directories of most wheels.
 TAIL = 64 << 10
 #: Bytes of a directory, and of an unpacked METADATA: larger ones are no ordinary wheel's.
-MOST_DIRECTORY = 32 << 20
+MOST_DIRECTORY = 8 << 20
 MOST_METADATA = 16 << 20
 #: Bytes that a member's own header may be longer than the directory says: its extra fields.
 _SLACK = 1 << 10

@@ -227,7 +227,7 @@ def _files(page: str) -> list[_File]:
     """The files of a page of the simple API (PEP 503, PEP 691)."""
     if page.lstrip().startswith("{"):
         try:
-            told = parse_json(page)["files"]
+            files = parse_json(page)["files"]
             return [
                 _File(
                     file["filename"],
@@ -235,19 +235,19 @@ def _files(page: str) -> list[_File]:
                     frozenset(f"{k}:{v}" for k, v in file.get("hashes", {}).items()),
                     bool(file.get("yanked")),
                 )
-                for file in told
+                for file in files
             ]
         except (ValueError, KeyError, TypeError, AttributeError):
             raise BadList("the index page can't be read") from None
-    found = []
+    names = []
     for attributes, text in _ANCHOR.findall(page):
         href = _HREF.search(attributes)
         if href is not None:
             url = unescape(href[1])
             kind, _, digest = url.partition("#")[2].partition("=")
             hashes = frozenset([f"{kind}:{digest}"] if digest else [])
-            found.append(_File(text.strip(), url, hashes, "data-yanked" in attributes))
-    return found
+            names.append(_File(text.strip(), url, hashes, "data-yanked" in attributes))
+    return names
 
 
 def _chosen(project: Project, files: list[_File], interpreter: Interpreter) -> list[_File]:

@@ -48,14 +48,14 @@ class Images:
             said = manifest(text)
         except (NotFetched, ValueError) as error:
             raise BadList(f"{path}: {error}") from None
-        found = [path, *(image.blob(digest) for digest, _ in said.blobs)]
+        names = [path, *(image.blob(digest) for digest, _ in said.blobs)]
         if depth < MAX_DEPTH:
             for part in said.chosen(platform):
-                found += await self.paths(image, platform, part.digest, depth + 1)
+                names += await self.paths(image, platform, part.digest, depth + 1)
             digest = hashlib.sha256(text.encode()).hexdigest()
             for part in (await self._referrers(image, digest)).parts:
-                found += await self.paths(image, platform, part.digest, MAX_DEPTH)
-        return found
+                names += await self.paths(image, platform, part.digest, MAX_DEPTH)
+        return names
 
     async def _referrers(self, image: Image, digest: str) -> Manifest:
         """What refers to a manifest; nothing where that can't be found out."""

@@ -87,9 +87,9 @@ def usage(client: str, setting: Setting) -> Usage:
         if os.environ.get(name):
             return Usage(installed, os.environ[name], f"${name}")
     if installed and client in COMMANDS:
-        told = _asked(COMMANDS[client])
-        if told is not None:
-            return Usage(True, told, " ".join(COMMANDS[client][:3]))
+        printed = _asked(COMMANDS[client])
+        if printed is not None:
+            return Usage(True, printed, " ".join(COMMANDS[client][:3]))
     try:
         files = list(editing.texts(setting))
     except Complaint as error:

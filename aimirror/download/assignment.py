@@ -318,8 +318,8 @@ class Assignment:
             self._latencies = [*self._latencies[-8:], result.latency]
             self.latency = median(self._latencies)
         flow, brought = now - running.sent_at - self.latency, running.position - running.start
-        told = result.reason is Reason.DONE and (brought >= EVIDENCE or flow >= JUDGED_AFTER)
-        seen = running.average(now, self.latency) if told else None
+        is_evidence = result.reason is Reason.DONE and (brought >= EVIDENCE or flow >= JUDGED_AFTER)
+        seen = running.average(now, self.latency) if is_evidence else None
         if seen is not None:
             if flow >= LEAST_FLOW:
                 self._landed.append((now, seen))

@@ -345,8 +345,8 @@ class Download:
         place.refused(beside, busy, result.retry_after, self.assignment.jitter(), now)
         if place.hopeless(not self._others(running.source), beside, result.retry_after):
             return self._lose(running.source, result, now)
-        told: list[Command] = [Refused(running.source)] if works else []
-        return [*told, *self._go(now)]
+        commands: list[Command] = [Refused(running.source)] if works else []
+        return [*commands, *self._go(now)]
 
     def _lose(self, source: int, result: FetchResult, now: float) -> list[Command]:
         """A source is of no more use; without another one, the download fails."""

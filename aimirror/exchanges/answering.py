@@ -78,23 +78,30 @@ def meaning(
         return Meaning(Kind.WHOLE if status == 416 else Kind.PART)
     if status != 206 or _media_type(headers) == "multipart/byteranges":
         return Meaning(Kind.ASK_PLAINLY)
-    found = parse_content_range(headers.get("content-range", "") or "")
+    content_range = parse_content_range(headers.get("content-range", "") or "")
     encoded = headers.tokens("content-encoding") not in ((), ("identity",))
-    if not isinstance(found, ContentRange) or found.total is None or encoded:
+    if not isinstance(content_range, ContentRange) or content_range.total is None or encoded:
         return Meaning(Kind.ASK_PLAINLY)
     start, stop = asked
-    expected = found.total if stop is None else min(stop, found.total)
-    if found.start != start or found.stop > expected or found.total > LARGEST_FILE:
+    expected = content_range.total if stop is None else min(stop, content_range.total)
+    if (
+        content_range.start != start
+        or content_range.stop > expected
+        or content_range.total > LARGEST_FILE
+    ):
         return Meaning(Kind.ASK_PLAINLY)
-    return Meaning(Kind.RANGED, found.start, found.stop, found.total)
+    return Meaning(Kind.RANGED, content_range.start, content_range.stop, content_range.total)
 
 
 def is_part(status: int, headers: Headers) -> bool:
     """Whether a 200 is not the whole that it seems to be: some servers mean 206 by it."""
     if status != 200 or "content-range" not in headers:
         return False
-    told = parse_content_range(headers.joined("content-range") or "")
-    return not (isinstance(told, ContentRange) and (told.start, told.stop) == (0, told.total))
+    content_range = parse_content_range(headers.joined("content-range") or "")
+    return not (
+        isinstance(content_range, ContentRange)
+        and (content_range.start, content_range.stop) == (0, content_range.total)
+    )
 
 
 def _media_type(headers: Headers) -> str:

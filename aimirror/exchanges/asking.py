@@ -54,7 +54,7 @@ class Version(Protocol):
     def total(self) -> int:
         """Its bytes."""
 
-    def same_version(self, source: int, found: Validator, strongly: bool = False) -> bool:
+    def same_version(self, source: int, theirs: Validator, strongly: bool = False) -> bool:
         """Whether a validator is of that version."""
 
 
@@ -271,11 +271,11 @@ class Asking:
             response = await self.request(source, span)
         except UpstreamError as error:
             return FetchResult(error.reason, 0, detail=error.detail)
-        found = meaning(response.status, response.headers, span, False)
+        judged = meaning(response.status, response.headers, span, False)
         response.abort()
-        if found.kind is not Kind.RANGED:
+        if judged.kind is not Kind.RANGED:
             return self._refused(response)
-        if found.total != total:
+        if judged.total != total:
             return _OTHER_VERSION
         return self.place(source, response)
 

@@ -195,7 +195,7 @@ class RangedFill:
             self._env.hosts.changed(urls.authority(place.url))  # which gives it connections there
             self._do(self.machine.moved_in(source, self._now()))
 
-    def same_version(self, source: int, found: Validator, strongly: bool = False) -> bool:
+    def same_version(self, source: int, theirs: Validator, strongly: bool = False) -> bool:
         """Whether a validator is of the version that is being fetched.
 
         Servers of one file rarely agree on more than a strong ETag; without one, a source is
@@ -203,11 +203,13 @@ class RangedFill:
         """
         ours = self._places[self.machine.primary].validator
         if strongly:
-            return bool(found.etag) and found.etag == ours.etag and not found.etag.startswith("W/")
+            return (
+                bool(theirs.etag) and theirs.etag == ours.etag and not theirs.etag.startswith("W/")
+            )
         if self._by_date:
-            return bool(found.last_modified) and found.last_modified == ours.last_modified
+            return bool(theirs.last_modified) and theirs.last_modified == ours.last_modified
         known = self._places.get(source)
-        return (ours if known is None else known.validator).agrees(found)
+        return (ours if known is None else known.validator).agrees(theirs)
 
     def cancel(self) -> None:
         """Stop and keep what is written for later; readers are cut."""
@@ -319,11 +321,11 @@ class RangedFill:
             case c.Hash(stop=stop):
                 self._hash(stop)
             case c.Resolve(source=source):
-                found = self._resolve(source).addErrback(self._unasked)
-                found.addCallback(lambda found: self._resolved(source, found))
+                resolving = self._resolve(source).addErrback(self._unasked)
+                resolving.addCallback(lambda place: self._resolved(source, place))
             case c.FetchWhole(id=flight, source=source):
                 came = self._whole(source).addErrback(self._unasked)
-                came.addCallback(lambda found: self._whole_came(flight, found))
+                came.addCallback(lambda place: self._whole_came(flight, resolving))
             case c.Refused() | c.Once():
                 self._learn(command)
             case c.Wake(at=at):
@@ -423,20 +425,20 @@ class RangedFill:
         )
         return stream
 
-    def _whole_came(self, flight: int, found: IUpstreamResponse | FetchResult) -> None:
-        if isinstance(found, FetchResult):
-            self._ended(flight, found)
+    def _whole_came(self, flight: int, response: IUpstreamResponse | FetchResult) -> None:
+        if isinstance(response, FetchResult):
+            self._ended(flight, response)
         elif self.machine.phase is not Phase.FILLING:
-            found.abort()
-        elif (stream := self._stream(flight, found, 0, self.machine.total)) is not None:
+            response.abort()
+        elif (stream := self._stream(flight, response, 0, self.machine.total)) is not None:
             stream.begin()
 
-    def _resolved(self, source: int, found: Place | FetchResult) -> None:
-        if isinstance(found, FetchResult):
+    def _resolved(self, source: int, place: Place | FetchResult) -> None:
+        if isinstance(place, FetchResult):
             beside = self._env.hosts.working(urls.authority(self._places[source].url))
-            self._do(self.machine.unresolved(source, found, self._now(), beside))
+            self._do(self.machine.unresolved(source, place, self._now(), beside))
         else:
-            self._places[source] = found
+            self._places[source] = place
             self._do(self.machine.resolved(source, self._now()))
 
     def _hash(self, stop: int) -> None:

@@ -135,12 +135,12 @@ class Downloads:
 
     def connections(self) -> dict[str, int]:
         """Connections of ranged downloads by upstream host, for status pages."""
-        found: dict[str, int] = {}
+        by_host: dict[str, int] = {}
         for running in self._all():
             if isinstance(running.fill, RangedFill):
                 host = running.fill.host
-                found[host] = found.get(host, 0) + running.fill.connections
-        return found
+                by_host[host] = by_host.get(host, 0) + running.fill.connections
+        return by_host
 
     @property
     def tier(self) -> Tier | None:

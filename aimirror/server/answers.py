@@ -192,8 +192,8 @@ def _whole(answer: Answer, method: str, size: int | None, added: Fields = ()) ->
     if bodiless(status):
         return Shape(status, headers, added, None)
     if answer.body is None and method == "HEAD":
-        told = headers.get("content-length")
-        return Shape(status, headers, added, int(told) if told and told.isdecimal() else None)
+        length = headers.get("content-length")
+        return Shape(status, headers, added, int(length) if length and length.isdecimal() else None)
     if answer.body is None or method == "HEAD":
         return Shape(status, headers, added, size)
     part = answer.body if isinstance(answer.body, bytes) else (0, size)
@@ -208,9 +208,9 @@ def _ranged(answer: Answer, method: str, request: Headers, size: int, boundary: 
         return _whole(answer, method, size, (_ACCEPTED,))
     if len(asked.spans) == 1:
         start, stop = asked.spans[0]
-        told = ("Content-Range", format_content_range(start, stop, size))
+        content_range = ("Content-Range", format_content_range(start, stop, size))
         part = _cut(answer, start, None if asked.rest else stop)
-        return Shape(206, answer.headers, (_ACCEPTED, told), stop - start, (part,))
+        return Shape(206, answer.headers, (_ACCEPTED, content_range), stop - start, (part,))
     framed = multipart(asked.spans, answer.headers.get("content-type"), size, boundary)
     parts: list[Part] = []
     for each in framed.parts:

@@ -75,12 +75,12 @@ class MirrorChannel(Connection):
         """Answer from the memo, if this is the head of a request that it knows to the letter."""
         if self._memo is None or self._served >= self.site.limits.requests - 1:
             return False
-        found = self._memo.repeat(self._realm + raw if self._realm else raw, self.site.seconds())
-        if found is None:
+        answer = self._memo.repeat(self._realm + raw if self._realm else raw, self.site.seconds())
+        if answer is None:
             return False
         if self.site.guard is not None:
             self.site.guard.check_forwarded(self.peer, _NO_FIELDS)
-        if not self._remind(*found):
+        if not self._remind(*answer):
             return False
         self._served += 1
         return True
@@ -92,14 +92,14 @@ class MirrorChannel(Connection):
         like = head.likeness(self._realm.decode("latin-1"))
         if like is None or self._served >= self.site.limits.requests:
             return None
-        found = self._memo.get(like, self.site.seconds())
-        if found is None:
+        answer = self._memo.get(like, self.site.seconds())
+        if answer is None:
             return like
         agent, referer = head.headers.get("user-agent") or "", head.headers.get("referer") or ""
-        record = found.record._replace(agent=agent, referer=referer)
-        if not self._remind(found, record):
+        record = answer.record._replace(agent=agent, referer=referer)
+        if not self._remind(answer, record):
             return like
-        if found.uses != 1:  # what is asked for once is not worth its head
+        if answer.uses != 1:  # what is asked for once is not worth its head
             self._memo.note(self._realm + raw, like, record)
         return ""
 

@@ -157,10 +157,10 @@ def _read_fields(raw: bytes, version: str) -> Fields:
 
 
 def _request_line(line: str) -> tuple[str, str, str]:
-    found = _REQUEST_LINE.fullmatch(line)
-    if found is None:
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
         raise BadRequest(400, "malformed request line")
-    method, target, version = found.groups()
+    method, target, version = match.groups()
     path = target.partition("?")[0]
     if len(path) > MAX_PATH or path.count("/") > MAX_SLASHES:
         raise BadRequest(414, f"path longer than {MAX_PATH} bytes or {MAX_SLASHES} segments")

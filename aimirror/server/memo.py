@@ -37,8 +37,8 @@ _SLASH = re.compile("/")
 _TTL = re.compile(rb"(\r\nCache-Status: [^\r]*\baimirror; hit; ttl=)([0-9]{1,10})\b")
 
 
-def _less(told: re.Match[bytes], elapsed: int) -> bytes:
-    return b"%b%d" % (told[1], max(0, int(told[2]) - elapsed))
+def _less(match: re.Match[bytes], elapsed: int) -> bytes:
+    return b"%b%d" % (match[1], max(0, int(match[2]) - elapsed))
 
 
 @define
@@ -74,7 +74,7 @@ class Remembered:
         if second != self._second:
             self._second = second
             elapsed = max(0, int(now - self.made))
-            prefix = _TTL.sub(lambda told: _less(told, elapsed), self.prefix)
+            prefix = _TTL.sub(lambda age_field: _less(age_field, elapsed), self.prefix)
             self._head = b"".join((prefix, self._changing(now), b"\r\n"))
         return self._head
 
@@ -122,21 +122,21 @@ class Memo:
         known = self._repeats.get(raw)
         if known is None:
             return None
-        found = self.get(known.like, now)
-        if found is None:
+        answer = self.get(known.like, now)
+        if answer is None:
             self._forget(raw)
             return None
-        return found, known.record
+        return answer, known.record
 
     def get(self, like: str, now: float) -> Remembered | None:
         """The answer to requests like this, if it still holds at ``now``."""
-        found = self._answers.get(like)
-        if found is None:
+        answer = self._answers.get(like)
+        if answer is None:
             return None
-        if now >= found.until:
+        if now >= answer.until:
             self._drop(like)
             return None
-        return found
+        return answer
 
     def put(self, like: str, answer: Remembered, epoch: int) -> None:
         """Keep an answer; ``epoch`` is what it was when the request began."""

@@ -199,8 +199,8 @@ class MirrorRequest(server.Request):
         """Write some of the body; the head is made from ``responseHeaders`` if need be."""
         if not self.startedWriting and not self.gone:
             given = self.given_headers()
-            told = given.get("content-length")
-            length = int(told) if told is not None and told.isdecimal() else None
+            announced = given.get("content-length")
+            length = int(announced) if announced is not None and announced.isdecimal() else None
             self.start(self.code, given, length)
         if data and not self._bodiless:
             super().write(data)
@@ -232,8 +232,8 @@ class MirrorRequest(server.Request):
     def id(self) -> str:
         """Names the request in logs: as the client or a proxy did, else by ourselves."""
         if not self._id:
-            told = self.headers.get("x-request-id") or ""
-            self._id = told if _ID.fullmatch(told) else self.site.new_id()
+            request_id = self.headers.get("x-request-id") or ""
+            self._id = request_id if _ID.fullmatch(request_id) else self.site.new_id()
         return self._id
 
     def record(self) -> AccessRecord:

@@ -104,14 +104,14 @@ class StoredBody:
         try:
             self._hold()
             try:
-                found = os.pread(self.fd, self.size + 1, 0)
+                data = os.pread(self.fd, self.size + 1, 0)
             finally:
                 self._let_go()
         except OSError as error:
             raise BodyFailed(str(error)) from error
-        if len(found) != self.size:
+        if len(data) != self.size:
             raise BodyFailed(f"blob {self.blob.sha256} has changed its size")
-        return found
+        return data
 
     def unchanged(self) -> bool:
         """Whether the path still leads to the very file, untouched, that is open."""

@@ -97,34 +97,36 @@ def answer(resource: Resource, request: Request, ordinal: int, connection: int) 
 
     ``connection`` numbers the connections that asked for it, from 1.
     """
-    told = resource.behaviour
-    if told.times and ordinal > told.times:
-        told = told.without_faults()
-    if told.authorization and request.headers.get("Authorization") != told.authorization:
+    behaviour = resource.behaviour
+    if behaviour.times and ordinal > behaviour.times:
+        behaviour = behaviour.without_faults()
+    if behaviour.authorization and request.headers.get("Authorization") != behaviour.authorization:
         return simple(401, "", ("WWW-Authenticate", 'Basic realm="origin"'))
-    ranged = "Range" in request.headers or told.spends == "any"
-    if 0 < told.uses < ordinal and request.method == "GET" and ranged:
-        return simple(told.spent)
-    if told.silent_header:
+    ranged = "Range" in request.headers or behaviour.spends == "any"
+    if 0 < behaviour.uses < ordinal and request.method == "GET" and ranged:
+        return simple(behaviour.spent)
+    if behaviour.silent_header:
         return Answer(status=200, mute=True, ending="hang")
-    if told.status != HTTPStatus.OK:
-        extra = [("Retry-After", told.retry_after)] if told.retry_after else []
-        return evolve(simple(told.status, "", *extra, *told.headers), delay=told.delay)
-    version = 1 if 0 < told.changes_at <= ordinal else 0
+    if behaviour.status != HTTPStatus.OK:
+        extra = [("Retry-After", behaviour.retry_after)] if behaviour.retry_after else []
+        return evolve(
+            simple(behaviour.status, "", *extra, *behaviour.headers), delay=behaviour.delay
+        )
+    version = 1 if 0 < behaviour.changes_at <= ordinal else 0
     body = resource.body(version, request.headers.get("Accept", "") or "")
-    honest = _honest(resource, told, body, version, request)
-    return _faulty(evolve(honest, head_only=request.method == "HEAD"), told, connection)
+    honest = _honest(resource, behaviour, body, version, request)
+    return _faulty(evolve(honest, head_only=request.method == "HEAD"), behaviour, connection)
 
 
 def _honest(
-    resource: Resource, told: Behaviour, body: Body, version: int, request: Request
+    resource: Resource, behaviour: Behaviour, body: Body, version: int, request: Request
 ) -> Answer:
-    fields = [("Content-Type", body.media_type), *told.headers]
+    fields = [("Content-Type", body.media_type), *behaviour.headers]
     tag = ""
-    if told.etag:
-        tag = f'{"W/" if told.etag == "weak" else ""}"{body.tag}"'
+    if behaviour.etag:
+        tag = f'{"W/" if behaviour.etag == "weak" else ""}"{body.tag}"'
         fields.append(("ETag", tag))
-    date = formatdate(MODIFIED + version, usegmt=True) if told.dated else ""
+    date = formatdate(MODIFIED + version, usegmt=True) if behaviour.dated else ""
     if date:
         fields.append(("Last-Modified", date))
     if resource.negotiated:
@@ -132,20 +134,20 @@ def _honest(
     if _unchanged(request.headers, tag, date):
         return Answer(status=304, headers=Headers(fields))
     content = body.content
-    if told.encoding:
+    if behaviour.encoding:
         content = _compressed(content)
-        fields.append(("Content-Encoding", told.encoding))
+        fields.append(("Content-Encoding", behaviour.encoding))
     whole = Answer(
         status=200,
         headers=Headers(fields),
         content=content,
         stop=len(content),
-        framing=told.framing,
-        ending="close" if told.framing == "close" else "keep",
-        delay=told.delay,
-        rate=told.rate,
+        framing=behaviour.framing,
+        ending="close" if behaviour.framing == "close" else "keep",
+        delay=behaviour.delay,
+        rate=behaviour.rate,
     )
-    return _ranged(whole, request.headers, told, (tag, date)) if told.ranges else whole
+    return _ranged(whole, request.headers, behaviour, (tag, date)) if behaviour.ranges else whole
 
 
 @lru_cache(maxsize=8)
@@ -164,7 +166,7 @@ def _unchanged(headers: Headers, tag: str, date: str) -> bool:
 
 
 def _ranged(
-    whole: Answer, headers: Headers, told: Behaviour, validators: tuple[str, str]
+    whole: Answer, headers: Headers, behaviour: Behaviour, validators: tuple[str, str]
 ) -> Answer:
     """The 206 or 416 for a single Range that applies, else the whole (RFC 9110 section 14.2)."""
     whole = evolve(whole, headers=whole.headers.with_("Accept-Ranges", "bytes"))
@@ -179,35 +181,35 @@ def _ranged(
     stop = min(size, int(last) + 1) if first and last else size
     if start >= stop:
         return simple(416, "", ("Content-Range", f"bytes */{size}"))
-    total = size if told.range_total is None else told.range_total
-    said = f"bytes {start + told.range_shift}-{stop - 1 + told.range_shift}/{total}"
+    total = size if behaviour.range_total is None else behaviour.range_total
+    said = f"bytes {start + behaviour.range_shift}-{stop - 1 + behaviour.range_shift}/{total}"
     fields = whole.headers.with_("Content-Range", said)
     return evolve(whole, status=206, headers=fields, start=start, stop=stop)
 
 
-def _faulty(honest: Answer, told: Behaviour, connection: int) -> Answer:
+def _faulty(honest: Answer, behaviour: Behaviour, connection: int) -> Answer:
     """What the script makes of an honest answer's body."""
     if honest.status not in (200, 206) or honest.head_only:
         return honest
     length, stop = honest.stop - honest.start, honest.stop
     ending, rate = honest.ending, honest.rate
-    if told.short:
-        stop, ending = max(honest.start, stop - told.short), told.ending
-    for limit in _silences(told, connection):
+    if behaviour.short:
+        stop, ending = max(honest.start, stop - behaviour.short), behaviour.ending
+    for limit in _silences(behaviour, connection):
         if honest.start + limit < stop:
             stop, ending = honest.start + limit, "hang"
-    if told.crawl_every and connection % told.crawl_every == 0:
-        rate = told.crawl_rate
+    if behaviour.crawl_every and connection % behaviour.crawl_every == 0:
+        rate = behaviour.crawl_rate
     content = honest.content
-    if told.extra:
-        content = content[: honest.stop] + b"!" * told.extra
-        stop += told.extra
+    if behaviour.extra:
+        content = content[: honest.stop] + b"!" * behaviour.extra
+        stop += behaviour.extra
     return evolve(honest, content=content, stop=stop, announced=length, ending=ending, rate=rate)
 
 
-def _silences(told: Behaviour, connection: int) -> list[int]:
+def _silences(behaviour: Behaviour, connection: int) -> list[int]:
     """After how many bytes of body the connection falls silent, for each reason it has to."""
-    limits = [] if told.silent_after is None else [told.silent_after]
-    if told.die_every and connection % told.die_every == 0:
-        limits.append(told.die_after)
+    limits = [] if behaviour.silent_after is None else [behaviour.silent_after]
+    if behaviour.die_every and connection % behaviour.die_every == 0:
+        limits.append(behaviour.die_after)
     return limits

@@ -110,8 +110,8 @@ def _base(upstream: str) -> str:
 
 def _prefix(upstreams: tuple[str, ...]) -> str:
     """What a URL such as ``https://harbor/v2/project`` puts before the names of repositories."""
-    found = re.search(r"/v2/(.+)$", upstreams[0].rstrip("/")) if upstreams else None
-    return found[1] if found is not None else ""
+    match = re.search(r"/v2/(.+)$", upstreams[0].rstrip("/")) if upstreams else None
+    return match[1] if match is not None else ""
 
 
 class Registries:
@@ -130,9 +130,9 @@ class Registries:
     def find(self, name: str) -> Registry | None:
         """The registry of a name or alias, None when it is not listed."""
         lowered = name.lower()
-        found = self._named.get(lowered)
-        if found is not None:
-            return found
+        registry = self._named.get(lowered)
+        if registry is not None:
+            return registry
         for parent in _parents(lowered):
             wildcard = self._named.get(f"*.{parent}")
             if wildcard is not None:
@@ -199,8 +199,8 @@ class Problem:
 
 def parse_digest(text: str) -> Digest | None:
     """``sha256:HEX`` or ``sha512:HEX``, else None."""
-    found = _DIGEST.fullmatch(text)
-    return Digest(found[1] or found[3], found[2] or found[4]) if found else None
+    match = _DIGEST.fullmatch(text)
+    return Digest(match[1] or match[3], match[2] or match[4]) if match else None
 
 
 def default_of(agent: str) -> str:
@@ -210,8 +210,8 @@ def default_of(agent: str) -> str:
 
 def registry_of(ns: str, registries: Registries, default: str = DOCKER_HUB) -> Registry | Problem:
     """The registry that ``ns`` names, the default for none."""
-    found = registries.find(ns or default)
-    return found or Problem(404, "NAME_UNKNOWN", f"registry {ns[:100]!r} is not served here")
+    registry = registries.find(ns or default)
+    return registry or Problem(404, "NAME_UNKNOWN", f"registry {ns[:100]!r} is not served here")
 
 
 def ns_of(query: str) -> str:
@@ -227,10 +227,10 @@ def parse(
     The registry is that of ``ns=``, else that of a host name before the repository's, else the
     default: Docker Hub, whose official images live below ``library/``.
     """
-    found = _PATH.fullmatch(path)
-    if found is None:
+    match = _PATH.fullmatch(path)
+    if match is None:
         return Problem(404, "UNSUPPORTED", "manifests, blobs, tags and referrers are served here")
-    asked, kind, reference = found[1], Kind(found[2]), re.sub("%3[aA]", ":", found[3])
+    asked, kind, reference = match[1], Kind(match[2]), re.sub("%3[aA]", ":", match[3])
     digest = parse_digest(reference)
     problem = _unfit(kind, reference, digest)
     if problem is not None:

@@ -264,12 +264,12 @@ class Oci(General):
         is tried at the registry that it is for; so is one for a repository there.
         """
         if request.method == "POST":
-            told, who = await self._form(request)
+            parameters, who = await self._form(request)
         else:
-            told = parse_qs(request.query or "")
+            parameters = parse_qs(request.query or "")
             who = oci_auth.credential(request.headers.get("authorization"))
-        scopes = [scope for value in told.get("scope", ()) for scope in value.split()]
-        service = told.get("service", [""])[0] or request.registry
+        scopes = [scope for value in parameters.get("scope", ()) for scope in value.split()]
+        service = parameters.get("service", [""])[0] or request.registry
         placed = self._placed(scopes, service)
         registry = placed[0][0]
         if who.anonymous:
@@ -297,17 +297,17 @@ class Oci(General):
     async def _form(self, request: ClientRequest) -> tuple[dict[str, list[str]], Credential]:
         """OAuth 2.0's way of asking for a token: by a password, or by a token of before."""
         data = await gathered(request.body, MOST_FORM)
-        told = parse_qs(data.decode("utf-8", "replace"), keep_blank_values=True)
+        parameters = parse_qs(data.decode("utf-8", "replace"), keep_blank_values=True)
 
         def field(name: str) -> str:
-            return told.get(name, [""])[0]
+            return parameters.get(name, [""])[0]
 
         if field("grant_type") == "password":
             pair = f"{field('username')}:{field('password')}".encode()
             basic = f"Basic {base64.b64encode(pair).decode('ascii')}"
-            return told, oci_auth.credential(basic)
+            return parameters, oci_auth.credential(basic)
         if field("grant_type") == "refresh_token":
-            return told, oci_auth.credential(f"Bearer {field('refresh_token')}")
+            return parameters, oci_auth.credential(f"Bearer {field('refresh_token')}")
         raise Refused(400, "grant_type is password or refresh_token")
 
     async def _try(
@@ -329,19 +329,19 @@ class Oci(General):
     def _placed(self, scopes: list[str], service: str) -> list[tuple[Registry, str]]:
         """The registry and repository of each scope; without any, the service's registry."""
         default = self._registries.find(service or DOCKER_HUB)
-        found: list[tuple[Registry, str]] = []
+        places: list[tuple[Registry, str]] = []
         for asked in filter(None, map(oci_auth.repository_of, scopes)):
             listed = self._registries.find(asked.partition("/")[0])
             ns = default.name if default is not None and listed is None else ""
             placed = locate(asked, ns, self._registries)
             if isinstance(placed, Problem):
                 raise Refused(placed.status, placed.message)
-            found.append(placed)
-        if not found:
+            places.append(placed)
+        if not places:
             if default is None:
                 raise Refused(404, "that registry is not served here")
-            found.append((default, ""))
-        return found
+            places.append((default, ""))
+        return places
 
     # -- refusals --------------------------------------------------------------------------
 
@@ -371,8 +371,8 @@ class Oci(General):
         self, request: ClientRequest, service: str, scope: str, message: str = "log in"
     ) -> Answer:
         realm = request.reached + _AUTH
-        told = ("WWW-Authenticate", oci_auth.format_challenge(realm, service, scope))
-        return _error(401, "UNAUTHORIZED", message, told)
+        field = ("WWW-Authenticate", oci_auth.format_challenge(realm, service, scope))
+        return _error(401, "UNAUTHORIZED", message, field)
 
 
 def _has_words(response: IUpstreamResponse) -> bool:

@@ -36,7 +36,9 @@ PERHAPS_TURNED_AWAY = frozenset({404, 429, 503})
 #: end: at a host that is known to bear few, and at one that is not.
 MOST_TURNS = 8
 TURN_SECONDS = 4.0
-DOUBT_SECONDS = 1.0
+DOUBT_SECONDS = 0.3
+#: Times that the latter is waited after an answer that hardly means anything else.
+DOUBTS = 3
 #: Answers that are asked for again at once, unless they say when to come again.
 TRANSIENT = frozenset({500, 502, 503, 504})
 
@@ -228,9 +230,10 @@ class Asking:
             status, host = response.status, urls.authority(response.url)
             if status not in TURNED_AWAY | PERHAPS_TURNED_AWAY or not hosts.shared(host):
                 return response
-            limited = hosts.limited(host)
-            if status in TURNED_AWAY or limited or span is not None:
-                await hosts.freed(host, TURN_SECONDS if limited else DOUBT_SECONDS)
+            if hosts.limited(host):
+                await hosts.freed(host, TURN_SECONDS)
+            elif status in TURNED_AWAY or span is not None:
+                await self._doubt(host, DOUBTS if status in TURNED_AWAY else 1)
             sure = hosts.limited(host)
             if not sure and status in PERHAPS_TURNED_AWAY:
                 return response
@@ -238,6 +241,19 @@ class Asking:
             if not sure:
                 break
         return await self._send(source, span, conditional, if_range)
+
+    async def _doubt(self, host: str, times: int) -> None:
+        """Wait whether others are refused there who were answered before.
+
+        That makes one of a refused first request, too, which alone may mean what it says.
+        """
+        hosts = self._env.hosts
+        for _ in range(times):
+            await hosts.freed(host, DOUBT_SECONDS)
+            if hosts.suspected(host):
+                hosts.refused(host)
+            if hosts.limited(host):
+                return
 
     def _withholds(self, source: int) -> bool:
         """Whether an upstream is not shown the client's credentials."""

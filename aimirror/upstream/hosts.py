@@ -206,6 +206,11 @@ class Hosts:
         """Whether it has shown to bear fewer than the limit."""
         return self.most(host) < self.limit
 
+    def suspected(self, host: str) -> bool:
+        """Whether it has refused a connection since it accepted one."""
+        known = self._hosts.get(host)
+        return known is not None and known.unaccepted > 0
+
     def refused(self, host: str, *, alone: bool = False) -> None:
         """It refused a connection while others worked: perhaps that many are too many for it.
 
@@ -213,6 +218,7 @@ class Hosts:
         ``alone``: it answers to nobody, so that one connection is all that may be tried.
         """
         known, now = self._host(host), self._clock.seconds()
+        before = known.borne
         known.unaccepted += 1
         if alone and not known.working:
             known.borne = 1
@@ -221,7 +227,8 @@ class Hosts:
         else:
             known.borne = max(1, min(known.busy, self.most(host) - 1))
         known.refused_at = known.raised_at = now
-        log.info("{host} bears {borne} connections", host=host, borne=known.borne)
+        if known.borne != before:
+            log.info("{host} bears {borne} connections", host=host, borne=known.borne)
         self._look(host, known)
 
     # -- at work ---------------------------------------------------------------------------

@@ -80,6 +80,28 @@ class FewConnectionsTests(LimitedCase):
         self.assertEqual(self.asking()[:2], [4, 0])
 
 
+class OneConnectionTests(LimitedCase):
+    """An origin that bears one connection; eight clients want a file each."""
+
+    FILES = 8
+
+    def play(self, refuses: str) -> None:
+        paths = self.files(rate=16_000_000)
+        self.limit(1, refuses)
+        service = self.start()
+        clients = [InBackground(service.get, path) for path in paths]
+        for each in clients:
+            self.assertWhole(each.result())
+
+    def test_closes(self) -> None:
+        """All get theirs where it closes every other connection."""
+        self.play("close")
+
+    def test_forbids(self) -> None:
+        """So they do where it answers 403 to every other connection."""
+        self.play("403")
+
+
 class KeptTests(LimitedCase):
     """Connections are used again, over any number of files."""
 

@@ -116,6 +116,25 @@ class RepeatingTests(DownloadCase):
             self.downloads.fetch(self.wanted(url="http://files.test/three.bin"))
             self.assertEqual(len(self.upstream.requests), 2 if seconds > 2 else 3)
 
+    def test_refused_beside_one_that_was_answered(self) -> None:
+        """A refusal after one of a file that was answered before is for the number of them."""
+        for suspected in (False, True):
+            self.setUp()
+            permit = self.ledger.count("files.test")
+            permit.works()
+            fetching = self.downloads.fetch(self.wanted())
+            refusal = self.upstream.answer(FakeResponse(403, length=0))
+            if suspected:
+                self.ledger.refused("files.test")
+            self.clock.advance(0.4)
+            permit.release()
+            self.clock.pump([0.4] * 4)
+            refusal.end()
+            self.assertEqual(len(self.upstream.requests), 2)
+            self.assertEqual(self.ledger.limited("files.test"), suspected)
+            self.upstream.answer(FakeResponse(200, length=0)).end()
+            self.successResultOf(fetching)
+
     def test_silent_header(self) -> None:
         """A first request that is not answered within seconds is sent again beside it."""
         fetching = self.downloads.fetch(self.wanted())

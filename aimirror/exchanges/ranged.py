@@ -325,7 +325,7 @@ class RangedFill:
                 resolving.addCallback(lambda place: self._resolved(source, place))
             case c.FetchWhole(id=flight, source=source):
                 came = self._whole(source).addErrback(self._unasked)
-                came.addCallback(lambda place: self._whole_came(flight, resolving))
+                came.addCallback(lambda answer: self._whole_came(flight, answer))
             case c.Refused() | c.Once():
                 self._learn(command)
             case c.Wake(at=at):

@@ -20,7 +20,7 @@ from aimirror.exchanges.wishes import Wishes, waited
 from aimirror.http import urls
 from aimirror.http.cookies import Cookies
 from aimirror.http.egress import Outgoing
-from aimirror.http.forwarding import ELSEWHERE
+from aimirror.http.forwarding import ELSEWHERE, fresher
 from aimirror.http.headers import Headers
 from aimirror.http.ranges import format_range
 from aimirror.http.validator import Validator
@@ -82,7 +82,7 @@ class Asking:
         self._method = method
         self._clients = clients or (lambda: (wanted.client,))
         #: The wanted fields, with the newest credential.
-        self._headers = wanted.headers
+        self._headers = fresher(wanted.headers)
         self.asked_at = 0.0
         self.source = 0
 
@@ -191,7 +191,7 @@ class Asking:
         if headers is None:
             return response
         response.abort()
-        self._headers = headers
+        self._headers = fresher(headers)
         return await self._send(source, span, conditional, if_range)
 
     def _send(

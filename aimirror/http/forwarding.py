@@ -44,6 +44,7 @@ _PRODUCT = re.compile(rf"[ \t]*({_TOKEN}(?:/{_TOKEN})?)(?=[ \t]|$)")
 _MOST_PRODUCTS = 3
 _WISH = re.compile(r"(no-cache|no-store|no-transform|only-if-cached|max-stale)")
 _TIMED = re.compile(r"(max-age|min-fresh|max-stale|stale-if-error)=(.*)")
+_FRESH = frozenset({"no-cache", "max-age=0"})
 _DIGITS = re.compile(r'"?([0-9]{1,10})"?')
 
 
@@ -129,6 +130,19 @@ def _wish(member: str) -> str:
         return ""
     seconds = _DIGITS.fullmatch(timed[2])
     return f"{timed[1]}={seconds[1] if seconds is not None else 0}"
+
+
+def fresher(headers: Headers) -> Headers:
+    """The fields of a request with no other wish than for something fresh.
+
+    Whatever else a client says to caches is for this mirror, which has heeded it by now: an
+    upstream that heeds it, too (``only-if-cached``), would answer one client, and that for all.
+    """
+    wish = next((m for m in headers.tokens("cache-control") if m in _FRESH), "")
+    if not wish and "no-cache" in headers.tokens("pragma"):
+        wish = "no-cache"
+    kept = headers.without("cache-control", "pragma")
+    return kept.with_("Cache-Control", wish) if wish else kept
 
 
 def accepts_gzip(request: Headers) -> bool:

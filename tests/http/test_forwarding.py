@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.http.forwarding import SHARED, asked_for_storing, passed_on, scope_of
+from aimirror.http.forwarding import SHARED, asked_for_storing, fresher, passed_on, scope_of
 from aimirror.http.headers import CREDENTIALS, Headers
 from aimirror.http.negotiated import NOBODY
 
@@ -91,6 +91,20 @@ class SharedTests(SynchronousTestCase):
         }
         for value, kept in table.items():
             self.assertEqual(sent(("Cache-Control", value)).get("cache-control") or "", kept)
+
+    def test_fresher(self) -> None:
+        """Of what a client says to caches, upstreams hear that it wants something fresh."""
+        table = {
+            ("Cache-Control", "no-cache, no-store"): "no-cache",
+            ("Cache-Control", "max-age=0, only-if-cached"): "max-age=0",
+            ("Pragma", "no-cache"): "no-cache",
+            ("Cache-Control", "only-if-cached"): "",
+            ("Cache-Control", "max-age=99, max-stale"): "",
+        }
+        for field, wish in table.items():
+            made = fresher(Headers([field, ("Accept", "a/b")]))
+            self.assertEqual((made.get("cache-control") or "", "pragma" in made), (wish, False))
+            self.assertEqual(made.get("accept"), "a/b")
 
     def test_encoding(self) -> None:
         """Encodings are between mirror and upstream, however the client writes them."""

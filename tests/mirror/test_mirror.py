@@ -38,6 +38,14 @@ class RoutingTests(MirrorCase):
             self.assertEqual(self.get(path)[0], 400)
         self.assertEqual(self.asked, 0)
 
+    def test_wishes(self) -> None:
+        """What one client says to caches can't choose what an upstream answers for all."""
+        self.plays(200, *FRESH)
+        table = {"no-cache": "no-cache", "max-age=0": "max-age=0", "max-age=99, min-fresh=7": None}
+        for number, (wish, sent) in enumerate(table.items()):
+            self.get(f"/{number}", f"Cache-Control: {wish}")
+            self.assertEqual(self.last().outgoing.headers.get("cache-control"), sent)
+
     def test_cors(self) -> None:
         """A rule may open to all pages what it gives without a login, and nothing else."""
         self.plays(200, *FRESH, "Access-Control-Allow-Origin: https://a.test")

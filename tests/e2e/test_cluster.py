@@ -42,6 +42,8 @@ class ClusterCase(EndToEndTests):
             },
         )
         self.addCleanup(service.program.kill)
+        if rules is None:
+            self.acquaint(service)
         return service
 
     def nodes(self, **more: Any) -> list[ServiceProgram]:
@@ -88,10 +90,11 @@ class ClusterTests(ClusterCase):
             time.sleep(apart)
         since = []
         for node in nodes:
-            with sqlite3.connect(node.cache / "index.sqlite3") as index:
-                (old, new) = index.execute("SELECT used FROM blobs ORDER BY used").fetchall()
+            index = sqlite3.connect(node.cache / "index.sqlite3")
+            used = "SELECT b.used FROM blobs b, entries e WHERE e.blob = b.sha256 AND e.key LIKE ?"
+            old, new = (index.execute(used, (f"%{p}",)).fetchone()[0] for p in ("/old", "/new"))
             index.close()
-            since.append(new[0] - old[0])
+            since.append(new - old)
         for is_lent, seconds in zip(lent, since, strict=True):
             (self.assertLess if is_lent else self.assertGreater)(seconds, apart * 0.75, since)
         self.assertEqual(sum(lent), 2)

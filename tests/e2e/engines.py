@@ -33,20 +33,9 @@ ENVIRONMENT = "engines"
 #: Seconds for one test: the store alone takes ten to start.
 LIMIT = 400
 
-_ROUND_ROBIN = """
-defaults
-    mode http
-    timeout connect 2s
-    timeout client 600s
-    timeout server 600s
-frontend f
-    bind 127.0.0.1:{port}
-    default_backend nodes
-backend nodes
-    balance roundrobin
-    http-reuse never
-{nodes}
-"""
+#: What is printed for affinity, and what takes its place for a balancer that knows nothing.
+_BY_KEY = "balance hash var(txn.key)\n    hash-type consistent djb2 avalanche"
+_BY_TURNS = "balance roundrobin"
 
 
 def low_port() -> int:
@@ -153,13 +142,12 @@ class Engines:
         """HAProxy in front of all nodes, as ``aimirror balance`` has it, or one after another."""
         haproxy = find_client("haproxy")
         port = free_port()
-        if affinity:
-            known = shapes(rules or load(None).rules)
-            nodes = tuple(("127.0.0.1", each) for each in self.ports)
-            text = BALANCERS["haproxy"](Site(nodes=nodes, port=port, shapes=known))
-        else:
-            lines = (f"    server n{p} 127.0.0.1:{p} check inter 500" for p in self.ports)
-            text = _ROUND_ROBIN.format(port=port, nodes="\n".join(lines))
+        nodes = tuple(("127.0.0.1", each) for each in self.ports)
+        known = shapes(rules or load(None).rules)
+        text = BALANCERS["haproxy"](Site(nodes=nodes, port=port, shapes=known))
+        if not affinity:
+            assert _BY_KEY in text
+            text = text.replace(_BY_KEY, _BY_TURNS)
         file = self.folder / f"haproxy-{port}.cfg"
         file.write_text(text)
         self.run_program(haproxy, "-f", str(file))

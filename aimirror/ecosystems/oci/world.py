@@ -8,9 +8,6 @@ took a credential is served to those alone whom the registry lets read the repos
 
 from __future__ import annotations
 
-import base64
-from urllib.parse import parse_qs
-
 from attrs import evolve
 
 from aimirror.bounded import LRU
@@ -20,6 +17,7 @@ from aimirror.ecosystems.oci.auth import Credential
 from aimirror.ecosystems.oci.clients import buildkit, containerd, docker, k3s, podman
 from aimirror.ecosystems.oci.errors import API_VERSION, error_body, error_code, error_fields
 from aimirror.ecosystems.oci.images import Images, Visit
+from aimirror.ecosystems.oci.issuing import Issuing
 from aimirror.ecosystems.oci.lists import Lists
 from aimirror.ecosystems.oci.logins import Logins
 from aimirror.ecosystems.oci.paths import (
@@ -27,10 +25,8 @@ from aimirror.ecosystems.oci.paths import (
     Kind,
     Problem,
     Registries,
-    Registry,
     Target,
     default_of,
-    locate,
     ns_of,
     parse,
     registry_of,
@@ -52,23 +48,18 @@ from aimirror.mirror.ecosystem import (
     Untaken,
 )
 from aimirror.mirror.passing import failure
-from aimirror.routing.rules import Route, Rule
+from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
 from aimirror.server.relay import Relayed
-from aimirror.server.short_bodies import gathered
 
 _BASE = "/v2/"
 _AUTH = "/v2/auth"
 _NO_PUSH = "this mirror is for pulling: push to the registry's own address"
-#: Seconds that the mirror's own tokens live: they hold no right that could be withdrawn.
-_OWN_LIFE = 3600.0
 #: Seconds for which a repository is believed to need a login, and repositories that are remembered.
 NEEDED_FOR = 600.0
 MOST_NEEDED = 10_000
 #: Answers to nobody in particular after which a login is tried.
 _CLOSED = frozenset({401, 403, 404, 429})
-#: Bytes of a form that asks for a token.
-MOST_FORM = 64 << 10
 
 
 class Oci(General):
@@ -87,6 +78,7 @@ class Oci(General):
         self._lists = Lists(library, self._images)
         self._sources = Sources()
         self._logins = Logins(registries)
+        self._issuing = Issuing(registries, self._tokens, self._sources, self._logins)
         #: Until when (registry, repository, login) is believed to need that login.
         self._needed: LRU[tuple[str, str, str], float] = LRU(MOST_NEEDED)
 
@@ -101,7 +93,7 @@ class Oci(General):
             if path in ("/v2", _BASE):
                 return self._ping(request)
             if path == _AUTH:
-                return await self._auth(request, route)
+                return await self._issuing.answer(request, route)
             return await self._repository(request, route, mirror)
         except Refused as refused:
             if refused.body and refused.status != 401:
@@ -257,92 +249,6 @@ class Oci(General):
         fields = Headers([("Content-Type", "application/json"), API_VERSION])
         return Answer(status=200, headers=fields, body=b"{}")
 
-    async def _auth(self, request: ClientRequest, route: Route) -> Answer:
-        """The mirror's token service: its tokens are what the client has brought.
-
-        Which registry gets to see that is decided for each request.  A login without a repository
-        is tried at the registry that it is for; so is one for a repository there.
-        """
-        if request.method == "POST":
-            parameters, who = await self._form(request)
-        else:
-            parameters = parse_qs(request.query or "")
-            who = oci_auth.credential(request.headers.get("authorization"))
-        scopes = [scope for value in parameters.get("scope", ()) for scope in value.split()]
-        service = parameters.get("service", [""])[0] or request.registry
-        placed = self._placed(scopes, service)
-        registry = placed[0][0]
-        if who.anonymous:
-            if not registry.anonymous and not registry.login:
-                raise Refused(401, f"{registry.name} is served to those who log in")
-            return _token(oci_auth.ANYONE, _OWN_LIFE)
-        if not who.basic:
-            raise Refused(401, "a token is given for a name and a password")
-        if scopes:
-            agent = request.headers.get("user-agent") or ""
-            ns = ns_of(request.query or "") or request.registry
-            shown = self._logins.shown(who, registry, ns, agent)
-            names = [name for owner, name in placed if owner is registry and name]
-        else:
-            try:
-                shown, home = self._logins.home(who, service)
-            except LookupError as unknown:
-                raise Refused(401, f"registry {unknown} is not served here") from None
-            registry, names = home or registry, []
-            shown = shown if home is not None else Credential()
-        if shown.basic:
-            await self._try(route.rule, registry, tuple(dict.fromkeys(names)), shown)
-        return _token(oci_auth.basic_token(who.basic), _OWN_LIFE)
-
-    async def _form(self, request: ClientRequest) -> tuple[dict[str, list[str]], Credential]:
-        """OAuth 2.0's way of asking for a token: by a password, or by a token of before."""
-        data = await gathered(request.body, MOST_FORM)
-        parameters = parse_qs(data.decode("utf-8", "replace"), keep_blank_values=True)
-
-        def field(name: str) -> str:
-            return parameters.get(name, [""])[0]
-
-        if field("grant_type") == "password":
-            pair = f"{field('username')}:{field('password')}".encode()
-            basic = f"Basic {base64.b64encode(pair).decode('ascii')}"
-            return parameters, oci_auth.credential(basic)
-        if field("grant_type") == "refresh_token":
-            return parameters, oci_auth.credential(f"Bearer {field('refresh_token')}")
-        raise Refused(400, "grant_type is password or refresh_token")
-
-    async def _try(
-        self, rule: Rule, registry: Registry, names: tuple[str, ...], who: Credential
-    ) -> None:
-        """Show a registry a login that is for it; raises Refused when it is not taken."""
-        rule = self._sources.rules(rule, registry, who)[0]
-        challenge = await self._tokens.challenge(rule)
-        if challenge is None:
-            return
-        if challenge.scheme == "basic":
-            if not await self._tokens.welcome(rule, who):
-                raise Refused(401, "the registry does not take these credentials")
-        else:
-            scopes = tuple(map(oci_auth.pull_scope, names))
-            await self._tokens.token(rule, registry, challenge, scopes, who)
-        self._logins.taken(who, registry)
-
-    def _placed(self, scopes: list[str], service: str) -> list[tuple[Registry, str]]:
-        """The registry and repository of each scope; without any, the service's registry."""
-        default = self._registries.find(service or DOCKER_HUB)
-        places: list[tuple[Registry, str]] = []
-        for asked in filter(None, map(oci_auth.repository_of, scopes)):
-            listed = self._registries.find(asked.partition("/")[0])
-            ns = default.name if default is not None and listed is None else ""
-            placed = locate(asked, ns, self._registries)
-            if isinstance(placed, Problem):
-                raise Refused(placed.status, placed.message)
-            places.append(placed)
-        if not places:
-            if default is None:
-                raise Refused(404, "that registry is not served here")
-            places.append((default, ""))
-        return places
-
     # -- refusals --------------------------------------------------------------------------
 
     def _refusal(
@@ -379,11 +285,6 @@ def _has_words(response: IUpstreamResponse) -> bool:
     """Whether a refusal that is passed on as it is will tell a client the registry's reason."""
     kind = response.headers.get("content-type") or ""
     return "json" in kind.lower() and response.length is not None and response.length > 2
-
-
-def _token(value: str, seconds: float) -> Answer:
-    fields = Headers([("Content-Type", "application/json"), ("Cache-Control", "no-store")])
-    return Answer(status=200, headers=fields, body=oci_auth.format_token(value, seconds))
 
 
 def _error(status: int, code: str, message: str, *more: tuple[str, str]) -> Answer:

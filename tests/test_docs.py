@@ -98,6 +98,19 @@ class ReadmeTests(SynchronousTestCase):
                 self.assertIn(word, first)
 
 
+class PromiseTests(SynchronousTestCase):
+    def test_each_has_a_test(self) -> None:
+        """The tests that docs/security.md names for its promises are there."""
+        text = (ROOT / "docs" / "security.md").read_text("utf-8")
+        table = text.partition("| promise | test |\n")[2].partition("\n\n")[0]
+        rows = [row.split(" | ")[1] for row in table.splitlines()[1:]]
+        self.assertGreater(len(rows), 10)
+        for place in (place for row in rows for place in row.removesuffix(" |").split("; ")):
+            source = (ROOT / "tests" / f"{place.split(' ')[0]}.py").read_text("utf-8")
+            for name in re.findall(r"`(\w+)`", place):
+                self.assertIn(f"def {name}(", source, place)
+
+
 class DependencyTests(SynchronousTestCase):
     def test_each_has_a_line(self) -> None:
         """What is installed with the product is listed with its purpose, and nothing else is."""

@@ -269,16 +269,19 @@ class RangedFill:
         Where the digest is known, that decides: tags are of no account from now on.  Else one
         connection does, if size and date are the same: what it brings must be what is here.
         """
-        source = self.machine.primary
-        place = self._places[source]
-        several = len(self.machine.assignment.sources) > 1
-        if result.detail != OTHER_VALIDATOR or several or flight == self.machine.whole:
+        assignment = self.machine.assignment
+        running = assignment.flights.get(flight)
+        if result.detail != OTHER_VALIDATOR or running is None or flight == self.machine.whole:
             return result
+        source = running.source
+        place = self._places[source]
         if self.machine.digest is not None:
             self._places[source] = evolve(place, validator=Validator())
             self._unlike()
             return evolve(result, reason=Reason.CANCELLED)
-        if not (place.validator.etag and place.validator.last_modified) or self._by_date:
+        if len(assignment.sources) > 1 or self._by_date:
+            return result
+        if not (place.validator.etag and place.validator.last_modified):
             return result
         self._by_date = True
         self._unlike()

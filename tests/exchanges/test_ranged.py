@@ -412,6 +412,23 @@ class OwnTagsTests(RangedCase):
         self.downloads.fetch(self.wanted(url="http://files.test/two.bin"))
         self.assertNotIn("range", self.upstream.requests[-1].headers)
 
+    def test_several_upstreams(self) -> None:
+        """Each of several upstreams may have such nodes; with a known digest none is lost."""
+        urls = ("http://files.test", "http://more.test")
+        reading = Reading(self.start(self.rule(upstreams=urls), digest=sha256(CONTENT)))
+        more = partial(0, 1, len(CONTENT), ("ETag", '"two"'), url="http://more.test/one.bin")
+        self.upstream.answer(more)
+        self.play_probe(self.first, CONTENT)
+        for url in urls:
+            other = [each for each in self.pool.flying if each.task.url.startswith(url)]
+            other[0].end(Reason.CHANGED, detail=OTHER_VALIDATOR)
+            self.assertEqual(self.pool.fetches[-1].task.validator.etag, "")
+        [running] = self.downloads._all()
+        sources = running.fill.machine.assignment.sources
+        self.assertEqual([source.alive for source in sources.values()], [True, True])
+        self.pool.bring_all(CONTENT)
+        self.assertEqual((reading.data, self.stored()), (CONTENT, [CONTENT]))
+
     def test_other_bytes(self) -> None:
         """Bytes that are not those that were sent already are another version: readers are cut."""
         reading = Reading(self.start())

@@ -12,8 +12,10 @@ from aimirror.interfaces import Arriving, UpstreamError, Wanted
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Strategy
 from aimirror.store.errors import DiskError
+from aimirror.store.index import GATHER
 from tests.exchanges.support import (
     KB,
+    URL,
     DownloadCase,
     FakeResponse,
     Reading,
@@ -25,6 +27,8 @@ from tests.exchanges.support import (
 from tests.store.support import descriptors
 
 CONTENT = pattern(14 * KB)
+#: Of SQL for a small file: two look-ups, four rows, two savepoints.
+MOST_STATEMENTS = 13
 
 
 class SmallCase(DownloadCase):
@@ -102,6 +106,28 @@ class AtOnceTests(SmallCase):
         self.bring(self.upstream.answer(partial(0, len(CONTENT), len(CONTENT))))
         reading = Reading(self.successResultOf(fetching), 100, 300)
         self.assertEqual(reading.data, CONTENT[100:300])
+
+    def test_what_each_costs(self) -> None:
+        """One request, no worker, no thread, few statements, and one commit for many."""
+        files = 20
+        statements: list[str] = []
+        self.store._index._db.set_trace_callback(statements.append)
+        self.threads.held = self.writes.held = True
+        for number in range(files):
+            wanted = self.wanted(url=f"{URL}{number}")
+            content = pattern(14 * KB, number)
+            fetching = self.downloads.fetch(wanted)
+            self.bring(
+                self.upstream.answer(partial(0, len(content), len(content), url=wanted.key)),
+                content,
+            )
+            self.successResultOf(fetching)
+        self.clock.advance(GATHER)
+        self.assertEqual((len(self.upstream.requests), self.pool.fetches), (files, []))
+        self.assertEqual((self.threads.waiting, self.writes.waiting), ([], []))
+        self.assertEqual(sum(each == "COMMIT" for each in statements), 1)
+        self.assertLessEqual(len(statements) / files, MOST_STATEMENTS)
+        self.threads.held = False
 
     def test_stopped(self) -> None:
         """A stop of the service closes the connection of what has not come yet."""

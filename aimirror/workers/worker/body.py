@@ -13,7 +13,7 @@ from twisted.web.http import PotentialDataLoss
 
 from aimirror.download.tasks import FetchTask, Reason
 from aimirror.workers.worker.files import PartFile
-from aimirror.workers.worker.gathering import Gathering
+from aimirror.workers.worker.gathering import Gathering, Pace
 from aimirror.workers.worker.outcomes import Outcome, disk_outcome, upstream_outcome
 from aimirror.workers.worker.throttle import Throttle
 from aimirror.workers.worker.writer import SpanWriter
@@ -30,7 +30,7 @@ class PieceBody(Protocol):
 
     It ends at ``announced`` with the connection kept for the next piece, or earlier, at a trimmed
     stop, by cancelling ``ended`` or by an error: then the connection is dropped.  Silence is
-    watched by the response.
+    watched by the response.  ``pace`` is what other pieces from the host have measured.
     """
 
     #: A ``Reply`` of ``aimirror.upstream``, which can be paused and aborted.
@@ -43,6 +43,7 @@ class PieceBody(Protocol):
         task: FetchTask,
         announced: int,
         wrote: Callable[[int, int], None],
+        pace: Pace | None = None,
     ) -> None:
         self._clock = clock
         self._writer = SpanWriter(clock, part, task.start, wrote, self._disk_failed)
@@ -51,7 +52,7 @@ class PieceBody(Protocol):
         self._stop = announced
         self._throttle = Throttle(task.rate_limit)
         self._pause: IDelayedCall | None = None
-        self._gathering = Gathering(clock.seconds())
+        self._gathering = Gathering(clock.seconds(), pace)
         self._gathered = 1
         self._moved_at = 0.0
         self._watch: IDelayedCall | None = None

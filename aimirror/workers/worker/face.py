@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
+from aimirror.bounded import LRU
 from aimirror.download.tasks import FetchResult, FetchTask, HashTask
 from aimirror.workers.wire import commands
 from aimirror.workers.wire.link import Link
 from aimirror.workers.wire.tasks import pack_result, pack_sent, unpack_send, unpack_task
 from aimirror.workers.worker.files import PartFiles
+from aimirror.workers.worker.gathering import Pace
 from aimirror.workers.worker.piece import Agents, Piece
 from aimirror.workers.worker.sending import send
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from aimirror.workers.worker.hashing import Hasher
+
+#: Hosts whose pace is remembered.
+MOST_PACES = 256
 
 log = Logger()
 
@@ -37,6 +42,8 @@ class Face(Link):
         self._leave = leave
         self._files = PartFiles()
         self._pieces: dict[int, Piece] = {}
+        #: By origin, as tasks spell it.
+        self._paces: LRU[str, Pace] = LRU(MOST_PACES)
 
     @commands.Fetch.responder
     async def _fetch(self, task: bytes) -> dict[str, object]:
@@ -104,7 +111,8 @@ class Face(Link):
         def wrote(start: int, stop: int) -> None:
             self.tell(commands.Wrote, span=(task.id, start, stop))
 
-        piece = Piece(self._clock, self._agents, self._files, task, wrote)
+        pace = self._pace_at("/".join(task.url.split("/", 3)[:3]))
+        piece = Piece(self._clock, self._agents, self._files, task, wrote, pace)
         self._pieces[task.id] = piece
         try:
             result = await piece.run()
@@ -112,6 +120,13 @@ class Face(Link):
             del self._pieces[task.id]
         log.debug("Piece {id} ended: {result}", id=task.id, result=result)
         return result
+
+    def _pace_at(self, host: str) -> Pace:
+        pace = self._paces.get(host)
+        if pace is None:
+            pace = Pace()
+            self._paces.put(host, pace)
+        return pace
 
     def _parent_gone(self) -> None:
         self._cancel_all()

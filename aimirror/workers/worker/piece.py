@@ -18,6 +18,7 @@ from aimirror.http.egress import Outgoing
 from aimirror.http.targets import parse_target
 from aimirror.workers.worker.body import PieceBody
 from aimirror.workers.worker.files import PartFile, PartFiles
+from aimirror.workers.worker.gathering import Pace
 from aimirror.workers.worker.outcomes import Outcome, disk_outcome, upstream_outcome
 
 if TYPE_CHECKING:
@@ -50,8 +51,10 @@ class Piece:
         files: PartFiles,
         task: FetchTask,
         wrote: Callable[[int, int], None],
+        pace: Pace | None = None,
     ) -> None:
         self._clock = clock
+        self._pace = pace
         self._agents = agents
         self._files = files
         self._task = task
@@ -115,7 +118,7 @@ class Piece:
         return evolve(self._result(outcome), kept=kept)
 
     async def _receive(self, response: IResponse, accepted: Accepted, part: PartFile) -> Outcome:
-        body = PieceBody(self._clock, part, self._task, accepted.stop, self._wrote)
+        body = PieceBody(self._clock, part, self._task, accepted.stop, self._wrote, self._pace)
         body.trim(self._stop)
         body.limit(self._rate)
         self._body = body

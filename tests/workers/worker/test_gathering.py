@@ -10,7 +10,9 @@ from aimirror.workers.worker.gathering import (
     MEASURED_OVER,
     MOST_GATHERED,
     UNGATHERED,
+    UNGATHERED_AT_A_PACE,
     Gathering,
+    Pace,
 )
 
 MB = 1_000_000
@@ -42,6 +44,20 @@ class GatheringTests(SynchronousTestCase):
         self.assertGreater(wanted, 1)
         self.assertEqual(gathering.silent(), 1)
         self.assertEqual(gathering.took(1000, 100 * MB, 1.01), 1)
+
+    def test_pace_of_the_host(self):
+        """A piece begins at the pace of those before it, soon after its first bytes."""
+        pace = Pace()
+        first, second = Gathering(0.0, pace), Gathering(1.0, pace)
+        self.assertEqual(second.took(UNGATHERED_AT_A_PACE + 1, 100 * MB, 1.01), 1)
+        for step in range(1, 40):
+            first.took(MB // 100, 100 * MB, step / 100)
+        later = Gathering(1.0, pace)
+        self.assertEqual(later.took(UNGATHERED_AT_A_PACE, 100 * MB, 1.01), 1)
+        wanted = later.took(1000, 100 * MB, 1.02)
+        self.assertLess(abs(wanted - MB * GATHER_SECONDS), 0.1 * MB * GATHER_SECONDS)
+        self.assertEqual(later.silent(), 1)
+        self.assertEqual(later.took(1000, 100 * MB, 1.03), 1)
 
     @given(st.lists(st.tuples(st.integers(1, 1 << 18), st.floats(0.0, 0.5)), max_size=60))
     def test_the_end_is_never_waited_for(self, chunks):

@@ -482,7 +482,7 @@ class Exchange:
         """Whether what is not stored is worth a part that is thrown away, and has room for it."""
         usage = self._env.store.usage().total + found.total
         fits = usage <= self._env.store.max_bytes and found.total * 2 <= self._env.store.free()
-        more = found.stop < found.total <= MOST_GATHERED
+        more = min(found.stop, first_piece(self._rule.chunk_size)) < found.total <= MOST_GATHERED
         return more and fits and not len(self._wanted.part)
 
     def _complete(

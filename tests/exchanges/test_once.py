@@ -88,6 +88,17 @@ class UnknownTests(OnceCase):
         self.finish_first()
         self.assertEqual((self.reading.data == CONTENT, self.pool.fetches), (True, []))
 
+    def test_private(self) -> None:
+        """What may not be stored comes by many connections, too, once a second one is accepted."""
+        private = ("Cache-Control", "private, no-store")
+        self.first = partial(0, len(CONTENT), len(CONTENT), private)
+        fetching = self.downloads.fetch(self.wanted())
+        self.upstream.answer(self.first)
+        self.successResultOf(fetching)
+        self.first.flow(CONTENT[: 64 << 10])
+        self.second().write(CONTENT, 1000)
+        self.assertEqual(len(self.pool.flying), 3)
+
     def test_not_stored(self) -> None:
         """What is too large to be stored comes by that one request, too."""
         fetching = self.downloads.fetch(self.wanted(rule=self.rule(max_size=MB)))

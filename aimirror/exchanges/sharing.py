@@ -169,9 +169,13 @@ class Sharing:
             return
         left = [member for member in self._line if not member.clients()]
         for member in left:
-            if isinstance(member.fill, RangedFill) and member.since is None:
-                wanting -= member.fill.connections_at(host) - member.fill.flying(host)
-                wanting -= member.fill.give_way(host, max(0, wanting))
+            if isinstance(fill := member.fill, RangedFill):
+                wanting -= fill.connections_at(host) - fill.flying(host)
+                count = max(0, min(wanting, fill.flying(host)))
+                if member.since is not None:  # its share is for what downloads lack
+                    count = min(count, queued)
+                    fill.allowed({host: fill.flying(host) - count}, member.rule.concurrency)
+                wanting -= fill.give_way(host, count)
         plain = [m.fill for m in left if isinstance(m.fill, PlainFill) and m.fill.host == host]
         late = self._clock.seconds() - LEFT_FOR
         streams = [fill.cancel for fill in plain if fill.progress.started_at <= late]

@@ -192,6 +192,17 @@ class HostsTests(SharingCase):
         self.clock.pump([0] * 3)
         self.assertGreater(self.flying_for("read"), 0)
 
+    def test_first_pieces_give_way(self) -> None:
+        """A request finds a connection where all are at the first pieces of abandoned files."""
+        for n in range(12):
+            self.begin_file(f"{n}")
+        for n in range(12):
+            self.readers[f"{n}"].close()
+        waiting = Deferred.fromCoroutine(self.ledger.admit("files.test", 30, lambda: ("a",)))
+        self.clock.pump([0] * 4)
+        self.successResultOf(waiting)
+        self.assertLessEqual(self.ledger.connections("files.test"), 12)
+
     def test_abandoned_requests_wait(self) -> None:
         """A request that nobody waits for begins when no awaited download lacks a connection."""
         for name in "ab":

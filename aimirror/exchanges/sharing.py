@@ -170,7 +170,6 @@ class Sharing:
         left = [member for member in self._line if not member.clients()]
         for member in left:
             if isinstance(fill := member.fill, RangedFill):
-                wanting -= fill.connections_at(host) - fill.flying(host)
                 count = max(0, min(wanting, fill.flying(host)))
                 if member.since is not None:  # its share is for what downloads lack
                     count = min(count, queued)

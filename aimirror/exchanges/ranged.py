@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 #: Bytes up to which the parent hashes a file itself: sooner than a worker could be asked.
 HASHED_HERE = 1 << 20
+#: Bytes of a first request without an end after which it waits for a second one to be accepted, as
+#: the rest would be lost then; seconds for which it waits.
+LINGER_AT = 256 << 10
+LINGER_FOR = 0.5
 #: Seconds for which the ends of complete pieces are awaited, so that their connections are kept.
 LANDING_SECONDS = 1.0
 
@@ -156,6 +160,8 @@ class RangedFill:
         probe = self._stream(PROBE, response, start, stop)
         self._do(self.machine.begin(self._now(), (start, stop)))
         if probe is not None:
+            if self.machine.assignment.unproven and len(self.machine.assignment.flights) > 1:
+                probe.linger(start + LINGER_AT, LINGER_FOR)
             probe.begin()
 
     def allowed(self, shares: Mapping[str, int], most: int) -> None:
@@ -258,6 +264,9 @@ class RangedFill:
         if self._drained is not None and not self._flights:
             drained, self._drained = self._drained, None
             drained.callback(None)
+        probe = self._flights.get(PROBE)
+        if isinstance(probe, StreamWriter):
+            probe.go_on()
         result = self._own_tags(flight, result)
         self._do(self.machine.ended(flight, result, self._now(), beside))
         if result.reason not in (Reason.DONE, Reason.CANCELLED):

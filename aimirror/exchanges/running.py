@@ -260,7 +260,7 @@ class Downloads:
             one_connection=self._troubles.one_connection(host, now()),
             unlike=lambda: self._troubles.unlike(host, now()),
             once=self._troubles.once(host, now()),
-            repeating=self._troubles.repeating(host),
+            repeating=self.repeating(wanted.route),
             repeats=lambda well: self._troubles.repeats(host, well, now()),
             draws=not self._troubles.suspicious(key, now()),
             begun=lambda fill: self._begun(running, fill),
@@ -271,8 +271,9 @@ class Downloads:
         )
 
     def repeating(self, route: Route) -> bool:
-        """Whether a route's host is known to answer as often as it is asked for the same."""
-        return self._troubles.repeating(urls.origin(route.urls[0]))
+        """Whether a URL answers as often as it is asked, by its looks or by others of its host."""
+        url = route.urls[0]
+        return not urls.is_ticket(url) or self._troubles.repeating(urls.origin(url))
 
     def _no_outcome(self, running: Running, failure: Failure) -> None:
         if failure.check(CancelledError):

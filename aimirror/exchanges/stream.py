@@ -170,19 +170,43 @@ class StreamWriter:
         self._wrote = wrote
         self._ended: Callable[[FetchResult], None] | None = ended
         self._to_thread = to_thread
+        self._clock = clock
         self._throttle = Throttle(response, clock, rate_limit)
         self._queue: list[bytes] = []
         self._busy = False
         self._result: Reason | None = None
         self._detail = ""
+        #: Where it waits for ``go_on``.
+        self._limit: int | None = None
+        self._waiting: IDelayedCall | None = None
 
     def begin(self) -> None:
         """Start the flow, unless it was cancelled already."""
         if self._result is None:
             self._response.deliver(self)
 
+    def linger(self, limit: int, seconds: float) -> None:
+        """Read no further than about ``limit`` before ``go_on`` or ``trim``, or so many seconds."""
+        self._limit = limit
+        self._waiting = self._clock.callLater(seconds, self.go_on)
+
+    def go_on(self) -> None:
+        """Linger no longer."""
+        if self._limit is None:
+            return
+        self._limit = None
+        if self._waiting is not None and self._waiting.active():
+            self._waiting.cancel()
+        if self._result is None and not self._full():
+            self._throttle.release()
+
+    def _full(self) -> bool:
+        lingers = self._limit is not None and self._received >= self._limit
+        return lingers or (self._busy and self._received - self._position > MOST_WAITING)
+
     def trim(self, stop: int) -> None:
         """End at ``stop``; of what comes after, only what was received already is written."""
+        self.go_on()
         self._stop = stop if self._stop is None else min(self._stop, stop)
         if self._received >= self._stop:
             self._drop(Reason.DONE)
@@ -219,10 +243,11 @@ class StreamWriter:
         self._throttle.took(len(chunk))
         self._received += len(chunk)
         self._queue.append(chunk)
+        if self._full():
+            self._throttle.hold()
         if self._busy:
-            if self._received - self._position > MOST_WAITING:
-                self._throttle.hold()
-        elif self._received - self._start <= WRITTEN_AT_ONCE:
+            return
+        if self._received - self._start <= WRITTEN_AT_ONCE:
             self._write_now()
         else:
             self._write_aside()
@@ -261,7 +286,7 @@ class StreamWriter:
             self._disk_failed(OSError(0, str(error)))
         if self._queue:
             self._write_aside()
-        elif self._result is None:
+        elif self._result is None and not self._full():
             self._throttle.release()
         self._report()
 
@@ -288,6 +313,7 @@ class StreamWriter:
     def _over(self, reason: Reason, detail: str = "") -> None:
         if self._result is None:
             self._result, self._detail = reason, detail
+        self.go_on()
         self._throttle.stop()
         self._report()
 

@@ -8,6 +8,8 @@ from functools import lru_cache
 _URL = re.compile(r"(https?)://([^/?#]+)([^?#]*)(\?[^#]*)?(?:#.*)?", re.IGNORECASE | re.DOTALL)
 _TRIPLET = re.compile(r"%[0-9a-f]{2}", re.IGNORECASE)
 _DEFAULT_PORT = {"http": ":80", "https": ":443"}
+#: A segment of a path that somebody drew: long, of letters and digits, no name with an ending.
+_DRAWN = re.compile(r"/(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[A-Za-z0-9_=-]{16,}(?=/|$)")
 
 #: What no path may hold, as itself (RFC 9112 section 3.2) or percent-encoded.
 _STRAY = re.compile(r"[\x00-\x20\x7f\\#?]|%(?:[01][0-9a-f]|7f|5c)", re.IGNORECASE)
@@ -45,6 +47,12 @@ def host(url: str) -> str:
     if authority.startswith("["):
         return authority[1:].partition("]")[0]
     return authority.partition(":")[0]
+
+
+def is_ticket(url: str) -> bool:
+    """Whether a URL may be one that was made for somebody, and works once: by query or token."""
+    before, mark, query = url.partition("?")
+    return bool(mark and query) or _DRAWN.search(before.partition("://")[2]) is not None
 
 
 def origin(url: str) -> str:

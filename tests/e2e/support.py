@@ -87,17 +87,6 @@ class EndToEndTests(SynchronousTestCase):
         self.origin.script({path: {"size": SIZE, "seed": 7, **behaviour}})
         return path
 
-    def acquaint(self, service: ServiceProgram) -> None:
-        """Let a service know that the origin answers as often as it is asked.
-
-        The first request to one of which nobody knows that has no end, and what is on its way
-        when it is cut counts, too.  A login keeps the file from all others.
-        """
-        path = "/known"
-        self.origin.script({path: {"size": 5_000_000, "seed": 1}})
-        service.get(path, ("Authorization", "Bearer of-the-test"))
-        self.settle(service)
-
     def settle(self, service: ServiceProgram) -> None:
         """Wait until no download runs: the last byte is sent before a file is put away."""
         while service.get("/health").json()["active_downloads"]:

@@ -42,8 +42,6 @@ class ClusterCase(EndToEndTests):
             },
         )
         self.addCleanup(service.program.kill)
-        if rules is None:
-            self.acquaint(service)
         return service
 
     def nodes(self, **more: Any) -> list[ServiceProgram]:

@@ -9,7 +9,7 @@ from tests.e2e.support import CONTENT, SIZE, EndToEndTests, InBackground
 class ColdTests(EndToEndTests):
     def test_cold_then_hit(self) -> None:
         """A cold file comes right, by ranges, once; the next client costs upstream nothing."""
-        service, path = self.start(), self.serve(rate=8_000_000)
+        service, path = self.start(), self.serve()
         self.assertWhole(service.get(path))
         self.settle(service)
         cold = self.origin.count(path)

@@ -19,8 +19,6 @@ class CrowdTests(EnginesCase):
     def setUp(self) -> None:
         super().setUp()
         self.nodes = [self.node(number) for number in range(3)]
-        for node in self.nodes:
-            self.acquaint(node)
 
     def test_one_copy(self) -> None:
         """Behind affinity and behind round robin the upstream sends the file once."""
@@ -64,8 +62,6 @@ class EnginesTests(EnginesCase):
         super().setUp()
         self.store = self.start_store()
         self.nodes = [self.node(number) for number in range(3)]
-        for node in self.nodes:
-            self.acquaint(node)
         self.front = self.start_balancer()
 
     def test_day(self) -> None:

@@ -44,7 +44,6 @@ class NodesCase(TierCase):
         self.addCleanup(service.program.kill)
         if store:
             self.wait(lambda: service.get("/health").json()["tier"] == "closed")
-        self.acquaint(service)
         return service
 
     def wait(self, ready: Callable[[], bool]) -> None:

@@ -108,7 +108,7 @@ class HeadTests(LibraryCase):
 
     def test_unknown_host(self) -> None:
         """Where a link may work once, HEAD is no use of it; GET asks where HEAD is refused."""
-        heading = self.library.head(self.wanted())
+        heading = self.library.head(self.wanted(url=f"{URL}?ticket=1"))
         self.assertEqual([each.method for each in self.upstream.requests], ["HEAD"])
         said = ("Accept-Ranges", "bytes")
         self.upstream.answer(whole(b"", said, ("Content-Length", "1000"), length=1000)).end()
@@ -116,7 +116,7 @@ class HeadTests(LibraryCase):
         assert isinstance(described, Described)
         self.assertEqual((described.stored, described.entry.status), (True, 200))
         for status in (403, 405):
-            heading = self.library.head(self.wanted())
+            heading = self.library.head(self.wanted(url=f"{URL}?ticket=1"))
             self.upstream.answer(FakeResponse(status))
             self.assertEqual(self.upstream.requests[-1].headers.get("range"), "bytes=0-0")
             self.upstream.answer(partial(0, 1, 1000))

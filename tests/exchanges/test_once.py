@@ -6,9 +6,11 @@ from typing import Any
 
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.failures import ONCE_FOR
-from aimirror.interfaces import Arriving
+from aimirror.exchanges.ranged import LINGER_FOR
+from aimirror.interfaces import Arriving, Wanted
 from tests.exchanges.support import (
     MB,
+    URL,
     DownloadCase,
     FakeFetch,
     FakeResponse,
@@ -19,7 +21,8 @@ from tests.exchanges.support import (
 )
 
 CONTENT = pattern(6 * MB)
-OTHER = "http://files.test/two.bin"
+TICKET = f"{URL}?ticket=1"
+OTHER = "http://files.test/two.bin?ticket=2"
 
 
 class OnceCase(DownloadCase):
@@ -28,6 +31,9 @@ class OnceCase(DownloadCase):
     def setUp(self) -> None:
         super().setUp()
         self.first = partial(0, len(CONTENT), len(CONTENT))
+
+    def wanted(self, *fields: tuple[str, str], url: str = TICKET, **rest: Any) -> Wanted:
+        return super().wanted(*fields, url=url, **rest)
 
     def start(self, **wanted: Any) -> Reading:
         """Its first answer has come, and brings some bytes."""
@@ -75,6 +81,19 @@ class UnknownTests(OnceCase):
         self.test_proven()
         self.downloads.fetch(self.wanted(url=OTHER))
         self.assertEqual(self.ranges()[-1], f"bytes=0-{MB - 1}")
+
+    def test_ordinary(self) -> None:
+        """A URL that was not made for one use is asked for in pieces at once: nothing is cut."""
+        self.downloads.fetch(self.wanted(url=URL))
+        self.assertEqual(self.ranges(), [f"bytes=0-{MB - 1}"])
+
+    def test_lingers(self) -> None:
+        """Little of the first one is read before a second one is accepted, or did not come."""
+        self.start()
+        self.first.flow(CONTENT[64 << 10 : 300 << 10])
+        self.assertTrue(self.first.paused)
+        self.clock.advance(LINGER_FOR)
+        self.assertFalse(self.first.paused)
 
     def test_worlds(self) -> None:
         """The hosts of package worlds are known to answer as often as they are asked."""
@@ -144,7 +163,7 @@ class RefusedTests(OnceCase):
         response = self.upstream.answer(whole(CONTENT))
         response.end()
         self.clock.advance(ONCE_FOR)
-        self.downloads.fetch(self.wanted(url="http://files.test/three.bin"))
+        self.downloads.fetch(self.wanted(url="http://files.test/three.bin?ticket=3"))
         self.assertEqual(self.ranges()[-1], "bytes=0-")
 
     def test_may_pass(self) -> None:

@@ -548,7 +548,7 @@ class ResumingTests(DownloadCase):
             fetching = self.downloads.fetch(self.wanted())
             self.upstream.answer(answer)
             self.assertTrue(answer.aborted)
-            self.assertEqual(self.asked(), ("bytes=0-", None))
+            self.assertEqual(self.asked(), ("bytes=0-1048575", None))
             self.upstream.answer(self.probe(CONTENT))
             reading = Reading(self.successResultOf(fetching))
             self.assertEqual(reading.data, b"")

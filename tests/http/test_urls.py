@@ -51,6 +51,24 @@ class CanonicalTests(SynchronousTestCase):
         self.assertEqual(urls.host("http://[::1]:80/"), "::1")
 
 
+class TicketTests(SynchronousTestCase):
+    def test_tickets(self) -> None:
+        """A query, or a segment that somebody drew, may be for one use; names of files are not."""
+        for url in (
+            "https://h/file.bin?X-Amz-Signature=1",
+            "https://h/dl/8f3a9c0d11e2b7465a/model.bin",
+            "https://h/dl/dGhpcyBpcyBhIHRva2VuMQ",
+        ):
+            self.assertTrue(urls.is_ticket(url), url)
+        for url in (
+            "https://h/pub/debian-12.5.0-amd64-netinst.iso",
+            "https://h/a/file.bin",
+            "https://abcdefgh12345678abcd/file.bin",
+            "https://h/releases/download/file.bin?",
+        ):
+            self.assertFalse(urls.is_ticket(url), url)
+
+
 class JoinTests(SynchronousTestCase):
     def test_bases(self) -> None:
         """A base with or without path and trailing slash joins with one slash."""

@@ -78,7 +78,8 @@ class Catalogue:
         loose = {each.blob for each in before if each not in others}
         new = len(others) == len(before)
         self._forget(entry.key)
-        writing = self._index.gathering() if new else self._index.transaction()
+        # what the tier is to get is sure at once: nobody else knows of it
+        writing = self._index.gathering() if new and not send else self._index.transaction()
         with disk_errors("cannot store an entry"), writing:
             records.write_record(self._layout.named("entries", name, ".json"), record, new=new)
             now = self._clock.seconds()

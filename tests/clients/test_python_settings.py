@@ -86,7 +86,9 @@ class SettingTests(PythonTests):
         self.assertAsked()
         file = folder / "pyproject.toml"
         file.write_text(file.read_text().partition("[[tool.poetry.source]]")[0])
-        for command in self.written("poetry"):
+        commands = [each for each in self.written("poetry") if each[0] == "poetry"]
+        self.assertEqual(len(commands), 1)
+        for command in commands:
             self.assertRuns([poetry, *command[1:], "--no-interaction"], folder, **own)
         self.assertIn(f'url = "{self.simple}"', file.read_text())
 

@@ -39,6 +39,17 @@ class CatalogueCase(StoreCase):
 class EntriesTests(CatalogueCase):
     """What is stored and found."""
 
+    def test_sure_at_once(self) -> None:
+        """What the tier is to get is committed at once, other new entries a moment later."""
+        index = Index(self.layout.index, self.clock.callLater)
+        self.addCleanup(index.close)
+        catalogue = Catalogue(self.layout, index, self.clock)
+        catalogue.put(Entry(key="a", status=404))
+        self.assertEqual(self.index.rows("SELECT key FROM entries"), [])
+        catalogue.put(Entry(key="b", status=404), send=True)
+        self.assertEqual(self.index.rows("SELECT key FROM entries"), [("a",), ("b",)])
+        self.assertEqual(self.index.outbox.waiting()[0], 1)
+
     def test_sidecars(self) -> None:
         """Each entry has its sidecar, with the same content, and dropped ones have none."""
         one, two = Entry(key="a", status=404), Entry(key="a", scope="s")

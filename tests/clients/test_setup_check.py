@@ -55,7 +55,7 @@ class CheckTests(WorldTests):
         """Status and words of command lines; ``login`` is for a shell that has read ~/.profile."""
         command = [sys.executable, "-c", RUNNER, json.dumps(lines)]
         if login:
-            command = ["sh", "-c", '. "$HOME/.profile"; exec "$@"', "sh", *command]
+            command = ["/bin/sh", "-c", '. "$HOME/.profile"; exec "$@"', "sh", *command]
         own = {"HOME": str(self.folder), "XDG_CONFIG_HOME": str(self.folder / ".config")}
         own |= {"PYTHONPATH": str(ROOT), "RUSTUP_HOME": "/nowhere", "NO_COLOR": "1"}
         kept = {k: v for k, v in os.environ.items() if "proxy" not in k.lower() and k[:4] != "PIP_"}

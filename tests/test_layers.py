@@ -21,6 +21,7 @@ ROOMS: tuple[str, ...] = (
     "http",
     "monotonic",
     "single_flight",
+    "at_hand",
     "routing",
     "caching",
     "download",

@@ -13,9 +13,8 @@ from aimirror.download.backoff import wait_before
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.answering import UNABLE
 from aimirror.exchanges.versions import BROKEN, MOST_IDLE, MOST_REQUESTS, Version, skipped
-from aimirror.http.egress import Reach, Zone
-from aimirror.http.headers import Headers
-from aimirror.interfaces import Hop, IReceiver, IUpstreamResponse, UpstreamError
+from aimirror.exchanges.wrapped import WrappedResponse
+from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
 
 #: Seconds after which it is looked whether anything has come: an answer is silent after that, or
 #: after twice as long.  Clients give up after 15.
@@ -24,8 +23,7 @@ LOOK_EVERY = 3.0
 MOST_HEDGES = 10
 
 
-@implementer(IUpstreamResponse)
-class ContinuedResponse:
+class ContinuedResponse(WrappedResponse):
     """A response of a known version, whose rest is asked for again when its body breaks off.
 
     When it falls silent, the rest is asked for beside it, and the first that brings it goes on.
@@ -45,7 +43,7 @@ class ContinuedResponse:
         wait: Callable[[float], Deferred[None]],
         jitter: Callable[[], float],
     ) -> None:
-        self._response = response
+        super().__init__(response)
         self._version = version
         self._ask = ask
         self._wait = wait
@@ -61,15 +59,6 @@ class ContinuedResponse:
         self._leg: _Leg | None = None
         self._watching: Deferred[None] | None = None
         self._hedging: Deferred[None] | None = None
-        self.status: int = response.status
-        self.phrase: str = response.phrase
-        self.headers: Headers = response.headers
-        self.url: str = response.url
-        self.hops: tuple[Hop, ...] = response.hops
-        self.length: int | None = response.length
-        self.reach: Reach = response.reach
-        self.zone: Zone = response.zone
-        self.framed: bool = response.framed
 
     # -- IUpstreamResponse -----------------------------------------------------------------
 

@@ -7,10 +7,10 @@ import zlib
 from zope.interface import implementer
 
 from aimirror.download.tasks import Reason
-from aimirror.http.egress import Reach, Zone
+from aimirror.exchanges.wrapped import WrappedResponse
 from aimirror.http.headers import Headers
 from aimirror.http.media import is_text
-from aimirror.interfaces import Hop, IReceiver, IUpstreamResponse, UpstreamError
+from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
 from aimirror.routing.digests import OF_WHOLE
 
 #: Bytes handed on at once.
@@ -94,8 +94,7 @@ class _Inflater:
             self._receiver.data(out)
 
 
-@implementer(IUpstreamResponse)
-class DecodedResponse:
+class DecodedResponse(WrappedResponse):
     """A response as if it had been sent without its gzip encoding.
 
     Its ETag becomes weak: the bytes are equivalent to, not the same as, what it names
@@ -103,16 +102,9 @@ class DecodedResponse:
     """
 
     def __init__(self, response: IUpstreamResponse) -> None:
-        self._response = response
+        super().__init__(response)
         self._inflater: _Inflater | None = None
-        self.status: int = response.status
-        self.phrase: str = response.phrase
-        self.url: str = response.url
-        self.hops: tuple[Hop, ...] = response.hops
-        self.length: int | None = None
-        self.reach: Reach = response.reach
-        self.zone: Zone = response.zone
-        self.framed: bool = response.framed
+        self.length = None
         headers = response.headers.without(*_OF_ENCODED)
         etag = headers.get("etag")
         if etag and not etag.startswith("W/"):
@@ -137,7 +129,3 @@ class DecodedResponse:
         if self._inflater is not None:
             self._inflater.held = False
             self._inflater.go_on()
-
-    def abort(self) -> None:
-        """Close the connection at once."""
-        self._response.abort()

@@ -7,14 +7,12 @@ from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
-from zope.interface import implementer
 
 from aimirror.download.tasks import Reason
-from aimirror.http.egress import Reach, Zone
+from aimirror.exchanges.wrapped import WrappedResponse
 from aimirror.http.headers import Headers
 from aimirror.interfaces import (
     BodyFailed,
-    Hop,
     IArrivingBody,
     IReceiver,
     IUpstreamResponse,
@@ -25,37 +23,14 @@ from aimirror.interfaces import (
 STEP = 256 << 10
 
 
-@implementer(IUpstreamResponse)
-class WholeResponse:
+class WholeResponse(WrappedResponse):
     """A response to a range that has turned out to be all of the file, as one without a range."""
 
     def __init__(self, response: IUpstreamResponse, headers: Headers) -> None:
-        self._response = response
-        self.status = 200
-        self.phrase = "OK"
-        self.headers: Headers = headers
-        self.url: str = response.url
-        self.hops: tuple[Hop, ...] = response.hops
-        self.length: int | None = int(headers.get("content-length") or 0)
-        self.reach: Reach = response.reach
-        self.zone: Zone = response.zone
-        self.framed: bool = response.framed
-
-    def deliver(self, receiver: IReceiver) -> None:
-        """See IUpstreamResponse."""
-        self._response.deliver(receiver)
-
-    def pause(self) -> None:
-        """See IUpstreamResponse."""
-        self._response.pause()
-
-    def resume(self) -> None:
-        """See IUpstreamResponse."""
-        self._response.resume()
-
-    def abort(self) -> None:
-        """See IUpstreamResponse."""
-        self._response.abort()
+        super().__init__(response)
+        self.status, self.phrase = 200, "OK"
+        self.headers = headers
+        self.length = int(headers.get("content-length") or 0)
 
 
 class GatheredResponse(WholeResponse):

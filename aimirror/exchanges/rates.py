@@ -12,15 +12,12 @@ from zope.interface import implementer
 from aimirror.download.hours import Hours, limit_at
 from aimirror.exchanges.environment import shared
 from aimirror.exchanges.stream import Throttle
+from aimirror.exchanges.wrapped import WrappedResponse
 from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
 from aimirror.routing.rules import Rule
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
-
-    from aimirror.http.egress import Reach, Zone
-    from aimirror.http.headers import Headers
-    from aimirror.interfaces import Hop
 
 
 @define(eq=False)
@@ -81,26 +78,17 @@ class Rates:
                 member.changed()
 
 
-@implementer(IUpstreamResponse, IReceiver)
-class LimitedResponse:
+@implementer(IReceiver)
+class LimitedResponse(WrappedResponse):
     """A response that is passed on no faster than it may be."""
 
     def __init__(
         self, response: IUpstreamResponse, clock: IReactorTime, rates: Rates, rule: Rule
     ) -> None:
-        self._response = response
+        super().__init__(response)
         self._rates = rates
         self._throttle = Throttle(response, clock, lambda: rates.rate(rule))
         self._receiver: IReceiver | None = None
-        self.status: int = response.status
-        self.phrase: str = response.phrase
-        self.headers: Headers = response.headers
-        self.url: str = response.url
-        self.hops: tuple[Hop, ...] = response.hops
-        self.length: int | None = response.length
-        self.reach: Reach = response.reach
-        self.zone: Zone = response.zone
-        self.framed: bool = response.framed
         rates.enter(self, rule, lambda: None)
 
     def deliver(self, receiver: IReceiver) -> None:

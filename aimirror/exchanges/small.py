@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from aimirror.http.egress import Reach, Zone
-from aimirror.http.headers import Headers
-from aimirror.interfaces import Hop, IReceiver, IUpstreamResponse, UpstreamError
+from aimirror.exchanges.wrapped import WrappedResponse
+from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
 from aimirror.routing.digests import Digest, new_hash
 
 if TYPE_CHECKING:
@@ -26,27 +25,18 @@ MOMENT = 0.05
 PROVEN_MOMENT = 1.0
 
 
-@implementer(IUpstreamResponse, IReceiver)
-class SmallResponse:
+@implementer(IReceiver)
+class SmallResponse(WrappedResponse):
     """A response with a length, whose body is gathered, and given on where that fails."""
 
     def __init__(self, response: IUpstreamResponse, clock: IReactorTime) -> None:
-        self._response = response
+        super().__init__(response)
         self._clock = clock
         self._chunks: list[bytes] = []
         self._receiver: IReceiver | None = None
         self._over = False
         self._error: UpstreamError | None = None
         self._ready: Deferred[None] | None = None
-        self.status: int = response.status
-        self.phrase: str = response.phrase
-        self.headers: Headers = response.headers
-        self.url: str = response.url
-        self.hops: tuple[Hop, ...] = response.hops
-        self.length: int | None = response.length
-        self.reach: Reach = response.reach
-        self.zone: Zone = response.zone
-        self.framed: bool = response.framed
 
     async def gathered(self, moment: float = MOMENT) -> bytes | None:
         """All of the body; None when it did not come within ``moment``, or not as announced.
@@ -99,18 +89,6 @@ class SmallResponse:
             receiver.data(chunk)
         if self._over:
             receiver.finished(self._error)
-
-    def pause(self) -> None:
-        """See IUpstreamResponse."""
-        self._response.pause()
-
-    def resume(self) -> None:
-        """See IUpstreamResponse."""
-        self._response.resume()
-
-    def abort(self) -> None:
-        """See IUpstreamResponse."""
-        self._response.abort()
 
 
 def proven(body: bytes, expected: Digest | None) -> str | None:

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from aimirror.at_hand import AtHand
 from aimirror.handlers import URL, Fetched, Fields, Request, Response
 from aimirror.http.headers import Headers
 from aimirror.interfaces import ILibrary, Inquiry, IReceiver, IUpstreamResponse, UpstreamError
@@ -23,7 +24,6 @@ from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
-from aimirror.server.short_bodies import AtHand
 
 #: Bytes of a request's or an upstream's body that a handler may hold.
 MOST_BODY = 64 << 20

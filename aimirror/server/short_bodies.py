@@ -1,4 +1,4 @@
-"""Bodies of requests that are short: one that is read whole, and one that is at hand.
+"""Bodies of requests that are short, read whole.
 
 It needs nothing of the network, for commands read the worlds that use it.
 """
@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
-from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from aimirror.server.head import BadRequest
@@ -49,28 +47,3 @@ class _Sink:
 
     def unregisterProducer(self) -> None:
         """See ``registerProducer``."""
-
-
-@implementer(IBodyProducer)
-class AtHand:
-    """A request body that is at hand."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.length = len(data)
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """See IBodyProducer."""
-        consumer.write(self._data)
-        done: Deferred[None] = Deferred()
-        done.callback(None)
-        return done
-
-    def pauseProducing(self) -> None:
-        """See IBodyProducer; it is all written already."""
-
-    def resumeProducing(self) -> None:
-        """See IBodyProducer."""
-
-    def stopProducing(self) -> None:
-        """See IBodyProducer."""

@@ -10,11 +10,12 @@ from urllib.parse import quote
 
 from attrs import field, frozen
 
+from aimirror.at_hand import AtHand
 from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Timeouts
 from aimirror.http.headers import Headers
 from aimirror.interfaces import IUpstream, IUpstreamResponse, UpstreamError
 from aimirror.tier.sigv4 import UNSIGNED, NoCredentials, Signer
-from aimirror.tier.wire import Collected, Sent
+from aimirror.tier.wire import Collected
 
 #: Bytes of an answer that is no object: errors, lists, the names of uploads.
 MOST_TOLD = 4 << 20
@@ -174,7 +175,7 @@ class Bucket:
         reads = method in ("GET", "HEAD")
         timeouts = place.timeouts if reads else place.patient
         outgoing = Outgoing(method, url, headers, place.egress, timeouts)
-        sends = None if reads or method == "DELETE" else Sent(body)
+        sends = None if reads or method == "DELETE" else AtHand(body)
         try:
             return await self._upstream.request(outgoing, sends)
         except UpstreamError as error:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer
-from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from aimirror.download.tasks import Reason
@@ -40,24 +38,3 @@ class Collected:
             self.done.errback(error)
         else:
             self.done.callback(b"".join(self._parts))
-
-
-@implementer(IBodyProducer)
-class Sent:
-    """A request body that is in memory."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.length = len(data)
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """Write it at once."""
-        consumer.write(self._data)
-        done: Deferred[None] = Deferred()
-        done.callback(None)
-        return done
-
-    def pauseProducing(self) -> None:
-        """It is written already."""
-
-    resumeProducing = stopProducing = pauseProducing

@@ -50,7 +50,34 @@ class Stubborn(http.server.ThreadingHTTPServer):
         self.server_close()
 
 
-class MissingBlobTests(OciTests):
+class EachClient:
+    """One property, tried with each client."""
+
+    def tried(self, kind: type[Client]) -> None:
+        raise NotImplementedError
+
+    def test_skopeo(self) -> None:
+        """skopeo."""
+        self.tried(Skopeo)
+
+    def test_podman(self) -> None:
+        """podman."""
+        self.tried(Podman)
+
+    def test_containerd(self) -> None:
+        """ctr."""
+        self.tried(Ctr)
+
+    def test_cri(self) -> None:
+        """A kubelet's containerd."""
+        self.tried(Cri)
+
+    def test_docker(self) -> None:
+        """docker."""
+        self.tried(Docker)
+
+
+class MissingBlobTests(EachClient, OciTests):
     """A tag moves to an image of which the registry has lost a layer."""
 
     def tried(self, kind: type[Client]) -> None:
@@ -75,28 +102,8 @@ class MissingBlobTests(OciTests):
         self.mirror(upstream.url, server={"port": service.port})
         self.assertEqual(pull("whole"), second.digest)
 
-    def test_skopeo(self) -> None:
-        """skopeo."""
-        self.tried(Skopeo)
 
-    def test_podman(self) -> None:
-        """podman."""
-        self.tried(Podman)
-
-    def test_containerd(self) -> None:
-        """ctr."""
-        self.tried(Ctr)
-
-    def test_cri(self) -> None:
-        """A kubelet's containerd."""
-        self.tried(Cri)
-
-    def test_docker(self) -> None:
-        """docker."""
-        self.tried(Docker)
-
-
-class StubbornTests(OciTests):
+class StubbornTests(EachClient, OciTests):
     """A registry that hangs or limits, and a tag that is stored."""
 
     def tried(self, kind: type[Client]) -> None:
@@ -118,23 +125,3 @@ class StubbornTests(OciTests):
             self.assertLess(time.monotonic() - begun, PROMPT)
             self.assertLessEqual(len(stubborn.asked), 4, stubborn.asked)
             stubborn.close()
-
-    def test_skopeo(self) -> None:
-        """skopeo."""
-        self.tried(Skopeo)
-
-    def test_podman(self) -> None:
-        """podman."""
-        self.tried(Podman)
-
-    def test_containerd(self) -> None:
-        """ctr."""
-        self.tried(Ctr)
-
-    def test_cri(self) -> None:
-        """A kubelet's containerd."""
-        self.tried(Cri)
-
-    def test_docker(self) -> None:
-        """docker."""
-        self.tried(Docker)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from attrs import evolve
 
+from aimirror.at_hand import AtHand
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.huggingface import paths as huggingface
@@ -24,7 +25,7 @@ from aimirror.mirror.rewriting import Link, Rewriter
 from aimirror.routing.rules import Route, Rule, Xet
 from aimirror.server.answers import Answer, Streamed
 from aimirror.server.relay import relayed
-from aimirror.server.short_bodies import AtHand, gathered
+from aimirror.server.short_bodies import gathered
 
 #: Bytes of a page of a tree; the hub sends at most 1000 files on one.
 MOST_TREE = 16 << 20

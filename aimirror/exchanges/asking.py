@@ -78,7 +78,7 @@ class Asking:
         self._env = env
         self._health = health
         self._wishes = Wishes(health, env.clock)
-        self._wanted = wanted
+        self.wanted = wanted
         self._method = method
         self._clients = clients or (lambda: (wanted.client,))
         #: The wanted fields, with the newest credential.
@@ -93,8 +93,8 @@ class Asking:
 
         Raises UpstreamError.  With a stored entry that may stand in, nothing is tried again.
         """
-        repeats = 0 if self._wanted.previous is not None else MOST_REPEATS
-        calm = not any(self._health.ill(url, self._now()) for url in self._wanted.route.urls)
+        repeats = 0 if self.wanted.previous is not None else MOST_REPEATS
+        calm = not any(self._health.ill(url, self._now()) for url in self.wanted.route.urls)
         attempt = 0
         while True:
             attempt += 1
@@ -110,10 +110,15 @@ class Asking:
                 response.abort()
             await self.wait(wait_before(attempt, self._env.jitter()))
 
+    def want(self, wanted: Wanted) -> None:
+        """Ask for this instead: the same, under other conditions."""
+        self.wanted = wanted
+        self._headers = fresher(wanted.headers)
+
     async def part(self) -> IUpstreamResponse:
         """The answer to the client's own Range; raises UpstreamError."""
         headers = self._headers.with_("Accept-Encoding", "identity")
-        self._headers = Headers([*headers, *self._wanted.part])
+        self._headers = Headers([*headers, *self.wanted.part])
         return await self.first(None)
 
     async def _of_any(
@@ -122,15 +127,15 @@ class Asking:
         """The upstreams are asked in order of health until one can answer."""
 
         async def attempt(source: int, last: bool) -> IUpstreamResponse:
-            await self._wishes.obey(self._wanted.route.urls[source], self._wanted.scope)
+            await self._wishes.obey(self.wanted.route.urls[source], self.wanted.scope)
             self.asked_at = self._now()
             self.source = source
             response = await self.request(source, span, conditional, if_range)
-            self._wishes.heed(self._wanted.route.urls[source], self._wanted.scope, response)
-            if _rejected(self._wanted.route.rule, response):
+            self._wishes.heed(self.wanted.route.urls[source], self.wanted.scope, response)
+            if _rejected(self.wanted.route.rule, response):
                 response.abort()
                 raise PassedOver(UpstreamError(Reason.STATUS, "a page where a file should be"))
-            if span is None and not len(self._wanted.part) and _shows_part(response):
+            if span is None and not len(self.wanted.part) and _shows_part(response):
                 response.abort()
                 raise PassedOver(UpstreamError(Reason.PROTOCOL, "a part where the whole should be"))
             if response.status in WITHHELD and self._withholds(source):
@@ -138,12 +143,12 @@ class Asking:
                 raise PassedOver
             return response
 
-        if self._wanted.route.rule.on_missing is OnMissing.NEXT:
+        if self.wanted.route.rule.on_missing is OnMissing.NEXT:
             return await self._of_those_that_have(attempt)
         return await first_able(
             self._health,
             self._now,
-            self._wanted.route.urls,
+            self.wanted.route.urls,
             attempt,
             able=lambda response: response.status not in UNABLE,
             drop=lambda response: response.abort(),
@@ -157,7 +162,7 @@ class Asking:
 
         One that fails, or wants a login, might have it: nobody else's namesake takes its place.
         """
-        last = len(self._wanted.route.urls) - 1
+        last = len(self.wanted.route.urls) - 1
         for source in range(last):
             try:
                 response = await attempt(source, False)
@@ -185,9 +190,9 @@ class Asking:
         Raises UpstreamError.
         """
         response = await self._admitted(source, span, conditional, if_range)
-        if response.status != 401 or self._wanted.refresh is None:
+        if response.status != 401 or self.wanted.refresh is None:
             return response
-        headers = await self._wanted.refresh()
+        headers = await self.wanted.refresh()
         if headers is None:
             return response
         response.abort()
@@ -204,8 +209,8 @@ class Asking:
             if if_range:
                 headers = headers.with_("If-Range", if_range)
         if conditional:
-            headers = Headers([*headers, *self._wanted.conditional])
-        route = self._wanted.route
+            headers = Headers([*headers, *self.wanted.conditional])
+        route = self.wanted.route
         egress = self._env.egress(route.rule)
         url, timeouts = route.urls[source], self._env.timeouts
         outgoing = Outgoing(self._method, url, headers, egress, timeouts, clients=self._clients)
@@ -214,7 +219,7 @@ class Asking:
 
     def _others_work(self) -> bool:
         """Whether the host that was asked last has connections that bring something."""
-        host = urls.authority(self._wanted.route.urls[self.source])
+        host = urls.authority(self.wanted.route.urls[self.source])
         works = self._env.hosts.working(host) > 0
         if works:
             self._env.hosts.refused(host)
@@ -257,21 +262,21 @@ class Asking:
 
     def _withholds(self, source: int) -> bool:
         """Whether an upstream is not shown the client's credentials."""
-        route = self._wanted.route
+        route = self.wanted.route
         secrets = frozenset(route.rule.secrets)
         if route.rule.credentials is Credentials.ALL or not self._headers.has_any(secrets):
             return False
         return urls.origin(route.urls[source]) != urls.origin(route.urls[0])
 
     def _headers_for(self, source: int) -> Headers:
-        secrets = self._wanted.route.rule.secrets
+        secrets = self.wanted.route.rule.secrets
         return self._headers.without(*secrets) if self._withholds(source) else self._headers
 
     def place(self, source: int, response: IUpstreamResponse) -> Place:
         """Where workers ask: the URL that answered, at another origin with ``ELSEWHERE`` alone."""
         headers = self._headers_for(source).without("accept-encoding")
-        egress = evolve(self._env.egress(self._wanted.route.rule), reach=response.reach)
-        if urls.origin(response.url) != urls.origin(self._wanted.route.urls[source]):
+        egress = evolve(self._env.egress(self.wanted.route.rule), reach=response.reach)
+        if urls.origin(response.url) != urls.origin(self.wanted.route.urls[source]):
             headers = headers.only(*ELSEWHERE)
             egress = evolve(egress, trust=egress.trust.anonymous)
         cookies = Cookies()

@@ -14,12 +14,13 @@ from aimirror.caching.caching import matches, variant
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.environment import Environment, Finished, Progress
-from aimirror.exchanges.exchange import Exchange, Fill
+from aimirror.exchanges.exchange import Exchange
 from aimirror.exchanges.failures import Troubles
 from aimirror.exchanges.growing import GrowingBody
 from aimirror.exchanges.ranged import RangedFill
 from aimirror.exchanges.rates import LimitedResponse, Rates
 from aimirror.exchanges.sharing import Sharing
+from aimirror.exchanges.terms import Fill, Terms
 from aimirror.exchanges.unshared import Unshared
 from aimirror.exchanges.waiters import Running
 from aimirror.http import urls
@@ -252,10 +253,7 @@ class Downloads:
     def _exchange(self, running: Running) -> Exchange:
         wanted, key, now = running.wanted, running.wanted.key, self._env.clock.seconds
         host = urls.origin(wanted.route.urls[0])
-        return Exchange(
-            self._env,
-            self.health,
-            wanted,
+        terms = Terms(
             storing=lambda: self._troubles.storable(key, now()),
             one_connection=self._troubles.one_connection(host, now()),
             unlike=lambda: self._troubles.unlike(host, now()),
@@ -269,6 +267,7 @@ class Downloads:
             over=lambda finished: self._over(running, finished),
             clients=running.wanted_by,
         )
+        return Exchange(self._env, self.health, wanted, terms)
 
     def repeating(self, route: Route) -> bool:
         """Whether a URL answers as often as it is asked, by its looks or by others of its host."""

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from aimirror.exchanges.answering import UNABLE
-from aimirror.exchanges.exchange import Fill
+from aimirror.exchanges.terms import Fill
 from aimirror.interfaces import Arriving, Outcome, Passing, Wanted
 
 

@@ -21,6 +21,9 @@ from aimirror.settings.setting import Address, Setting
 
 #: ``/@scope/name/-/name-1.0.0.tgz`` behind whatever base, the scope's slash encoded or not.
 _TARBALL = re.compile(r"(.+?)/((?:@[^/]+/)?[^/]+)/-/([^/]+\.tgz)")
+#: A package's document as npm asks for it where it installs, and where it shows.
+SHORT = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"
+FULL = "application/json"
 #: The strongest first.
 _STRENGTH = ("sha512", "sha256", "sha1")
 
@@ -48,6 +51,16 @@ def _places(url: str) -> Places:
 def _expected(headers: Headers) -> Digest | None:
     """What npm says itself, where it has not asked for a document."""
     return integrity(headers.get("pacote-integrity", "") or "")
+
+
+def form(path: str, headers: Headers) -> str:
+    """By what a registry chooses a package's short document or its full one; "" elsewhere.
+
+    Some registries that know both don't say that they choose.
+    """
+    if "/-/" in path:
+        return ""
+    return SHORT if SHORT.partition(";")[0] in (headers.joined("accept") or "").lower() else FULL
 
 
 def document_path(path: str, prefix: str) -> str:
@@ -195,7 +208,13 @@ WORLD = World(
     ),
     presets=_PRESETS,
     clients={"npm": _npm, "pnpm": _npm, "yarn": _yarn, "bun": _bun},
-    knowledge=Files(places=_places, reading=Reading(digests), expected=_expected, usual=usual_path),
+    knowledge=Files(
+        places=_places,
+        reading=Reading(digests),
+        expected=_expected,
+        usual=usual_path,
+        form=form,
+    ),
     page_path=document_path,
     row=Row(
         clients="npm, pnpm, yarn, bun",

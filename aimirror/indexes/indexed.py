@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from aimirror.forward.routes import served
+from aimirror.http.forwarding import asked_for_storing
 from aimirror.http.urls import join
 from aimirror.indexes.indexes import Indexes, Naming, credential, small
 from aimirror.indexes.proving import Proving
@@ -54,6 +55,9 @@ class Indexed(Proving):
         other = route_of(mirror.rules, usual, request.query or "") if usual else None
         if isinstance(other, Route) and request.method in ("GET", "HEAD"):
             return await mirror.answer(request, other)
+        form = self._files.form(route.path, request.headers)
+        if form and request.method in ("GET", "HEAD"):
+            return await _formed(request, route, mirror, form)
         answer = await super().take(request, route, mirror)
         if not isinstance(answer, Untaken) or request.method != "GET":
             return answer
@@ -123,6 +127,13 @@ class Indexed(Proving):
                 for url in _urls(index, route, mirror)
             ]
             yield self._indexes, self._indexes.at(name, urls, scope)
+
+
+async def _formed(request: ClientRequest, route: Route, mirror: Desk, form: str) -> Answer:
+    """One form of a document: it is asked for, and found again, by that form alone."""
+    route = evolve(route, vary=(*route.vary, "accept"))
+    headers = asked_for_storing(request.headers, compressed=True, more=route.request_headers)
+    return await mirror.answer(request, route, headers=headers.with_("Accept", form))
 
 
 def _urls(index: str, route: Route, mirror: Desk) -> Iterator[str]:

@@ -48,6 +48,10 @@ def _nothing(headers: Headers) -> Digest | None:
     return None
 
 
+def _one_form(path: str, headers: Headers) -> str:
+    return ""
+
+
 @frozen(kw_only=True)
 class Files:
     """A world whose indexes say what each file hashes to."""
@@ -66,6 +70,10 @@ class Files:
     usual: Callable[[str, str], str] = _spelled_so
     #: What the client says that it expects.
     expected: Callable[[Headers], Digest | None] = _nothing
+    #: The ``Accept`` by which the upstream chooses a form of the document at a path, of all that
+    #: clients may send; "" where there is one form.  Each form is kept beside the others, whether
+    #: or not the upstream says that there are several (``Vary``).
+    form: Callable[[str, Headers], str] = _one_form
 
 
 @frozen(kw_only=True)

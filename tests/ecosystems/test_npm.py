@@ -9,6 +9,7 @@ import json
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.ecosystems import npm
+from aimirror.http.egress import Outgoing
 from aimirror.routing.digests import Digest
 from tests.ecosystems.support import WorldCase
 
@@ -77,3 +78,37 @@ class AttestationTests(WorldCase):
         self.answers["/-/npm/v1/attestations/a@1"] = (200, [], b"attested")
         for path in ("/npm/-/npm/v1/attestations/a@1", "/npm/npm/-/npm/v1/attestations/a@1"):
             self.assertEqual(self.get(path)[2], b"attested")
+
+
+class FormTests(WorldCase):
+    name = "npm"
+
+    def test_kept_apart(self) -> None:
+        """A registry that does not say that it chooses by Accept never mixes up its documents."""
+
+        def chosen(outgoing: Outgoing) -> tuple[int, list[str], bytes]:
+            short = "install-v1" in (outgoing.headers.get("accept") or "")
+            return 200, ["Cache-Control: max-age=300"], b"short" if short else b"full"
+
+        self.use()
+        self.answers["/a"] = chosen
+        for _ in range(2):
+            self.assertEqual(self.get("/a", f"Accept: {npm.SHORT}")[2], b"short")
+            self.assertEqual(self.get("/a", "Accept: application/json")[2], b"full")
+        self.assertEqual(self.asked, 2)
+
+    def test_two_forms(self) -> None:
+        """Whatever clients say of what they accept, there are two forms at the most."""
+        self.use()
+        self.answers["/a"] = (200, ["Cache-Control: max-age=300", "Vary: Accept"], b"{}")
+        installs = (npm.SHORT, "application/vnd.npm.install-v1+json", f"text/x;a=1, {npm.SHORT}")
+        for accept in (*installs, "*/*", "text/html, */*;q=0.1", "application/json"):
+            self.assertEqual(self.get("/a", f"Accept: {accept}")[0], 200)
+        self.assertEqual(self.asked, 2)
+
+    def test_elsewhere(self) -> None:
+        """Tarballs and calls of the API have one form, and are asked for as ever."""
+        self.use()
+        self.answers["/-/ping"] = (200, [], b"{}")
+        self.get("/-/ping", "Accept: */*")
+        self.assertEqual(self.last().headers.get("accept"), "*/*")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from attrs import frozen
 from twisted.internet.address import IPv4Address
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 TURN = 4 << 20
 #: Bytes of a head.
 MAX_HEAD = 64 << 10
+#: What stands for itself in a request line; percent signs do, too: paths are encoded by then.
+_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 #: Who asks, in the access log and to upstreams.
 AGENT = "aimirror-prefetch"
 
@@ -62,8 +65,9 @@ class InternalClient:
         got: Callable[[int], None] = lambda count: None,
         sized: Callable[[int], None] = lambda size: None,
     ) -> Deferred[Fetched]:
-        """GET a path with its query.
+        """GET a path with its query, which may come from anybody's list of files.
 
+        What can't stand in a request line is percent-encoded, so that a path is one request.
         Up to ``keep`` bytes of body are given back, more are a failure; with 0 the body is only
         brought into the cache, and ``got(count)`` told of its bytes as they come, ``sized(size)``
         of their number once it is known.  Fails with NotFetched.  Cancelling leaves; the download
@@ -77,7 +81,8 @@ class InternalClient:
         asking.channel = channel
         channel.makeConnection(asking)
         fields = [("Host", self._host), ("User-Agent", AGENT), *(headers or ())]
-        lines = [f"GET {path} HTTP/1.0", *(f"{name}: {value}" for name, value in fields), "", ""]
+        target = quote(path, safe=_VISIBLE)
+        lines = [f"GET {target} HTTP/1.0", *(f"{name}: {value}" for name, value in fields), "", ""]
         channel.dataReceived("\r\n".join(lines).encode("latin-1", "replace"))
         return asking.done
 

@@ -248,6 +248,22 @@ class InsideTests(SynchronousTestCase):
         self.assertEqual((found.body, found.size, found.cached), (b"hello", 5, False))
         self.failureResultOf(self.asked(answer(b"x" * 11), keep=10), NotFetched)
 
+    def test_one_request(self) -> None:
+        """A path is one request, whatever characters a list of files has in it."""
+        paths = []
+
+        async def handler(request: MirrorRequest) -> Answer:
+            paths.append(request.raw_path)
+            return answer(b"hello")
+
+        inside = self.inside(handler)
+        more = " HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\n\r\nPUT /y"
+        for path in (f"/x{more}", "/a b%20c", "/é"):
+            inside.get(path)
+            self.settle()
+        encoded = "%20HTTP/1.1%0D%0AHost:%20h%0D%0AConnection:%20keep-alive%0D%0A%0D%0APUT%20/y"
+        self.assertEqual(paths, [f"/x{encoded}", "/a%20b%20c", "/%C3%A9"])
+
     def test_status(self) -> None:
         """Anything but 200 is a failure that names it."""
         failed = self.failureResultOf(self.asked(answer(status=404)), NotFetched)

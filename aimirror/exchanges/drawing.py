@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from aimirror.caching.entries import Entry
 from aimirror.download.assignment import Assignment
 from aimirror.download.connections import Allowance
 from aimirror.download.download import Download
-from aimirror.download.tasks import FetchResult
+from aimirror.download.tasks import FetchResult, Reason
 from aimirror.exchanges.answering import Meaning
 from aimirror.exchanges.asking import Asking
 from aimirror.exchanges.environment import Environment, Place
@@ -71,12 +72,14 @@ class Drawing:
         def resolve(source: int) -> Deferred[Place | FetchResult]:
             if tiered is not None and source == tiered.number:
                 return Deferred.fromCoroutine(tiered.resolve())
-            return Deferred.fromCoroutine(asking.resolve(source, fill))
+            resolving = Deferred.fromCoroutine(asking.resolve(source, fill.sources))
+            return resolving.addErrback(self._unasked)
 
         def whole(source: int) -> Deferred[IUpstreamResponse | FetchResult]:
             if tiered is not None and source == tiered.number:
                 return succeed(NOT_WHOLE)
-            return Deferred.fromCoroutine(asking.whole(source, fill))
+            asked = Deferred.fromCoroutine(asking.whole(source, fill.sources))
+            return asked.addErrback(self._unasked)
 
         fill = RangedFill(
             self._env,
@@ -95,18 +98,22 @@ class Drawing:
         )
         return fill
 
+    def _unasked(self, failure: Failure) -> FetchResult:
+        self.log.failure("an upstream could not be asked", failure)
+        return FetchResult(Reason.PROTOCOL, 0, detail=type(failure.value).__name__)
+
     def draw_from_others(self, fill: RangedFill, digest: Digest | None) -> None:
         """Ask the rule's other upstreams whether they have the same file, and use them too."""
         rule = self._asking.wanted.route.rule
         alike = rule.on_missing is OnMissing.FAIL
-        if fill.total > rule.min_size and self._terms.draws and alike:
+        if fill.machine.total > rule.min_size and self._terms.draws and alike:
             self.reinforce(fill, digest)
 
     def reinforce(self, fill: RangedFill, digest: Digest | None) -> None:
         """Draw from each upstream that has it."""
         for source in range(len(self._asking.wanted.route.urls)):
             if source != fill.machine.primary:
-                locating = Deferred.fromCoroutine(self._asking.locate(source, fill.total))
+                locating = Deferred.fromCoroutine(self._asking.locate(source, fill.machine.total))
                 locating.addCallback(partial(self._located, fill, source, digest))
                 locating.addErrback(lambda f: self.log.failure("asking another upstream failed", f))
 
@@ -115,5 +122,5 @@ class Drawing:
     ) -> None:
         if isinstance(place, FetchResult):
             return
-        if digest is not None or fill.same_version(source, place.validator, strongly=True):
+        if digest is not None or fill.sources.same_version(source, place.validator, strongly=True):
             fill.add_source(source, place)

@@ -140,7 +140,7 @@ class Downloads:
         for running in self._all():
             if isinstance(running.fill, RangedFill):
                 host = running.fill.host
-                by_host[host] = by_host.get(host, 0) + running.fill.connections
+                by_host[host] = by_host.get(host, 0) + len(running.fill.flights)
         return by_host
 
     @property

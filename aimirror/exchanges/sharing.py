@@ -95,7 +95,7 @@ class Sharing:
         self._rates.leave(fill)
         self._rearrange()
         if isinstance(fill, RangedFill):
-            for host in fill.hosts:
+            for host in fill.sources.hosts:
                 self._share_out(host)
 
     def _ranged(self) -> Iterator[tuple[_Member, RangedFill]]:
@@ -105,7 +105,8 @@ class Sharing:
 
     def _on(self, host: str) -> list[tuple[_Member, RangedFill]]:
         """Downloads with a place that draw from a host."""
-        return [(m, f) for m, f in self._ranged() if m.since is not None and host in f.hosts]
+        held = ((m, fill) for m, fill in self._ranged() if m.since is not None)
+        return [(m, fill) for m, fill in held if host in fill.sources.hosts]
 
     def _rearrange(self) -> None:
         """Give places to those in front, and to each its share."""
@@ -121,8 +122,8 @@ class Sharing:
                 member.since, free = now, free - 1
             waiting = waiting or member.since is None
             if member.since is None:
-                fill.allowed(dict.fromkeys(fill.hosts, 0), 0)
-        for host in {host for _, fill in self._ranged() for host in fill.hosts}:
+                fill.allowed(dict.fromkeys(fill.sources.hosts, 0), 0)
+        for host in {host for _, fill in self._ranged() for host in fill.sources.hosts}:
             self._share_out(host)
         if waiting and self._turning is None:
             self._turning = self._clock.callLater(TURN, self._turn)
@@ -219,7 +220,7 @@ class Sharing:
         if len(members) > self._hosts.most(host):
             self._rearrange()
             return
-        probes = sum(fill.streams_at(host) for _, fill in members)
+        probes = sum(fill.flights.streams_at(host) for _, fill in members)
         awaited = sum(bool(member.clients()) for member, _ in members)
         room = self._hosts.for_downloads(host, awaited or min(1, len(members))) + probes
         needs = [self._need(member, fill, host) for member, fill in members]
@@ -230,7 +231,7 @@ class Sharing:
         lacking = sum(
             goal - share
             for (_, fill), need, goal, share in zip(members, needs, goals, given, strict=True)
-            if need.clients and goal > share and fill.connections_at(host) >= share
+            if need.clients and goal > share and fill.flights.at(host) >= share
         )
         self._hosts.lacks(host, lacking)
         if lacking or self._hosts.queued(host):
@@ -241,9 +242,9 @@ class Sharing:
 
     def _need(self, member: _Member, fill: RangedFill, host: str) -> Need:
         most = 1
-        if fill.total >= member.rule.min_size:
+        if fill.machine.total >= member.rule.min_size:
             most = member.rule.concurrency
-        left = fill.left
+        left = fill.machine.assignment.missing()
         return Need(
-            left, useful(left, most), fill.connections_at(host), tuple(sorted(member.clients()))
+            left, useful(left, most), fill.flights.at(host), tuple(sorted(member.clients()))
         )

@@ -17,6 +17,11 @@ _SILENCE = 600
 #: How the names of Envoy's filters begin.
 _ENVOY = "type.googleapis.com/envoy.extensions.filters"
 
+#: What makes it ask another node when it asks once more.
+_ENVOY_OTHER = (
+    "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+)
+
 
 @frozen(kw_only=True)
 class Site:
@@ -156,6 +161,16 @@ static_resources:
                   virtual_hosts:
                     - name: aimirror
                       domains: ["*"]
+                      retry_policy:
+                        retry_on: connect-failure,refused-stream,reset,retriable-status-codes
+                        retriable_status_codes: [503]
+                        num_retries: 3
+                        retriable_request_headers:
+                          - {{name: ':method', string_match: {{safe_regex: {{regex: 'GET|HEAD'}}}}}}
+                        host_selection_retry_max_attempts: 5
+                        retry_host_predicate:
+                          - name: envoy.retry_host_predicates.previous_hosts
+                            typed_config: {{"@type": {_ENVOY_OTHER}}}
                       routes:
 {_joined(_envoy_routes(site.shapes))}
   clusters:

@@ -5,11 +5,13 @@ SeaweedFS is installed for the tests (tests/clients/install.py), HAProxy comes w
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
@@ -192,6 +194,20 @@ class EnginesCase(Engines, EndToEndTests):
         """Bytes of bodies that the origin has sent of these paths."""
         total: int = sum(self.origin.count(path).body_bytes for path in paths)
         return total
+
+    def tier_command(self, action: str, port: int, **environment: str) -> tuple[int, str]:
+        """The status of ``aimirror tier`` with the store at a port, and all that it says."""
+        file = self.folder / "tier.yaml"
+        sections = {
+            "rules": self.rules,
+            "cluster": {"key_file": str(self.folder / "key")},
+            "tier": {"url": "s3://mirror/v1", "endpoint": f"http://127.0.0.1:{port}"},
+        }
+        file.write_text(json.dumps(sections))
+        words = [sys.executable, "-m", "aimirror", "tier", action, "-c", str(file)]
+        known = {**own_environment(), **CREDENTIALS, **environment}
+        done = subprocess.run(words, capture_output=True, text=True, check=False, env=known)
+        return done.returncode, done.stdout + done.stderr
 
     def get(self, port: int, path: str, *fields: tuple[str, str]) -> client.Reply:
         return client.request(port, path, fields)

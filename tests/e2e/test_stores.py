@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
-from aimirror.testing.processes import own_environment
 from tests.clients.worlds import find_client
 from tests.e2e.engines import CREDENTIALS, ENVIRONMENT, EnginesCase
 from tests.e2e.test_balancers import free_port
 
 
 class StoresTests(EnginesCase):
-    def check(self, port: int, **environment: str) -> tuple[int, str]:
-        """The command's status, and all that it says."""
-        file = self.folder / "config.yaml"
-        sections = {
-            "rules": self.rules,
-            "cluster": {"key_file": str(self.folder / "key")},
-            "tier": {"url": "s3://mirror/v1", "endpoint": f"http://127.0.0.1:{port}"},
-        }
-        file.write_text(json.dumps(sections))
-        words = [sys.executable, "-m", "aimirror", "tier", "check", "-c", str(file)]
-        known = {**own_environment(), **CREDENTIALS, **environment}
-        done = subprocess.run(words, capture_output=True, text=True, check=False, env=known)
-        return done.returncode, done.stdout + done.stderr
-
     def assert_refused(self, said: str, *reasons: str) -> None:
         """It can't be used, for all of these reasons."""
         for reason in reasons:
@@ -36,9 +17,9 @@ class StoresTests(EnginesCase):
     def test_seaweedfs(self) -> None:
         """SeaweedFS does all that is asked; a wrong secret is told of, and not shown."""
         port = self.start_store()
-        status, said = self.check(port)
+        status, said = self.tier_command("check", port)
         self.assertEqual((status, "NO" in said.split()), (0, False), said)
-        status, said = self.check(port, AWS_SECRET_ACCESS_KEY="wrong-and-secret")
+        status, said = self.tier_command("check", port, AWS_SECRET_ACCESS_KEY="wrong-and-secret")
         self.assertEqual(status, 1)
         self.assertIn("403", said)
         self.assertNotIn("wrong-and-secret", said)
@@ -52,7 +33,7 @@ class StoresTests(EnginesCase):
         words = ["serve", "s3", f"--addr=127.0.0.1:{port}", f"--auth-key={key}", str(folder)]
         self.run_program(find_client("rclone", ENVIRONMENT), *words, RCLONE_CONFIG="/dev/null")
         self.until_open(port)
-        status, said = self.check(port)
+        status, said = self.tier_command("check", port)
         self.assertEqual(status, 1, said)
         self.assert_refused(said, "answers a range with 206")
 
@@ -63,7 +44,7 @@ class StoresTests(EnginesCase):
         self.run_program(find_client("s3rver", "js"), *words, "--configure-bucket", "mirror")
         self.until_open(port)
         secret = {"AWS_ACCESS_KEY_ID": "S3RVER", "AWS_SECRET_ACCESS_KEY": "S3RVER"}
-        status, said = self.check(port, **secret)
+        status, said = self.tier_command("check", port, **secret)
         self.assertEqual(status, 1, said)
         self.assert_refused(
             said,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from statistics import median
 
 from attrs import Factory, define
 
-from aimirror.download.commands import Cancel, Command, Fetch, Refused, Trim
+from aimirror.download.commands import Command, Fetch, Trim
 from aimirror.download.connections import Allowance
 from aimirror.download.flight import EVIDENCE, JUDGED_AFTER, RATE_WINDOW, Flight, usual_rate
 from aimirror.download.plan import (
@@ -20,30 +20,16 @@ from aimirror.download.plan import (
     next_gap,
     piece_size,
     takeover,
-    worth_shortening,
 )
 from aimirror.download.sources import Source
 from aimirror.download.spans import Spans
 from aimirror.download.tasks import FetchResult, Reason
 
-#: Siblings with a known rate that a judgement needs, else the remembered rate serves; and how
-#: much of that memory is left after a connection was dropped, so that a line that has become
-#: slow as a whole is soon accepted as it is.
+#: Siblings with a known rate that a judgement needs, else the remembered rate serves.
 FEWEST_SIBLINGS = 2
-FORGET = 0.8
-#: Beside what finished pieces brought before, a connection may be slower by this factor: perhaps
-#: the line has become slow as a whole.
-LENIENCE = 0.4
 #: Finished pieces that are remembered, and the seconds of flow from which their rate means much.
 MOST_LANDED = 16
 LEAST_FLOW = 0.05
-#: Seconds, and round trips, without an answer to any request, after which they are too many.
-HANGING_AFTER = 4.0
-HANGING_ROUND_TRIPS = 20
-#: Bytes that a reader wants at a place at which it only looks, and readers at different places up
-#: to which each has a connection where it is at once.
-GLANCE = 512 << 10
-FEW_READERS = 2
 #: The flight of the interpreter's own first request.
 PROBE = 0
 
@@ -77,7 +63,7 @@ class Assignment:
     _next_id: int = PROBE + 1
     _latencies: list[float] = Factory(list)
     #: When the last pieces were done, in seconds, and how fast they came.
-    _landed: deque[tuple[float, float]] = Factory(lambda: deque(maxlen=MOST_LANDED))
+    landed: deque[tuple[float, float]] = Factory(lambda: deque(maxlen=MOST_LANDED))
 
     @property
     def frontier(self) -> int:
@@ -126,7 +112,7 @@ class Assignment:
             return self._second(now)
         commands: list[Command] = []
         slots = self.allowance.most
-        pace = Pace(self._usual(now), self.latency)
+        pace = Pace(self.usual(now), self.latency)
         free = self._free()
         while len(self.flights) < slots and (source := self._choose_source(now)) is not None:
             gap = next_gap(free, self.demands.values())
@@ -153,7 +139,7 @@ class Assignment:
         gap = next_gap(self.written.gaps(min(ahead, self.total), self.total), self.demands.values())
         if gap is None:
             return []
-        stop = self._piece_stop(gap, Pace(self._usual(now), self.latency))
+        stop = self._piece_stop(gap, Pace(self.usual(now), self.latency))
         return [self._launch(self.primary, gap[0], stop, now)]
 
     def prove(self, flight: int) -> list[Command]:
@@ -225,78 +211,6 @@ class Assignment:
         mine = (flight for flight in self.flights.values() if flight.source == source)
         return sum(flight.rate(now, usual, self.latency) for flight in mine)
 
-    def make_way_for(self, source: int) -> list[Command]:
-        """Give a source that was found just now its part of the connections.
-
-        Those are dropped that have brought the least: their bytes come from elsewhere as soon.
-        """
-        fair = self.allowance.most // max(1, len(self.sources))
-        free = self.allowance.most - len(self.flights)
-        others = [f for f in self.flights.values() if f.source != source and f.id != PROBE]
-        others.sort(key=lambda flight: (flight.position - flight.start, -flight.start))
-        dropped = [f for f in others if f.position - f.start < GLANCE][: max(0, fair - free)]
-        for flight in dropped:
-            del self.flights[flight.id]
-        return [Cancel(flight.id) for flight in dropped]
-
-    def give_way(self, sources: Collection[int], count: int) -> list[Command]:
-        """End up to ``count`` connections to these sources, those with most left first.
-
-        Nobody waits for the file, and somebody for a connection: what is missing comes later.
-        """
-        flights = [flight for flight in self.flights.values() if flight.source in sources]
-        flights.sort(key=lambda flight: flight.position - flight.stop)
-        for flight in flights[:count]:
-            del self.flights[flight.id]
-        return [Cancel(flight.id) for flight in flights[:count]]
-
-    def thin_out(self, now: float) -> list[Command]:
-        """Shorten what flies when readers have become a crowd, for whom the head comes first."""
-        missing = self.missing()
-        piece = crowd_piece(missing, self.allowance.share)
-        trims: list[Command] = []
-        for flight in self.flights.values():
-            left, rate = flight.stop - flight.position, flight.average(now, self.latency) or 0.0
-            if worth_shortening(left, rate, piece, missing):
-                flight.stop = flight.position + piece
-                trims.append(Trim(flight.id, flight.stop))
-        return trims
-
-    def make_way(self, demand: Demand, now: float) -> list[Command]:
-        """Let a reader that jumped to where nothing will arrive soon have a connection there.
-
-        Several that read long parts side by side wait for their turns instead: all will be done
-        when all bytes are there, and a connection that is cut for one of them is lost to all.
-        """
-        position = demand.position
-        if self.written.run_from(position) > position or not self._urgent(demand):
-            return []
-        commands: list[Command] = []
-        for flight in self.flights.values():
-            if flight.position <= position < flight.stop:
-                rate = flight.rate(now, self._usual(now), self.latency)
-                if (position - flight.position) <= rate * max(0.5, 4 * self.latency):
-                    return []
-                if flight.id != PROBE:
-                    flight.stop = position
-                    commands.append(Trim(flight.id, position))
-        if len(self.flights) < self.allowance.share:
-            return commands
-        others = [f for f in self.flights.values() if f.id != PROBE and not self._wanted_soon(f)]
-        if others:
-            victim = max(others, key=lambda f: f.stop - f.position)
-            del self.flights[victim.id]
-            commands.append(Cancel(victim.id))
-        return commands
-
-    def _urgent(self, demand: Demand) -> bool:
-        """Whether a reader only looks at a place, or is one of the few that there are."""
-        readers = len({other.position for other in self.demands.values()})
-        return demand.stop - demand.position <= GLANCE or readers <= FEW_READERS
-
-    def _wanted_soon(self, flight: Flight) -> bool:
-        return any(flight.start <= d.position < flight.stop for d in self.demands.values())
-
     # -- watching --------------------------------------------------------------------------
 
     def wrote(self, flight: int, start: int, position: int, now: float) -> None:
@@ -322,87 +236,22 @@ class Assignment:
         seen = running.average(now, self.latency) if is_evidence else None
         if seen is not None:
             if flow >= LEAST_FLOW:
-                self._landed.append((now, seen))
+                self.landed.append((now, seen))
             self.sources[running.source].measured(seen)
         return running
 
-    def drop_hopeless(self, now: float) -> list[Command]:
-        """Drop connections far below their siblings; try whether fewer bring as much."""
-        commands = self._drop_silent(now)
-        usual = self._usual(now)
-        if self._landed:
-            brought = min(median(rate for _, rate in self._landed), self._remembered())
-            usual = max(usual, LENIENCE * brought)
-        for flight in list(self.flights.values()):
-            if usual and flight.hopeless(now, usual, self.latency):
-                del self.flights[flight.id]
-                self.sources[flight.source].rate *= FORGET
-                commands.append(Cancel(flight.id))
-                commands.extend(self._hung(flight, now))
-        rate = sum(f.measured(now, self.latency) or 0.0 for f in self.flights.values())
-        self.allowance.observe(now, rate, len(self.flights), self.missing())
-        return commands
-
-    def _drop_silent(self, now: float) -> list[Command]:
-        """Several requests, and no answer to any: the host bears one, perhaps, and no second."""
-        patience = max(HANGING_AFTER, HANGING_ROUND_TRIPS * self.latency)
-        silent = [f for f in self.flights.values() if f.first_at is None]
-        late = [f for f in silent if now - f.sent_at > patience]
-        if len(silent) < max(2, len(self.flights)) or not late:
-            return []
-        commands: list[Command] = list(self.drop_all())
-        for source in {flight.source for flight in silent}:
-            self.sources[source].refused(1, False, None, self.jitter(), now)
-            commands.append(Refused(source, alone=True))
-        return commands
-
-    def _hung(self, flight: Flight, now: float) -> list[Command]:
-        """One that never got an answer beside others that work was one too many."""
-        working = self.working(flight.source)
-        if flight.first_at is not None or not working:
-            return []
-        self.sources[flight.source].refused(working, False, None, self.jitter(), now)
-        return [Refused(flight.source)]
-
-    def drop_losers(self) -> list[Command]:
-        """Drop flights whose whole span somebody else has written by now.
-
-        One that has written all of its own is about to end, and its connection serves again.
-        """
-        losers = [
-            f.id
-            for f in self.flights.values()
-            if f.position < f.stop and self.written.covers(f.position, f.stop)
-        ]
-        for flight in losers:
-            del self.flights[flight]
-        return [Cancel(flight) for flight in losers]
-
-    def drop_all(self) -> list[Command]:
-        """Drop every flight."""
-        dropped: list[Command] = [Cancel(flight) for flight in self.flights]
-        self.flights.clear()
-        return dropped
-
-    def let_land(self) -> list[Command]:
-        """Drop every flight but those that have written all of theirs, which end by themselves."""
-        landing = [flight.id for flight in self.flights.values() if flight.position >= flight.stop]
-        for flight in landing:
-            del self.flights[flight]
-        return self.drop_all()
-
-    def _usual(self, now: float) -> float:
+    def usual(self, now: float) -> float:
         """Bytes per second of a usual connection: the siblings' median, or what is remembered.
 
         Good connections are done with small pieces before they can be measured in flight, so that
         those done lately count as siblings; and the last few to fly may all be crawling.
         """
         fewest = max(FEWEST_SIBLINGS, self.allowance.share // 4)
-        landed = (rate for when, rate in self._landed if now - when <= RATE_WINDOW)
+        landed = (rate for when, rate in self.landed if now - when <= RATE_WINDOW)
         seen = usual_rate(self.flights.values(), now, self.latency, fewest, landed)
         few = 2 * len(self.flights) < self.allowance.most
-        return max(seen, self._remembered()) if few else seen or self._remembered()
+        return max(seen, self.remembered()) if few else seen or self.remembered()
 
-    def _remembered(self) -> float:
+    def remembered(self) -> float:
         """Bytes per second of the best source's connections, 0 while unknown."""
         return max(source.rate for source in self.sources.values())

@@ -10,8 +10,8 @@ from twisted.logger import Logger
 
 from aimirror.caching.entries import Entry
 from aimirror.download import commands as c
-from aimirror.download.download import EXPIRED
 from aimirror.download.tasks import Reason
+from aimirror.download.trouble import EXPIRED
 from aimirror.exchanges.ending import set_apart, store
 from aimirror.exchanges.environment import Environment, Finished
 from aimirror.exchanges.flights import Flights

@@ -15,6 +15,7 @@ from aimirror.download.assignment import PROBE
 from aimirror.download.download import Download
 from aimirror.download.life import Phase
 from aimirror.download.tasks import FetchResult, Reason
+from aimirror.download.yielding import give_way
 from aimirror.exchanges.concluding import Conclusion, End
 from aimirror.exchanges.ending import disk_reason
 from aimirror.exchanges.environment import Environment, Finished, Place, Progress
@@ -135,8 +136,7 @@ class RangedFill:
 
     def give_way(self, host: str, count: int) -> int:
         """End up to so many of its connections to a host; how many those are."""
-        sources = self.sources.at(host)
-        ended = self.machine.assignment.give_way(sources, count)
+        ended = give_way(self.machine.assignment, self.sources.at(host), count)
         self._do(ended)
         return len(ended)
 

@@ -29,7 +29,8 @@ from aimirror.http.egress import Address
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.errors import HTTP2_ONLY
 from aimirror.upstream.heads import Head, Malformed, take
-from aimirror.upstream.hosts import Hosts, Permit, Spare
+from aimirror.upstream.host import Permit, Spare
+from aimirror.upstream.hosts import Hosts
 
 #: Bytes of a body taken in before anybody asked for it: an early answer to an upload is lost
 #: with the connection unless all of it was read.  One read more may be held.

@@ -10,20 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from attrs import Factory, define
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
-from aimirror.upstream.line import Clients, Line
+from aimirror.upstream.host import Host, Permit, Spare, somebody
+from aimirror.upstream.line import Clients
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
-#: Requests that may wait for a connection to one host.
-MOST_WAITING = 10_000
 #: Hosts of which something is remembered.
 MOST_HOSTS = 4096
 #: Seconds for which a host is remembered to bear few connections, and between two attempts
@@ -36,87 +34,6 @@ REFUSALS = 2
 log = Logger()
 
 
-def somebody() -> tuple[str, ...]:
-    """Who waits for what the mirror asks of its own accord."""
-    return ("",)
-
-
-@define(eq=False)
-class _Host:
-    streams: int = 0
-    pieces: int = 0
-    #: Of these, those that have brought something; refusals since the last one did.
-    working: int = 0
-    #: Those that are not opened yet since too many others still are, and their owners.
-    unopened: int = 0
-    opening: list[Deferred[None]] = Factory(list)
-    unaccepted: int = 0
-    #: Whether one of them has ended since those in ``watching`` were told.
-    ended: bool = False
-    #: Downloads that want at least one connection.
-    downloads: int = 0
-    #: Connections that those lack that somebody waits for.
-    lacking: int = 0
-    spares: dict[Spare, None] = Factory(dict)
-    waiting: Line = Factory(lambda: Line(MOST_WAITING))
-    watching: list[Deferred[None]] = Factory(list)
-    #: Connections that it has shown to bear, None while it refused none; since when.
-    borne: int | None = None
-    refused_at: float = 0.0
-    raised_at: float = 0.0
-
-    @property
-    def busy(self) -> int:
-        return self.streams + self.pieces
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing goes on there."""
-        return not (self.busy or self.downloads or self.spares or self.waiting)
-
-
-@define(eq=False)
-class Permit:
-    """One connection at work; ``release`` it once, when its answer has come to its end."""
-
-    _host: _Host
-    _released: Callable[[], None]
-    _stream: bool
-    _works: bool = False
-    _held: bool = True
-
-    def works(self) -> None:
-        """It brings what was asked for; idempotent."""
-        if self._held and not self._works:
-            self._works = True
-            self._host.working += 1
-            self._host.unaccepted = 0
-
-    def release(self) -> None:
-        """The connection is idle or closed; idempotent."""
-        if self._held:
-            self._held = False
-            self._host.working -= self._works
-            self._host.ended = self._host.ended or self._works
-            if self._stream:
-                self._host.streams -= 1
-            else:
-                self._host.pieces -= 1
-            self._released()
-
-
-@define(eq=False)
-class Spare:
-    """An idle connection; ``close`` has its process close it and fires when it is gone."""
-
-    close: Callable[[], Deferred[None]]
-    _drop: Callable[[Spare], None]
-
-    def drop(self) -> None:
-        """It is used again, or closed; idempotent."""
-        self._drop(self)
-
-
 class Hosts:
     """The ledger; ``changed(host)`` is called when a download may have more or fewer there.
 
@@ -125,7 +42,7 @@ class Hosts:
 
     def __init__(self, clock: IReactorTime, limit: int) -> None:
         self._clock = clock
-        self._hosts: dict[str, _Host] = {}
+        self._hosts: dict[str, Host] = {}
         #: Hosts at which something became free, to be looked at in a moment.
         self._freed: set[str] = set()
         self.limit = limit
@@ -256,7 +173,7 @@ class Hosts:
         known.pieces += 1
         return Permit(known, lambda: self._look(host, known), stream=False)
 
-    def _permit(self, host: str, known: _Host, clients: Clients) -> Permit:
+    def _permit(self, host: str, known: Host, clients: Clients) -> Permit:
         ends = known.waiting.begins(clients)
 
         def released() -> None:
@@ -265,7 +182,7 @@ class Hosts:
 
         return Permit(known, released, stream=True)
 
-    async def _queue(self, host: str, known: _Host, seconds: float, clients: Clients) -> None:
+    async def _queue(self, host: str, known: Host, seconds: float, clients: Clients) -> None:
         """Wait; whoever makes room counts the stream."""
         place, refused = known.waiting.join(clients)
         late = UpstreamError(Reason.CONNECT, f"{host}: no connection became free")
@@ -280,7 +197,7 @@ class Hosts:
             if known.waiting.leave(place):
                 self._look(host, known)
 
-    def _tell_watching(self, known: _Host) -> None:
+    def _tell_watching(self, known: Host) -> None:
         if known.ended:
             watching, known.watching, known.ended = known.watching, [], False
             for freed in watching:
@@ -296,14 +213,14 @@ class Hosts:
         known.watching.append(freed)
         return freed
 
-    def _has_room(self, host: str, known: _Host) -> bool:
+    def _has_room(self, host: str, known: Host) -> bool:
         most = self.most(host)
         return known.busy < most and known.streams < most - _reserve(known.downloads, most)
 
-    def _may_begin(self, known: _Host) -> bool:
+    def _may_begin(self, known: Host) -> bool:
         return bool(known.waiting) and (not known.lacking or known.waiting.awaited > 0)
 
-    def _look(self, host: str, known: _Host) -> None:
+    def _look(self, host: str, known: Host) -> None:
         """Not at once: who gives a connection back is still at it."""
         if known.waiting or known.downloads or known.watching or known.opening:
             if not self._freed:
@@ -353,10 +270,10 @@ class Hosts:
         finally:
             known.unopened -= 1
 
-    def _host(self, name: str) -> _Host:
+    def _host(self, name: str) -> Host:
         known = self._hosts.get(name)
         if known is None:
-            known = self._hosts[name] = _Host()
+            known = self._hosts[name] = Host()
             if len(self._hosts) > MOST_HOSTS:
                 self._forget_one()
         return known

@@ -21,13 +21,14 @@ from aimirror.download.commands import (
     Trim,
     Wake,
 )
-from aimirror.download.download import MOST_RESOLVES, Download
+from aimirror.download.download import Download
 from aimirror.download.life import Phase
 from aimirror.download.plan import CROWD, crowd_piece
 from aimirror.download.proof import HOLDBACK
 from aimirror.download.sources import MOST_STRIKES
 from aimirror.download.spans import Spans
 from aimirror.download.tasks import FetchResult, Reason
+from aimirror.download.trouble import MOST_RESOLVES
 from tests.download.simulation import MB, World, machine
 
 IDEAL = 64 / 20 + 0.06
@@ -507,13 +508,6 @@ class Proof(SynchronousTestCase):
         (restart,) = download.hashed(MB, {"sha256": "cd"}, 2.0)
         self.assertTrue(isinstance(restart, Restart) and restart.quarantine)
         self.assertEqual(download.readable(0), MB - HOLDBACK)
-
-    def test_digest_learned_late_is_still_checked(self) -> None:
-        """A digest that becomes known while bytes flow is proven like one known before."""
-        download = machine(total=MB, slots=8)
-        download.begin(0.0, None)
-        download.expect("sha1", "ff", 0.5)
-        self.assertEqual(download.limit, MB - HOLDBACK)
 
 
 class Worlds(SynchronousTestCase):

@@ -36,7 +36,8 @@ from aimirror.routing.rules import Route, Rule, Strategy
 from aimirror.store.store import Store
 from aimirror.testing.apart import apart_by
 from aimirror.testing.behaviour import pattern
-from aimirror.upstream.hosts import Hosts, Permit
+from aimirror.upstream.host import Permit
+from aimirror.upstream.hosts import Hosts
 from tests.store.support import StoreCase, Threads
 
 KB = 1 << 10

@@ -9,8 +9,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.interfaces import UpstreamError
-from aimirror.upstream import hosts
-from aimirror.upstream.hosts import REGAIN_EVERY, REMEMBERED, Hosts, Permit
+from aimirror.upstream import host
+from aimirror.upstream.host import Permit
+from aimirror.upstream.hosts import REGAIN_EVERY, REMEMBERED, Hosts
 
 HOST = "files.test"
 
@@ -71,7 +72,7 @@ class QueueTests(HostsCase):
 
     def test_full(self) -> None:
         """A flood is refused by itself."""
-        self.patch(hosts, "MOST_WAITING", 3)
+        self.patch(host, "MOST_WAITING", 3)
         for _ in range(4):
             self.had_by("many")
         flood = [self.ask_by("many") for _ in range(3)]

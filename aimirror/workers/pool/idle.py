@@ -9,7 +9,8 @@ from attrs import Factory, define
 from twisted.internet.defer import Deferred
 
 from aimirror.upstream.connection import IDLE_SECONDS
-from aimirror.upstream.hosts import Hosts, Spare
+from aimirror.upstream.host import Spare
+from aimirror.upstream.hosts import Hosts
 
 if TYPE_CHECKING:
     from aimirror.workers.pool.slot import Slot

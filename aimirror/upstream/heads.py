@@ -64,13 +64,17 @@ def _head(lines: list[bytes]) -> Head:
     old = status[1] == b"0"
     chunked, length = _framing(headers, old)
     tokens = headers.tokens("connection")
+    code = int(status[2])
+    persistent = "keep-alive" in tokens if old else "close" not in tokens
+    if code == 204 and (chunked or length):  # what follows would be read as the next answer
+        persistent = False
     return Head(
-        status=int(status[2]),
+        status=code,
         phrase=(status[3] or b"").decode("latin-1"),
         headers=headers,
         length=length,
         chunked=chunked,
-        persistent="keep-alive" in tokens if old else "close" not in tokens,
+        persistent=persistent,
     )
 
 

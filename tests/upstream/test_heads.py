@@ -50,12 +50,15 @@ class TakeTests(SynchronousTestCase):
         self.assertEqual((head.length, head.chunked), (None, True))
 
     def test_persistence(self) -> None:
-        """Keep-alive is the default of 1.1 alone; the tokens compare without case."""
+        """Keep-alive is the default of 1.1 alone; a body behind a 204 would pass for an answer."""
         for lines, wanted in (
             ((b"HTTP/1.1 200 OK",), True),
             ((b"HTTP/1.1 200 OK", b"Connection: x, Close"), False),
             ((b"HTTP/1.0 200 OK",), False),
             ((b"HTTP/1.0 200 OK", b"Connection: Keep-Alive"), True),
+            ((b"HTTP/1.1 204 No Content", b"Content-Length: 0"), True),
+            ((b"HTTP/1.1 204 No Content", b"Content-Length: 5"), False),
+            ((b"HTTP/1.1 204 No Content", b"Transfer-Encoding: chunked"), False),
         ):
             self.assertEqual(read(*lines).persistent, wanted, lines)
 

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 TOKEN_FIELD = "x-aimirror-token"
 #: What a proxy in front may add.
 _FORWARDED = frozenset(
-    {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"}
+    {
+        *("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"),
+        *("x-forwarded-prefix", "x-real-ip", "via"),
+    }
 )
 
 

@@ -169,7 +169,7 @@ class Operations:
 
     async def _answer_administration(self, request: MirrorRequest) -> Answer | None:
         if request.raw_path in (PLACE, f"{PLACE}/"):
-            return moved_to(f"{PLACE}/admin/")
+            return moved_to(f"{PLACE}/admin/", request.raw_path)
         return await self._answer(request)
 
     async def _answer_welcome(self, request: MirrorRequest) -> Answer | None:

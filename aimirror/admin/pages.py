@@ -120,9 +120,10 @@ def answered(body: bytes, kind: str, cache: str = "no-cache") -> Answer:
     return Answer(status=200, headers=Headers(fields), body=body)
 
 
-def moved_to(path: str) -> Answer:
-    """The page is elsewhere."""
-    return Answer(status=308, headers=Headers([("Location", path)]), body=b"")
+def moved_to(path: str, asked_for: str) -> Answer:
+    """The page is elsewhere: by a relative link, as the mirror may be below a path of a proxy's."""
+    up = "../" * (asked_for.count("/") - 1) or "./"
+    return Answer(status=308, headers=Headers([("Location", up + path.lstrip("/"))]), body=b"")
 
 
 def menu(links: list[tuple[str, str]], current: str = "") -> str:
@@ -142,7 +143,7 @@ class Pages:
             f"{PLACE}/style.css": answered(_read("style.css"), _TYPES["css"]),
             f"{PLACE}/copy.js": answered(_read("copy.js"), _TYPES["js"]),
             f"{PLACE}/icon.svg": answered(_ICON.encode(), "image/svg+xml"),
-            f"{PLACE}/admin": moved_to(f"{PLACE}/admin/"),
+            f"{PLACE}/admin": moved_to(f"{PLACE}/admin/", f"{PLACE}/admin"),
         }
         for name in ("common.js", "chart.js", *(f"{each.name}.js" for each in SECTIONS)):
             self._answers[f"{PLACE}/admin/{name}"] = answered(_read(name), _TYPES["js"])

@@ -110,9 +110,9 @@ class Welcome:
         ``administered`` says that the administration is at the same address.
         """
         if path == PLACE:
-            return moved_to(f"{PLACE}/")
+            return moved_to(f"{PLACE}/", path)
         if path in (f"{PLACE}/setup", f"{PLACE}/setup/"):
-            return moved_to(f"{PLACE}/#clients")
+            return moved_to(f"{PLACE}/#clients", path)
         self._look()
         name = (path, base, administered)
         body = self._pages.get(name)

@@ -13,6 +13,7 @@ from aimirror.http.forwarding import asked_for_storing, scope_of
 from aimirror.http.headers import Headers
 from aimirror.http.tokens import misled
 from aimirror.http.urls import canonical, host, origin, undotted
+from aimirror.http.urls import path as path_of
 from aimirror.interfaces import ILibrary, Refresh, UpstreamError, Wanted
 from aimirror.mirror.cached import Cached
 from aimirror.mirror.ecosystem import (
@@ -43,6 +44,17 @@ if TYPE_CHECKING:
 #: never change here.
 MOST_ROUTES = 1024
 LONGEST_KEPT = 512
+
+
+def _below(request: ClientRequest, answer: Answer) -> Answer:
+    """An answer whose ``Location`` is a path, for clients that reach the mirror below one."""
+    location = answer.headers.get("location") or ""
+    if not request.mirror or not location.startswith("/"):
+        return answer
+    return evolve(
+        answer,
+        headers=answer.headers.with_("Location", path_of(request.mirror).rstrip("/") + location),
+    )
 
 
 def _routed(rules: tuple[Rule, ...], path: str, query: str | None) -> Route | Refused | None:
@@ -116,7 +128,7 @@ class Mirror:
             waited=wire.wait,
         )
         wire.open = route.rule.cors and not _scope(request, route)
-        return await self.reply(request, route)
+        return _below(request, await self.reply(request, route))
 
     async def reply(self, request: ClientRequest, route: Route) -> Answer:
         """The answer to a request, by the rule's package world or the general way."""

@@ -9,28 +9,33 @@ from aimirror.server.access import among
 from aimirror.server.head import valid_authority
 from aimirror.server.request import MirrorRequest
 
+#: Where a proxy puts the mirror below a path of its own: segments that need no encoding.
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _PAIR = re.compile(r'\s*(\w+)\s*=\s*(?:"([^"]*)"|([^;,"\s]*))\s*', re.ASCII)
 
 
 def base_url(
     request: MirrorRequest, public_host: str = "", trusted_proxies: tuple[Network, ...] = ()
 ) -> str:
-    """``scheme://host[:port]`` by which this client reached the mirror, without a final slash.
+    """``scheme://host[:port][/path]`` by which this client reached the mirror, with no final slash.
 
-    ``public_host`` (a host, or a URL that fixes the scheme, too) has the first word.  Forwarded
-    (RFC 7239) and X-Forwarded-Proto/-Host count from ``trusted_proxies`` alone, and of several
-    hops the nearest; for others it is Host, whose charset was checked, so that nobody can have
-    links to elsewhere put into a page.
+    ``public_host`` (a host, or a URL that fixes the scheme and the path, too) has the first word.
+    Forwarded (RFC 7239) and X-Forwarded-Proto/-Host/-Prefix count from ``trusted_proxies`` alone,
+    and of several hops the nearest; for others it is Host, whose charset was checked, so that
+    nobody can have links to elsewhere put into a page.
     """
     if "://" in public_host:
         return public_host.rstrip("/")
     scheme = "https" if request.isSecure() else "http"
     host = request.headers.get("host") or _local(request)
+    prefix = ""
     if among(request.peer, trusted_proxies):
+        prefix = _last(request, "x-forwarded-prefix").rstrip("/")
+        prefix = prefix if _PREFIX.fullmatch(prefix) else ""
         told_scheme, told_host = _forwarded(request)
         scheme = told_scheme if told_scheme in ("http", "https") else scheme
         host = told_host if told_host and valid_authority(told_host) else host
-    return f"{scheme}://{public_host or host}"
+    return f"{scheme}://{public_host or host}{prefix}"
 
 
 def _forwarded(request: MirrorRequest) -> tuple[str, str]:

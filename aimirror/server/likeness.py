@@ -12,6 +12,7 @@ PERSONAL = frozenset(
         "forwarded",
         "x-forwarded-for",
         "x-forwarded-host",
+        "x-forwarded-prefix",
         "x-forwarded-proto",
         "x-request-id",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import urljoin
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -111,9 +112,16 @@ class WelcomeTests(SynchronousTestCase):
 
     def test_other_paths(self) -> None:
         """The short ways lead on; there is no page for what is no client."""
-        for path, place in (("", f"{PLACE}/"), ("/setup", f"{PLACE}/#clients")):
-            answer = self.answer(path)
-            assert answer is not None
-            self.assertEqual((answer.status, answer.headers.get("location")), (308, place))
+        for below in ("", "/below/a/path"):
+            for path, place in (
+                ("", f"{PLACE}/"),
+                ("/setup", f"{PLACE}/#clients"),
+                ("/setup/", f"{PLACE}/#clients"),
+            ):
+                answer = self.answer(path)
+                assert answer is not None
+                location = answer.headers.get("location") or ""
+                moved = urljoin(f"http://h.test{below}{PLACE}{path}", location)
+                self.assertEqual((answer.status, moved), (308, f"http://h.test{below}{place}"))
         for path in ("/setup/nobody", "/setup/../x", "/setup/pip/", "/style.css"):
             self.assertIsNone(self.answer(path), path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urljoin
+
 from aimirror.http.egress import Outgoing
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Hop
@@ -31,6 +33,19 @@ class RoutingTests(MirrorCase):
         self.assertEqual(self.last().outgoing.url, f"{UPSTREAM}/b/x")
         self.assertEqual(self.get("/c")[0], 404)
         self.assertEqual(self.asked, 2)
+
+    def test_below_a_path(self) -> None:
+        """Whoever reaches the mirror below a path is led on below it."""
+
+        def below(_: MirrorRequest) -> str:
+            return "https://pub.test/a/b"
+
+        rule = Rule(name="all", upstreams=(UPSTREAM,))
+        self.site = self.make_site(Mirror((rule,), self.library, below))
+        for told in ("/y?z=1", f"{UPSTREAM}/y?z=1"):
+            self.plays(301, f"Location: {told}", "Cache-Control: no-store")
+            moved = urljoin("https://pub.test", self.get()[1].get("location") or "")
+            self.assertEqual(moved, "https://pub.test/a/b/y?z=1")
 
     def test_bad_paths(self) -> None:
         """Dot segments, however written, are refused."""

@@ -54,6 +54,16 @@ class BaseUrlTests(SynchronousTestCase):
         ):
             self.assertEqual(self.told(*fields, proxies=PROXIES), url, fields)
 
+    def test_prefix(self) -> None:
+        """A trusted proxy may have put the mirror below a path of its own."""
+        for told in ("/a/mirror", "/a/mirror/", "/x, /a/mirror"):
+            field = f"X-Forwarded-Prefix: {told}"
+            self.assertEqual(self.told(field, proxies=PROXIES), "http://mirror.test:8081/a/mirror")
+            self.assertEqual(self.told(field), "http://mirror.test:8081")
+        for told in ("//evil.test", "/..", "/a/../b", "mirror", "/", '/"><script>', "/a b"):
+            field = f"X-Forwarded-Prefix: {told}"
+            self.assertEqual(self.told(field, proxies=PROXIES), "http://mirror.test:8081", told)
+
     def test_nonsense(self) -> None:
         """What can't stand in a URL is not taken even from a trusted proxy."""
         for field in (

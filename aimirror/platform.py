@@ -14,6 +14,7 @@ import resource
 import select
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,7 @@ _allocate: Callable[[int, int, int], None] | None = getattr(os, "posix_fallocate
 #: What a file system says that can't reserve room.
 _NO_ALLOCATE = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _advise: Callable[[int, int, int, int], None] | None = getattr(os, "posix_fadvise", None)
+_memory_file: Callable[[str], int] | None = getattr(os, "memfd_create", None)
 _SEQUENTIAL: int = getattr(os, "POSIX_FADV_SEQUENTIAL", 0)
 
 #: Open files that are asked for: some systems begin with 256, which 100 clients can use up.
@@ -83,6 +85,21 @@ def reserve(fd: int, total: int) -> None:
             if error.errno not in _NO_ALLOCATE:
                 raise
     os.ftruncate(fd, total)
+
+
+def memory_file(content: bytes) -> int:
+    """A descriptor of an unnamed file that holds these bytes; the caller closes it."""
+    if _memory_file is not None:
+        fd = _memory_file("aimirror")
+    else:
+        with tempfile.TemporaryFile(buffering=0) as file:
+            fd = os.dup(file.fileno())
+    try:
+        os.write(fd, content)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def read_in_order(fd: int, offset: int, length: int) -> None:

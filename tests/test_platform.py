@@ -92,6 +92,14 @@ class FileTests(SynchronousTestCase):
             self.assertEqual(read(self.fd, [memoryview(buffer)], 3), 2)
             self.assertEqual(buffer, b"bc..")
 
+    def test_memory_file(self) -> None:
+        """Bytes without a name can be read from a descriptor, with memory files and without."""
+        for make in (platform._memory_file, None):
+            self.patch(platform, "_memory_file", make)
+            fd = platform.memory_file(b"body")
+            self.assertEqual((os.pread(fd, 9, 0), os.fstat(fd).st_nlink), (b"body", 0))
+            os.close(fd)
+
     def test_read_in_order(self) -> None:
         """A hint changes nothing, where it can be given and where not."""
         platform.read_in_order(self.fd, 0, 10)

@@ -125,7 +125,8 @@ class Filling:
         if content is None or blob is None:
             return None
         try:
-            body = self._env.store.add(blob, content)
+            # what the tier gets is sent from a file
+            body = self._env.store.add(blob, content, packed=self._env.tier is None)
         except OSError:  # told by whoever stores it in the ordinary way, which makes room first
             return None
         size = len(content)

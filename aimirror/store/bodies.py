@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
@@ -22,6 +23,13 @@ MOST_IDLE = 128
 #: with their descriptor, once asked for.
 SMALL = 256 << 10
 KEPT = 64 << 10
+
+
+class Readable(Protocol):
+    """Where a small body lies."""
+
+    def read(self) -> bytes:
+        """All of it; BodyFailed or OSError when it is not there, or not as it was recorded."""
 
 
 @frozen
@@ -96,7 +104,7 @@ class StoredBody:
         return self._data
 
     @property
-    def file(self) -> StoredFile:
+    def file(self) -> Readable:
         """Where it lies."""
         return StoredFile(self._name, self.blob)
 
@@ -252,10 +260,13 @@ class Bodies:
 
     def open(self, path: Path, blob: Blob) -> StoredBody:
         """Open a blob; fails with BodyFailed when its file is gone or altered."""
-        body = StoredBody(path, blob, self)
+        return self.hold(StoredBody(path, blob, self))
+
+    def hold(self, body: StoredBody) -> StoredBody:
+        """Keep a body open, or at hand; fails with BodyFailed when it is not there."""
         body.keep()
-        self.forget(blob.sha256)
-        self._kept.put(blob.sha256, body)
+        self.forget(body.blob.sha256)
+        self._kept.put(body.blob.sha256, body)
         return body
 
     def at_hand(self, path: str, blob: Blob, content: bytes) -> StoredBody:

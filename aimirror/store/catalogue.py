@@ -78,16 +78,40 @@ class Catalogue:
         loose = {each.blob for each in before if each not in others}
         new = len(others) == len(before)
         self._forget(entry.key)
-        # what the tier is to get is sure at once: nobody else knows of it
-        writing = self._index.gathering() if new and not send else self._index.transaction()
-        with disk_errors("cannot store an entry"), writing:
-            records.write_record(self._layout.named("entries", name, ".json"), record, new=new)
-            now = self._clock.seconds()
-            self._index.put(entry, now, send=send, name=name, record=record)
+        packed = self._is_packed(entry)
+        if packed and new and not send:
+            self._index.put_new(entry, self._clock.seconds(), name, record)
+        else:
+            self._write(entry, name, record, send=send, new=new, packed=packed)
         self._remembered.put(entry.key, (*others, entry))
         for old in self._superfluous(entry):
             loose |= self.drop(old)
         return loose - {entry.blob, ""}
+
+    def _is_packed(self, entry: Entry) -> bool:
+        """Whether it needs no sidecar, as its body has no file either."""
+        if not entry.blob:
+            return True
+        blob = self._index.blob(entry.blob)
+        return blob is not None and blob.packed
+
+    def _write(
+        self, entry: Entry, name: str, record: str, *, send: bool, new: bool, packed: bool
+    ) -> None:
+        index = self._index
+        # what the tier is to get is sure at once: nobody else knows of it
+        writing = index.gathering() if new and not send else index.transaction()
+        with disk_errors("cannot store an entry"), writing:
+            if packed:
+                index.packed.note(name, record)
+            else:
+                path = self._layout.named("entries", name, ".json")
+                records.write_record(path, record, new=new)
+                if not new:
+                    index.packed.forget(name)
+            index.put(entry, self._clock.seconds(), send=send, name=name, record=record)
+            if packed and not new:
+                self._layout.sidecar(name).unlink(missing_ok=True)
 
     def _superfluous(self, entry: Entry) -> Iterator[Entry]:
         """What has to make room for a new entry."""

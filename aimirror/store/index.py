@@ -14,10 +14,11 @@ from attrs import astuple, frozen
 from twisted.logger import Logger
 
 from aimirror.caching.entries import Entry
-from aimirror.store import records
+from aimirror.store import packed, records
 from aimirror.store.errors import DiskError, disk_errors
 from aimirror.store.layout import FILE_MODE, entry_name
 from aimirror.store.outbox import TABLES, Outbox
+from aimirror.store.packed import PACKED, Packed, Statement
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
@@ -60,6 +61,11 @@ class Blob:
     size: int
     mtime_ns: int
     used: float
+
+    @property
+    def packed(self) -> bool:
+        """Whether it has no file of its own."""
+        return self.mtime_ns == PACKED
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -141,7 +147,11 @@ class Index:
             self._db.executescript(TABLES)
             self._db.execute(_UNSYNCED)
             self._db.execute(_NEGATIVE_INDEX)
+            packed.attach(self._db, path)
         self.outbox = Outbox(self)
+        self.packed = Packed(self)
+        #: The blob that was added last: its entry is put next.
+        self._newest: Blob | None = None
         self.blobs = self.bytes = self.entries = 0
         self._count()
 
@@ -169,6 +179,7 @@ class Index:
         except DiskError:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+            self._newest = None
             self._count()
             raise
 
@@ -190,6 +201,7 @@ class Index:
                 self._gathered = self._later(GATHER, self._flush_late)
             self._db.execute("SAVEPOINT one")
             self._gathering = True
+            self._newest = None
             try:
                 yield
                 self._db.execute("RELEASE one")
@@ -200,15 +212,43 @@ class Index:
             finally:
                 self._gathering = False
 
+    def _gather(self, *statements: Statement) -> None:
+        """Write what is new, committed within GATHER seconds together with others.
+
+        Where a statement fails, those before it may have been carried out.
+        """
+        self._newest = None
+        if self._later is None:
+            with self.transaction():
+                for sql, values in statements:
+                    self._db.execute(sql, values)
+            return
+        try:
+            if self._gathered is None:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._gathered = self._later(GATHER, self._flush_late)
+            for sql, values in statements:
+                self._db.execute(sql, values)
+        except sqlite3.Error:
+            if not self._db.in_transaction:
+                self._lose_gathered()
+            with disk_errors("cannot write the index"):
+                raise
+
+    def _lose_gathered(self) -> None:
+        """SQLite has taken back all of it."""
+        if self._gathered is not None:
+            self._gathered.cancel()
+            self._gathered = None
+            self._count()
+
     def _undo(self) -> None:
         """Take back the last of what is gathered, or all where SQLite has done so already."""
         if self._db.in_transaction:
             self._db.execute("ROLLBACK TO one")
             self._db.execute("RELEASE one")
-        elif self._gathered is not None:
-            self._gathered.cancel()
-            self._gathered = None
-            self._count()
+        else:
+            self._lose_gathered()
 
     def _flush_late(self) -> None:
         try:
@@ -251,14 +291,18 @@ class Index:
 
     def blob(self, sha256: str) -> Blob | None:
         """What is known of a blob."""
+        if self._newest is not None and self._newest.sha256 == sha256:
+            return self._newest
         rows = self.rows(f"{_BLOB} WHERE sha256 = ?", sha256)
         return Blob(*rows[0]) if rows else None
 
     def add_blob(self, blob: Blob) -> None:
         """Record a blob, or record it anew."""
         old = self.blob(blob.sha256)
-        values = (blob.sha256, blob.size, blob.mtime_ns, blob.used)
-        self.write("REPLACE INTO blobs VALUES (?, ?, ?, ?)", *values)
+        self._newest = None
+        self.write("REPLACE INTO blobs VALUES (?, ?, ?, ?)", *astuple(blob))
+        if old is not None and old.packed:
+            self.packed.drop(blob.sha256, old.size)
         self.blobs += old is None
         self.bytes += blob.size - (old.size if old else 0)
 
@@ -269,6 +313,14 @@ class Index:
             self.write("INSERT INTO blobs VALUES (?, ?, ?, ?)", *astuple(blob))
         self.blobs += 1
         self.bytes += blob.size
+
+    def add_packed(self, blob: Blob, content: bytes) -> None:
+        """Record a body that is not there yet and keep it; committed together with others."""
+        row = ("INSERT INTO blobs VALUES (?, ?, ?, ?)", astuple(blob))
+        self._gather(row, self.packed.adding(blob.sha256, content))
+        self.blobs += 1
+        self.bytes += blob.size
+        self._newest = blob
 
     def unsynced(self) -> list[str]:
         """The blobs that nobody has synced since they were recorded."""
@@ -282,12 +334,17 @@ class Index:
     def remove_blob(self, sha256: str) -> list[tuple[str, str]]:
         """Forget a blob and all entries that need it; the (name, key) of those."""
         gone = self.rows("SELECT name, key FROM entries WHERE blob = ?", sha256)
+        self._newest = None
         self.entries -= self.write("DELETE FROM entries WHERE blob = ?", sha256)
         old = self.blob(sha256)
         if old is not None:
             self.write("DELETE FROM blobs WHERE sha256 = ?", sha256)
             self.blobs -= 1
             self.bytes -= old.size
+            if old.packed:
+                self.packed.drop(sha256, old.size)
+        for name, _ in gone:
+            self.packed.forget(name)
         return gone
 
     def is_orphan(self, sha256: str) -> bool:
@@ -374,16 +431,24 @@ class Index:
         name = name or entry_name(entry)
         self.entries -= self.write("DELETE FROM entries WHERE name = ?", name)
         head = (name, entry.key, entry.blob, entry.rule, entry.received_at, used, entry.pinned)
-        sql = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        self.entries += self.write(sql, *head, record or records.dump(entry))
+        self.entries += self.write(_ENTER, *head, record or records.dump(entry))
         if send:
             self.outbox.add(name, entry.size, used)
         if entry.blob:
-            sql = "UPDATE blobs SET used = ? WHERE sha256 = ? AND used < ?"
-            self.write(sql, used, entry.blob, used)
+            self.write(_USED, used, entry.blob, used)
+
+    def put_new(self, entry: Entry, used: float, name: str, record: str) -> None:
+        """Insert an entry that needs no sidecar; committed together with others."""
+        newest = self._newest
+        row = (name, entry.key, entry.blob, entry.rule, entry.received_at, used, entry.pinned)
+        self._gather((_ENTER, (*row, record)), self.packed.noting(name, record))
+        self.entries += 1
+        if entry.blob and (newest is None or newest.sha256 != entry.blob):
+            self._gather((_USED, (used, entry.blob, used)))
 
     def remove(self, name: str) -> None:
         """Forget an entry; its blob stays."""
+        self.packed.forget(name)
         self.entries -= self.write("DELETE FROM entries WHERE name = ?", name)
 
     def touch(self, name: str, used: float) -> None:
@@ -447,6 +512,8 @@ class Index:
 #: Behind all that a key may hold.
 _LAST = chr(0x10FFFF)
 _BLOB = "SELECT sha256, size, mtime_ns, used FROM blobs"
+_ENTER = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_USED = "UPDATE blobs SET used = ? WHERE sha256 = ? AND used < ?"
 
 
 def _load(rows: Iterable[tuple[str]]) -> tuple[Entry, ...]:

@@ -16,12 +16,13 @@ from attrs import frozen
 
 from aimirror.caching.entries import Entry
 from aimirror.store import index as indexes
-from aimirror.store import records, trash
+from aimirror.store import packed, records, trash
 from aimirror.store.bodies import SMALL
 from aimirror.store.errors import disk_errors
 from aimirror.store.index import Blob, Index
 from aimirror.store.journalfile import sync_content
 from aimirror.store.layout import Layout, entry_name, is_name, scan
+from aimirror.store.packed import PACKED
 from aimirror.store.partfolder import Kept, Leftover, read_journal, survey_parts, survey_quarantine
 
 #: Blobs and entries are compared in groups with the same first two digits.
@@ -46,6 +47,7 @@ def recover(layout: Layout, now: float) -> Recovered:
         layout.create()
         trash.empty(layout)
         rebuilt = indexes.prepare(layout.index)
+        packed.prepare(layout.index)
         index = Index(layout.index)
         try:
             dropped = _prove_unsynced(layout, index)
@@ -88,7 +90,7 @@ def _proven(path: Path, name: str) -> bool:
 def _compare_blobs(layout: Layout, index: Index, start: str, stop: str) -> int:
     """Forget blobs that are gone, remove those that were altered, record unknown ones."""
     known = {blob.sha256: blob for blob in index.blobs_between(start, stop)}
-    dropped = 0
+    dropped = _compare_packed(index, known, start, stop)
     for item in list(scan(layout.blobs / start)):
         stat = item.stat(follow_symlinks=False)
         blob = known.pop(item.name, None)
@@ -106,6 +108,23 @@ def _compare_blobs(layout: Layout, index: Index, start: str, stop: str) -> int:
     return dropped + len(known)
 
 
+def _compare_packed(index: Index, known: dict[str, Blob], start: str, stop: str) -> int:
+    """The same for bodies that have no file; those that are here are taken from ``known``."""
+    dropped = 0
+    for name in index.packed.names(start, stop):
+        blob = known.get(name)
+        if blob is not None and blob.packed:
+            del known[name]
+            continue
+        content = None if blob is not None else index.packed.read(name)
+        if content is not None and hashlib.sha256(content).hexdigest() == name:
+            index.add_blob(Blob(name, len(content), PACKED, 0.0))
+        else:
+            index.packed.drop(name, 0)
+            dropped += 1
+    return dropped
+
+
 def _remove_blob(layout: Layout, index: Index, sha256: str) -> None:
     layout.blob(sha256).unlink(missing_ok=True)
     for name, _ in index.remove_blob(sha256):
@@ -115,6 +134,15 @@ def _remove_blob(layout: Layout, index: Index, sha256: str) -> None:
 def _compare_entries(layout: Layout, index: Index, start: str, stop: str) -> None:
     """Take up sidecars that the index lacks, write those that the disk lacks."""
     known = index.entries_between(start, stop)
+    for name, record in index.packed.records(start, stop):
+        if known.pop(name, None) is not None:
+            continue
+        entry = _load(name, record)
+        if entry is not None and _has_body(index, entry):
+            index.put(entry, entry.received_at, record=record)
+        else:
+            index.packed.forget(name)
+            index.remove(name)
     for item in list(scan(layout.entries / start)):
         path = Path(item.path)
         if path.stem in known and path.suffix == ".json" and known[path.stem] is not None:
@@ -140,6 +168,15 @@ def _read(path: Path) -> Entry | None:
     except ValueError:
         return None
     return entry if path.name == f"{entry_name(entry)}.json" else None
+
+
+def _load(name: str, record: str) -> Entry | None:
+    """The same for one that has no file."""
+    try:
+        entry = records.load(record)
+    except ValueError:
+        return None
+    return entry if entry_name(entry) == name else None
 
 
 def _has_body(index: Index, entry: Entry) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from typing import Any
+
 from attrs import Factory, define, frozen
 from twisted.internet.defer import Deferred
 
@@ -47,6 +50,8 @@ class Room:
     shelf: Shelf
     parts: PartFolder
     trash: Trash
+    #: Gives the disk what packed bodies have left.
+    tidy: Callable[[], Coroutine[Any, Any, None]]
     evicted: Evicted = Factory(Evicted)
 
     def make(self, count: int) -> Deferred[bool]:
@@ -67,6 +72,8 @@ class Room:
         if self.evict and self._short(count) > 0:
             self._take_from_readers(count)
             await self.trash.emptied()
+        if self.index.packed.returning and count > self.layout.free():
+            await self.tidy()
         return self._short(count) <= 0
 
     def _over(self, count: int) -> int:
@@ -84,7 +91,7 @@ class Room:
 
     def _lacking(self, count: int) -> int:
         """Bytes that the disk lacks for ``count`` more."""
-        return count - self.layout.free()
+        return count - self.layout.free() - self.index.packed.returning
 
     def _evictable(self, *, on_disk: bool = False) -> int:
         """Bytes that can be freed at most, of the limit or of the disk."""

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 from twisted.logger import Logger
 
 from aimirror.interfaces import BodyFailed
@@ -15,7 +16,10 @@ from aimirror.store.catalogue import Catalogue
 from aimirror.store.errors import DiskError, disk_errors
 from aimirror.store.index import Blob, Index
 from aimirror.store.inuse import InUse
+from aimirror.store.journalfile import sync_content
 from aimirror.store.layout import FILE_MODE, Layout, make_folder
+from aimirror.store.packed import PACKED
+from aimirror.store.packed_bodies import PackedBody
 from aimirror.store.parts import Part
 from aimirror.store.trash import Trash
 
@@ -60,6 +64,8 @@ class Shelf:
             return None
         try:
             with disk_errors("cannot open a stored body"):
+                if blob.packed:
+                    return self._bodies.hold(PackedBody(blob, self._bodies, self))
                 return self._bodies.open(self._layout.blob(sha256), blob)
         except BodyFailed as error:
             self.log.warn("dropping a blob: {error}", error=error)
@@ -114,19 +120,43 @@ class Shelf:
         self._announced[sha256] = part.journal_path
         return path
 
-    def add(self, sha256: str, content: bytes, used: float) -> StoredBody:
+    def add(self, sha256: str, content: bytes, used: float, *, packed: bool) -> StoredBody:
         """Store a small body that is at hand, unless it is there; nothing is synced.
 
-        A crash leaves less than all of it, or all of it, under a name that no entry has yet.
+        ``packed`` says whether it needs no file of its own.  To such a file a crash leaves less
+        than all of it, or all of it, under a name that no entry has yet.
         """
         body = self.body(sha256)
         if body is not None:
             return body
+        if packed:
+            blob = Blob(sha256, len(content), PACKED, used)
+            self._index.add_packed(blob, content)
+            return PackedBody(blob, self._bodies, self, content)
         path = self._layout.named("blobs", sha256)
         with disk_errors("cannot store a small body"):
             blob = Blob(sha256, len(content), _write(path, content), used)
             self._index.add_unsynced(blob)
         return self._bodies.at_hand(path, blob, content)
+
+    def content(self, sha256: str) -> bytes | None:
+        """See Pack."""
+        return self._index.packed.read(sha256)
+
+    def unpacked(self, sha256: str) -> Path:
+        """See Pack."""
+        path, blob = self._layout.blob(sha256), self._index.blob(sha256)
+        content = self.content(sha256) if blob is not None and blob.packed else None
+        if content is not None and blob is not None:
+            with disk_errors("cannot give a small body a file"):
+                file = attrs.evolve(blob, mtime_ns=_write(str(path), content))
+                sync_content(path)
+                with self._index.transaction():
+                    self._index.add_blob(file)
+            self._bodies.forget(sha256)
+        elif blob is None or blob.packed:
+            raise BodyFailed(f"blob {sha256} is gone")
+        return path
 
     def named(self, sha256: str) -> None:
         """An entry names the blob by now: the journal that announced it has done its work."""

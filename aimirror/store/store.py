@@ -34,6 +34,7 @@ from aimirror.store.listing import (
     rules_listed,
 )
 from aimirror.store.outbox import Outbox
+from aimirror.store.packed import MOST_PACKED, SPARE_PAGES, tidy
 from aimirror.store.partfolder import PartFolder
 from aimirror.store.parts import DeferToThread, Part
 from aimirror.store.room import Evicted, Room
@@ -187,6 +188,7 @@ class Store:
             shelf=self._shelf,
             parts=self._parts,
             trash=self._trash,
+            tidy=self._tidy,
         )
 
     def _note_change(self, key: str) -> None:
@@ -218,7 +220,16 @@ class Store:
         if loose:
             await self._defer_to_thread(_sync_bodies, [self._layout.blob(name) for name in loose])
             self._index.synced(loose)
-        await self._defer_to_thread(_sync_names, folders, self._layout.index)
+        await self._defer_to_thread(_sync_names, folders)
+        await self._tidy(SPARE_PAGES)
+        await self._defer_to_thread(indexes.checkpoint, self._layout.index)
+
+    async def _tidy(self, spare: int = 0) -> None:
+        """Give the disk what the small bodies have left, but for some pages."""
+        returning = self._index.packed.returning
+        self._index.flush()
+        await self._defer_to_thread(tidy, self._layout.index, spare)
+        self._index.packed.returning -= returning
 
     # -- entries ---------------------------------------------------------------------------
 
@@ -342,19 +353,22 @@ class Store:
         self._upkeep.soon()
         return path
 
-    def add(self, sha256: str, content: bytes) -> StoredBody:
+    def add(self, sha256: str, content: bytes, *, packed: bool = True) -> StoredBody:
         """Make a small body a blob, here and now: put its entry at once.
 
-        It is synced within seconds, together with others.  Until then the index says of it that a
-        power loss may have taken it, so that the next start looks.
+        It is synced within seconds, together with others.  A very small one is packed with
+        others, unless its file is wanted soon.  Until a file is synced the index says of it that
+        a power loss may have taken it, so that the next start looks.
         """
         if len(content) > SMALL:
             raise ValueError(f"{len(content)} bytes are too many to be stored in one go")
         if not self._room.grow(len(content)):
             raise DiskFull(0, "the cache has reached its size limit")
-        body = self._shelf.add(sha256, content, self._clock.seconds())
-        self._unsynced.add(body.path.parent)
-        self._loose.add(sha256)
+        packed = packed and len(content) <= MOST_PACKED
+        body = self._shelf.add(sha256, content, self._clock.seconds(), packed=packed)
+        if not packed:
+            self._unsynced.add(self._layout.blob(sha256).parent)
+            self._loose.add(sha256)
         self._upkeep.soon()
         return body
 
@@ -449,9 +463,8 @@ def _sync_bodies(paths: list[Path]) -> None:
                 sync_content(path)
 
 
-def _sync_names(folders: set[Path], index: Path) -> None:
-    """In a thread: first the names of new blobs, then the index that speaks of them."""
+def _sync_names(folders: set[Path]) -> None:
+    """In a thread: the names of new blobs, before the index that speaks of them."""
     with disk_errors("cannot sync the cache folder"):
         for folder in folders:
             sync_folder(folder)
-    indexes.checkpoint(index)

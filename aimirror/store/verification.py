@@ -98,7 +98,7 @@ class Verifier:
             path, reading = self._layout.blob(blob.sha256), Reading()
             result.reading.add(reading)
             try:
-                computed = await self._defer_to_thread(digest, path, self._has_stopped, reading)
+                computed = await self._digest(blob, path, reading)
             except OSError as error:
                 self.log.error("cannot read blob {path}: {error}", path=path, error=error)
                 result.unreadable += 1
@@ -116,6 +116,18 @@ class Verifier:
                 self.log.error("blob {path} is damaged: dropped", path=path)
                 result.bad += 1
                 self._shelf.remove(blob.sha256)
+
+    async def _digest(self, blob: Blob, path: Path, reading: Reading) -> str | None:
+        computed: str | None = None
+        if not blob.packed:
+            computed = await self._defer_to_thread(digest, path, self._has_stopped, reading)
+        elif (content := self._index.packed.read(blob.sha256)) is not None:
+            computed = await self._defer_to_thread(_digest_of, content)
+        return computed
+
+
+def _digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def digest(path: Path, stopped: Callable[[], bool], reading: Reading) -> str | None:

@@ -6,10 +6,12 @@ import hashlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -146,4 +148,9 @@ class WorldTests(SynchronousTestCase):
         self.assertEqual([p.name for p in self._stored() if p.name == name], [name])
 
     def _stored(self) -> Iterator[Path]:
-        return (p for p in self.service.cache.rglob("*") if p.is_file())
+        """Files of the cache, and those that would be there for bodies that need none."""
+        cache = self.service.cache
+        yield from (p for p in cache.rglob("*") if p.is_file())
+        with closing(sqlite3.connect(f"file:{cache / 'packed.sqlite3'}?mode=ro", uri=True)) as rows:
+            for (name,) in rows.execute("SELECT sha256 FROM bodies"):
+                yield cache / "blobs" / name[:2] / name

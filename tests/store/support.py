@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -119,8 +121,17 @@ class StoreCase(SynchronousTestCase):
             for path in ((root or self.root) / folder).rglob("*"):
                 if path.is_file() and path.suffix != ".journal":
                     total += path.stat().st_size
-        return total
+        return total + self.packed(root)
+
+    def packed(self, root: Path | None = None) -> int:
+        """Bytes of the bodies that have no file."""
+        rows = sqlite3.connect(f"file:{(root or self.root) / 'packed.sqlite3'}?mode=ro", uri=True)
+        with closing(rows):
+            sql = "SELECT coalesce(sum(length(content)), 0) FROM bodies"
+            return int(rows.execute(sql).fetchone()[0])
 
     def assert_counted(self, store: Store | None = None, root: Path | None = None) -> None:
         """What the store says it uses is what the disk says."""
-        self.assertEqual((store or self.store).usage().total, self.on_disk(root))
+        store = store or self.store
+        store._index.flush()
+        self.assertEqual(store.usage().total, self.on_disk(root))

@@ -17,7 +17,7 @@ from aimirror.store.catalogue import (
 from aimirror.store.errors import DiskError
 from aimirror.store.index import Blob, Index
 from aimirror.store.layout import Layout, entry_name
-from aimirror.store.records import read_sidecar
+from aimirror.store.records import dump, read_sidecar
 from tests.store.support import NOW, StoreCase
 
 
@@ -33,7 +33,8 @@ class CatalogueCase(StoreCase):
         self.index.add_blob(Blob("ab" * 32, 1, 1, 0.0))
 
     def sidecars(self) -> list[str]:
-        return sorted(path.stem for path in (self.root / "entries").rglob("*.json"))
+        files = [path.stem for path in (self.root / "entries").rglob("*.json")]
+        return sorted([*files, *(name for name, _ in self.index.packed.records("", "g"))])
 
 
 class EntriesTests(CatalogueCase):
@@ -51,12 +52,16 @@ class EntriesTests(CatalogueCase):
         self.assertEqual(self.index.outbox.waiting()[0], 1)
 
     def test_sidecars(self) -> None:
-        """Each entry has its sidecar, with the same content, and dropped ones have none."""
-        one, two = Entry(key="a", status=404), Entry(key="a", scope="s")
+        """Each entry has its sidecar, with the same content, and dropped ones have none.
+
+        Those whose body is no file have a packed one.
+        """
+        one, two = Entry(key="a", blob="ab" * 32), Entry(key="a", scope="s")
         self.catalogue.put(one)
         self.catalogue.put(two)
         self.assertEqual(self.sidecars(), sorted([entry_name(one), entry_name(two)]))
         self.assertEqual(read_sidecar(self.layout.sidecar(entry_name(one))), one)
+        self.assertEqual(self.index.packed.records("", "g"), [(entry_name(two), dump(two))])
         self.catalogue.drop(one)
         self.assertEqual(self.sidecars(), [entry_name(two)])
 
@@ -95,7 +100,7 @@ class EntriesTests(CatalogueCase):
         """When the sidecar cannot be written, the index knows nothing of the entry."""
         (self.root / "entries").rename(self.root / "away")
         (self.root / "entries").touch()
-        self.assertRaises(DiskError, self.catalogue.put, Entry(key="a"))
+        self.assertRaises(DiskError, self.catalogue.put, Entry(key="a", blob="ab" * 32))
         self.assertEqual((self.catalogue.of_key("a"), self.index.entries), ((), 0))
 
     def test_bounded(self) -> None:

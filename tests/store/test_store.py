@@ -307,8 +307,10 @@ class AddTests(StoreCase):
 
     def test_private(self) -> None:
         """Others on the machine can't read it."""
-        body = self.store.add(digest(b"body"), b"body")
-        self.assertEqual(stat.S_IMODE(body.path.stat().st_mode), 0o600)
+        for content, packed in ((b"body", False), (b"other", True)):
+            body = self.store.add(digest(content), content, packed=packed)
+            self.assertEqual(stat.S_IMODE(body.path.stat().st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE((self.root / "packed.sqlite3").stat().st_mode), 0o600)
 
     def test_limit(self) -> None:
         """The limit of the cache holds, and what is used least makes way."""
@@ -324,7 +326,7 @@ class AddTests(StoreCase):
     def test_no_room(self) -> None:
         """Half of it is left nowhere when the disk is full."""
         with mock.patch("os.write", return_value=2), self.assertRaises(DiskFull):
-            self.store.add(digest(b"body"), b"body")
+            self.store.add(digest(b"body"), b"body", packed=False)
         self.assertEqual((self.store.usage().files, self.on_disk()), (0, 0))
 
     def test_too_long(self) -> None:

@@ -36,11 +36,9 @@ class MirrorChannel(Connection):
     def __init__(self, site: SiteBase, destinations: Destinations, origin: str = "") -> None:
         super().__init__(site, origin)
         self._destinations = destinations
-        self._served = 0
         self._drained = 0
         self._received = 0
         self._serving = False
-        self._partial = False
         #: The framing of a body broke: what follows means nothing.
         self._torn = False
         self._memo: Memo | None = None

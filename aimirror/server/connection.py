@@ -47,6 +47,9 @@ class Connection(http.HTTPChannel):
         #: The transport, when it can send files.
         self.files: FileServer | None = None
         self.peer = ""
+        #: Requests so far, and whether the next one's head has begun.
+        self._served = 0
+        self._partial = False
         self._input = HeadBuffer(site.limits.head_size)
         self._body: RequestBody | None = None
         self._reading = True
@@ -159,6 +162,13 @@ class Connection(http.HTTPChannel):
     def idle(self) -> bool:
         """Whether nothing is being answered, nor handed over to another protocol."""
         return not self.requests and self._heir is None
+
+    @property
+    def idle_since(self) -> float:
+        """Seconds of the site's clock at which its last answer ended, or a head began."""
+        limits = self.site.limits
+        waits = limits.keep_alive if self._served and not self._partial else limits.head_time
+        return self.deadline - waits
 
     def expire(self) -> None:
         """The deadline has passed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at connections that are to end.
 DRAIN_STEP = 0.05
+#: Idle connections that are compared where one has to give way: a flood makes each new one look.
+MOST_COMPARED = 64
 #: Seconds between two looks at the connections' deadlines.
 SWEEP = 1.0
 
@@ -39,6 +42,10 @@ class Connected(Protocol):
     @property
     def idle(self) -> bool:
         """Whether nothing is being answered."""
+
+    @property
+    def idle_since(self) -> float:
+        """Seconds of the site's clock: since when, if it is idle."""
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -93,18 +100,24 @@ class SiteBase(server.Site):
     def has_room(self, peer: str) -> bool:
         """Whether a client may have one more connection.
 
-        Where there are too many, an idle one of the client that has most of them is closed for a
-        client that has fewer: one that opens all it can keeps nobody out.
+        One that has all that it may have, or as many as any other where there are too many, gets
+        it for an idle one of its own; else the client that has most gives an idle one: who opens
+        all it can keeps nobody out, itself included.
         """
-        limits, name = self.limits, client(peer)
-        count = len(self.clients.get(name, ()))
-        if 0 < limits.client_connections <= count and not among(peer, self.proxies):
-            return False
+        limits, its = self.limits, self.clients.get(client(peer), {})
+        bound = limits.client_connections
+        if 0 < bound <= len(its) and not among(peer, self.proxies):
+            return self._gives_way(its)
         if len(self.channels) < limits.connections:
             return True
         greedy = max(self.clients.values(), key=len)
-        oldest = next((channel for channel in greedy if channel.idle), None)
-        if oldest is None or len(greedy) <= count + 1:
+        return self._gives_way(greedy if len(greedy) > len(its) + 1 else its)
+
+    def _gives_way(self, channels: Iterable[Connected]) -> bool:
+        """Close that of the first idle ones which is so for longest; whether there is one."""
+        idle = itertools.islice((each for each in channels if each.idle), MOST_COMPARED)
+        oldest = min(idle, key=lambda each: each.idle_since, default=None)
+        if oldest is None:
             return False
         self.left(oldest)
         oldest.drain(late=True)

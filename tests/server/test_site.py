@@ -124,10 +124,12 @@ class RoomTests(SynchronousTestCase):
 
         site = connect(handler, limits=Limits(connections=4)).site
         greedy = [self.peer(site, "192.0.2.1") for _ in range(3)]
-        self.assertIsNone(self.peer(site, "192.0.2.1"))
         greedy[0].send(ask("/x"))
         self.assertIsNotNone(self.peer(site, "192.0.2.2"))
         self.assertEqual([each.closed for each in greedy], [False, True, False])
+        self.assertEqual(len(site.channels), 4)
+        greedy.append(self.peer(site, "192.0.2.1"))  # for one of its own
+        self.assertEqual([each.closed for each in greedy], [False, True, True, False])
         self.assertEqual(len(site.channels), 4)
 
     def test_all_at_work(self) -> None:
@@ -143,9 +145,31 @@ class RoomTests(SynchronousTestCase):
     def test_one_client(self) -> None:
         """One client has its own limit by default, a proxy of ours none."""
         self.assertGreater(Limits().client_connections, 0)
-        site = connect(limits=Limits(client_connections=2)).site
+
+        async def handler(_: MirrorRequest) -> Answer:
+            return await Deferred()
+
+        site = connect(handler, limits=Limits(client_connections=2)).site
         for host, room in (("192.0.2.1", False), ("198.51.100.1", True)):
             site.proxies = (ip_network("198.51.100.0/24"),)
             for _ in range(2):
-                self.assertIsNotNone(self.peer(site, host))
+                self.peer(site, host).send(ask("/x"))
             self.assertEqual(self.peer(site, host) is not None, room)
+
+    def test_one_client_with_idle_ones(self) -> None:
+        """A client that keeps connections open for later is not kept out by them.
+
+        The one that was used least lately gives way.
+        """
+        site = connect(limits=Limits(client_connections=3)).site
+        its = [self.peer(site, "192.0.2.1") for _ in range(3)]
+        for each in its:
+            each.send(ask("/x"))
+            site.reactor.advance(1)
+        its[0].send(ask("/y"))
+        for closed in ([], [1], [1, 2], [0, 1, 2]):
+            self.assertEqual([n for n, each in enumerate(its[:3]) if each.closed], closed)
+            its.append(self.peer(site, "192.0.2.1"))
+            its[-1].send(ask("/z"))
+            site.reactor.advance(1)
+        self.assertEqual(len(site.clients["192.0.2.1"]), 3)

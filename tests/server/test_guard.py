@@ -110,7 +110,12 @@ class GuardTests(SynchronousTestCase):
 class ClientConnectionsTests(SynchronousTestCase):
     def test_limit(self) -> None:
         """Connections of one client beyond its limit are not taken until one has ended."""
-        first = connect(limits=Limits(client_connections=1))
+
+        async def handler(_: MirrorRequest) -> Answer:
+            return await Deferred()
+
+        first = connect(handler, limits=Limits(client_connections=1))
+        first.send(GET)
         address = first.wire.getPeer()
         self.assertIsNone(first.site.buildProtocol(address))
         first.wire.lose()

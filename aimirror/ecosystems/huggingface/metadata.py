@@ -14,9 +14,11 @@ from twisted.logger import Logger
 from aimirror.bounded import LRU
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.huggingface.paths import Seen, Target, seen
+from aimirror.ecosystems.huggingface.paths import target as target_of
 from aimirror.exchanges.answering import UNABLE
 from aimirror.exchanges.responses import drain
 from aimirror.http import urls
+from aimirror.http.forwarding import ELSEWHERE
 from aimirror.http.headers import Headers
 from aimirror.interfaces import ILibrary, Inquiry, UpstreamError
 from aimirror.mirror.cached import GRANTED_FOR
@@ -107,10 +109,14 @@ class Looks:
         return await self._library.first(hubs, attempt, lambda look: look.seen.status not in UNABLE)
 
     async def _head(self, rule: Rule, target: Target, headers: Headers) -> Seen:
-        """HEAD, followed as long as the hub leads to itself: beyond, the bytes begin."""
-        url, answers = target.url, []
+        """HEAD, followed as long as the hub leads to itself: beyond, the bytes begin.
+
+        A mirror of the hub may lead to the hub's own address of the file, before which nothing
+        was said of it; no token goes there.
+        """
+        url, answers, zone = target.url, [], None
         for _ in range(_MOST_HOPS):
-            inquiry = Inquiry(rule=rule, url=url, headers=headers, method="HEAD")
+            inquiry = Inquiry(rule=rule, url=url, headers=headers, method="HEAD", named_by=zone)
             response = await self._library.ask(inquiry)
             drain(response)
             answers.append(response.headers)
@@ -119,6 +125,14 @@ class Looks:
                 return seen(response.status, answers)
             onward = resolve(url, location.strip())
             if not same_origin(onward, url):
-                return seen(response.status, answers)
+                if not _same_file(onward, target) or any("x-repo-commit" in a for a in answers):
+                    return seen(response.status, answers)
+                headers, zone = headers.only(*ELSEWHERE), response.zone
             url = onward
         raise UpstreamError(Reason.PROTOCOL, "too many redirects")
+
+
+def _same_file(url: str, target: Target) -> bool:
+    """Whether a URL, of whatever hub, means a file by the same revision and path."""
+    other = target_of(url)
+    return other is not None and (other.revision, other.path) == (target.revision, target.path)

@@ -91,6 +91,38 @@ class HubCase(WorldCase):
         return int(first.split(" ")[1]), Headers(tuple(line.split(": ", 1)) for line in lines)
 
 
+class LedOnTests(HubCase):
+    """The upstream is a mirror of the hub that leads all who ask to the hub itself."""
+
+    hub = "https://hub.test"
+
+    def use(self, *more: Any, **options: Any) -> None:
+        super().use(*more, **options)
+        for path in list(self.answers):
+            if "/resolve/" in path:
+                self.answers[f"HEAD {self.hub}{path}"] = self.answers[path]
+                self.answers[f"HEAD {path}"] = (308, (f"Location: {self.hub}{path}",), b"")
+
+    def test_large(self) -> None:
+        """HEAD tells what the hub says of the file, not what stores its bytes."""
+        self.use()
+        for path in (BIN.format("main"), BIN.format(C1)):
+            status, headers = self.head(path, TOKEN)
+            told = [headers.get(n) for n in ("x-repo-commit", "etag", "content-length")]
+            self.assertEqual((status, told), (200, [C1, f'"{SHA}"', str(len(DATA))]))
+        for sent in self.upstream.sent:
+            if sent.outgoing.url.startswith(self.hub):
+                self.assertNotIn("authorization", sent.outgoing.headers)
+
+    def test_elsewhere(self) -> None:
+        """An address that means another file is where the bytes are: it is not asked."""
+        self.use()
+        path = BIN.format("main")
+        self.answers[f"HEAD {path}"] = (302, (f"Location: {CDN}",), b"")
+        self.head(path)
+        self.assertNotIn(f"HEAD {CDN}", self.urls())
+
+
 class HeadTests(HubCase):
     def test_large(self) -> None:
         """HEAD is one question to the hub, and answers with all that clients need."""

@@ -26,6 +26,8 @@ _KNOWN: Mapping[str, tuple[str, ...]] = {
     "maven": ("/com/resolve/a/1.0/a-1.0.jar",),
     "oci": ("/v2/library/nginx/manifests/latest",),
 }
+#: The folder in which many Python indexes have their pages, beside that of the files.
+_PAGES = "/simple"
 _GB = 1000**3
 
 
@@ -36,6 +38,7 @@ def warnings(config: Config, value: Mapping[str, Any], disk: int | None = None) 
     """
     yield from _of_rules(config.rules)
     yield from _shadowed(config.rules)
+    yield from _beside(config.rules)
     for index, key in needless(list(value.get("rules") or ())):
         where, what = (f"rules[{index}].{key}", "key") if key else (f"rules[{index}]", "rule")
         yield f"{where}: the mirror takes the tokens of registries itself; remove the {what}"
@@ -69,6 +72,24 @@ def _shadowed(rules: tuple[Rule, ...]) -> Iterator[str]:
             if first not in rules[index:] and first.ecosystem != rule.ecosystem:
                 yield f"rule {first.name!r} takes {path}, which is meant for rule {rule.name!r}"
                 break
+
+
+def _beside(rules: tuple[Rule, ...]) -> Iterator[str]:
+    """Indexes whose pages may link to files that lie beside them, where no rule serves any."""
+    bases = {
+        upstream.rstrip("/"): rule
+        for rule in rules
+        if rule.ecosystem == "pypi" and rule.strip_prefix and not rule.path_prefix.endswith(_PAGES)
+        for upstream in rule.upstreams
+    }
+    for base, rule in bases.items():
+        above = base.removesuffix(_PAGES)
+        if above != base:
+            yield (
+                f"rule {rule.name!r}: pages of {base} may link to files beside it, as "
+                f"../../packages/..., which it does not serve; name {above} as its upstream, and "
+                f"ask for {rule.path_prefix}{_PAGES}"
+            )
 
 
 def _unmatchable(rule: Rule) -> str:

@@ -73,6 +73,15 @@ class WarningTests(SynchronousTestCase):
             rules = f"- {{name: a, {first}, {UP}}}\n- {{name: b, {second}, {UP}}}"
             self.assertEqual(len(self.warned(rules)), count, (first, second))
 
+    def test_files_beside(self) -> None:
+        """An index named by the folder of its pages may have its files beside that."""
+        preset = "- {preset: python, name: i, path_prefix: %s, upstream: 'https://i.example%s'}"
+        told = self.warned(preset % ("/i", "/pypi/simple"))
+        self.assertEqual(len(told), 1)
+        self.assertIn("name https://i.example/pypi as its upstream, and ask for /i/simple", told[0])
+        for mount, base in (("/i", "/pypi"), ("/i/simple", "/pypi/simple"), ("/i", "/not-simple")):
+            self.assertEqual(self.warned(preset % (mount, base)), [])
+
     def test_unmatchable(self) -> None:
         """A pattern that no path fits is told with the reason."""
         for keys, why in (

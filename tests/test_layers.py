@@ -118,9 +118,11 @@ PURE_MODULES = frozenset(
         "aimirror.tier.keys",
         "aimirror.tier.names",
         "aimirror.upstream.addresses",
+        "aimirror.upstream.bearing",
         "aimirror.upstream.health",
         "aimirror.upstream.proxies",
         "aimirror.upstream.redirects",
+        "aimirror.upstream.silence",
     }
 )
 

@@ -57,6 +57,9 @@ class Assignment:
     #: Whether it is not: the probe alone brings all.
     alone: bool = False
 
+    #: Whether a request after the first one has brought something.
+    answered: bool = False
+
     sources: dict[int, Source] = Factory(lambda self: {self.primary: Source()}, takes_self=True)
     flights: dict[int, Flight] = Factory(dict)
     demands: dict[int, Demand] = Factory(dict)
@@ -221,6 +224,7 @@ class Assignment:
             if running.first_at is None:
                 self.sources[running.source].accepted()
             running.moved(position, now)
+            self.answered = self.answered or flight != PROBE
             self.sources[running.source].progressed()
 
     def land(self, flight: int, result: FetchResult, now: float) -> Flight | None:

@@ -26,8 +26,10 @@ def drop_hopeless(assignment: Assignment, now: float) -> list[Command]:
     if assignment.landed:
         brought = min(median(rate for _, rate in assignment.landed), assignment.remembered())
         usual = max(usual, LENIENCE * brought)
+    # Several that are all new and unanswered are no worse than others would be.
+    compared = assignment.answered or len(assignment.flights) < 2
     for flight in list(assignment.flights.values()):
-        if usual and flight.hopeless(now, usual, assignment.latency):
+        if usual and compared and flight.hopeless(now, usual, assignment.latency):
             del assignment.flights[flight.id]
             assignment.sources[flight.source].rate *= FORGET
             commands.append(Cancel(flight.id))

@@ -105,6 +105,7 @@ class Flights:
 
         fetch = self._env.pool.fetch(task, wrote)
         self._flights[flight] = fetch
+        permit.pending.give_up = fetch.cancel
         if task.rate_limit:
             self.paced()
 

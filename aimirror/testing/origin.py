@@ -92,11 +92,13 @@ class Origin(ServerFactory):
         self.connections: set[OriginProtocol] = set()
         self.asking: set[OriginProtocol] = set()
         #: Connections at one time from which on one more is refused, 0 = none; and how: a status,
-        #: "close" or "hang".
+        #: "close", "hang" (for ever) or "queue" (until one of the others is closed).
         self.bears = 0
         self.refuses = "503"
         #: The most that there were, how many were refused, and how many were not.
         self.most_asking = self.refused = self.accepted = 0
+        #: Requests that wait for a connection to be closed.
+        self.queued: deque[tuple[OriginProtocol, Request]] = deque()
         self._counts: dict[str, Count] = {}
         self._resources: dict[str, Resource] = {}
         self._signatures = _Signatures()
@@ -144,9 +146,20 @@ class Origin(ServerFactory):
             self.most_asking = max(self.most_asking, len(self.asking))
             return None
         self.refused += 1
+        if self.refuses == "queue":
+            self.queued.append((asking, request))
         if self.refuses.isdigit():
             return evolve(simple(int(self.refuses)), ending="close")
         return Answer(status=0, mute=True, ending="reset" if self.refuses == "close" else "hang")
+
+    def closed(self, connection: OriginProtocol) -> None:
+        """A connection is gone: those that queue are answered in its place."""
+        self.connections.discard(connection)
+        self.asking.discard(connection)
+        queued, self.queued = self.queued, deque()
+        for other, request in queued:
+            if other in self.connections:
+                other.answer(request)
 
     def respond(self, request: Request, connection_of: Callable[[str], int]) -> Answer:
         """What to answer; ``connection_of`` numbers the asking connection among a path's."""

@@ -30,8 +30,9 @@ class Answering(Shape):
 
     reactor: Any
     connections: set[OriginProtocol]
-    #: Those that have asked for a resource and were not refused.
-    asking: set[OriginProtocol]
+
+    def closed(self, connection: OriginProtocol) -> None:
+        """A connection is gone."""
 
     def count(self, path: str) -> Count:
         """What was asked of a path."""
@@ -183,8 +184,7 @@ class OriginProtocol(Protocol):
 
     def connectionLost(self, reason: object = None) -> None:
         """Forget what was under way."""
-        self._origin.connections.discard(self)
-        self._origin.asking.discard(self)
+        self._origin.closed(self)
         if self._sending is not None:
             self._sending.stopProducing()
         if self._waiting is not None and self._waiting.active():
@@ -222,6 +222,10 @@ class OriginProtocol(Protocol):
         request, length = parsed
         self._buffer = self._buffer[length:]
         self._busy = True
+        self.answer(request)
+
+    def answer(self, request: Request) -> None:
+        """Answer a request, or ask again whether it may be answered."""
         self._count = self._origin.count(request.path)
         given = self._origin.refusal(self, request)
         if given is None:

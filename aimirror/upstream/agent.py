@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Coroutine
 from typing import Any, cast
 
@@ -30,10 +29,11 @@ from aimirror.upstream.connection import Connection, Pool
 from aimirror.upstream.countdown import Countdown
 from aimirror.upstream.dialing import READ_BYTES, Dialer, Resolve, system_resolver
 from aimirror.upstream.errors import explain
-from aimirror.upstream.hosts import Hosts
+from aimirror.upstream.hosts import UNLIMITED, Hosts
 from aimirror.upstream.proxies import Proxy
 from aimirror.upstream.reply import Reply
 from aimirror.upstream.routes import Route
+from aimirror.upstream.silence import MOST_TURNS
 from aimirror.upstream.trust import Policies
 from aimirror.upstream.tunnel import PROXY_AUTHENTICATION_REQUIRED, authorization, refused
 from aimirror.upstream.ways import Way
@@ -71,7 +71,7 @@ class Agents:
     ) -> None:
         #: The clock of all time-outs.
         self.clock = reactor
-        self._hosts = hosts if hosts is not None else Hosts(reactor, sys.maxsize)
+        self._hosts = hosts if hosts is not None else Hosts(reactor, UNLIMITED)
         self._pool = Pool(reactor, persistent, self._hosts)
         self._tls = tls if tls is not None else Policies()
         if resolve is None:
@@ -140,10 +140,15 @@ class Agents:
         route.judge()
         if route.absolute and route.proxy is not None:
             request.address(route.proxy)
-        if outgoing.method in _REPEATABLE and body is None and not outgoing.fresh:
-            reply = await self._repeatable(request, route)
-        else:
-            reply = await self._fresh(request, route, body)
+        while True:
+            try:
+                if request.repeatable and body is None and not outgoing.fresh:
+                    reply = await self._repeatable(request, route)
+                else:
+                    reply = await self._fresh(request, route, body)
+                break
+            except _OneTooMany:
+                request.turns += 1
         if route.absolute and route.proxy and reply.code == PROXY_AUTHENTICATION_REQUIRED:
             reply.abortConnection()
             raise refused(reply.head, route.proxy)
@@ -153,6 +158,8 @@ class Agents:
         getting = self._pool.connection(route.key, route, route.admits)
         connection = await self._counted(request, route, getting)
         reused = connection.exchanges > 0
+        if reused and connection.permit is not None and not request.turns:
+            connection.permit.reuses()
         try:
             return await request.over(connection, route)
         except UpstreamError as error:
@@ -163,6 +170,7 @@ class Agents:
     async def _fresh(
         self, request: _Sending, route: Route, body: IBodyProducer | None = None
     ) -> Reply:
+        request.repeatable = request.repeatable and body is None
         getting = self._pool.fresh(route.key, route)
         return await request.over(await self._counted(request, route, getting), route, body)
 
@@ -175,13 +183,22 @@ class Agents:
         except BaseException:
             getting.close()
             raise
+        opening = Deferred.fromCoroutine(getting)
+        pending = permit.pending
+        pending.turns = request.turns
+        if request.repeatable and request.turns < MOST_TURNS:
+            pending.give_up = opening.cancel
         try:
-            connection = await getting
-        except BaseException:
+            connection = await opening
+        except BaseException as error:
             permit.release()
-            raise
+            raise _OneTooMany if pending.given_up else error from None
         connection.permit, connection.host = permit, route.host
         return connection
+
+
+class _OneTooMany(Exception):
+    """The host seems to bear no more connections: the request is to wait for one of them."""
 
 
 class _Sending:
@@ -199,6 +216,9 @@ class _Sending:
         self._target = target
         self._form = target.path
         self._keep = keep
+        #: Whether it does no harm twice; how often it was asked before for want of a connection.
+        self.repeatable = outgoing.method in _REPEATABLE
+        self.turns = 0
         #: Seconds that it may wait for its turn at the host.
         self.patience = outgoing.timeouts.header
         self.clients = outgoing.clients
@@ -217,6 +237,9 @@ class _Sending:
         countdown = Countdown(self._clock, self._timeouts.header, lambda: connection.fail(silent))
         watched = None if body is None else WatchedBody(body, countdown.restart)
         countdown.restart()
+        permit = connection.permit
+        if permit is not None and permit.pending.give_up is not None:
+            permit.pending.give_up = lambda: connection.fail(silent)
         try:
             request = Request(
                 self._method, self._form.encode("ascii"), self._headers, watched, self._keep
@@ -224,9 +247,13 @@ class _Sending:
             response: IResponse = await connection.exchange(request)
         except Exception as error:
             connection.drop()
+            if permit is not None and permit.pending.given_up:
+                raise _OneTooMany from None
             raise explain(error) from None
         finally:
             countdown.stop()
+        if permit is not None:
+            permit.answered()
         if connection.head is None:
             raise UpstreamError(Reason.PROTOCOL, "no response header")
         if connection.head.status < 400 and connection.permit is not None:

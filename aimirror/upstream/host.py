@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from attrs import Factory, define
 from twisted.internet.defer import Deferred
 
+from aimirror.upstream.bearing import Bearing
 from aimirror.upstream.line import Line
+from aimirror.upstream.silence import Pending, Silence
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IDelayedCall
 
 #: Requests that may wait for a connection to one host.
 MOST_WAITING = 10_000
@@ -22,14 +28,16 @@ def somebody() -> tuple[str, ...]:
 class Host:
     """What goes on at one host."""
 
+    #: Connections at work whose answer has not begun; when that is looked at next.
+    silence: Silence
+    looking: IDelayedCall | None = None
     streams: int = 0
     pieces: int = 0
-    #: Of these, those that have brought something; refusals since the last one did.
+    #: Of these, those that have brought something.
     working: int = 0
     #: Those that are not opened yet since too many others still are, and their owners.
     unopened: int = 0
     opening: list[Deferred[None]] = Factory(list)
-    unaccepted: int = 0
     #: Whether one of them has ended since those in ``watching`` were told.
     ended: bool = False
     #: Downloads that want at least one connection.
@@ -39,15 +47,17 @@ class Host:
     spares: dict[Spare, None] = Factory(dict)
     waiting: Line = Factory(lambda: Line(MOST_WAITING))
     watching: list[Deferred[None]] = Factory(list)
-    #: Connections that it has shown to bear, None while it refused none; since when.
-    borne: int | None = None
-    refused_at: float = 0.0
-    raised_at: float = 0.0
+    bearing: Bearing = Factory(Bearing)
 
     @property
     def busy(self) -> int:
         """Connections at work."""
         return self.streams + self.pieces
+
+    @property
+    def accepted(self) -> int:
+        """Connections that have brought an answer, idle ones included."""
+        return self.busy - len(self.silence) + len(self.spares)
 
     @property
     def idle(self) -> bool:
@@ -62,26 +72,40 @@ class Permit:
     _host: Host
     _released: Callable[[], None]
     _stream: bool
+    #: What is known of it until its answer begins.
+    pending: Pending
     _works: bool = False
     _held: bool = True
 
+    def reuses(self) -> None:
+        """Its connection was accepted before: its silence tells nothing."""
+        self._host.silence.leave(self.pending)
+
+    def answered(self) -> None:
+        """Its answer begins, whatever that says; idempotent."""
+        self._host.silence.answered(self.pending)
+
     def works(self) -> None:
         """It brings what was asked for; idempotent."""
+        self.answered()
         if self._held and not self._works:
             self._works = True
             self._host.working += 1
-            self._host.unaccepted = 0
+            self._host.bearing.unaccepted = 0
 
     def release(self) -> None:
         """The connection is idle or closed; idempotent."""
         if self._held:
             self._held = False
+            self._host.silence.leave(self.pending)
             self._host.working -= self._works
             self._host.ended = self._host.ended or self._works
             if self._stream:
                 self._host.streams -= 1
             else:
                 self._host.pieces -= 1
+            if self._works:
+                self._host.silence.ended()
             self._released()
 
 

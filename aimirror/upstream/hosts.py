@@ -2,11 +2,13 @@
 
 A *permit* stands for one connection at work: a stream that the service reads itself, or a piece
 in a worker.  A *spare* is an idle one that some process keeps.  Together they are never more than
-``limit`` for one host; a spare is closed where a new connection is wanted elsewhere.
+``limit`` for one host; a spare is closed where a new connection is wanted elsewhere.  How many a
+host bears, ``bearing`` says; what its silence means, ``silence``.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -18,18 +20,15 @@ from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.host import Host, Permit, Spare, somebody
 from aimirror.upstream.line import Clients
+from aimirror.upstream.silence import Silence
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
 #: Hosts of which something is remembered.
 MOST_HOSTS = 4096
-#: Seconds for which a host is remembered to bear few connections, and between two attempts
-#: whether it bears one more by now.
-REMEMBERED = 600.0
-REGAIN_EVERY = 30.0
-#: Refusals in a row from which something is learned.
-REFUSALS = 2
+#: The limit that is none.
+UNLIMITED = sys.maxsize
 
 log = Logger()
 
@@ -81,16 +80,9 @@ class Hosts:
     def most(self, host: str) -> int:
         """Connections that it may have: the limit, or what it bears if that is less."""
         known = self._hosts.get(host)
-        if known is None or known.borne is None:
+        if known is None:
             return self.limit
-        now = self._clock.seconds()
-        if now - known.refused_at >= REMEMBERED:
-            known.borne = None
-            return self.limit
-        while now - known.raised_at >= REGAIN_EVERY:
-            known.raised_at += REGAIN_EVERY
-            known.borne += 1
-        return min(self.limit, known.borne)
+        return known.bearing.most(self.limit, self._clock.seconds())
 
     def connections(self, host: str) -> int:
         """All that it has now, idle ones included."""
@@ -126,27 +118,50 @@ class Hosts:
     def suspected(self, host: str) -> bool:
         """Whether it has refused a connection since it accepted one."""
         known = self._hosts.get(host)
-        return known is not None and known.unaccepted > 0
+        return known is not None and known.bearing.unaccepted > 0
 
     def refused(self, host: str, *, alone: bool = False) -> None:
         """It refused a connection while others worked: perhaps that many are too many for it.
 
-        One refusal may be an accident; the next ones without an accepted one between are not.
-        ``alone``: it answers to nobody, so that one connection is all that may be tried.
+        ``alone``: it answers to nobody beside those that are idle, so that no more may be tried.
         """
         known, now = self._host(host), self._clock.seconds()
-        before = known.borne
-        known.unaccepted += 1
+        before = known.bearing.borne
         if alone and not known.working:
-            known.borne = 1
-        elif known.unaccepted < REFUSALS or not known.working:
+            known.bearing.answers_nobody(len(known.spares), now)
+        elif not known.bearing.refused(known.busy, known.working, self.limit, now):
             return
-        else:
-            known.borne = max(1, min(known.busy, self.most(host) - 1))
-        known.refused_at = known.raised_at = now
-        if known.borne != before:
-            log.info("{host} bears {borne} connections", host=host, borne=known.borne)
+        self._learned(host, known, before)
+
+    def _learned(self, host: str, known: Host, before: int | None) -> None:
+        if known.bearing.borne != before:
+            log.info("{host} bears {borne} connections", host=host, borne=known.bearing.borne)
         self._look(host, known)
+
+    # -- silence ---------------------------------------------------------------------------
+
+    def _watch(self, host: str, known: Host) -> None:
+        """Look at what is unanswered when it is time to, as long as there is any."""
+        wait = known.silence.wait() if self.limit < UNLIMITED else None
+        if wait is None and known.looking is not None:
+            known.looking.cancel()
+            known.looking = None
+        elif wait is not None and known.looking is None:
+            known.looking = self._clock.callLater(wait, self._judge_silence, host, known)
+
+    def _judge_silence(self, host: str, known: Host) -> None:
+        known.looking = None
+        verdict = known.silence.judge(known.accepted, self.limited(host))
+        before = known.bearing.borne
+        if verdict is not None and verdict.borne is not None:
+            known.bearing.silent(verdict.borne, self._clock.seconds())
+            self._learned(host, known, before)
+            self.changed(host)  # what ends now is not to be tried again beside the others
+            for pending in verdict.over:
+                pending.end()
+        elif verdict is not None and known.bearing.slow():
+            self._learned(host, known, before)
+        self._watch(host, known)
 
     # -- at work ---------------------------------------------------------------------------
 
@@ -171,16 +186,22 @@ class Hosts:
         """One for a piece: ``for_downloads`` has said that there is room."""
         known = self._host(host)
         known.pieces += 1
-        return Permit(known, lambda: self._look(host, known), stream=False)
+        return self._permitted(host, known, lambda: None, stream=False)
 
     def _permit(self, host: str, known: Host, clients: Clients) -> Permit:
-        ends = known.waiting.begins(clients)
+        return self._permitted(host, known, known.waiting.begins(clients), stream=True)
 
+    def _permitted(
+        self, host: str, known: Host, ends: Callable[[], None], *, stream: bool
+    ) -> Permit:
         def released() -> None:
             ends()
+            self._watch(host, known)
             self._look(host, known)
 
-        return Permit(known, released, stream=True)
+        permit = Permit(known, released, stream, known.silence.begins())
+        self._watch(host, known)
+        return permit
 
     async def _queue(self, host: str, known: Host, seconds: float, clients: Clients) -> None:
         """Wait; whoever makes room counts the stream."""
@@ -273,7 +294,7 @@ class Hosts:
     def _host(self, name: str) -> Host:
         known = self._hosts.get(name)
         if known is None:
-            known = self._hosts[name] = Host()
+            known = self._hosts[name] = Host(Silence(self._clock.seconds))
             if len(self._hosts) > MOST_HOSTS:
                 self._forget_one()
         return known

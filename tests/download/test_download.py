@@ -86,7 +86,7 @@ class Plan(SynchronousTestCase):
         """However many parts a client reads side by side, it costs few more requests than one."""
         for total, slots in ((40 * MB, 20), (200 * MB, 20)):
             alone = World(machine(total=total, slots=slots), lambda n: {})
-            alone.machine.joined(1, 0, total, alone.now)
+            alone.read_in_parts(1, 1)
             seconds = alone.run()
             for readers in (2, 8, 32):
                 for order in (1, -1):

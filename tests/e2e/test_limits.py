@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import time
 from typing import Any
 
 from aimirror.testing import client
 from aimirror.testing.processes import ServiceProgram
-from tests.e2e.support import EndToEndTests, InBackground
+from tests.e2e.support import CONTENT, LIMIT, EndToEndTests, InBackground
+
+#: Seconds after which some clients give up.
+PATIENCE = 15
 
 
 class LimitedCase(EndToEndTests):
@@ -85,13 +90,26 @@ class OneConnectionTests(LimitedCase):
 
     FILES = 8
 
-    def play(self, refuses: str) -> None:
+    def play(self, refuses: str, bears: int = 1, **rule: Any) -> None:
         paths = self.files(rate=16_000_000)
-        self.limit(1, refuses)
-        service = self.start()
-        clients = [InBackground(service.get, path) for path in paths]
+        self.limit(bears, refuses)
+        service = self.start(**rule)
+        begun = time.monotonic()
+        clients = [InBackground(self.begun, service, path, begun) for path in paths]
         for each in clients:
-            self.assertWhole(each.result())
+            self.assertLess(each.result(), PATIENCE)
+        self.assertEqual(self.asking()[0], bears)
+
+    def begun(self, service: ServiceProgram, path: str, begun: float) -> float:
+        """Seconds until the first byte of a file that comes whole."""
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=LIMIT)
+        connection.request("GET", path)
+        reply = connection.getresponse()
+        first = reply.read(1)
+        took = time.monotonic() - begun
+        self.assertEqual((reply.status, first + reply.read() == CONTENT), (200, True), path)
+        connection.close()
+        return took
 
     def test_closes(self) -> None:
         """All get theirs where it closes every other connection."""
@@ -100,6 +118,42 @@ class OneConnectionTests(LimitedCase):
     def test_forbids(self) -> None:
         """So they do where it answers 403 to every other connection."""
         self.play("403")
+
+    def test_hangs(self) -> None:
+        """So they do where it never answers other connections, and begin while clients wait."""
+        self.play("hang")
+
+    def test_queues(self) -> None:
+        """So they do where other connections wait until one is closed."""
+        self.play("queue")
+
+    def test_two(self) -> None:
+        """Where it bears two, they have two."""
+        self.play("hang", 2)
+
+    def test_four(self) -> None:
+        """Where it bears four, they have four."""
+        self.play("hang", 4)
+
+    def test_plain(self) -> None:
+        """So they do one by one, each as one stream."""
+        self.play("hang", strategy="proxy")
+
+    def test_one_file(self) -> None:
+        """One file of which all but the first request hang comes whole, too."""
+        self.FILES = 1
+        self.play("hang")
+
+    def test_small_requests(self) -> None:
+        """Requests by HEAD, and for pages, are answered in turn."""
+        pages = {f"/page/{n}": {"size": 2000, "seed": n, "delay": 0.2} for n in range(8)}
+        self.origin.script(pages)
+        self.limit(1, "hang")
+        service = self.start(strategy="proxy", immutable=False)
+        for method in ("HEAD", "GET"):
+            replies = [InBackground(service.get, page, method=method) for page in pages]
+            self.assertEqual([each.result().status for each in replies], [200] * 8)
+        self.assertEqual(self.asking()[0], 1)
 
 
 class KeptTests(LimitedCase):

@@ -149,6 +149,7 @@ class FakeUpstream:
     def answer(self, response: FakeResponse, number: int = -1) -> FakeResponse:
         """Answer a request; the last one unless said otherwise."""
         response.permit = self.hosts.count(authority(response.url))
+        response.permit.answered()
         self._answers[number].callback(response)
         return response
 

@@ -180,6 +180,17 @@ class FaultTests(RangedCase):
         self.play()
         self.assertEqual((reading.data, self.stored()), (CONTENT, [CONTENT]))
 
+    def test_hanging(self) -> None:
+        """Pieces that hang beside one that comes are fetched by as many as are answered."""
+        reading = Reading(self.start())
+        one, *others = self.pool.flying
+        one.write(CONTENT, 1)
+        self.clock.pump([0.1] * 50)
+        self.assertTrue(all(each.cancelled for each in others))
+        self.assertTrue(self.ledger.limited(one.task.url.split("/")[2]))
+        self.play()
+        self.assertEqual((reading.data, self.stored()), (CONTENT, [CONTENT]))
+
     def test_probe_lost(self) -> None:
         """So is what the probe did not bring."""
         reading = Reading(self.start())

@@ -20,6 +20,7 @@ from aimirror.http.egress import ANYWHERE, Address, Egress, Outgoing, Timeouts
 from aimirror.http.headers import Headers
 from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
 from aimirror.upstream.agent import Agents
+from aimirror.upstream.hosts import Hosts
 
 TIMEOUTS = Timeouts(connect=10, header=30, silence=20)
 
@@ -80,8 +81,12 @@ class Wire(StringTransport):
 class Network:
     """The reactor of the code under test, and what it connected to."""
 
-    def __init__(self, names: Mapping[str, Sequence[str]] | None = None, **options: object) -> None:
+    def __init__(
+        self, names: Mapping[str, Sequence[str]] | None = None, limit: int = 0, **options: object
+    ) -> None:
         self.reactor = MemoryReactorClock()
+        if limit:
+            options["hosts"] = Hosts(self.reactor, limit)
         self.names = names or {}
         self.asked: list[str] = []
         self.agents = Agents(self.reactor, resolve=self.resolve, **options)

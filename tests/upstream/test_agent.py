@@ -2,6 +2,7 @@
 
 import treq.client
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers as WireHeaders
 
@@ -290,3 +291,80 @@ class AgentTests(SynchronousTestCase):
         self.network.settle()
         error = self.failureResultOf(collecting, UpstreamError).value
         self.assertEqual((error.reason, wire.closed), (Reason.SILENT, True))
+
+
+class HangingTests(SynchronousTestCase):
+    """A host that answers one connection and leaves others unanswered."""
+
+    def setUp(self) -> None:
+        self.network = Network(limit=8)
+        self.agents = self.network.agents
+        first = self.agents.send(get("http://one.example/first"))
+        self.wire = self.network.accept()
+        self.wire.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+        self.reply = self.successResultOf(first)
+
+    def ask(self, *paths: str, method: str = "GET") -> list[object]:
+        return [self.agents.send(get(f"http://one.example/{p}", method=method)) for p in paths]
+
+    def wait(self, seconds: float = 4.0) -> None:
+        self.network.reactor.pump([0.1] * round(10 * seconds))
+
+    def assertAnsweredByTheFirst(self, asked: list[object]) -> None:
+        """Once the first connection is idle it serves all, one after the other."""
+        self.reply.deliverBody(Protocol())
+        self.wire.receive(b"hello")
+        for each in asked:
+            self.wait(0.1)
+            self.wire.receive(EMPTY)
+            self.successResultOf(each)
+
+    def test_never_answers(self) -> None:
+        """Requests that hang are asked again by the connection that is answered."""
+        asked = self.ask("a", "b", "c")
+        wires = [self.network.accept(n) for n in (1, 2, 3)]
+        self.wait()
+        self.assertTrue(all(wire.aborted for wire in wires))
+        self.assertAnsweredByTheFirst(asked)
+        self.assertEqual(len(self.network.dialled), 4)
+
+    def test_never_connects(self) -> None:
+        """It is the same where no connection comes about; HEAD is as good as GET."""
+        asked = self.ask("a", "b", method="HEAD")
+        self.wait()
+        self.assertAnsweredByTheFirst(asked)
+
+    def test_cancelled(self) -> None:
+        """Who leaves meanwhile is not asked for again."""
+        for each in self.ask("a", "b"):
+            each.addErrback(lambda _: None)
+            each.cancel()
+        self.wait()
+        self.assertAnsweredByTheFirst([])
+        self.wait(1)
+        self.assertEqual(self.wire.taken().count(b"GET"), 1)
+
+    def test_not_twice(self) -> None:
+        """What changes something is not asked twice, and waits for its answer."""
+        posts = self.ask("a", "b", method="POST")
+        wires = [self.network.accept(n) for n in (1, 2)]
+        self.wait(20)
+        for post, wire in zip(posts, wires, strict=True):
+            wire.receive(EMPTY)
+            self.successResultOf(post)
+
+    def test_slow(self) -> None:
+        """Slow work is asked for once more, then waited for; the next time it is not repeated."""
+        asked = self.ask("a", "b")
+        self.wait()
+        self.assertAnsweredByTheFirst([])
+        self.wait()
+        self.assertEqual(self.wire.taken().count(b"GET"), 2)
+        again = self.network.accept()  # for the second, as the host bears what it did
+        asked += self.ask("c", "d")
+        wires = [self.wire, again, self.network.accept(-2), self.network.accept()]
+        self.wait(8)
+        for each, wire in zip(asked, wires, strict=True):
+            wire.receive(EMPTY)
+            self.successResultOf(each)
+        self.assertEqual(len(self.network.dialled), 6)

@@ -10,8 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream import host
+from aimirror.upstream.bearing import REGAIN_EVERY, REMEMBERED
 from aimirror.upstream.host import Permit
-from aimirror.upstream.hosts import REGAIN_EVERY, REMEMBERED, Hosts
+from aimirror.upstream.hosts import UNLIMITED, Hosts
 
 HOST = "files.test"
 
@@ -224,3 +225,69 @@ class BearingTests(HostsCase):
         late = self.hosts.freed(HOST, 5)
         self.clock.advance(5)
         self.successResultOf(late)
+
+
+class SilentTests(HostsCase):
+    """Hosts that leave unanswered what they do not bear."""
+
+    limit = 20
+
+    def hang(self, count: int) -> list[Permit]:
+        """Connections that are asked again when they are given up."""
+        held = [self.had() for _ in range(count)]
+        for permit in held:
+            permit.pending.give_up = permit.release
+        return held
+
+    def test_asked_again(self) -> None:
+        """Those that hang end, and come back in turn; the others know before."""
+        self.had().works()
+        changed: list[int] = []
+        self.hosts.changed = lambda host: changed.append(self.hosts.most(host))
+        self.hang(3)
+        self.clock.pump([0.1] * 50)
+        self.assertEqual((self.hosts.connections(HOST), self.hosts.most(HOST)), (1, 1))
+        self.assertEqual(changed[0], 1)
+        waiting = self.ask()
+        self.clock.advance(5)
+        self.assertNoResult(waiting)
+
+    def test_pieces(self) -> None:
+        """It is the same for pieces; idle connections count as accepted."""
+        self.hosts.keep(HOST, lambda: succeed(None))
+        self.hosts.keep(HOST, lambda: succeed(None))
+        pieces = [self.hosts.take(HOST) for _ in range(3)]
+        for piece in pieces:
+            piece.pending.give_up = piece.release
+        self.clock.pump([0.1] * 50)
+        self.assertEqual((self.hosts.connections(HOST), self.hosts.most(HOST)), (2, 2))
+
+    def test_slow(self) -> None:
+        """A slow one has all its connections again."""
+        (first,) = self.hang(1)
+        first.works()
+        self.hang(2)
+        self.clock.pump([0.1] * 50)
+        self.assertTrue(self.hosts.limited(HOST))
+        first.release()
+        again = self.had()
+        again.pending.turns = 1
+        self.clock.pump([0.1] * 50)
+        self.assertFalse(self.hosts.limited(HOST))
+
+    def test_accepted(self) -> None:
+        """What was accepted, and whatever is refused by a status, is not silent."""
+        self.had().works()
+        for permit in self.hang(2):
+            permit.reuses()
+        for permit in self.hang(2):
+            permit.answered()
+        self.clock.pump([0.1] * 50)
+        self.assertFalse(self.hosts.limited(HOST))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_no_limit(self) -> None:
+        """Where there is no limit, as in workers, nothing is looked at."""
+        self.hosts = Hosts(self.clock, UNLIMITED)
+        self.hang(2)
+        self.assertEqual(self.clock.getDelayedCalls(), [])

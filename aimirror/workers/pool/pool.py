@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,7 +29,7 @@ from aimirror.download.tasks import (
 )
 from aimirror.http.urls import authority
 from aimirror.interfaces import IPool
-from aimirror.upstream.hosts import Hosts
+from aimirror.upstream.hosts import UNLIMITED, Hosts
 from aimirror.workers.pool.fetch import PoolFetch
 from aimirror.workers.pool.idle import Idle
 from aimirror.workers.pool.slot import Recipe, Slot, State
@@ -93,7 +92,7 @@ class Pool:
         window: int = WINDOW,
         hosts: Hosts | None = None,
     ) -> None:
-        self._hosts = hosts if hosts is not None else Hosts(reactor, sys.maxsize)
+        self._hosts = hosts if hosts is not None else Hosts(reactor, UNLIMITED)
         self._idle = Idle(self._hosts, reactor.seconds)
         recipe = Recipe(worker_environment(os.environ if environment is None else environment))
         self._slots = tuple(Slot(reactor, number, recipe, self) for number in range(size))
@@ -158,6 +157,7 @@ class Pool:
     async def _send(self, task: SendTask) -> SendResult:
         host = authority(task.url)
         permit = self._hosts.count(host)
+        permit.answered()  # it is answered when all is sent: until then silence tells nothing
         try:
             if not self._idle.at(host):
                 await self._hosts.make_room(host)

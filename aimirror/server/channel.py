@@ -286,7 +286,7 @@ class MirrorChannel(Connection):
             ("Date", self.site.date()),
             ("Connection", "close"),
         ]
-        head = format_head(status, [*answer.headers, *extra])
+        head = format_head(status, [*answer.headers, *extra], answer.why)
         self.transport.write(head.encode("latin-1") + b"\r\n" + answer.body)
         self.site.access(
             AccessRecord("-", "-", "-", status, "", "", "", why=answer.why),

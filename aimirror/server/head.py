@@ -27,6 +27,9 @@ MAX_SLASHES = 256
 MAX_HEAD = 64 * 1024
 #: Field lines of a head, answered 431 beyond.
 MAX_FIELDS = 128
+#: Characters of the reason in a status line: apt takes in 360 of the line.
+MAX_WHY = 200
+_INVISIBLE = re.compile(r"[^ -~]")
 #: What ends a head.
 END = b"\r\n\r\n"
 
@@ -285,12 +288,15 @@ class HeadBuffer:
         return len(self._bytes)
 
 
-def format_head(status: int, items: Iterable[tuple[str, str]]) -> str:
+def format_head(status: int, items: Iterable[tuple[str, str]], why: str = "") -> str:
     """Status line and fields of an answer, without the final empty line.
 
+    ``why`` it is an error stands behind the status: most clients show no more than that line.
     Raises ValueError when a name or value would break out of its line (response splitting).
     """
     lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} "]
+    if why:
+        lines[0] += f" ({_INVISIBLE.sub('?', why[:MAX_WHY])})"
     lines += [f"{name}: {value}" for name, value in items]
     text = "\r\n".join(lines)
     if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:

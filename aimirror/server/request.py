@@ -299,7 +299,9 @@ class MirrorRequest(server.Request):
         age = headers.get("age")
         if age is not None:
             changing += f"Age: {age}\r\n"
-        made = format_head(status, items).encode("latin-1"), changing.encode("latin-1"), age
+        why = self.why if status >= 400 else ""
+        head = format_head(status, items, why).encode("latin-1")
+        made = head, changing.encode("latin-1"), age
         self.startedWriting = 1  # only now: a head that can't be made leaves room for an error
         return made
 

@@ -164,6 +164,15 @@ class FormatTests(SynchronousTestCase):
         for value in ("a\r\nSet-Cookie: b", "a\nb", "a\rb"):
             self.assertRaises(ValueError, format_head, 200, [("X", value)])
 
+    def test_why(self) -> None:
+        """The line of the status says why it is an error, and stays one short line."""
+        line = format_head(502, [], "TLS failure: h.test").split("\r\n")[0]
+        self.assertEqual(line, "HTTP/1.1 502 Bad Gateway (TLS failure: h.test)")
+        lines = format_head(502, [], "a\r\nSet-Cookie: b\xe4\u4e2d" + "x" * 9999).split("\r\n")
+        self.assertEqual((len(lines), lines[1]), (2, ""))
+        self.assertIn("(a??Set-Cookie: b??xxx", lines[0])
+        self.assertLess(len(lines[0]), 300)
+
     @given(st.lists(st.tuples(TOKEN, VALUE), max_size=5), st.integers(200, 599))
     @settings(max_examples=50, deadline=None)
     def test_shape(self, items: list[tuple[str, str]], status: int) -> None:

@@ -266,7 +266,8 @@ class Oci(General):
         said = message or f"the registry answered {status}"
         if status != 401:
             body = error_body(error_code(status, placed.kind if placed else None), said)
-            return Answer(status=status, headers=error_fields(upstream), body=body)
+            why = said if status >= 500 else ""
+            return Answer(status=status, headers=error_fields(upstream), body=body, why=why)
         if placed is None:
             basic = ("WWW-Authenticate", 'Basic realm="aimirror"')
             return _error(401, "UNAUTHORIZED", said, basic)

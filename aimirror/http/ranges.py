@@ -15,8 +15,9 @@ from attrs import frozen
 #: section 17.15): viewers of archives and documents ask for a handful.
 MAX_RANGES = 16
 
-#: Decimal digits of a position; 10**18 bytes is more than any file, longer numbers are abuse.
-_POSITION = r"[0-9]{1,19}"
+#: Decimal digits of a position: as many as 2**64 - 1 has, which some say for the end of a file;
+#: longer numbers are abuse.
+_POSITION = r"[0-9]{1,20}"
 _UNIT = re.compile(r"bytes=(.*)", re.IGNORECASE | re.DOTALL)
 _SPEC = re.compile(rf"({_POSITION})-({_POSITION})?|-({_POSITION})")
 _CONTENT_RANGE = re.compile(

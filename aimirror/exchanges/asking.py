@@ -135,6 +135,9 @@ class Asking:
             if _rejected(self.wanted.route.rule, response):
                 response.abort()
                 raise PassedOver(UpstreamError(Reason.STATUS, "a page where a file should be"))
+            if response.status == 304 and not conditional and not len(self.wanted.part):
+                response.abort()
+                raise PassedOver(UpstreamError(Reason.PROTOCOL, "304, and no condition was set"))
             if span is None and not len(self.wanted.part) and _shows_part(response):
                 response.abort()
                 raise PassedOver(UpstreamError(Reason.PROTOCOL, "a part where the whole should be"))

@@ -216,6 +216,15 @@ class ShapeTests(DownloadCase):
             self.upstream.answer(whole(CONTENT))
             self.assertIsInstance(self.successResultOf(fetching), Arriving)
 
+    def test_not_modified_unasked(self) -> None:
+        """A 304 to a request without conditions is the answer to nobody's question."""
+        fetching = self.downloads.fetch(self.wanted(rule=self.rule(strategy=Strategy.PROXY)))
+        answer = FakeResponse(304, length=0)
+        self.upstream.answer(answer)
+        self.assertTrue(answer.aborted)
+        failed = self.failureResultOf(fetching, UpstreamError).value
+        self.assertIs(failed.reason, Reason.PROTOCOL)
+
     def test_part_for_the_whole(self) -> None:
         """A part that comes where the whole was asked for is neither stored nor passed on."""
         part = ("Content-Range", f"bytes 0-{MB - 1}/{len(CONTENT)}")

@@ -214,6 +214,7 @@ WORLD = World(
         expected=_expected,
         usual=usual_path,
         form=form,
+        accept=SHORT,
     ),
     page_path=document_path,
     row=Row(

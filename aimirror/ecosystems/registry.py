@@ -172,6 +172,12 @@ def made(world: World, edges: Edges) -> Ecosystem:
     return Indexed(edges.library, world.knowledge)
 
 
+def is_index(ecosystem: str, url: str) -> bool:
+    """Whether a URL is that of an index to which the packages that it names do not lead."""
+    knowledge = getattr(BY_NAME.get(ecosystem), "knowledge", None)
+    return isinstance(knowledge, Repository) and knowledge.lists_packages(url)
+
+
 def table() -> str:
     """The table of docs/ecosystems/packages.md, in Markdown."""
     rows = [Row(clients="clients", at="at", checked="checked by", changes="changes")]

@@ -27,6 +27,8 @@ _CHECKSUM = re.compile(rb"<checksum\s([^<>]*)>\s*([0-9a-f]+)\s*</checksum>")
 _TYPE = re.compile(rb"type=[\"'](\w+)[\"']")
 _LOCATION = re.compile(rb"<location\s([^<>]*)>")
 _HREF = re.compile(rb"href=[\"']([^\"']+)[\"']")
+#: Folders above a package in which its repository is looked for.
+NEAREST = 3
 #: How old repositories write the names of algorithms.
 _ALGORITHMS = {"sha": "sha1", "sha1": "sha1", "sha256": "sha256", "sha512": "sha512"}
 
@@ -41,6 +43,14 @@ def package(url: str) -> list[tuple[str, str]]:
         (f"{scheme}://{'/'.join(parts[:k])}/repodata/", unquote("/".join(parts[k:])))
         for k in range(len(parts) - 1, 0, -1)
     ]
+
+
+def led_by(url: str) -> list[str]:
+    """For a package: URLs of the repomd.xml that may lead to its metadata, the nearest first.
+
+    Packages lie below the repository, most of them in a folder of one, or of two.
+    """
+    return [f"{prefix}repomd.xml" for prefix, _ in package(url)[:NEAREST]]
 
 
 def lists_packages(url: str) -> bool:
@@ -144,6 +154,7 @@ WORLD = World(
     knowledge=Repository(
         packages=package,
         lists_packages=lists_packages,
+        led_by=led_by,
         releases=releases,
         signed=signed,
         index=Reading(digests, b"</package>"),

@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from aimirror.bounded import LRU
 from aimirror.caching.caching import matches
 from aimirror.caching.entries import Entry
 from aimirror.exchanges.asking import Asking
@@ -40,15 +39,11 @@ from aimirror.interfaces import (
     Wanted,
 )
 from aimirror.routing.digests import Digest
-from aimirror.routing.rules import Route
+from aimirror.routing.rules import Route, Rule
 from aimirror.store.journal import PartMeta
 from aimirror.upstream.redirects import redirected_reach
 
 _T = TypeVar("_T")
-
-#: Keys that are remembered as had by no other node, and the seconds for which they are.
-MOST_UNBORROWED = 1000
-UNBORROWED_FOR = 30.0
 
 
 @implementer(ILibrary)
@@ -68,8 +63,6 @@ class Library:
         self._store = env.store
         self._downloads = downloads
         self._behind = behind
-        #: Keys that no other node has, and until when they are not asked for them again.
-        self._unborrowed: LRU[str, float] = LRU(MOST_UNBORROWED)
 
     @property
     def changes(self) -> int:
@@ -209,22 +202,33 @@ class Library:
         """See ILibrary."""
         return self._downloads.health.away(route.urls, self.now())
 
-    def borrow(self, route: Route) -> Deferred[bool]:
+    @property
+    def several(self) -> bool:
         """See ILibrary."""
-        if self._env.peers is None and self._env.tier is None:
-            return succeed(False)
+        return self._env.peers is not None or self._env.tier is not None
+
+    def borrow(self, route: Route) -> Deferred[Arriving | None]:
+        """See ILibrary."""
+        if not self.several:
+            return succeed(None)
         return Deferred.fromCoroutine(self._borrow(route))
 
-    async def _borrow(self, route: Route) -> bool:
-        if (self._unborrowed.get(route.key) or 0.0) > self.now():
-            return False
-        wanted = Wanted(route=route, headers=Headers(), stored_only=True)
+    async def _borrow(self, route: Route) -> Arriving | None:
+        good = (e for e in self._stored(route.key) if e.status == 200 and e.blob and not e.scope)
+        newest = max(good, key=lambda e: e.received_at, default=None)
+        wanted = Wanted(route=route, headers=Headers(), previous=newest, stored_only=True)
         try:
             outcome = await self._downloads.fetch(wanted)
         except UpstreamError:
-            self._unborrowed.put(route.key, self.now() + UNBORROWED_FOR)
-            return False
-        return isinstance(outcome, Arriving)
+            return None
+        return outcome if isinstance(outcome, Arriving) else None
+
+    def indexes(self, rule: Rule) -> Deferred[Sequence[str]]:
+        """See ILibrary."""
+        tier = self._env.tier
+        if tier is None or not rule.tier:
+            return succeed(())
+        return Deferred.fromCoroutine(tier.indexes(rule))
 
     def said(self, route: Route, scope: str) -> Deferred[Digest | None]:
         """See ILibrary."""

@@ -37,9 +37,12 @@ _GONE = FetchResult(Reason.STATUS, 0, status=404, detail="the tier has it no mor
 async def left(tier: Tier, wanted: Wanted) -> Entry | None:
     """What another node has left for a request, as an entry of this node's."""
     route = wanted.route
-    if wanted.previous is not None or wanted.unstored or not route.rule.tier:
+    previous = wanted.previous
+    if (previous and not wanted.stored_only) or wanted.unstored or not route.rule.tier:
         return None
-    entry = await tier.find(wanted.key, wanted.headers)
+    entry = await tier.find(wanted.key, None if wanted.stored_only else wanted.headers)
+    if entry is not None and previous is not None and entry.received_at <= previous.received_at:
+        return None
     digest = route.digest
     if entry is None or (digest and digest.algorithm == "sha256" and digest.hex != entry.blob):
         return None

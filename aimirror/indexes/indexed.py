@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
 from aimirror.forward.routes import served
 from aimirror.http.forwarding import asked_for_storing
+from aimirror.http.headers import Headers
 from aimirror.http.urls import join
+from aimirror.indexes.bringing import Bringing
 from aimirror.indexes.indexes import Indexes, Naming, credential, small
 from aimirror.indexes.proving import Proving
 from aimirror.indexes.reading import Files
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 WISH_SECONDS = 60.0
 #: Documents that are read for one file, each naming the next.
 _MOST_LED = 2
-#: Indexes of one file for which other nodes are asked.
-MOST_BORROWED = 5
 
 
 class Indexed(Proving):
@@ -40,6 +39,7 @@ class Indexed(Proving):
         super().__init__(library)
         self._files = files
         self._indexes = Indexes(library, files.reading)
+        self._bringing = Bringing(library)
 
     def is_named(self, route: Route) -> bool:
         """See Proving."""
@@ -71,11 +71,11 @@ class Indexed(Proving):
         digest = await super().digest(request, route, mirror)
         if digest is not None or self.copies(route, credential(request, route)):
             return digest
-        if request.method == "GET" and await self._borrowed(route, mirror):
-            digest = await super().digest(request, route, mirror)
-            if digest is not None:
-                return digest
-        return self._files.of_url(route.urls[0]) or await self._ask(request, route, mirror)
+        if request.method == "GET" and self._bringing.helps:
+            digest = await self._brought(request, route, mirror)
+        return (
+            digest or self._files.of_url(route.urls[0]) or await self._ask(request, route, mirror)
+        )
 
     async def _ask(self, request: ClientRequest, route: Route, mirror: Desk) -> Digest | None:
         """What an index says that this client did not ask for, or what that leads to."""
@@ -104,17 +104,32 @@ class Indexed(Proving):
                 return False
         return bool(copies)
 
-    async def _borrowed(self, route: Route, mirror: Desk) -> bool:
-        """Bring an index that another node has; whether there was one."""
+    async def _brought(self, request: ClientRequest, route: Route, mirror: Desk) -> Digest | None:
+        """What indexes say that were not here, or not the newest."""
         places = self._files.places(route.urls[0])
         urls = dict.fromkeys(url for index, _ in places for url in _urls(index, route, mirror))
-        for url in islice(urls, MOST_BORROWED):
-            index = served(mirror.rules, url)
-            if index is None or self.library.at(index.key).entries:
-                continue
-            if await self.library.borrow(index):
-                return True
-        return False
+        indexes = [index for url in urls if (index := served(mirror.rules, url)) is not None]
+
+        async def known() -> Digest | None:
+            return await super(Indexed, self).digest(request, route, mirror)
+
+        digest = await self._bringing.borrow(indexes, known)
+        if digest is not None or self._files.of_url(route.urls[0]) or self._files.asks:
+            return digest
+        asks = [(self._formed(index), self._asked(request, index)) for index in indexes]
+        return await self._bringing.ask(asks, credential(request, route), known)
+
+    def _form(self, index: Route) -> str:
+        return self._files.form(index.path, Headers([("Accept", self._files.accept)]))
+
+    def _formed(self, index: Route) -> Route:
+        """The route of an index: one of several forms is kept beside the others."""
+        return evolve(index, vary=(*index.vary, "accept")) if self._form(index) else index
+
+    def _asked(self, request: ClientRequest, index: Route) -> Headers:
+        """The fields by which the mirror asks for an index with a client's right."""
+        fields = asked_for_storing(request.headers, compressed=True, more=index.request_headers)
+        return fields.with_("Accept", self._form(index) or self._files.accept)
 
     def named_by(self, route: Route, mirror: Desk, scope: str) -> Iterator[tuple[Indexes, Naming]]:
         """See Proving."""

@@ -74,6 +74,12 @@ class Files:
     #: clients may send; "" where there is one form.  Each form is kept beside the others, whether
     #: or not the upstream says that there are several (``Vary``).
     form: Callable[[str, Headers], str] = _one_form
+    #: The ``Accept`` by which the mirror asks for an index itself.
+    accept: str = "*/*"
+
+
+def _none(url: str) -> Iterable[str]:
+    return ()
 
 
 @frozen(kw_only=True)
@@ -83,6 +89,9 @@ class Repository:
     #: For a package: (start of the URLs of indexes that may name it, its name there).
     packages: Callable[[str], Places]
     lists_packages: Callable[[str], bool]
+    #: For a package: URLs of release files that may lead to its index, the likeliest first; none
+    #: where a package's URL does not say.
+    led_by: Callable[[str], Iterable[str]] = _none
     #: For an index: (URL of the release file that may name it, its name there).
     releases: Callable[[str], Places]
     #: What is renewed together with a release file, itself included.

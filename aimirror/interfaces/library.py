@@ -20,7 +20,7 @@ from aimirror.interfaces.wanted import (
     Wanted,
 )
 from aimirror.routing.digests import Digest
-from aimirror.routing.rules import Route
+from aimirror.routing.rules import Route, Rule
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -35,6 +35,7 @@ class ILibrary(Interface):
     """
 
     changes: int = Attribute("grows with each change of what is stored")
+    several: bool = Attribute("whether this is one of several nodes")
 
     def at(key: str, scope: str = "") -> Held:
         """What there is for a key, stored or arriving; nothing when the disk can't be read."""
@@ -89,10 +90,16 @@ class ILibrary(Interface):
         stand in.
         """
 
-    def borrow(route: Route) -> Deferred[bool]:
-        """Bring what another node of the cluster has stored for anybody; whether there is any.
+    def borrow(route: Route) -> Deferred[Arriving | None]:
+        """Bring what another node of the cluster has stored for anybody; None where none has.
 
-        No upstream is asked.  It may still be arriving.
+        Nor where that is not newer than what is stored here.  No upstream is asked.
+        """
+
+    def indexes(rule: Rule) -> Deferred[Sequence[str]]:
+        """The keys of indexes below a rule's upstream that other nodes have left, newest first.
+
+        Those of worlds whose packages do not lead to their indexes.
         """
 
     def said(route: Route, scope: str) -> Deferred[Digest | None]:

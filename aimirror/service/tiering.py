@@ -13,6 +13,7 @@ from aimirror.cluster.peers import Peers
 from aimirror.config import Config, ConfigError
 from aimirror.config.applying import egress_by
 from aimirror.config.model import Tier as TierSettings
+from aimirror.ecosystems.registry import is_index
 from aimirror.exchanges.environment import Environment
 from aimirror.http.egress import ANYWHERE, Timeouts
 from aimirror.interfaces import IUpstream
@@ -80,6 +81,7 @@ def tier_of(config: Config, env: Environment) -> Tier | None:
         env.clock,
         _limits(config.tier),
         config.tier.max_size,
+        is_index,
     )
     tier.reconfigure(config.rules, _limits(config.tier), config.tier.max_size)
     return tier

@@ -31,7 +31,7 @@ from aimirror.interfaces import (
     Wanted,
 )
 from aimirror.routing.digests import Digest
-from aimirror.routing.rules import Route
+from aimirror.routing.rules import Route, Rule
 from aimirror.testing.apart import apart_by
 
 if TYPE_CHECKING:
@@ -183,9 +183,15 @@ class FakeLibrary:
         """See ILibrary."""
         return False
 
-    def borrow(self, route: Route) -> Deferred[bool]:
+    several = False
+
+    def borrow(self, route: Route) -> Deferred[Arriving | None]:
         """See ILibrary; there is no other node."""
-        return succeed(False)
+        return succeed(None)
+
+    def indexes(self, rule: Rule) -> Deferred[Sequence[str]]:
+        """See ILibrary; there is no other node."""
+        return succeed(())
 
     def said(self, route: Route, scope: str) -> Deferred[Digest | None]:
         """See ILibrary; there is no other node."""

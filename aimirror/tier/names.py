@@ -21,9 +21,13 @@ LARGEST_ENTRY = 1 << 20
 
 @frozen
 class Pointer:
-    """In place of an entry: the answers at this key are chosen by these request fields."""
+    """In place of an entry: the answers at this key are chosen by these request fields.
+
+    ``newest`` is the variant that was left last.
+    """
 
     vary: tuple[str, ...]
+    newest: str = ""
 
 
 def blob_name(blob: str) -> str:
@@ -42,9 +46,9 @@ def packed(entry: Entry, record: str, keys: Keys) -> bytes:
     return sealed(entry_name(entry.key, entry.variant), {"entry": record}, keys)
 
 
-def pointing(key: str, vary: tuple[str, ...], keys: Keys) -> bytes:
+def pointing(key: str, vary: tuple[str, ...], newest: str, keys: Keys) -> bytes:
     """The object that leads to the variants of a key."""
-    return sealed(entry_name(key), {"key": key, "vary": list(vary)}, keys)
+    return sealed(entry_name(key), {"key": key, "vary": list(vary), "newest": newest}, keys)
 
 
 def unpacked(name: str, data: bytes, keys: Keys) -> str | Pointer | None:
@@ -53,7 +57,7 @@ def unpacked(name: str, data: bytes, keys: Keys) -> str | Pointer | None:
     if value is None:
         return None
     if "vary" in value:
-        return Pointer(tuple(str(field) for field in value["vary"]))
+        return Pointer(tuple(str(field) for field in value["vary"]), str(value.get("newest", "")))
     return str(value.get("entry", ""))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -12,13 +12,14 @@ from twisted.logger import Logger
 
 from aimirror.caching.caching import matches, variant
 from aimirror.caching.entries import Entry
+from aimirror.http import urls
 from aimirror.http.egress import Egress, Outgoing
 from aimirror.http.headers import Headers
 from aimirror.http.ranges import format_range
 from aimirror.interfaces import IPool, IUpstream, IUpstreamResponse, UpstreamError
 from aimirror.routing.rules import Rule
 from aimirror.store import records
-from aimirror.tier import names
+from aimirror.tier import kin, names
 from aimirror.tier.breaker import Breaker, State
 from aimirror.tier.counts import Counts
 from aimirror.tier.keys import Keys
@@ -45,11 +46,17 @@ LOOK_AGAIN = 15.0
 _NOBODYS = "probe/nobody"
 
 
+def _is_none(ecosystem: str, key: str) -> bool:
+    return False
+
+
 class Tier:
     """Finds what other nodes have left, and leaves for them what this one has stored.
 
     Nothing of it fails: where the store does not help, the answer is None.  It is used once a
     look at it (``start``) has found no fault.
+    ``is_index`` tells of a rule's package world and a key whether it is an index that packages
+    do not lead to by their URLs.
     """
 
     log = Logger()
@@ -65,7 +72,9 @@ class Tier:
         clock: IReactorTime,
         limits: Limits,
         max_size: int | None = None,
+        is_index: Callable[[str, str], bool] = _is_none,
     ) -> None:
+        self._is_index = is_index
         self._bucket = bucket
         self._probe = probe
         self.keys = keys
@@ -75,12 +84,14 @@ class Tier:
         self.breaker = Breaker()
         self.counts = Counts()
         self._store = store
-        self._uploads = Uploads(bucket, keys, store, pool, clock, self.breaker, self.counts, limits)
+        self._uploads = Uploads(
+            bucket, keys, store, pool, clock, self.breaker, self.counts, limits, self._kin_of
+        )
         self._walk = Walk(
             bucket, keys, store, clock, self.breaker, self._wants_stored, self._uploads.kick
         )
-        #: Names of the rules whose files it may have; None for all.
-        self._rules: frozenset[str] | None = None
+        #: The rules whose files it may have, by name; None for all.
+        self._rules: dict[str, Rule] | None = None
         self.orders = Orders(bucket, keys, clock)
         #: Why it is not used, "" when it is.
         self.problem = "it was not looked at yet"
@@ -135,13 +146,13 @@ class Tier:
 
     # -- finding ---------------------------------------------------------------------------
 
-    async def find(self, key: str, headers: Headers) -> Entry | None:
-        """The entry that some node has left for a key and for a request like this."""
-        if self.problem:
-            return None
+    async def find(self, key: str, headers: Headers | None) -> Entry | None:
+        """The entry that some node has left for a key and for a request like this.
+
+        With no ``headers`` it is the newest, whatever request chose it.
+        """
         asked_at = self._clock.seconds()
-        if self.breaker.state is not State.CLOSED:
-            self._try(asked_at)
+        if not self._may_ask(asked_at):
             return None
         try:
             record = await self._record(key, headers)
@@ -152,6 +163,36 @@ class Tier:
         entry = None if record is None else self._judged(key, headers, record)
         self.counts.note("find", "miss" if entry is None else "hit")
         return entry
+
+    def _may_ask(self, now: float) -> bool:
+        """Whether somebody who waits may ask the store."""
+        if self.problem:
+            return False
+        if self.breaker.state is State.CLOSED:
+            return True
+        self._try(now)
+        return False
+
+    async def indexes(self, rule: Rule) -> list[str]:
+        """The keys of indexes below a rule's base that nodes have left, the newest first."""
+        asked_at = self._clock.seconds()
+        if not self._may_ask(asked_at):
+            return []
+        base = urls.base(rule.upstreams[0])
+        try:
+            objects, _ = await self._bucket.listed(kin.folder(base))
+        except StoreError as error:
+            self._failed("list", error, asked_at)
+            return []
+        self.breaker.succeeded()
+        return kin.noted(base, (name for name, _ in objects))
+
+    def _kin_of(self, entry: Entry) -> str:
+        """Below what an entry is noted, "" where it is no such index."""
+        rule = (self._rules or {}).get(entry.rule)
+        if rule is None or not rule.upstreams or not self._is_index(rule.ecosystem, entry.key):
+            return ""
+        return urls.base(rule.upstreams[0])
 
     def _try(self, now: float) -> None:
         """When it is time, see whether the store is back; no client waits for that."""
@@ -167,10 +208,10 @@ class Tier:
         else:
             self.breaker.succeeded()
 
-    async def _record(self, key: str, headers: Headers) -> str | None:
+    async def _record(self, key: str, headers: Headers | None) -> str | None:
         content = await self._content(names.entry_name(key))
         if isinstance(content, Pointer):
-            varies = variant(content.vary, headers)
+            varies = variant(content.vary, headers) if headers is not None else (content.newest,)
             if varies is None or not varies[0]:
                 return None
             content = await self._content(names.entry_name(key, varies[0]))
@@ -185,14 +226,15 @@ class Tier:
             self.counts.note("find", "foreign")
         return content
 
-    def _judged(self, key: str, headers: Headers, record: str) -> Entry | None:
+    def _judged(self, key: str, headers: Headers | None, record: str) -> Entry | None:
         try:
             entry = records.load(record)
         except ValueError:
             return None
         now = self._clock.seconds()
         fits = entry.key == key and names.shareable(entry) and entry.size > 0
-        if not fits or not matches(entry, headers) or entry.received_at > now + SKEW:
+        chosen = headers is None or matches(entry, headers)
+        if not fits or not chosen or entry.received_at > now + SKEW:
             return None
         return evolve(
             entry,
@@ -262,7 +304,7 @@ class Tier:
 
     def reconfigure(self, rules: Iterable[Rule], limits: Limits, max_size: int | None) -> None:
         """The rules that there are now, and what bounds the uploads."""
-        self._rules = frozenset(rule.name for rule in rules if rule.tier)
+        self._rules = {rule.name: rule for rule in rules if rule.tier}
         self._max_size = max_size
         self._uploads.limits = limits
         self._uploads.kick()

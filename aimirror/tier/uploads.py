@@ -15,7 +15,7 @@ from aimirror.download.tasks import SendTask
 from aimirror.http.headers import Headers
 from aimirror.interfaces import BodyFailed, IPool
 from aimirror.store import records
-from aimirror.tier import names
+from aimirror.tier import kin, names
 from aimirror.tier.breaker import Breaker
 from aimirror.tier.counts import Counts
 from aimirror.tier.keys import Keys
@@ -47,6 +47,7 @@ class Limits:
 class Uploads:
     """Empties the outbox of ``store``: a blob first, then the entry that names it.
 
+    ``base`` says below what an index is noted for those who look for it, "" for all else.
     What is in the outbox survives every end of this process.  ``start`` begins, ``kick`` says
     that there is something new, ``stop`` fires once nothing is under way.
     """
@@ -63,7 +64,9 @@ class Uploads:
         breaker: Breaker,
         counts: Counts,
         limits: Limits,
+        base: Callable[[Entry], str],
     ) -> None:
+        self._base = base
         self._bucket = bucket
         self._keys = keys
         self._store = store
@@ -181,8 +184,12 @@ class Uploads:
         await self._bucket.put(names.entry_name(entry.key, entry.variant), data)
         if entry.variant:
             vary = entry.headers.tokens("vary")
-            pointer = names.pointing(entry.key, tuple(vary), self._keys)
+            pointer = names.pointing(entry.key, tuple(vary), entry.variant, self._keys)
             await self._bucket.put(names.entry_name(entry.key), pointer)
+        base = self._base(entry)
+        note = kin.note(base, entry.key, self._clock.seconds()) if base else ""
+        if note:
+            await self._bucket.put(note, b"")
 
     async def _blob(self, entry: Entry, body: StoredBody) -> None:
         name = names.blob_name(entry.blob)

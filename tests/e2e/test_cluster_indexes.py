@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from attrs import frozen
@@ -13,7 +15,9 @@ from attrs import frozen
 from aimirror.testing import client
 from aimirror.testing.behaviour import pattern
 from aimirror.testing.processes import ServiceProgram
+from aimirror.testing.s3 import Script, Served
 from tests.e2e.test_cluster import ClusterCase
+from tests.e2e.tier_nodes import CREDENTIALS
 
 #: Files of one world; the first alone is what its index says.
 FILES = 10
@@ -69,6 +73,12 @@ def rpm(world: World) -> str:
     return f"<metadata>{packages}</metadata>"
 
 
+def repomd(primary: str) -> str:
+    digest = hashlib.sha256(rpm(WORLDS[2]).encode()).hexdigest()
+    data = f'<checksum type="sha256">{digest}</checksum><location href="{primary}"/>'
+    return f'<repomd><data type="primary">{data}</data></repomd>'
+
+
 def conda(world: World) -> str:
     names = (world.path(number).rpartition("/")[2] for number in range(FILES))
     packages = {name: {"sha256": sha256(n), "size": SIZE} for n, name in enumerate(names)}
@@ -89,10 +99,15 @@ WORLDS = (
 )
 
 
-class IndexesTests(ClusterCase):
+class IndexesCase(ClusterCase):
+    """An origin with the indexes of all worlds, and files of which one is as its index says."""
+
     def setUp(self) -> None:
         super().setUp()
-        script: dict[str, Any] = {}
+        primary = self.at_origin(WORLDS[2].index)
+        script: dict[str, Any] = {
+            "/repodata/repomd.xml": {"text": repomd(primary.removeprefix("/"))}
+        }
         for world in WORLDS:
             kind = "text/html" if world.name == "pypi" else "application/octet-stream"
             script[self.at_origin(world.index)] = {"text": world.says(world), "media_type": kind}
@@ -104,7 +119,7 @@ class IndexesTests(ClusterCase):
     def at_origin(self, path: str) -> str:
         return "/" + path.split("/", 2)[2]
 
-    def rules(self) -> list[dict[str, Any]]:
+    def world_rules(self) -> list[dict[str, Any]]:
         return [
             {
                 "name": world.name,
@@ -125,16 +140,84 @@ class IndexesTests(ClusterCase):
             return False
         return reply.status == 200 and len(reply.body) == SIZE
 
+    def passed(self, nodes: Sequence[ServiceProgram]) -> dict[str, list[int]]:
+        """By world the files that are served whole, each asked of another node."""
+        count = len(nodes)
+        return {
+            world.name: [n for n in range(FILES) if self.is_whole(nodes[n % count], world.path(n))]
+            for world in WORLDS
+        }
+
+
+class OwnersTests(IndexesCase):
     def test_damaged(self) -> None:
         """Of ten files that are not what the index says none is served, on whichever node."""
-        nodes = [self.node(number, rules=self.rules()) for number in range(3)]
+        nodes = [self.node(number, rules=self.world_rules()) for number in range(3)]
         for world in WORLDS:
             reply = nodes[0].get(world.index)
             self.assertEqual(reply.status, 200, world.name)
         for node in nodes:
             self.settle(node)
-        passed = {
-            world.name: [n for n in range(FILES) if self.is_whole(nodes[n % 3], world.path(n))]
-            for world in WORLDS
-        }
-        self.assertEqual(passed, {world.name: [0] for world in WORLDS})
+        self.assertEqual(self.passed(nodes), {world.name: [0] for world in WORLDS})
+
+
+class TierTests(IndexesCase):
+    """Nodes that know nothing of each other, before a store."""
+
+    if find_spec("botocore") is None:
+        skip = "botocore is not installed"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.script = Script()
+        self.store = Served(self.script)
+        self.addCleanup(self.store.close)
+
+    def beside(self, number: int) -> ServiceProgram:
+        folder = self.folder / f"node-{number}"
+        folder.mkdir()
+        service = ServiceProgram(
+            folder,
+            self.world_rules(),
+            environment=CREDENTIALS,
+            cluster={"key_file": str(self.folder / "key")},
+            tier={"url": "s3://bucket/p", "endpoint": f"http://127.0.0.1:{self.store.port}"},
+        )
+        self.addCleanup(service.program.kill)
+        while service.get("/health").json()["tier"] != "closed":
+            time.sleep(0.05)
+        return service
+
+    def test_in_tier(self) -> None:
+        """The same where nodes find the index in the store, by a request of whatever form."""
+        nodes = [self.beside(number) for number in range(3)]
+        for world in WORLDS:
+            self.assertEqual(nodes[0].get(world.index).status, 200, world.name)
+        self.settle(nodes[0])
+        self.wait_sent(nodes[0])
+        before = {world.name: self.index_requests(world) for world in WORLDS}
+        self.assertEqual(self.passed(nodes[1:]), {world.name: [0] for world in WORLDS})
+        after = {world.name: self.index_requests(world) for world in WORLDS}
+        self.assertEqual(after, before)
+
+    def test_elsewhere(self) -> None:
+        """Where the store has no index, the upstream is asked for it, once for all files."""
+        node = self.beside(0)
+        worlds = [world for world in WORLDS if world.name != "apt"]
+        self.assertEqual(
+            {name: numbers for name, numbers in self.passed([node]).items() if name != "apt"},
+            {world.name: [0] for world in worlds},
+        )
+        self.assertEqual([self.index_requests(world) for world in worlds], [1] * len(worlds))
+
+    def wait_sent(self, node: ServiceProgram) -> None:
+        def queue() -> str:
+            lines = node.get("/metrics").body.decode().splitlines()
+            return next(line for line in lines if line.startswith("aimirror_tier_queue "))
+
+        while not queue().endswith(" 0.0"):
+            time.sleep(0.05)
+
+    def index_requests(self, world: World) -> int:
+        requests: int = self.origin.count(self.at_origin(world.index)).requests
+        return requests

@@ -21,8 +21,8 @@ class NamesTests(SynchronousTestCase):
         """What one of us has signed is read."""
         name, data = self.packed()
         self.assertEqual(names.unpacked(name, data, KEYS), '{"key":"u"}')
-        pointer = names.pointing(entry().key, ("accept",), KEYS)
-        self.assertEqual(names.unpacked(name, pointer, KEYS), names.Pointer(("accept",)))
+        pointer = names.pointing(entry().key, ("accept",), "v", KEYS)
+        self.assertEqual(names.unpacked(name, pointer, KEYS), names.Pointer(("accept",), "v"))
 
     def test_foreign(self) -> None:
         """What is unsigned, signed by others, altered, or lies elsewhere counts as absent."""

@@ -70,7 +70,7 @@ class FindTests(FindCase):
 
     def test_variants(self) -> None:
         """Of several answers the one is found that was chosen by the same fields."""
-        self.put(names.entry_name(URL), names.pointing(URL, ("accept",), KEYS))
+        self.put(names.entry_name(URL), names.pointing(URL, ("accept",), "", KEYS))
         vary = Headers([("Vary", "Accept")])
         self.leave(self.left(variant="accept:text/html", headers=vary))
         found = self.find(("Accept", "text/html"))

@@ -13,7 +13,7 @@ from aimirror.download.tasks import SendResult, SendTask
 from aimirror.http.headers import Headers
 from aimirror.store.inuse import SLOW
 from aimirror.testing.s3 import ACCESS, SECRET
-from aimirror.tier import names, uploads
+from aimirror.tier import kin, names, uploads
 from aimirror.tier.breaker import Breaker
 from aimirror.tier.counts import Counts
 from aimirror.tier.sigv4 import Secret
@@ -42,6 +42,9 @@ class Workers:
         return succeed(SendResult(reply.status, dict(reply.headers).get("ETag", "")))
 
 
+BASE = "http://debian.test"
+
+
 class UploadsTests(StoreCase, TierCase):
     def setUp(self) -> None:
         TierCase.setUp(self)
@@ -61,6 +64,7 @@ class UploadsTests(StoreCase, TierCase):
             self.breaker,
             self.counts,
             Limits(**limits),
+            lambda entry: BASE if entry.key.endswith("Packages") else "",
         )
 
     def stored(self, key: str, data: bytes, **fields: Any) -> Entry:
@@ -96,7 +100,7 @@ class UploadsTests(StoreCase, TierCase):
         self.turn()
         name = names.entry_name("http://h/a")
         pointer = names.unpacked(name, self.script.objects[f"/bucket/p/{name}"], KEYS)
-        self.assertEqual(pointer, names.Pointer(("accept",)))
+        self.assertEqual(pointer, names.Pointer(("accept",), "accept:json"))
         self.assertEqual(self.in_bucket("entries"), 2)
 
     def test_known_blob(self) -> None:
@@ -212,3 +216,12 @@ class UploadsTests(StoreCase, TierCase):
         self.successResultOf(stopped)
         self.turn()
         self.assertEqual(len(self.workers.sizes), 1)
+
+    def test_noted(self) -> None:
+        """An index to which its packages do not lead is noted, once it is there; nothing else."""
+        for name in ("Packages", "one.deb"):
+            self.stored(f"{BASE}/dists/{name}", name.encode())
+        self.uploads.start()
+        self.turn()
+        notes = [path.removeprefix("/bucket/p/") for path in self.script.named("kin")]
+        self.assertEqual(kin.noted(BASE, notes), [f"{BASE}/dists/Packages"])

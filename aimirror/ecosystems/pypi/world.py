@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from attrs import evolve
 from twisted.logger import Logger
@@ -19,9 +19,11 @@ from aimirror.ecosystems.pypi.clients import CLIENTS, PRESETS
 from aimirror.ecosystems.pypi.names import METADATA
 from aimirror.ecosystems.pypi.sidecars import Sidecars
 from aimirror.exchanges.answering import UNABLE
+from aimirror.forward.routes import served
 from aimirror.http import urls
 from aimirror.http.forwarding import asked_for_storing
 from aimirror.http.headers import Headers
+from aimirror.indexes.bringing import Bringing
 from aimirror.indexes.digest_table import DigestTable
 from aimirror.indexes.indexes import credential, is_stored
 from aimirror.indexes.proving import Hashes
@@ -63,6 +65,7 @@ class Pypi(General):
         self._sidecars = Sidecars(library)
         self._hashes = Hashes(library)
         self._flights = SingleFlight()
+        self._bringing = Bringing(library)
         self._known: LRU[tuple[str, str], DigestTable] = LRU(
             MOST_PAGES, weigh=len, heaviest=MOST_DIGESTS
         )
@@ -213,7 +216,7 @@ class Pypi(General):
         stored = is_stored(self._library, route, scope)
         if stored and _names_bytes(route):
             return UNTAKEN
-        digest = await self._expected(route, mirror, scope, stored)
+        digest = await self._expected(request, route, mirror, scope, stored)
         if digest is None and not _names_bytes(route):
             # Nothing says which build this is: it may be rebuilt under its name, and is asked for.
             return await mirror.answer(request, evolve(route, immutable=False))
@@ -229,7 +232,7 @@ class Pypi(General):
         stored = is_stored(self._library, route, scope)
         if stored and _names_bytes(route):
             return UNTAKEN
-        digest = await self._expected(route, mirror, scope, stored)
+        digest = await self._expected(request, route, mirror, scope, stored)
         if stored and digest is not None and not await self._replaced(route, digest, scope):
             return UNTAKEN
         immutable = digest is not None or (route.immutable and _names_bytes(route))
@@ -263,19 +266,33 @@ class Pypi(General):
         return await self._digest(route, mirror, "")
 
     async def _expected(
-        self, route: Route, mirror: Desk, scope: str, stored: bool
+        self, request: ClientRequest, route: Route, mirror: Desk, scope: str, stored: bool
     ) -> Digest | None:
-        """What a page says of a file, here or at the node that owns it."""
+        """What a page says of a file, here, at the node that owns it, or at any other."""
         digest = await self._digest(route, mirror, scope)
-        if digest is None and not stored:
-            digest = await self._library.said(route, scope)
-        return digest
+        if digest is not None or stored:
+            return digest
+        digest = await self._library.said(route, scope)
+        proved = digest is not None or _names_bytes(route)
+        if proved or request.method == "HEAD" or not self._bringing.helps:
+            return digest
+
+        async def known() -> Digest | None:
+            return await self._digest(route, mirror, scope)
+
+        pages = [p for key in _pages(route, mirror) if (p := served(mirror.rules, key)) is not None]
+        digest = await self._bringing.borrow(pages, known)
+        if digest is not None:
+            return digest
+        asks = [
+            (evolve(page, vary=(*page.vary, "accept")), _asked(request, page)) for page in pages
+        ]
+        return await self._bringing.ask(asks, scope, known)
 
     async def _digest(self, route: Route, mirror: Desk, scope: str) -> Digest | None:
         """What a page that is stored, or just being stored, says of a file or its sidecar."""
-        file = route.urls[0].removesuffix(METADATA)
         spellings = [names.name_of(url) for url in route.urls]
-        for key in names.pages(file, own_bases(mirror.rules, "pypi", file), _root(route, file)):
+        for key in _pages(route, mirror):
             async for known in self._said(key, scope):
                 digest = next((d for name in spellings if (d := known.get(name))), None)
                 if digest is not None:
@@ -325,6 +342,18 @@ def _made(answer: Answer, content: bytes, kind: str) -> Answer:
     etag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = headers.with_("Content-Type", kind).with_("ETag", etag)
     return Answer(status=200, headers=headers, body=content)
+
+
+def _pages(route: Route, mirror: Desk) -> Iterator[str]:
+    """The keys of pages that may name a file or its sidecar, the likeliest first."""
+    file = route.urls[0].removesuffix(METADATA)
+    return names.pages(file, own_bases(mirror.rules, "pypi", file), _root(route, file))
+
+
+def _asked(request: ClientRequest, page: Route) -> Headers:
+    """The fields by which the mirror asks for a page with a client's right."""
+    fields = asked_for_storing(request.headers, compressed=True, more=page.request_headers)
+    return fields.with_("Accept", pypi.asked(pypi.JSON))
 
 
 def _root(route: Route, file: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from attrs import evolve
 
-from aimirror.config import conclusions, presets, scalars, tables
+from aimirror.config import addresses, conclusions, presets, scalars, tables
 from aimirror.config.document import MAX_BYTES, dump, parse
 from aimirror.config.errors import ConfigError
 from aimirror.config.model import (
@@ -176,7 +176,7 @@ def _surrounded(config: Config, environ: Mapping[str, str]) -> Config:
     )
     if not config.cluster.own and environ.get(SELF_VARIABLE):
         key = f"${SELF_VARIABLE}"
-        own = scalars.node_or_none.read(environ[SELF_VARIABLE], At(key, Path(), Path()))
+        own = addresses.node_or_none.read(environ[SELF_VARIABLE], At(key, Path(), Path()))
         config = evolve(config, cluster=evolve(config.cluster, own=own))
     if config.forward.ca_dir is None:
         config = evolve(config, forward=evolve(config.forward, ca_dir=_ca_home(environ)))
@@ -191,7 +191,7 @@ def _admin(config: Config, environ: Mapping[str, str]) -> Admin:
         return admin
     at = At(f"${HOSTS_VARIABLE}", Path(), Path())
     names = [name.strip() for name in text.split(",") if name.strip()]
-    return evolve(admin, hosts=tuple(scalars.network.read(name, at) for name in names))
+    return evolve(admin, hosts=tuple(addresses.network.read(name, at) for name in names))
 
 
 def _with_token(config: Config, environ: Mapping[str, str]) -> Admin:

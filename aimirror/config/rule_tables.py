@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from aimirror.config import scalars
+from aimirror.config import addresses, scalars
 from aimirror.config.recognition import NONE
 from aimirror.config.scalars import duration, integer, one_of
 from aimirror.config.schema import Conflict, Either, Key, Made, Many, Record
@@ -48,7 +48,7 @@ CONTENT_REWRITE = Record(
     ContentRewrite,
     (
         Key("content_types", Many(scalars.text)),
-        Key("targets", Many(scalars.url)),
+        Key("targets", Many(addresses.url)),
         Key("members", Many(scalars.text)),
     ),
 )
@@ -115,11 +115,11 @@ RULE = Record(
     Rule,
     (
         Key("name", scalars.text, required=True),
-        Key("upstream", Many(scalars.upstream, or_one=True, least=1), "upstreams", required=True),
-        Key("allow", Many(scalars.allowed_host)),
+        Key("upstream", Many(addresses.upstream, or_one=True, least=1), "upstreams", required=True),
+        Key("allow", Many(addresses.allowed_host)),
         Key("strategy", one_of(Strategy)),
         Key("pattern", scalars.pattern),
-        Key("path_prefix", scalars.path_prefix),
+        Key("path_prefix", addresses.path_prefix),
         Key("strip_prefix", scalars.flag),
         Key("min_size", scalars.size),
         Key("max_size", scalars.size_or_none),
@@ -144,7 +144,7 @@ RULE = Record(
         Key("cache", _CACHE_POLICY),
         Key("cooldown", duration()),
         Key("xet", one_of(Xet)),
-        Key("upstream_proxy", scalars.proxy),
+        Key("upstream_proxy", addresses.proxy),
         *_TRUST,
         Key("tier", scalars.flag),
         Key("cors", scalars.flag),
@@ -172,8 +172,8 @@ REGISTRY = Record(
     "a mapping",
     Registry,
     (
-        Key("upstream", Many(scalars.url, or_one=True, least=1), "upstreams"),
-        Key("aliases", Many(scalars.registry_host)),
+        Key("upstream", Many(addresses.url, or_one=True, least=1), "upstreams"),
+        Key("aliases", Many(addresses.registry_host)),
         Key("anonymous", scalars.flag),
         Key("keep_deleted", scalars.flag),
         Key("username", scalars.text),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aimirror.config import scalars
+from aimirror.config import addresses, scalars
 from aimirror.config.model import Server, Tls
 from aimirror.config.rule_tables import CA_FILE, MOST_CONNECTIONS
 from aimirror.config.scalars import duration, integer, number
@@ -67,9 +67,9 @@ _SERVED_NAME = Record(
     "a mapping",
     ServedName,
     (
-        Key("host", scalars.registry_host, required=True),
-        Key("root", Made(scalars.path_prefix, lambda path: path.rstrip("/"))),
-        Key("registry", scalars.registry_host),
+        Key("host", addresses.registry_host, required=True),
+        Key("root", Made(addresses.path_prefix, lambda path: path.rstrip("/"))),
+        Key("registry", addresses.registry_host),
     ),
     _check_served_name,
 )
@@ -78,21 +78,21 @@ SERVER = Record(
     "a mapping",
     Server,
     (
-        Key("host", scalars.bind_host),
+        Key("host", addresses.bind_host),
         Key("port", integer(0, 65535, "; 0 takes any free port")),
-        Key("upstream_proxy", scalars.proxy),
-        Key("no_proxy", Many(scalars.bypass)),
+        Key("upstream_proxy", addresses.proxy),
+        Key("no_proxy", Many(addresses.bypass)),
         CA_FILE,
         Key("tls", _TLS),
-        Key("trusted_proxies", Many(scalars.network)),
-        Key("public_host", scalars.public_host),
+        Key("trusted_proxies", Many(addresses.network)),
+        Key("public_host", addresses.public_host),
         Key("max_concurrent_downloads", integer(1, _MOST_DOWNLOADS)),
         Key("workers", integer(0, _MOST_WORKERS, "; 0 for one per CPU, at least 2")),
         Key("connections_per_host", integer(1, MOST_CONNECTIONS)),
-        Key("allow_private", Made(Many(scalars.network_or_host), _reach)),
+        Key("allow_private", Made(Many(addresses.network_or_host), _reach)),
         Key("timeouts", _TIMEOUTS),
-        Key("allow", Many(scalars.network)),
-        Key("deny", Many(scalars.network)),
+        Key("allow", Many(addresses.network)),
+        Key("deny", Many(addresses.network)),
         Key("users", scalars.no_file),
         Key("limits", _LIMITS),
         Key("names", Many(_SERVED_NAME)),

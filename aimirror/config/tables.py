@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from aimirror.config import scalars
+from aimirror.config import addresses, scalars
 from aimirror.config.conclusions import Rules
 from aimirror.config.model import (
     Abandoned,
@@ -53,11 +53,11 @@ _FORWARD = Record(
     Forward,
     (
         Key("enabled", scalars.flag),
-        Key("allow", Many(scalars.host_or_network)),
-        Key("deny", Many(scalars.host_or_network)),
+        Key("allow", Many(addresses.host_or_network)),
+        Key("deny", Many(addresses.host_or_network)),
         Key("ports", Many(integer(1, 65535))),
         Key("intercept", scalars.flag),
-        Key("pinned", Many(scalars.host_pattern)),
+        Key("pinned", Many(addresses.host_pattern)),
         Key("ca_dir", scalars.own_folder),
         Key("users", scalars.no_file),
         Key("idle_timeout", duration(LEAST_TIMEOUT)),
@@ -89,8 +89,8 @@ _ADMIN = Record(
     (
         Key("token", scalars.token),
         Key("token_file", scalars.no_file),
-        Key("hosts", Many(scalars.network)),
-        Key("host", scalars.bind_host),
+        Key("hosts", Many(addresses.network)),
+        Key("host", addresses.bind_host),
         Key("port", integer(0, 65535, "; 0 takes any free port")),
     ),
     _check_admin,
@@ -101,8 +101,8 @@ _CLUSTER = Record(
     Cluster,
     (
         Key("key_file", scalars.no_file),
-        Key("peers", Many(scalars.peer, or_one=True)),
-        Key("self", scalars.node_or_none, "own"),
+        Key("peers", Many(addresses.peer, or_one=True)),
+        Key("self", addresses.node_or_none, "own"),
     ),
 )
 
@@ -110,8 +110,8 @@ _TIER = Record(
     "a mapping",
     Tier,
     (
-        Key("url", scalars.s3_url, required=True),
-        Key("endpoint", scalars.url_or_none),
+        Key("url", addresses.s3_url, required=True),
+        Key("endpoint", addresses.url_or_none),
         Key("region", scalars.region),
         Key("max_size", scalars.size_or_none),
         Key("uploads", integer(1, 64)),
@@ -129,7 +129,7 @@ _PREFETCH = Record(
         Key("rate_limit", scalars.rate),
         Key("python", scalars.anything),
         Key("platform", scalars.anything),
-        Key("index", scalars.path_prefix),
+        Key("index", addresses.path_prefix),
         Key("include", Many(scalars.text)),
         Key("exclude", Many(scalars.text)),
     ),
@@ -215,7 +215,7 @@ def document(source: str, folder: Path) -> Record[Config]:
             Key("rate_limit", scalars.rate),
             Key("rate_schedule", Many(_HOURS)),
             Key("prefetch", Many(_PREFETCH)),
-            Key("registries", Made(Named(scalars.registry_host, REGISTRY), merged), default={}),
+            Key("registries", Made(Named(addresses.registry_host, REGISTRY), merged), default={}),
         ),
         _check_config,
     )

@@ -10,10 +10,7 @@ from attrs import frozen
 from aimirror.config import Config, plain
 from aimirror.config.applying import egress_by
 from aimirror.ecosystems.registry import ecosystems
-from aimirror.exchanges.environment import Environment
 from aimirror.exchanges.library import Library
-from aimirror.exchanges.running import Downloads
-from aimirror.forward.proxy import Seen
 from aimirror.http.egress import Egress, Reach
 from aimirror.mirror.handlers import custom_handlers
 from aimirror.mirror.mirror import Mirror
@@ -23,13 +20,12 @@ from aimirror.server.base_url import base_url
 from aimirror.server.login import Login
 from aimirror.server.request import Handler
 from aimirror.server.site import refuse_forward
-from aimirror.server.tally import Tally
 from aimirror.server.users import Users
+from aimirror.service.edges import Edges
 from aimirror.service.forwarding import forward_proxy
 
 if TYPE_CHECKING:
     from aimirror.server.request import MirrorRequest
-    from aimirror.upstream.agent import Agents
 
 
 @frozen
@@ -44,17 +40,6 @@ class Front:
     #: What answers other nodes, where there are any.
     owner: Handler = refuse_forward
     named: Mapping[str, Handler] = {}
-
-
-@frozen
-class Edges:
-    """What outlives a configuration."""
-
-    env: Environment
-    downloads: Downloads
-    agents: Agents
-    seen: Seen
-    tally: Tally
 
 
 def made(config: Config, edges: Edges) -> Front:

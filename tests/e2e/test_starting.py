@@ -207,7 +207,7 @@ class StartTests(EndToEndTests):
         told = f"cannot listen on 127.0.0.1:{self.origin.port}"
         self.assertEqual(ended.returncode, 1)
         self.assertIn(told, ended.stderr)
-        self.assertFalse((self.folder / "pid").exists())
+        self.soon(lambda: not (self.folder / "pid").exists())
         log = self.folder / "foreground.log"
         file = str(self.config())
         command = [sys.executable, "-c", TWISTD, "-n", "--pidfile=pid", f"--logfile={log}"]

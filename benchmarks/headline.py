@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aimirror.testing.processes import RelayProgram, ServiceProgram
-from aimirror.testing.pypi import wheel
+from aimirror.testing.pypi import LONG_AGO, Wheel, wheel
 from benchmarks.installing import CLIENT
 from benchmarks.lab import MB, Lab
 from benchmarks.many import CONNECTIONS_PER_HOST
@@ -34,9 +35,12 @@ CROWD = 5
 PATIENCE = 240.0
 
 _SERVER = """
-    types { text/html html; application/octet-stream whl; text/plain metadata; }
+    types {
+        application/vnd.pypi.simple.v1+json json;
+        text/html html; application/octet-stream whl; text/plain metadata;
+    }
     server {
-        listen 127.0.0.1:@port@ backlog=1024; root @files@;
+        listen 127.0.0.1:@port@ backlog=1024; root @files@; index @index@;
         location / { expires 10m; }
     }"""
 
@@ -66,8 +70,7 @@ def headline(lab: Lab) -> Iterator[Result]:
         return
     root = lab.fresh("index")
     names = _publish(root)
-    _, port = lab.nginx(_SERVER.replace("@files@", str(root)))
-    relay = lab.relay(port, **NETWORK)
+    relay = _index(lab, root, "index.json")
     alone = _resolved(lab, uv, f"http://127.0.0.1:{relay.port}", names)
     yield Result(case=CASE, who="uv alone, resolving", seconds=alone)
     service = _service(lab, relay)
@@ -80,6 +83,15 @@ def headline(lab: Lab) -> Iterator[Result]:
     yield _row(lab, uv, relay, service, names, 1, "aimirror again", "")
     service = _service(lab, relay)
     yield _row(lab, uv, relay, service, names, CROWD, f"aimirror, {CROWD} at once", "bar: 1.6")
+    # As uv then asks in any order, the largest file may be the last of all.
+    relay = _index(lab, root, "index.html")
+    service = _service(lab, relay)
+    yield _row(lab, uv, relay, service, names, 1, "aimirror cold, HTML without sizes", "")
+
+
+def _index(lab: Lab, root: Path, page: str) -> RelayProgram:
+    _, port = lab.nginx(_SERVER.replace("@files@", str(root)).replace("@index@", page))
+    return lab.relay(port, **NETWORK)
 
 
 def _row(
@@ -146,17 +158,37 @@ def _publish(root: Path) -> list[str]:
         (root / "files" / f"{made.filename}.metadata").write_bytes(made.metadata)
         page = root / "simple" / name
         page.mkdir(parents=True)
-        (page / "index.html").write_text(_page(made.filename, made.content, made.metadata), "utf-8")
+        (page / "index.json").write_text(_json_page(made), "utf-8")
+        (page / "index.html").write_text(_html_page(made), "utf-8")
         names.append(name)
     return names
 
 
-def _page(filename: str, content: bytes, metadata: bytes) -> str:
-    digest, sidecar = hashlib.sha256(content).hexdigest(), hashlib.sha256(metadata).hexdigest()
-    link = f"/files/{filename}#sha256={digest}"
+def _json_page(made: Wheel) -> str:
+    """As PyPI writes it: it tells sizes, so that uv begins with the largest files."""
+    sidecar = {"sha256": hashlib.sha256(made.metadata).hexdigest()}
+    file = {
+        "filename": made.filename,
+        "url": f"/files/{made.filename}",
+        "hashes": {"sha256": hashlib.sha256(made.content).hexdigest()},
+        "requires-python": ">=3.7",
+        "core-metadata": sidecar,
+        "size": len(made.content),
+        "upload-time": LONG_AGO,
+        "yanked": False,
+        "provenance": None,
+    }
+    name = made.filename.partition("-")[0]
+    meta = {"api-version": "1.3"}
+    return json.dumps({"meta": meta, "name": name, "versions": ["1.0"], "files": [file]})
+
+
+def _html_page(made: Wheel) -> str:
+    sidecar = hashlib.sha256(made.metadata).hexdigest()
+    link = f"/files/{made.filename}#sha256={hashlib.sha256(made.content).hexdigest()}"
     return (
         f'<!DOCTYPE html><html><body><a href="{link}" data-core-metadata="sha256={sidecar}">'
-        f"{filename}</a></body></html>"
+        f"{made.filename}</a></body></html>"
     )
 
 

@@ -113,8 +113,10 @@ class Assignment:
         """Hand out pieces as long as there are bytes, slots and a source that takes more."""
         if self.unproven and PROBE in self.flights:
             return self._second(now)
-        commands: list[Command] = []
         slots = self.allowance.most
+        if len(self.flights) >= slots:
+            return []
+        commands: list[Command] = []
         pace = Pace(self.usual(now), self.latency)
         free = self._free()
         while len(self.flights) < slots and (source := self._choose_source(now)) is not None:

@@ -17,8 +17,8 @@ FIRST_PIECE = 1 << 20
 #: Bytes: below, the request costs more than the bytes; above, readers starve behind the head.
 SMALLEST_PIECE = 256 << 10
 LARGEST_PIECE = 32 << 20
-#: Bytes of a piece while no rate is known.
-UNMEASURED_PIECE = 4 << 20
+#: Bytes of a piece while no rate is known: more would keep connections from others for long.
+UNMEASURED_PIECE = 1 << 20
 #: A piece should take this long (seconds), and this many round trips, at the measured rate.
 PIECE_SECONDS = 3.0
 PIECE_ROUND_TRIPS = 30

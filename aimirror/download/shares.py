@@ -1,10 +1,12 @@
 """Which of the running downloads may have how many connections to one host.
 
 Each that somebody waits for keeps one.  The others go where they shorten the whole: to the client
-who has the fewest, and of its files to the one of which most is left for each of its connections;
-what is left goes to those that nobody waits for.  What a file can't use
-goes on at once to the next.  A running piece is never cut for it: who has more than its share
-opens no new ones, and the others get theirs as connections become free.
+who has the fewest, and of its files to the one of which most will be left for a while: it ends
+last, whatever else is asked for meanwhile, and those that have as much left are equal.  What
+remains goes to those that nobody waits for.  What a file can't use goes on at once to the next.
+
+A running piece is never cut for it: who has more than its share opens no new ones, and the others
+get theirs as connections become free.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 
 from attrs import frozen
+
+#: Bytes that a connection brings in a while: the length of a piece on a usual connection.
+AHEAD = 2 << 20
 
 
 @frozen
@@ -63,11 +68,11 @@ def targets(needs: Sequence[Need], limit: int) -> tuple[int, ...]:
 
 def _spread(needs: Sequence[Need], given: list[int], rest: int, among: Sequence[int]) -> int:
     """Give ``rest`` more out, one by one, to those of the poorest client; what is left of it."""
-    files: dict[tuple[str, ...], list[tuple[float, int]]] = {}
+    files: dict[tuple[str, ...], list[tuple[int, int]]] = {}
     for n in among:
         need = needs[n]
         if 0 < given[n] < need.most:
-            files.setdefault(need.clients, []).append((-need.left / given[n], n))
+            files.setdefault(need.clients, []).append((_order(need, given[n]), n))
     has: dict[str, int] = {}
     for n, need in enumerate(needs):
         for client in need.clients or ("",):
@@ -81,10 +86,15 @@ def _spread(needs: Sequence[Need], given: list[int], rest: int, among: Sequence[
         for client in clients or ("",):
             has[client] += 1
         if given[n] < needs[n].most:
-            heappush(files[clients], (-needs[n].left / given[n], n))
+            heappush(files[clients], (_order(needs[n], given[n]), n))
         if not files[clients]:
             del files[clients]
     return rest
+
+
+def _order(need: Need, given: int) -> int:
+    """Smaller where more will be left when those ``given`` have brought their next bytes."""
+    return given * AHEAD - need.left
 
 
 def _level(clients: tuple[str, ...], has: dict[str, int]) -> int:

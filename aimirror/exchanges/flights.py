@@ -76,6 +76,12 @@ class Flights:
         if flight in self._flights:
             self._flights[flight].cancel()
 
+    def linger(self, limit: int, seconds: float) -> None:
+        """Read little more than ``limit`` of the first request before another one has ended."""
+        probe = self._flights.get(PROBE)
+        if isinstance(probe, StreamWriter):
+            probe.linger(limit, seconds)
+
     def fetch(self, command: c.Fetch, place: Place) -> None:
         """Have a worker fetch a piece."""
         task = FetchTask(

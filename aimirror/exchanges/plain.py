@@ -118,7 +118,7 @@ class PlainFill:
         if going_on and not self.body.readers and not self._env.finish_abandoned:
             self.cancel()
         elif not self.body.readers:
-            self._env.hosts.deserted(self.host)
+            self._env.hosts.readers_changed(self.host)
 
     def _ended(self, result: FetchResult) -> None:
         Deferred.fromCoroutine(self._finish(result)).addErrback(

@@ -88,8 +88,9 @@ class RangedFill:
             ended=self._ended,
             repeats=repeats,
         )
-        #: Connections that each host leaves it.
+        #: Connections that each host leaves it; what the machine was told of that last.
         self._shares: dict[str, int] = {}
+        self._allowed: tuple[int, dict[int, int]] = (0, {})
         self._begun = False
         self._do = InOrder(self._carry_out, self._failed)
         self._alarm = Alarm(env.clock, lambda: self._do(machine.tick(self._now())))
@@ -120,8 +121,6 @@ class RangedFill:
         probe = self._stream(PROBE, response, start, stop)
         self._do(self.machine.begin(self._now(), (start, stop)))
         if probe is not None:
-            if self.machine.assignment.unproven and len(self.machine.assignment.flights) > 1:
-                probe.linger(start + LINGER_AT, LINGER_FOR)
             probe.begin()
 
     def allowed(self, shares: Mapping[str, int], most: int) -> None:
@@ -129,6 +128,9 @@ class RangedFill:
         self._shares.update(shares)
         granted = self.sources.granted(self._shares)
         slots = min(most, sum(self._shares.get(host, 0) for host in self.sources.hosts))
+        if (slots, granted) == self._allowed:
+            return
+        self._allowed = slots, granted
         if self._begun:
             self._do(self.machine.allowed(slots, self._now(), granted))
         else:
@@ -166,6 +168,8 @@ class RangedFill:
     def _joined(self, reader: int, position: int, stop: int | None) -> None:
         end = self.machine.total if stop is None else stop
         self._do(self.machine.joined(reader, position, end, self._now()))
+        if self.body.readers == 1:
+            self._env.hosts.readers_changed(self.host)
 
     def _left(self, reader: int) -> None:
         self.machine.left(reader)
@@ -174,7 +178,7 @@ class RangedFill:
         if filling and not self.body.readers and unwanted:
             self._do(self.machine.failed(Reason.CANCELLED, "nobody reads it any more"))
         elif not self.body.readers:
-            self._env.hosts.deserted(self.host)
+            self._env.hosts.readers_changed(self.host)
 
     def _wrote(self, flight: int, start: int, stop: int) -> None:
         try:
@@ -207,6 +211,8 @@ class RangedFill:
         match command:
             case c.Fetch():
                 self.flights.fetch(command, self.sources[command.source])
+                if self.machine.assignment.unproven:
+                    self.flights.linger(LINGER_AT, LINGER_FOR)
             case c.Trim(id=flight, stop=stop):
                 self.flights.trim(flight, stop)
             case c.Cancel(id=flight):

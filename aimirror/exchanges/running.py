@@ -64,7 +64,7 @@ class Downloads:
         self._ended = ended
         env.hosts.limit = per_host
         self._rates = Rates(env.rate_limit, env.rate_hours, env.clock.seconds)
-        self._sharing = Sharing(
+        self.sharing = Sharing(
             env.clock, env.hosts, most=most, rates=self._rates, abandoned=self._abandoned
         )
         self.health = Health()
@@ -157,7 +157,7 @@ class Downloads:
         """Later exchanges use these; running ones go on with what they have."""
         self._env = env
         self._rates.limit, self._rates.hours = env.rate_limit, env.rate_hours
-        self._sharing.reconfigure(most=most, per_host=per_host)
+        self.sharing.reconfigure(most=most, per_host=per_host)
 
     def stop(self) -> Deferred[None]:
         """End everything; ranged parts stay for the next start.  Fires when all has ended."""
@@ -230,7 +230,7 @@ class Downloads:
 
     def _left(self, running: Running) -> None:
         """Nobody waits for it any more; it goes on, unless somebody waits for its connection."""
-        self._sharing.look(urls.authority(running.wanted.route.urls[0]))
+        self.sharing.look(urls.authority(running.wanted.route.urls[0]))
 
     def _abandoned(self, host: str) -> list[Callable[[], None]]:
         """Ends the requests at work at a host whose header nobody waits for, the oldest first."""
@@ -294,7 +294,7 @@ class Downloads:
             alone = _alone(running.wanted)
             self._running.setdefault(running.wanted.key, {})[alone] = running
         rule = running.wanted.route.rule
-        self._sharing.enter(fill, rule, running.wanted_by)
+        self.sharing.enter(fill, rule, running.wanted_by)
         if isinstance(fill, RangedFill):
             fill.machine.assignment.awaited = running.awaited
         if self._stopping:
@@ -310,7 +310,7 @@ class Downloads:
         if finished.at_once is not None:
             self._ended(finished.at_once, finished)
         if running.fill is not None:
-            self._sharing.leave(running.fill)
+            self.sharing.leave(running.fill)
             self._report(running, finished)
             self._ended(running.fill.progress, finished)
             if finished.entry is None and running.fill.keep and not self._stopping:

@@ -26,6 +26,11 @@ TURN = 8.0
 #: the way still.
 LEFT_FOR = 2.0
 
+#: Seconds for which a download that has just begun keeps to its first request while others wait for
+#: their first answers: they come together, the largest of them is to have what is free, and a
+#: connection that has a piece is not given back for a while.
+AMONG_MANY = 0.25
+
 #: Who wants a download, by name or address.
 Clients = Callable[[], Collection[str]]
 
@@ -40,6 +45,7 @@ class _Member:
 
     fill: PlainFill | RangedFill
     rule: Rule
+    begun: float
     clients: Clients = _nobody
     since: float | None = None
 
@@ -69,34 +75,58 @@ class Sharing:
         self._abandoned = abandoned
         #: Hosts at which something was left a moment ago.
         self._looking: set[str] = set()
+        #: Many come and go in one turn of the reactor: what follows is found out once.
+        self._settling: IDelayedCall | None = None
+        #: Hosts whose connections are then shared anew beside those that downloads draw from.
+        self._touched: set[str] = set()
         self._later: IDelayedCall | None = None
         #: In the order in which they came, or came back after their turn.
         self._line: list[_Member] = []
         self._turning: IDelayedCall | None = None
-        hosts.changed = self._share_out
-        hosts.deserted = self.look
+        self._ripening: IDelayedCall | None = None
+        hosts.changed = self._changed
+        hosts.readers_changed = self.look
 
     def reconfigure(self, *, most: int, per_host: int) -> None:
         """Other limits, at once."""
         self._most = most
         self._hosts.limit = per_host
-        self._rearrange()
+        self._soon()
 
     def enter(self, fill: PlainFill | RangedFill, rule: Rule, clients: Clients = _nobody) -> None:
         """A download begins."""
-        self._line.append(_Member(fill, rule, clients))
+        self._line.append(_Member(fill, rule, self._clock.seconds(), clients))
         self._rates.enter(fill, rule, fill.paced)
         if isinstance(fill, RangedFill):
-            self._rearrange()
+            self._soon()
 
     def leave(self, fill: PlainFill | RangedFill) -> None:
         """A download is over."""
         self._line = [member for member in self._line if member.fill is not fill]
         self._rates.leave(fill)
-        self._rearrange()
         if isinstance(fill, RangedFill):
-            for host in fill.sources.hosts:
-                self._share_out(host)
+            self._touched |= fill.sources.hosts
+            self._soon()
+
+    def _soon(self) -> None:
+        if self._settling is None:
+            self._settling = self._clock.callLater(0, self._settle)
+
+    def _settle(self) -> None:
+        if self._settling is not None and self._settling.active():
+            self._settling.cancel()
+        self._settling = None
+        looking, self._looking = self._looking, set()
+        self._rearrange()
+        for host in looking:
+            self._cut_abandoned(host)
+
+    def _changed(self, host: str) -> None:
+        if self._settling is None:
+            self.share_out(host)
+        else:
+            self._touched.add(host)
+            self._settle()
 
     def _ranged(self) -> Iterator[tuple[_Member, RangedFill]]:
         for member in self._line:
@@ -123,8 +153,9 @@ class Sharing:
             waiting = waiting or member.since is None
             if member.since is None:
                 fill.allowed(dict.fromkeys(fill.sources.hosts, 0), 0)
-        for host in {host for _, fill in self._ranged() for host in fill.sources.hosts}:
-            self._share_out(host)
+        touched, self._touched = self._touched, set()
+        for host in touched.union(*(fill.sources.hosts for _, fill in self._ranged())):
+            self.share_out(host)
         if waiting and self._turning is None:
             self._turning = self._clock.callLater(TURN, self._turn)
         elif not waiting and self._turning is not None:
@@ -186,22 +217,15 @@ class Sharing:
             end()
 
     def look(self, host: str) -> None:
-        """Nobody may wait for something there any more; not at once: it still ends."""
+        """Others wait for something there, or nobody does; not at once: it still ends."""
         if len(self._line) < 2 and not self._hosts.queued(host):
             return
-        if not self._looking:
-            self._clock.callLater(0, self._look)
         self._looking.add(host)
+        self._soon()
 
     def _look_later(self, host: str) -> None:
         self._later = None
         self.look(host)
-
-    def _look(self) -> None:
-        hosts, self._looking = self._looking, set()
-        self._rearrange()
-        for host in hosts:
-            self._cut_abandoned(host)
 
     def _turn(self) -> None:
         """Those who had a place for a turn go to the end of the line."""
@@ -214,16 +238,21 @@ class Sharing:
             self._line.append(member)
         self._rearrange()
 
-    def _share_out(self, host: str) -> None:
+    def share_out(self, host: str) -> None:
         """Divide what a host may have among the downloads that draw from it."""
         members = self._on(host)
         if len(members) > self._hosts.most(host):
             self._rearrange()
             return
-        probes = sum(fill.flights.streams_at(host) for _, fill in members)
-        awaited = sum(bool(member.clients()) for member, _ in members)
-        room = self._hosts.for_downloads(host, awaited or min(1, len(members))) + probes
-        needs = [self._need(member, fill, host) for member, fill in members]
+        streams = [fill.flights.streams_at(host) for _, fill in members]
+        # One that still reads its first piece has a connection: none must be left free for it.
+        without = sum(
+            bool(member.clients()) and not count
+            for (member, _), count in zip(members, streams, strict=True)
+        )
+        room = self._hosts.for_downloads(host, max(without, min(1, len(members)))) + sum(streams)
+        young = self._young(host, members)
+        needs = [self._need(member, fill, host, young) for member, fill in members]
         given = shares(needs, room)
         for (member, fill), share in zip(members, given, strict=True):
             fill.allowed({host: share}, member.rule.concurrency)
@@ -240,9 +269,23 @@ class Sharing:
                     fill.give_way(host, max(0, fill.flying(host) - share))
         self._cut_abandoned(host)
 
-    def _need(self, member: _Member, fill: RangedFill, host: str) -> Need:
+    def _young(self, host: str, members: Sequence[tuple[_Member, RangedFill]]) -> float:
+        """Those that have begun since then wait for others that begin."""
+        now = self._clock.seconds()
+        ripe_at = max((m.begun for m, _ in members), default=0.0) + AMONG_MANY
+        if ripe_at <= now or not self._hosts.starting(host):
+            return now
+        if self._ripening is None:
+            self._ripening = self._clock.callLater(ripe_at - now, self._ripe)
+        return now - AMONG_MANY
+
+    def _ripe(self) -> None:
+        self._ripening = None
+        self._rearrange()
+
+    def _need(self, member: _Member, fill: RangedFill, host: str, young: float) -> Need:
         most = 1
-        if fill.machine.total >= member.rule.min_size:
+        if fill.machine.total >= member.rule.min_size and member.begun <= young:
             most = member.rule.concurrency
         left = fill.machine.assignment.missing()
         return Need(

@@ -20,6 +20,7 @@ class Sources:
     def __init__(self, machine: Download, place: Place, unlike: Callable[[], None]) -> None:
         self._machine = machine
         self._places = {machine.primary: place}
+        self._hosts: dict[int, str] = {machine.primary: urls.authority(place.url)}
         self._unlike = unlike
         #: Whether one stream brings the file, known by its date: nodes have tags of their own.
         self.by_date = False
@@ -29,10 +30,11 @@ class Sources:
 
     def __setitem__(self, source: int, place: Place) -> None:
         self._places[source] = place
+        self._hosts[source] = urls.authority(place.url)
 
     def host(self, source: int) -> str:
         """The host of a source, with its port where that is not the usual one."""
-        return urls.authority(self._places[source].url)
+        return self._hosts[source]
 
     @property
     def total(self) -> int:
@@ -43,15 +45,15 @@ class Sources:
     def hosts(self) -> frozenset[str]:
         """Those of all sources that are drawn from."""
         alive = self._machine.assignment.sources
-        return frozenset(self.host(source) for source in self._places if source in alive)
+        return frozenset(host for source, host in self._hosts.items() if source in alive)
 
     def at(self, host: str) -> frozenset[int]:
         """The sources at one host."""
-        return frozenset(source for source in self._places if self.host(source) == host)
+        return frozenset(source for source, its in self._hosts.items() if its == host)
 
     def granted(self, shares: dict[str, int]) -> dict[int, int]:
         """The connections of each source, by those of each host."""
-        return {source: shares.get(self.host(source), 0) for source in self._places}
+        return {source: shares.get(host, 0) for source, host in self._hosts.items()}
 
     def same_version(self, source: int, theirs: Validator, strongly: bool = False) -> bool:
         """Whether a validator is of the version that is being fetched.

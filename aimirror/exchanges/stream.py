@@ -186,8 +186,13 @@ class StreamWriter:
             self._response.deliver(self)
 
     def linger(self, limit: int, seconds: float) -> None:
-        """Read no further than about ``limit`` before ``go_on`` or ``trim``, or so many seconds."""
-        self._limit = limit
+        """Read no further than about ``limit`` bytes before ``go_on`` or ``trim``.
+
+        It goes on by itself after so many seconds, and does not linger a second time.
+        """
+        if self._waiting is not None:
+            return
+        self._limit = self._start + limit
         self._waiting = self._clock.callLater(seconds, self.go_on)
 
     def go_on(self) -> None:

@@ -33,7 +33,9 @@ class Host:
     looking: IDelayedCall | None = None
     streams: int = 0
     pieces: int = 0
-    #: Of these, those that have brought something.
+    #: Of the streams, those whose answer has begun.
+    answered: int = 0
+    #: Of all, those that have brought something.
     working: int = 0
     #: Those that are not opened yet since too many others still are, and their owners.
     unopened: int = 0
@@ -74,6 +76,7 @@ class Permit:
     _stream: bool
     #: What is known of it until its answer begins.
     pending: Pending
+    _answered: bool = False
     _works: bool = False
     _held: bool = True
 
@@ -84,6 +87,9 @@ class Permit:
     def answered(self) -> None:
         """Its answer begins, whatever that says; idempotent."""
         self._host.silence.answered(self.pending)
+        if self._held and self._stream and not self._answered:
+            self._answered = True
+            self._host.answered += 1
 
     def works(self) -> None:
         """It brings what was asked for; idempotent."""
@@ -99,6 +105,7 @@ class Permit:
             self._held = False
             self._host.silence.leave(self.pending)
             self._host.working -= self._works
+            self._host.answered -= self._answered
             self._host.ended = self._host.ended or self._works
             if self._stream:
                 self._host.streams -= 1

@@ -36,7 +36,8 @@ log = Logger()
 class Hosts:
     """The ledger; ``changed(host)`` is called when a download may have more or fewer there.
 
-    ``deserted(host)`` is for those who know that nobody waits for something there any more.
+    ``readers_changed(host)`` is for those who know that somebody has begun or ceased to wait for
+    something there.
     """
 
     def __init__(self, clock: IReactorTime, limit: int) -> None:
@@ -46,7 +47,7 @@ class Hosts:
         self._freed: set[str] = set()
         self.limit = limit
         self.changed: Callable[[str], None] = lambda host: None
-        self.deserted: Callable[[str], None] = lambda host: None
+        self.readers_changed: Callable[[str], None] = lambda host: None
 
     def queued(self, host: str) -> int:
         """Requests that wait for a connection to it, and that somebody waits for."""
@@ -100,6 +101,11 @@ class Hosts:
         """Connections that bring something."""
         known = self._hosts.get(host)
         return 0 if known is None else known.working
+
+    def starting(self, host: str) -> int:
+        """Requests of which nothing is known yet: sent without an answer, or still in line."""
+        known = self._hosts.get(host)
+        return 0 if known is None else known.streams - known.answered + known.waiting.awaited
 
     def has_room(self, host: str) -> bool:
         """Whether one more stream would not wait for its turn."""
@@ -211,7 +217,7 @@ class Hosts:
         if refused is not None:
             many = UpstreamError(Reason.CONNECT, f"too many requests wait for {host}")
             refused.turn.errback(many)
-        self.changed(host)
+        self._look(host, known)
         try:
             await place.turn
         finally:
@@ -259,7 +265,7 @@ class Hosts:
             while self._may_begin(known) and self._has_room(host, known):
                 known.streams += 1
                 known.waiting.next().turn.callback(None)
-            if known.downloads:
+            if known.downloads or known.waiting:
                 self.changed(host)
 
     # -- idle ------------------------------------------------------------------------------

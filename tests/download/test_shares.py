@@ -123,6 +123,15 @@ class Cases(SynchronousTestCase):
 
     def test_a_running_piece_is_not_cut(self) -> None:
         """Who has too many keeps them until they end; the newcomer gets what is free."""
-        needs = [Need(100_000_000, 20, 20), Need(50_000_000, 20, 0)]
-        self.assertEqual(shares(needs, 24), (16, 4))
-        self.assertEqual(shares([evolve(needs[0], busy=17), evolve(needs[1], busy=4)], 24), (16, 7))
+        needs = [Need(60_000_000, 20, 20), Need(50_000_000, 20, 0)]
+        self.assertEqual(shares(needs, 24), (14, 4))
+        self.assertEqual(shares([evolve(needs[0], busy=17), evolve(needs[1], busy=4)], 24), (14, 7))
+
+    def test_the_longest_first(self) -> None:
+        """What ends last whatever comes later has all that it can use before others have more."""
+        needs = [Need(105_000_000, 20), *(Need(18_000_000, 20) for _ in range(3))]
+        self.assertEqual(targets(needs, 23), (20, 1, 1, 1))
+
+    def test_equals_share(self) -> None:
+        """Files with as much left have as many."""
+        self.assertEqual(targets([Need(18_000_000, 20) for _ in range(3)], 39), (13, 13, 13))

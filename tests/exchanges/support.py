@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from aimirror.download.tasks import FetchResult, FetchTask, HashTask, Reason, SendResult, SendTask
@@ -125,8 +126,9 @@ def partial(
 class FakeUpstream:
     """Requests wait until the test answers them."""
 
-    def __init__(self, hosts: Hosts) -> None:
+    def __init__(self, hosts: Hosts, clock: Clock) -> None:
         self.hosts = hosts
+        self.clock = clock
         self.requests: list[Outgoing] = []
         self._answers: list[Deferred[FakeResponse]] = []
         self.cancelled = 0
@@ -146,11 +148,15 @@ class FakeUpstream:
         """How many requests wait."""
         return sum(not each.called for each in self._answers)
 
-    def answer(self, response: FakeResponse, number: int = -1) -> FakeResponse:
-        """Answer a request; the last one unless said otherwise."""
+    def answer(
+        self, response: FakeResponse, number: int = -1, *, settle: bool = True
+    ) -> FakeResponse:
+        """Answer a request, the last one unless said otherwise; what begins gets its share."""
         response.permit = self.hosts.count(authority(response.url))
         response.permit.answered()
         self._answers[number].callback(response)
+        if settle:
+            self.clock.advance(0)
         return response
 
     def refuse(self, reason: Reason, number: int = -1) -> None:
@@ -258,7 +264,7 @@ class DownloadCase(StoreCase):
     def setUp(self) -> None:
         super().setUp()
         self.ledger = Hosts(self.clock, 64)
-        self.upstream = FakeUpstream(self.ledger)
+        self.upstream = FakeUpstream(self.ledger, self.clock)
         self.pool = FakePool()
         self.writes = Threads()
         self.downloads = Downloads(self.make_tools(), **self.limits)

@@ -21,7 +21,7 @@ class HedgingTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.hosts = Hosts(self.clock, self.limit)
-        self.upstream = FakeUpstream(self.hosts)
+        self.upstream = FakeUpstream(self.hosts, self.clock)
         self.hedging = Hedging(self.clock, self.hosts)
 
     def ask(self, method: str = "GET", body: object | None = None) -> Deferred:

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.environment import shared
-from aimirror.exchanges.sharing import LEFT_FOR, TURN
+from aimirror.exchanges.sharing import AMONG_MANY, LEFT_FOR, TURN
 from aimirror.interfaces import IBodyReader
 from aimirror.routing.rules import Rule, Strategy
 from tests.exchanges.support import MB, DownloadCase, FakeFetch, FakeResponse, pattern, whole
@@ -22,14 +22,20 @@ class SharingCase(DownloadCase):
         self.readers: dict[str, IBodyReader] = {}
 
     def begin_file(
-        self, file: str, host: str = "files.test", client: str = "", **rule: Any
+        self,
+        file: str,
+        host: str = "files.test",
+        client: str = "",
+        content: bytes = CONTENT,
+        **rule: Any,
     ) -> FakeResponse:
         made = self.rule(upstreams=(f"http://{host}",), **{"concurrency": 8, **rule})
         url = f"http://{host}/{file}"
-        response = self.probe(CONTENT)
+        response = self.probe(content)
         response.url = url
         arriving = self.begin(response, self.wanted(rule=made, url=url, client=client))
         self.readers[file] = arriving.body.reader(0, None)
+        self.clock.advance(0)
         return response
 
     def flying(self, name: str) -> list[FakeFetch]:
@@ -44,7 +50,7 @@ class SharingCase(DownloadCase):
         """Let a turn pass, while every connection brings a little."""
         for _ in range(int(TURN)):
             for fetch in self.pool.flying:
-                fetch.write(CONTENT, 100 * 1024)
+                fetch.write(CONTENT, 64 * 1024)
             self.clock.advance(1)
 
     def rates(self) -> set[int]:
@@ -66,6 +72,7 @@ class PlacesTests(SharingCase):
         self.play_probe(first, CONTENT)
         while self.flying_for("a"):
             self.pool.flying[0].bring(CONTENT)
+        self.clock.advance(0)
         self.assertEqual(self.flying_for("b"), 8)
 
     def test_turns(self) -> None:
@@ -98,6 +105,7 @@ class PlacesTests(SharingCase):
         self.begin_file("a")
         self.begin_file("b")
         self.pool.flying[0].end(Reason.DISK)
+        self.clock.advance(0)
         self.assertEqual((self.flying_for("a"), self.flying_for("b")), (0, 7))
 
     def test_no_timer_without_need(self) -> None:
@@ -127,6 +135,7 @@ class HostsTests(SharingCase):
         """A request that waits for a connection has the next one that becomes free."""
         self.begin_file("a", concurrency=20)
         waiting = Deferred.fromCoroutine(self.ledger.admit("files.test", 30))
+        self.clock.advance(0)
         self.assertNoResult(waiting)
         self.flying("a")[0].bring(CONTENT)
         self.clock.advance(0)
@@ -150,6 +159,7 @@ class HostsTests(SharingCase):
         for _ in range(12):
             self.ledger.count("files.test")
         waiting = Deferred.fromCoroutine(self.ledger.admit("files.test", 30))
+        self.clock.advance(0)
         self.assertNoResult(waiting)
         self.assertEqual((left.aborted, read.aborted), (True, False))
 
@@ -228,6 +238,54 @@ class HostsTests(SharingCase):
             next(f for f in self.pool.flying if not f.task.url.endswith("d")).bring(CONTENT)
             self.clock.advance(0)
         self.assertGreaterEqual(self.flying_for("d"), 4)
+
+    def test_those_that_begin_together(self) -> None:
+        """What is free goes to the largest of those that come together, not to the first one."""
+        starting = [self.ledger.count("files.test") for _ in range(4)]
+        self.begin_file("first", concurrency=20, content=CONTENT[: 8 * MB])
+        self.assertEqual(self.flying_for("first"), 0)
+        starting.pop().release()
+        self.begin_file("largest", concurrency=20)
+        for permit in starting:
+            permit.answered()
+        self.clock.advance(AMONG_MANY)
+        self.assertEqual((self.flying_for("first"), self.flying_for("largest")), (0, 7))
+
+    def test_one_that_never_answers(self) -> None:
+        """A download waits for the first answers of others for a moment alone."""
+        self.ledger.count("files.test")
+        self.begin_file("a", concurrency=20)
+        self.assertEqual(self.flying_for("a"), 0)
+        self.clock.advance(AMONG_MANY)
+        self.assertEqual(self.flying_for("a"), 10)
+
+    def test_first_requests_are_connections(self) -> None:
+        """A file that is at its first piece has its connection: none is kept free beside that."""
+        for number in range(10):
+            self.begin_file(f"f{number}", concurrency=1)
+        waiting = Deferred.fromCoroutine(self.ledger.admit("files.test", 30))
+        self.clock.advance(0)
+        self.successResultOf(waiting)
+
+    def test_once_a_turn(self) -> None:
+        """However many come and go in one turn of the reactor, it is shared out once."""
+        self.begin_file("a", concurrency=20)
+        hosts: list[str] = []
+        sharing = self.downloads.sharing
+        share_out = sharing.share_out
+
+        def counted(host: str) -> None:
+            hosts.append(host)
+            share_out(host)
+
+        self.patch(sharing, "share_out", counted)
+        for name in "bcd":
+            self.downloads.fetch(self.wanted(url=f"http://files.test/{name}"))
+            answer = self.probe(CONTENT)
+            answer.url = f"http://files.test/{name}"
+            self.upstream.answer(answer, settle=False)
+        self.clock.advance(0)
+        self.assertEqual(hosts, ["files.test"])
 
     def test_no_more_than_that(self) -> None:
         """Never more downloads than connections."""

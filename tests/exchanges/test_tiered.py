@@ -72,6 +72,12 @@ class TieredCase(DownloadCase):
         assert isinstance(outcome, Arriving), outcome
         return outcome
 
+    def reading(self, wanted: Wanted | None = None) -> Reading:
+        """A client of what has its connections."""
+        reading = Reading(self.fetch(wanted))
+        self.clock.advance(0)
+        return reading
+
 
 class FreshTests(TieredCase):
     def test_small(self) -> None:
@@ -93,7 +99,7 @@ class FreshTests(TieredCase):
         """Workers fetch the pieces of a large one, with no field of the client's."""
         data = pattern(12 * MB, 3)
         self.leave(data)
-        reading = Reading(self.fetch(self.wanted(("Authorization", "secret"))))
+        reading = self.reading(self.wanted(("Authorization", "secret")))
         while self.pool.flying:
             task = self.pool.flying[0].task
             self.assertIn("/bucket/blobs/", task.url)
@@ -134,7 +140,7 @@ class FreshTests(TieredCase):
         """When a piece does not come, the upstream is asked for it."""
         data = pattern(12 * MB, 3)
         self.leave(data)
-        reading = Reading(self.fetch())
+        reading = self.reading()
         self.pool.flying[0].end(Reason.RESET)
         self.assertEqual(len(self.upstream.requests), 1)
         place = FakeResponse(206, ("Content-Range", f"bytes 0-0/{len(data)}"), length=1)
@@ -213,8 +219,8 @@ class StaleTests(TieredCase):
         self.script.counts.clear()
         wanted = self.wanted(previous=own, conditional=Headers([("If-None-Match", '"v1"')]))
         fetching = self.asked(wanted)
-        self.upstream.answer(FakeResponse(304, ("ETag", '"v1"')))
         self.assertEqual(self.script.counts, {})
+        self.upstream.answer(FakeResponse(304, ("ETag", '"v1"')))
         del fetching
 
 

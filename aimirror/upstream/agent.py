@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Coroutine
+from functools import lru_cache
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -30,6 +31,7 @@ from aimirror.upstream.countdown import Countdown
 from aimirror.upstream.dialing import READ_BYTES, Dialer, Resolve, system_resolver
 from aimirror.upstream.errors import explain
 from aimirror.upstream.hosts import UNLIMITED, Hosts
+from aimirror.upstream.incoming import Bare, Incoming
 from aimirror.upstream.proxies import Proxy
 from aimirror.upstream.reply import Reply
 from aimirror.upstream.routes import Route
@@ -46,6 +48,13 @@ _REPEATABLE = ("GET", "HEAD")
 
 #: Set from the URL and the body, never taken over; Expect would need a wait for 100.
 _OURS = ("host", "content-length", "expect")
+
+#: Requests that have no Content-Length where they have no body.
+_BARE = frozenset({b"GET", b"HEAD", b"DELETE", b"OPTIONS"})
+#: A target on the wire.
+_FORM = re.compile(rb"[\x21-\x7e]+")
+#: Sets of fields that are held ready for the wire.
+MOST_FIELDS = 256
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STRAY = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -212,7 +221,8 @@ class _Sending:
         self._clock = clock
         self._method = outgoing.method.encode("ascii")
         self._timeouts = outgoing.timeouts
-        self._headers = wire_headers(outgoing.headers, target)
+        self._fields = _wire_fields(outgoing.headers, target.authority)
+        self._proxy: Proxy | None = None
         self._target = target
         self._form = target.path
         self._keep = keep
@@ -226,8 +236,22 @@ class _Sending:
     def address(self, proxy: Proxy) -> None:
         """Write it for a proxy, which wants the whole URL (RFC 9112 section 3.2.2)."""
         self._form = self._target.url
-        if proxy.login is not None:
-            self._headers.setRawHeaders("Proxy-Authorization", [authorization(proxy)])
+        self._proxy = proxy
+
+    def _request(self, body: WatchedBody | None) -> Request | Bare:
+        fields, block = self._fields
+        if self._proxy is not None and self._proxy.login is not None:
+            fields = fields.copy()
+            fields.setRawHeaders("Proxy-Authorization", [authorization(self._proxy)])
+            block = _block(fields)
+        form = self._form.encode("ascii")
+        if body is not None or self._method not in _BARE:
+            return Request(self._method, form, fields.copy(), body, self._keep)
+        if _FORM.fullmatch(form) is None:
+            raise UpstreamError(Reason.PROTOCOL, "the request's target is malformed")
+        close = b"" if self._keep else b"Connection: close\r\n"
+        wire = b"%s %s HTTP/1.1\r\n%s%s\r\n" % (self._method, form, close, block)
+        return Bare(self._method, fields, wire, self._keep)
 
     async def over(
         self, connection: Connection, route: Route, body: IBodyProducer | None = None
@@ -241,10 +265,7 @@ class _Sending:
         if permit is not None and permit.pending.give_up is not None:
             permit.pending.give_up = lambda: connection.fail(silent)
         try:
-            request = Request(
-                self._method, self._form.encode("ascii"), self._headers, watched, self._keep
-            )
-            response: IResponse = await connection.exchange(request)
+            response: IResponse = await connection.exchange(self._request(watched))
         except Exception as error:
             connection.drop()
             if permit is not None and permit.pending.given_up:
@@ -252,6 +273,9 @@ class _Sending:
             raise explain(error) from None
         finally:
             countdown.stop()
+        zone, silence = route.zone(connection), self._timeouts.silence
+        if isinstance(response, Incoming) and response.head is not None:
+            return Reply(response, response.head, connection, zone, self._clock, silence)
         if permit is not None:
             permit.answered()
         if connection.head is None:
@@ -262,7 +286,6 @@ class _Sending:
             if watched is not None:
                 watched.stopProducing()
             connection.drop()
-        zone, silence = route.zone(connection), self._timeouts.silence
         return Reply(response, connection.head, connection, zone, self._clock, silence)
 
 
@@ -294,12 +317,24 @@ class EgressAgent:
         return cast("Deferred[IResponse]", self._agents.send(outgoing, bodyProducer))
 
 
-def wire_headers(headers: Headers, target: Target) -> WireHeaders:
+@lru_cache(MOST_FIELDS)
+def _wire_fields(headers: Headers, authority: str) -> tuple[WireHeaders, bytes]:
+    """The fields as they are sent, and the lines that they make; most requests have the same."""
+    fields = wire_headers(headers, authority)
+    return fields, _block(fields)
+
+
+def _block(fields: WireHeaders) -> bytes:
+    pairs = ((name, value) for name, values in fields.getAllRawHeaders() for value in values)
+    return b"".join(b"%s: %s\r\n" % pair for pair in pairs)
+
+
+def wire_headers(headers: Headers, authority: str) -> WireHeaders:
     """The fields as they are sent: end-to-end ones as given, and the right Host.
 
     Raises UpstreamError for names and values that would break out of their line.
     """
-    wire = WireHeaders({b"Host": [target.authority.encode("ascii")]})
+    wire = WireHeaders({b"Host": [authority.encode("ascii")]})
     for name, value in headers.end_to_end().without(*_OURS):
         if _TOKEN.fullmatch(name) is None:
             raise UpstreamError(Reason.PROTOCOL, "a request field's name is no token")

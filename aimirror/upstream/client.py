@@ -126,6 +126,12 @@ class UpstreamResponse:
 
     def deliver(self, receiver: IReceiver) -> None:
         """Start the flow of the body (once); ``finished`` may be called at once."""
+        whole = self._reply.at_hand()
+        if whole is not None:
+            if whole:
+                receiver.data(whole)
+            receiver.finished(None)
+            return
         self._reply.deliverBody(_Delivery(receiver))
 
     def pause(self) -> None:

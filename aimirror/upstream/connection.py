@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import (
     IAddress,
     IHandshakeListener,
@@ -18,8 +18,9 @@ from twisted.internet.interfaces import (
     ITCPTransport,
 )
 from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.tcp import Client
 from twisted.python.failure import Failure
-from twisted.web._newclient import HTTP11ClientProtocol, Request
+from twisted.web._newclient import HTTP11ClientProtocol, Request, RequestNotSent
 from twisted.web.client import HTTPConnectionPool
 from twisted.web.iweb import IResponse
 from zope.interface import implementer
@@ -31,6 +32,7 @@ from aimirror.upstream.errors import HTTP2_ONLY
 from aimirror.upstream.heads import Head, Malformed, take
 from aimirror.upstream.host import Permit, Spare
 from aimirror.upstream.hosts import Hosts
+from aimirror.upstream.incoming import Bare, Incoming
 
 #: Bytes of a body taken in before anybody asked for it: an early answer to an upload is lost
 #: with the connection unless all of it was read.  One read more may be held.
@@ -51,6 +53,8 @@ _IN_FLIGHT = ("TRANSMITTING", "WAITING")
 @implementer(IHandshakeListener)
 class Connection(HTTP11ClientProtocol):
     """Twisted's HTTP/1.1 client with a strict gate in front of its parser; owns its socket.
+
+    Answers to requests without a body, which are nearly all, are read by ``Incoming`` instead.
 
     Twisted's parser bounds neither the header's size nor its number of fields, takes a
     ``Connection: Close`` for keep-alive and puts a connection back into the pool although bytes
@@ -78,7 +82,11 @@ class Connection(HTTP11ClientProtocol):
     _fault: UpstreamError | None = None
     _secured = False
     _waiter: Deferred[None] | None = None
-    _sent: Request | None = None
+    _sent: Request | Bare | None = None
+    #: Who reads the answer under way, None where that is Twisted.
+    _incoming: Incoming | None = None
+    #: Bytes of its header.
+    _head_size = 0
 
     def __init__(self, quiescent: Callable[[Connection], None]) -> None:
         super().__init__(partial(Connection._idle, quiescent=quiescent))  # type: ignore[no-untyped-call]
@@ -106,13 +114,41 @@ class Connection(HTTP11ClientProtocol):
         if waiter is not None:
             waiter.callback(None)
 
-    def exchange(self, request: Request) -> Deferred[IResponse]:
-        """Send a request; fires with Twisted's response once its header is there."""
+    def exchange(self, request: Request | Bare) -> Deferred[IResponse]:
+        """Send a request; fires with the response once its header is there."""
         self.exchanges += 1
         self.head, self.answered, self.claimed = None, False, False
         self._interim, self._early = 0, 0
+        self._incoming = None
         self._sent = request
-        return self.request(request)
+        return self._ask(request) if isinstance(request, Bare) else self.request(request)
+
+    def _ask(self, request: Bare) -> Deferred[IResponse]:
+        """As Twisted does for requests with a body, of which this has none."""
+        if self._state != "QUIESCENT":
+            return fail(RequestNotSent())
+        self._state = "WAITING"
+        finish, cancelled = self._finishResponse, self._cancelled
+        incoming = Incoming(request, self.exchanges, self.transport, finish, cancelled)
+        self._currentRequest = cast(Request, request)
+        self._incoming = self._parser = self._transportProxy = incoming  # type: ignore[assignment]
+        self._finishedRequest = self._responseDeferred = incoming.answer
+        self._write(request.wire)
+        return incoming.answer
+
+    def _cancelled(self, _: Deferred[IResponse]) -> None:
+        """Nobody waits for the header any more."""
+        cast(ITCPTransport, self.transport).abortConnection()
+        self._disconnectParser(Failure(CancelledError()))  # type: ignore[no-untyped-call]
+
+    def _write(self, data: bytes) -> None:
+        """Write at once where the transport is a socket, and else as it can."""
+        transport: Any = self.transport
+        if type(transport) is Client and not (transport.dataBuffer or transport._tempDataLen):
+            with suppress(OSError):  # it is met again where it can be reported
+                data = data[transport.socket.send(data) :]
+        if data:
+            transport.write(data)
 
     @property
     def in_flight(self) -> bool:
@@ -166,12 +202,30 @@ class Connection(HTTP11ClientProtocol):
             self.fail(UpstreamError(Reason.PROTOCOL, HTTP2_ONLY if _SETTINGS.match(data) else ""))
         elif self._fault is None:
             self.answered = True
+            if self._incoming is not None:
+                self._pass_on(self._incoming, data)
+                return
             gated = data if self.head is not None else self._gate(data)
             if gated:
                 exchange = self.exchanges
                 super().dataReceived(gated)  # type: ignore[no-untyped-call]
                 if exchange == self.exchanges:  # the end of a response may start the next request
                     self._hold_early(len(gated))
+
+    def _pass_on(self, incoming: Incoming, data: bytes) -> None:
+        try:
+            if self.head is not None:
+                incoming.dataReceived(data)
+            elif whole := self._gate(data):
+                head = self.head
+                assert head is not None
+                if self.permit is not None:
+                    self.permit.answered()
+                    if head.status < 400:
+                        self.permit.works()
+                incoming.begin(head, whole[self._head_size :])
+        except Exception:  # the body's framing, or who gets the body
+            self._giveUp(Failure())  # type: ignore[no-untyped-call]
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The socket is gone; whoever waits gets the fault that we found, or else ``reason``."""
@@ -205,6 +259,7 @@ class Connection(HTTP11ClientProtocol):
         while (taken := take(self._pending)) is not None:
             head, end = taken
             if head.status >= 200:
+                self._head_size = end
                 return head
             self._interim += 1
             if head.status == 101 or self._interim > MAX_INTERIM:

@@ -21,6 +21,7 @@ from aimirror.upstream.connection import Connection
 from aimirror.upstream.countdown import Countdown
 from aimirror.upstream.errors import explain
 from aimirror.upstream.heads import Head
+from aimirror.upstream.incoming import Incoming
 
 
 @implementer(IResponse, IPushProducer)
@@ -35,7 +36,7 @@ class Reply:
 
     def __init__(
         self,
-        response: IResponse,
+        response: IResponse | Incoming,
         head: Head,
         connection: Connection,
         zone: Zone,
@@ -44,9 +45,9 @@ class Reply:
     ) -> None:
         self._response = response
         self._connection = connection
-        self._exchange = connection.exchanges
+        self._exchange = response.number if isinstance(response, Incoming) else connection.exchanges
         self._silence = Countdown(clock, silence, self._silent)
-        self._over = not connection.in_flight
+        self._over = not connection.in_flight or connection.exchanges != self._exchange
         self._paused = False
         #: The header in wire order and spelling, hop-by-hop fields and all.
         self.head = head
@@ -55,12 +56,21 @@ class Reply:
         self.version: tuple[bytes, int, int] = response.version
         self.code: int = response.code
         self.phrase: bytes = response.phrase
-        self.headers: WireHeaders = response.headers
         self.length: object = response.length
         self.request: IClientRequest = response.request
         self.previousResponse: IResponse | None = None
         if not self._over:
             self._silence.restart()
+
+    @property
+    def headers(self) -> WireHeaders:
+        """The fields as Twisted has them."""
+        fields: WireHeaders = self._response.headers
+        return fields
+
+    def at_hand(self) -> bytes | None:
+        """All of a body that came whole with its header, which is taken now; else None."""
+        return self._response.at_hand() if isinstance(self._response, Incoming) else None
 
     def setPreviousResponse(self, response: IResponse) -> None:
         """Note the redirect that led here (IResponse)."""

@@ -13,6 +13,7 @@ from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.connection import EARLY_BODY, MAX_INTERIM, Connection
 from aimirror.upstream.errors import HTTP2_ONLY, explain
+from aimirror.upstream.incoming import Bare
 from tests.upstream.network import Upload, Wire
 
 #: An empty SETTINGS frame.
@@ -30,6 +31,9 @@ class ConnectionTests(SynchronousTestCase):
 
     def ask(self, method: bytes = b"GET", body: Upload | None = None) -> Deferred[object]:
         headers = Headers({"Host": ["h"]})
+        if body is None:
+            wire = method + b" / HTTP/1.1\r\nHost: h\r\n\r\n"
+            return self.connection.exchange(Bare(method, headers, wire, persistent=True))
         return self.connection.exchange(Request(method, b"/", headers, body, persistent=True))
 
     def settle(self) -> None:

@@ -6,6 +6,7 @@ The format for people is in ``short_log``.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -153,9 +154,15 @@ class AccessLog:
                 self._log.error("access log: {count} lines lost: {e}", count=len(lines), e=problem)
 
 
+#: How conda's servers have a token in a path; shorter names, as of Debian's pool, are none.
+_TOKEN = re.compile(r"/t/(?=[^/]*[0-9])[A-Za-z0-9_-]{20,}(?=/)")
+
+
 def path_of(url: str) -> str:
-    """A URL or path without what may be secret: user and password, and the query."""
+    """A URL or path without what may be secret: user and password, tokens, and the query."""
     path, query, _ = url.partition("?")
+    if "/t/" in path:
+        path = _TOKEN.sub("/t/***", path)
     scheme, slashes, rest = path.partition("://")
     authority, slash, rest = rest.partition("/")
     if slashes:

@@ -8,7 +8,14 @@ from ipaddress import ip_network
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.server.access_log import HELD_SECONDS, MAX_HELD, AccessLog, AccessRecord, as_json
+from aimirror.server.access_log import (
+    HELD_SECONDS,
+    MAX_HELD,
+    AccessLog,
+    AccessRecord,
+    as_json,
+    path_of,
+)
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
 from aimirror.server.request import MirrorRequest
@@ -46,6 +53,15 @@ class AccessLogTests(SynchronousTestCase):
                 b'"http://r/\\"x\\"" "-" HIT 0.250 "files" 0.125 r1\n'
             ],
         )
+
+    def test_tokens_in_paths(self) -> None:
+        """A conda channel's token is told by nobody; what only looks like one stays."""
+        token = "ab-1234cdef-5678-90ab-cdef-1234567890ab"
+        self.assertEqual(
+            path_of(f"/main/t/{token}/x/noarch/a.conda"), "/main/t/***/x/noarch/a.conda"
+        )
+        for path in ("/debian/pool/main/t/texlive-lang-european-extra/a.deb", "/pool/t/tar/b.deb"):
+            self.assertEqual(path_of(path), path)
 
     def test_nothing_forged_nor_secret(self) -> None:
         """A quote in a path ends nothing; passwords and queries of URLs are told in no format."""

@@ -464,7 +464,11 @@ def _sync_bodies(paths: list[Path]) -> None:
 
 
 def _sync_names(folders: set[Path]) -> None:
-    """In a thread: the names of new blobs, before the index that speaks of them."""
+    """In a thread: the names of new blobs, before the index that speaks of them.
+
+    A folder that is not there has none: what was to be in it was packed already, or is gone.
+    """
     with disk_errors("cannot sync the cache folder"):
         for folder in folders:
-            sync_folder(folder)
+            with suppress(FileNotFoundError):
+                sync_folder(folder)

@@ -323,6 +323,13 @@ class AddTests(StoreCase):
         self.assertEqual(self.store.entries("k0"), ())
         self.assert_counted()
 
+    def test_packed_before(self) -> None:
+        """What is packed, and is to have a file now, keeps nothing else from being synced."""
+        for packed in (True, False):
+            self.store.add(digest(b"body"), b"body", packed=packed)
+        self.clock.advance(SETTLE)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_no_room(self) -> None:
         """Half of it is left nowhere when the disk is full."""
         with mock.patch("os.write", return_value=2), self.assertRaises(DiskFull):

@@ -123,8 +123,12 @@ class Looks:
             location = response.headers.get("location")
             if response.status not in FOLLOWED or location is None:
                 return seen(response.status, answers)
-            onward = resolve(url, location.strip())
-            if not same_origin(onward, url):
+            try:
+                onward = resolve(url, location.strip())
+                stays = same_origin(onward, url)
+            except ValueError as error:
+                raise UpstreamError(Reason.REDIRECTS, str(error)) from None
+            if not stays:
                 if not _same_file(onward, target) or any("x-repo-commit" in a for a in answers):
                     return seen(response.status, answers)
                 headers, zone = headers.only(*ELSEWHERE), response.zone

@@ -114,6 +114,14 @@ class LedOnTests(HubCase):
             if sent.outgoing.url.startswith(self.hub):
                 self.assertNotIn("authorization", sent.outgoing.headers)
 
+    def test_nowhere(self) -> None:
+        """What is no address of anything is the hub's fault, and said to be."""
+        self.use()
+        path = BIN.format("main")
+        for location in ("junk://x", "https://[", "http://a b/"):
+            self.answers[f"HEAD {path}"] = (302, (f"Location: {location}",), b"")
+            self.assertEqual(self.head(path)[0], 502, location)
+
     def test_elsewhere(self) -> None:
         """An address that means another file is where the bytes are: it is not asked."""
         self.use()

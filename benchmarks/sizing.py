@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from aimirror.caching.entries import Entry
 from aimirror.store import records
-from aimirror.store.index import Blob, Index
+from aimirror.store.database import Blob
+from aimirror.store.index import Index
 from aimirror.store.layout import Layout, entry_name
 from aimirror.testing import processes
 from aimirror.testing.processes import ServiceProgram

@@ -14,7 +14,7 @@ from zope.interface import implementer
 from aimirror.bounded import LRU
 from aimirror.download.tasks import Reason
 from aimirror.interfaces import BodyFailed, IArrivingBody, IBodyReader, IStoredBody
-from aimirror.store.index import Blob
+from aimirror.store.database import Blob
 from aimirror.store.inuse import InUse, Pace, hollow
 
 #: Descriptors kept open for blobs that nobody reads at the moment.

@@ -5,7 +5,10 @@ Two tables of the index, which older versions of it lack.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aimirror.store.database import Database
 
 #: Bytes of a body below which it is sent before larger ones: indexes, and most packages.
 SOON = 1 << 20
@@ -15,16 +18,6 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE TABLE IF NOT EXISTS walked (tier TEXT PRIMARY KEY, name TEXT NOT NULL);
 """
-
-
-class Database(Protocol):
-    """The index's statements."""
-
-    def rows(self, sql: str, *values: Any) -> list[Any]:
-        """What a SELECT gives; raises OSError."""
-
-    def write(self, sql: str, *values: Any) -> int:
-        """Rows that were changed; raises OSError."""
 
 
 class Outbox:

@@ -10,15 +10,16 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from aimirror.store.errors import disk_errors
 from aimirror.store.layout import FILE_MODE
 
+if TYPE_CHECKING:
+    from aimirror.store.database import Database, Statement
+
 #: Bytes of the largest body that is packed.
 MOST_PACKED = 64 << 10
-#: The modification time that the index notes for a body that has no file.
-PACKED = -1
 _NAME = "packed.sqlite3"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS packed.bodies (sha256 TEXT PRIMARY KEY, content BLOB NOT NULL);
@@ -33,19 +34,7 @@ _STEP_PAGES = 256
 _MOST_STEPS = 400
 #: Seconds that a statement waits for another connection.
 _BUSY_TIMEOUT = 1.0
-#: SQL and the values in it.
-Statement = tuple[str, tuple[Any, ...]]
 _DAMAGED = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR})
-
-
-class Database(Protocol):
-    """The index's statements."""
-
-    def rows(self, sql: str, *values: Any) -> list[Any]:
-        """What a SELECT gives; raises OSError."""
-
-    def write(self, sql: str, *values: Any) -> int:
-        """Rows that were changed; raises OSError."""
 
 
 class Packed:

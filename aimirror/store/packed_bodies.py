@@ -10,7 +10,7 @@ from attrs import frozen
 from aimirror import platform
 from aimirror.interfaces import BodyFailed
 from aimirror.store.bodies import StoredBody
-from aimirror.store.index import Blob
+from aimirror.store.database import Blob
 
 if TYPE_CHECKING:
     from aimirror.store.bodies import Bodies

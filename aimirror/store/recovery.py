@@ -15,14 +15,13 @@ from pathlib import Path
 from attrs import frozen
 
 from aimirror.caching.entries import Entry
-from aimirror.store import index as indexes
-from aimirror.store import packed, records, trash
+from aimirror.store import database, packed, records, trash
 from aimirror.store.bodies import SMALL
+from aimirror.store.database import PACKED, Blob
 from aimirror.store.errors import disk_errors
-from aimirror.store.index import Blob, Index
+from aimirror.store.index import Index
 from aimirror.store.journalfile import sync_content
 from aimirror.store.layout import Layout, entry_name, is_name, scan
-from aimirror.store.packed import PACKED
 from aimirror.store.partfolder import Kept, Leftover, read_journal, survey_parts, survey_quarantine
 
 #: Blobs and entries are compared in groups with the same first two digits.
@@ -46,7 +45,7 @@ def recover(layout: Layout, now: float) -> Recovered:
     with disk_errors("cannot open the cache folder"):
         layout.create()
         trash.empty(layout)
-        rebuilt = indexes.prepare(layout.index)
+        rebuilt = database.prepare(layout.index)
         packed.prepare(layout.index)
         index = Index(layout.index)
         try:

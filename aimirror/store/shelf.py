@@ -13,12 +13,12 @@ from twisted.logger import Logger
 from aimirror.interfaces import BodyFailed
 from aimirror.store.bodies import Bodies, StoredBody
 from aimirror.store.catalogue import Catalogue
+from aimirror.store.database import PACKED, Blob
 from aimirror.store.errors import DiskError, disk_errors
-from aimirror.store.index import Blob, Index
+from aimirror.store.index import Index
 from aimirror.store.inuse import InUse
 from aimirror.store.journalfile import sync_content
 from aimirror.store.layout import FILE_MODE, Layout, make_folder
-from aimirror.store.packed import PACKED
 from aimirror.store.packed_bodies import PackedBody
 from aimirror.store.parts import Part
 from aimirror.store.trash import Trash

@@ -14,8 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from aimirror.caching.entries import Entry
-from aimirror.store import index as indexes
-from aimirror.store import recovery
+from aimirror.store import database, recovery
 from aimirror.store.bodies import SMALL, StoredBody
 from aimirror.store.catalogue import Catalogue
 from aimirror.store.errors import DiskError, DiskFull, disk_errors
@@ -222,7 +221,7 @@ class Store:
             self._index.synced(loose)
         await self._defer_to_thread(_sync_names, folders)
         await self._tidy(SPARE_PAGES)
-        await self._defer_to_thread(indexes.checkpoint, self._layout.index)
+        await self._defer_to_thread(database.checkpoint, self._layout.index)
 
     async def _tidy(self, spare: int = 0) -> None:
         """Give the disk what the small bodies have left, but for some pages."""

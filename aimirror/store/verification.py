@@ -10,7 +10,8 @@ from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredLock, gatherResults
 from twisted.logger import Logger
 
-from aimirror.store.index import Blob, Index
+from aimirror.store.database import Blob
+from aimirror.store.index import Index
 from aimirror.store.layout import Layout
 from aimirror.store.parts import DeferToThread
 from aimirror.store.shelf import Shelf

@@ -11,8 +11,8 @@ from aimirror.exchanges.small import MOMENT, PROVEN_MOMENT, proven
 from aimirror.interfaces import Arriving, UpstreamError, Wanted
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Strategy
+from aimirror.store.database import GATHER
 from aimirror.store.errors import DiskError
-from aimirror.store.index import GATHER
 from tests.exchanges.support import (
     KB,
     URL,

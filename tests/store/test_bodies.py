@@ -9,7 +9,7 @@ from zope.interface.verify import verifyObject
 
 from aimirror.interfaces import BodyFailed, IBody, IBodyReader
 from aimirror.store.bodies import SMALL, Bodies, StoredBody
-from aimirror.store.index import Blob
+from aimirror.store.database import Blob
 from aimirror.store.inuse import InUse
 from tests.store.support import descriptors
 

@@ -14,8 +14,9 @@ from aimirror.store.catalogue import (
     SURPLUS,
     Catalogue,
 )
+from aimirror.store.database import Blob
 from aimirror.store.errors import DiskError
-from aimirror.store.index import Blob, Index
+from aimirror.store.index import Index
 from aimirror.store.layout import Layout, entry_name
 from aimirror.store.records import dump, read_sidecar
 from tests.store.support import NOW, StoreCase

@@ -13,9 +13,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.caching.entries import Entry
-from aimirror.store import index as indexes
+from aimirror.store import database
+from aimirror.store.database import GATHER, Blob, prepare
 from aimirror.store.errors import DiskError
-from aimirror.store.index import GATHER, PAGE, Blob, Index, prepare
+from aimirror.store.index import PAGE, Index
 from aimirror.store.layout import entry_name
 
 
@@ -30,7 +31,7 @@ class IndexCase(SynchronousTestCase):
         folder = Path(self.mktemp())
         folder.mkdir(parents=True)
         self.path = folder / "index.sqlite3"
-        indexes.prepare(self.path)
+        database.prepare(self.path)
         self.index = Index(self.path)
         self.addCleanup(self.index.close)
 
@@ -41,7 +42,7 @@ class PrepareTests(IndexCase):
     def test_sound(self) -> None:
         """A sound index is kept, also while its log was not brought in."""
         self.index.put(Entry(key="a"), 0.0)
-        self.assertFalse(indexes.prepare(self.path))
+        self.assertFalse(database.prepare(self.path))
         self.assertEqual(self.count(), 1)
 
     def count(self) -> int:
@@ -57,13 +58,13 @@ class PrepareTests(IndexCase):
         torn = whole[: len(whole) // 2]
         for wrong in (None, b"", b"garbage" * 1000, torn, whole[:200] + b"\xff" * 4000):
             self.path.unlink() if wrong is None else self.path.write_bytes(wrong)
-            self.assertTrue(indexes.prepare(self.path), wrong and wrong[:20])
+            self.assertTrue(database.prepare(self.path), wrong and wrong[:20])
             self.assertEqual(self.count(), 0)
         for change in ("PRAGMA user_version = 99", "DROP TABLE blobs"):
             other = sqlite3.connect(self.path)
             other.execute(change)
             other.close()
-            self.assertTrue(indexes.prepare(self.path), change)
+            self.assertTrue(database.prepare(self.path), change)
 
     def test_private(self) -> None:
         """Keys may be signed URLs: the files of the index are for this user alone."""
@@ -78,7 +79,7 @@ class PrepareTests(IndexCase):
         for i in range(2000):
             self.index.put(Entry(key=f"k{i}"), 0.0)
         self.assertEqual(self.path.stat().st_size, before)
-        indexes.checkpoint(self.path)
+        database.checkpoint(self.path)
         self.assertGreater(self.path.stat().st_size, before)
 
 

@@ -9,8 +9,9 @@ from attrs import evolve
 
 from aimirror.caching.entries import Entry
 from aimirror.interfaces import BodyFailed
+from aimirror.store.database import GATHER
 from aimirror.store.errors import DiskFull
-from aimirror.store.index import GATHER, Index
+from aimirror.store.index import Index
 from aimirror.store.layout import Layout, entry_name
 from aimirror.store.packed import SPARE_PAGES, beside
 from aimirror.store.records import read_sidecar

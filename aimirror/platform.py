@@ -108,10 +108,6 @@ def read_in_order(fd: int, offset: int, length: int) -> None:
         _advise(fd, offset, length, _SEQUENTIAL)
 
 
-def _write_joined(fd: int, parts: Sequence[bytes], offset: int) -> int:
-    return os.pwrite(fd, b"".join(parts), offset)
-
-
 def _read_into(fd: int, buffers: Sequence[memoryview], offset: int) -> int:
     (buffer,) = buffers
     data = os.pread(fd, len(buffer), offset)
@@ -119,8 +115,7 @@ def _read_into(fd: int, buffers: Sequence[memoryview], offset: int) -> int:
     return len(data)
 
 
-#: Write some parts, and read into one buffer, at an offset.
-pwritev: Callable[[int, Sequence[bytes], int], int] = getattr(os, "pwritev", _write_joined)
+#: Read into one buffer, at an offset.
 preadv: Callable[[int, Sequence[memoryview], int], int] = getattr(os, "preadv", _read_into)
 
 

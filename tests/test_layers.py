@@ -119,6 +119,7 @@ PURE_MODULES = frozenset(
         "aimirror.tier.names",
         "aimirror.upstream.addresses",
         "aimirror.upstream.bearing",
+        "aimirror.upstream.gathering",
         "aimirror.upstream.health",
         "aimirror.upstream.proxies",
         "aimirror.upstream.redirects",

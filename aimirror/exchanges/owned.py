@@ -53,6 +53,10 @@ class OwnersResponse:
         """See IUpstreamResponse."""
         self._response.deliver(receiver)
 
+    def gather(self, left: int) -> None:
+        """See IUpstreamResponse."""
+        self._response.gather(left)
+
     def pause(self) -> None:
         """See IUpstreamResponse."""
         self._response.pause()

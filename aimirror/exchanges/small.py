@@ -90,6 +90,10 @@ class SmallResponse(WrappedResponse):
         if self._over:
             receiver.finished(self._error)
 
+    def gather(self, left: int) -> None:
+        """See IUpstreamResponse."""
+        self._response.gather(left)
+
 
 def proven(body: bytes, expected: Digest | None) -> str | None:
     """The sha256 of a body; None when it does not have the digest that is expected."""

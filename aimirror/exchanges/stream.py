@@ -184,6 +184,7 @@ class StreamWriter:
         """Start the flow, unless it was cancelled already."""
         if self._result is None:
             self._response.deliver(self)
+            self._gather()
 
     def linger(self, limit: int, seconds: float) -> None:
         """Read no further than about ``limit`` bytes before ``go_on`` or ``trim``.
@@ -215,6 +216,16 @@ class StreamWriter:
         self._stop = stop if self._stop is None else min(self._stop, stop)
         if self._received >= self._stop:
             self._drop(Reason.DONE)
+        else:
+            self._gather()
+
+    def _gather(self) -> None:
+        """Wake us seldom; the writing of a few bytes costs two threads as much as that of many."""
+        stop, length = self._stop, self._response.length
+        if stop is None and length is not None:
+            stop = self._start + length
+        if self._result is None and stop is not None:
+            self._response.gather(stop - self._received)
 
     def cancel(self) -> None:
         """Give up; ``ended`` is called with CANCELLED once nothing is being written."""

@@ -29,6 +29,9 @@ class WrappedResponse:
         """See IUpstreamResponse."""
         self._response.deliver(receiver)
 
+    def gather(self, left: int) -> None:
+        """See IUpstreamResponse; subclasses that bring the very bytes of another pass it on."""
+
     def pause(self) -> None:
         """See IUpstreamResponse."""
         self._response.pause()

@@ -87,6 +87,9 @@ class IUpstreamResponse(Interface):
     def deliver(receiver: IReceiver) -> None:
         """Start the flow of the body (once)."""
 
+    def gather(left: int) -> None:
+        """``left`` more bytes are wanted, and many at a time will do; may be called again."""
+
     def pause() -> None:
         """Stop reading from the socket."""
 

@@ -225,6 +225,9 @@ class _Response:
         if not self._aborted:
             receiver.finished(UpstreamError(Reason.SHORT) if broken else None)
 
+    def gather(self, left: int) -> None:
+        """All comes at once."""
+
     def pause(self) -> None:
         """All comes at once."""
 

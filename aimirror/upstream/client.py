@@ -134,6 +134,10 @@ class UpstreamResponse:
             return
         self._reply.deliverBody(_Delivery(receiver))
 
+    def gather(self, left: int) -> None:
+        """See IUpstreamResponse."""
+        self._reply.gather(left)
+
     def pause(self) -> None:
         """Stop reading from the socket; what was read already (256 KiB at most) still comes."""
         self._reply.pauseProducing()

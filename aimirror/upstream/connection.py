@@ -33,6 +33,7 @@ from aimirror.upstream.heads import Head, Malformed, take
 from aimirror.upstream.host import Permit, Spare
 from aimirror.upstream.hosts import Hosts
 from aimirror.upstream.incoming import Bare, Incoming
+from aimirror.upstream.pouring import Pouring
 
 #: Bytes of a body taken in before anybody asked for it: an early answer to an upload is lost
 #: with the connection unless all of it was read.  One read more may be held.
@@ -87,6 +88,7 @@ class Connection(HTTP11ClientProtocol):
     _incoming: Incoming | None = None
     #: Bytes of its header.
     _head_size = 0
+    _pouring: Pouring | None = None
 
     def __init__(self, quiescent: Callable[[Connection], None]) -> None:
         super().__init__(partial(Connection._idle, quiescent=quiescent))  # type: ignore[no-untyped-call]
@@ -120,6 +122,7 @@ class Connection(HTTP11ClientProtocol):
         self.head, self.answered, self.claimed = None, False, False
         self._interim, self._early = 0, 0
         self._incoming = None
+        self._stop_pouring()
         self._sent = request
         return self._ask(request) if isinstance(request, Bare) else self.request(request)
 
@@ -174,7 +177,7 @@ class Connection(HTTP11ClientProtocol):
             self.spare.drop()
 
     def gather(self, count: int) -> None:
-        """See ``Reply.gather``; nothing happens where the transport has no socket."""
+        """Be woken for so many bytes at a time; nothing happens where there is no socket."""
         below: Any = self.transport
         while below is not None and not hasattr(below, "socket"):
             below = getattr(below, "transport", None)
@@ -182,8 +185,22 @@ class Connection(HTTP11ClientProtocol):
             with suppress(OSError):
                 below.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
 
+    def pour(self, take: Callable[[memoryview], None]) -> None:
+        """See ``Reply.pour``; nothing happens where the body's end is not known by its length."""
+        incoming = self._incoming
+        if incoming is not None and self._pouring is None and (incoming.left or 0) > 1:
+            self._pouring = Pouring.at(
+                self.transport, incoming=incoming, take=take, rest=self.dataReceived
+            )
+
+    def _stop_pouring(self) -> None:
+        pouring, self._pouring = self._pouring, None
+        if pouring is not None:
+            pouring.end()
+
     def drop(self) -> None:
         """Close the socket at once, and let no request follow on it."""
+        self._stop_pouring()
         if self._sent is not None:
             self._sent.persistent = False  # a response that ends meanwhile must not be the pool's
         if self.lost is not None:
@@ -230,6 +247,7 @@ class Connection(HTTP11ClientProtocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The socket is gone; whoever waits gets the fault that we found, or else ``reason``."""
         self.lost = Failure(self._fault) if self._fault is not None else reason
+        self._stop_pouring()
         self._release()
         waiter, self._waiter = self._waiter, None
         if waiter is not None:

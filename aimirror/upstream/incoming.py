@@ -69,7 +69,8 @@ class Incoming:
         self._protocol: IProtocol | None = None
         self._chunks: list[bytes] = []
         self._decoder: Any = None
-        self._left: int | None = None
+        #: Bytes of the body that are still to come, None where its length is not known.
+        self.left: int | None = None
         self._complete = self._paused = self._delivered = False
         self._end: Failure | None = None
 
@@ -138,12 +139,12 @@ class Incoming:
         """The header, and what came with it of the body."""
         self.head = head
         if self._bodiless():
-            self._left = 0
+            self.left = 0
         elif head.chunked:
             self._decoder = _ChunkedTransferDecoder(self._data, self._ended)
         else:
-            self._left = head.length
-        if rest or self._left == 0:
+            self.left = head.length
+        if rest or self.left == 0:
             self.dataReceived(rest)
         self.answer.callback(self)
         if self._end is None and not self._delivered:
@@ -152,15 +153,15 @@ class Incoming:
 
     def dataReceived(self, data: bytes) -> None:
         """Some of the body; raises ValueError where its framing is malformed."""
-        left = self._left
+        left = self.left
         if self._decoder is not None:
             self._decoder.dataReceived(data)
         elif left is None or len(data) < left:
             if left is not None:
-                self._left = left - len(data)
+                self.left = left - len(data)
             self._data(data)
         else:
-            self._left = 0
+            self.left = 0
             if left:
                 self._data(data[:left])
             self._ended(data[left:])
@@ -171,7 +172,7 @@ class Incoming:
             self._over(Failure._withoutTraceback(ResponseDone()))
         elif self.head is None:
             self.answer.errback(Failure(ResponseNeverReceived([reason])))
-        elif self._decoder is None and self._left is None:
+        elif self._decoder is None and self.left is None:
             self._over(Failure(PotentialDataLoss()))
         else:
             self._over(Failure(ResponseFailed([reason, Failure(_DataLoss())], self)))

@@ -20,6 +20,8 @@ from aimirror.interfaces import UpstreamError
 from aimirror.upstream.connection import Connection
 from aimirror.upstream.countdown import Countdown
 from aimirror.upstream.errors import explain
+from aimirror.upstream.flow import Flow
+from aimirror.upstream.gathering import Pace
 from aimirror.upstream.heads import Head
 from aimirror.upstream.incoming import Incoming
 
@@ -49,6 +51,9 @@ class Reply:
         self._silence = Countdown(clock, silence, self._silent)
         self._over = not connection.in_flight or connection.exchanges != self._exchange
         self._paused = False
+        self._clock = clock
+        self._flow: Flow | None = None
+        self._relay: _Relay | None = None
         #: The header in wire order and spelling, hop-by-hop fields and all.
         self.head = head
         #: The kind of network it came from.
@@ -81,7 +86,8 @@ class Reply:
         if self._current():
             self._connection.claimed = True
             self._silence.restart()
-        self._response.deliverBody(_Relay(self, protocol))
+        self._relay = _Relay(self, protocol)
+        self._response.deliverBody(self._relay)
 
     def pauseProducing(self) -> None:
         """Stop reading; bytes read already (up to one read's worth of TLS records) still come."""
@@ -112,18 +118,22 @@ class Reply:
     def cut(self, error: UpstreamError) -> None:
         """Close the socket at once; the body protocol gets ``error``."""
         self._silence.stop()
+        self._stop_gathering()
         if self._current():
             self._connection.fail(error)
 
-    def moved(self) -> None:
-        """A byte came: the silence is broken."""
+    def moved(self, count: int) -> None:
+        """Bytes came: the silence is broken."""
         if not self._paused and self._current():
             self._silence.restart()
+        if self._flow is not None:
+            self._flow.moved(count)
 
     def ended(self, reason: Failure) -> Failure:
         """Why the body ended, judged by its framing and by how the peer closed."""
         self._over = True
         self._silence.stop()
+        self._stop_gathering()
         lost = self._connection.lost
         if reason.check(PotentialDataLoss) and lost is not None and not lost.check(ConnectionDone):
             return Failure(explain(lost.value))  # Twisted takes even a reset for an end
@@ -131,10 +141,29 @@ class Reply:
             return reason
         return Failure(explain(reason.value))
 
-    def gather(self, count: int) -> None:
-        """Have the kernel wait until ``count`` bytes are there before it wakes us; 1 ends that."""
-        if self._current():
-            self._connection.gather(count)
+    def gather(self, left: int, pace: Pace | None = None) -> None:
+        """Let the kernel gather bytes before it wakes us: ``left`` more of the body are wanted.
+
+        May be called again when fewer are wanted; see ``gathering``.
+        """
+        if self._flow is not None:
+            self._flow.shorten(left)
+        elif self._current():
+            self._flow = Flow(self._clock, self._connection.gather, left, pace)
+
+    def pour(self) -> None:
+        """Read the rest of the body straight from the socket, as far as that can be done.
+
+        To be called after ``deliverBody``, whose protocol gets memoryviews from now on: what is
+        in one is gone after the call.
+        """
+        if self._relay is not None and self._current():
+            self._connection.pour(self._relay.dataReceived)
+
+    def _stop_gathering(self) -> None:
+        flow, self._flow = self._flow, None
+        if flow is not None:
+            flow.stop()
 
     @property
     def kept(self) -> bool:
@@ -164,9 +193,9 @@ class _Relay(Protocol):
     def connectionMade(self) -> None:
         self._protocol.makeConnection(self._reply)  # type: ignore[arg-type]
 
-    def dataReceived(self, data: bytes) -> None:
-        self._reply.moved()
-        self._protocol.dataReceived(data)
+    def dataReceived(self, data: bytes | memoryview) -> None:
+        self._reply.moved(len(data))
+        self._protocol.dataReceived(data)  # type: ignore[arg-type]  # see Reply.pour
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._protocol.connectionLost(self._reply.ended(reason))

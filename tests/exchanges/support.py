@@ -73,11 +73,15 @@ class FakeResponse:
         self.paused = False
         self.aborted = False
         self.permit: Permit | None = None
+        self.gathered: list[int] = []
         self._over = False
 
     def deliver(self, receiver: IReceiver) -> None:
         assert self.receiver is None
         self.receiver = receiver
+
+    def gather(self, left: int) -> None:
+        self.gathered.append(left)
 
     def pause(self) -> None:
         self.paused = True

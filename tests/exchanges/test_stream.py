@@ -125,6 +125,15 @@ class WritingTests(StreamCase):
         self.response.end()
         self.ended()
 
+    def test_gathered(self) -> None:
+        """The socket is told how many bytes are still wanted, anew when they become fewer."""
+        writer = self.stream(0, 1000)
+        self.response.flow(bytes(100))
+        writer.trim(600)
+        self.assertEqual(self.response.gathered, [1000, 500])
+        writer.trim(100)
+        self.assertEqual(len(self.response.gathered), 2)
+
     def test_two_reasons_to_pause(self) -> None:
         """A stream paused for its rate and for the disk goes on when both are over."""
         self.rate, self.threads.held = 10 * MB, True

@@ -74,6 +74,9 @@ class Played:
         if receiver is not None:
             receiver.finished(error)
 
+    def gather(self, left: int) -> None:
+        pass
+
     def pause(self) -> None:
         self.paused += 1
 

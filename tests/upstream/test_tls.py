@@ -18,7 +18,9 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
 from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, ProxyServer
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
+from twisted.web.client import ResponseDone
 
 from aimirror.download.tasks import Reason
 from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Timeouts, Trust
@@ -399,6 +401,21 @@ class ClosingTests(LoopbackCase):
         self.origin.requests[0][1].transport.abortConnection()
 
 
+class Poured(Protocol):
+    """Keeps a body, and says of what types its pieces were."""
+
+    def __init__(self) -> None:
+        self.data, self.kinds = bytearray(), set()
+        self.done: Deferred[object] = Deferred()
+
+    def dataReceived(self, data: bytes | memoryview) -> None:
+        self.data += data
+        self.kinds.add(type(data))
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.done.callback((reason.value,))
+
+
 class RecordTests(LoopbackCase):
     """Records of one read are delivered together, and nothing of their faults gets lost."""
 
@@ -416,9 +433,38 @@ class RecordTests(LoopbackCase):
         self.assertEqual(await self.ask(f"https://localhost:{port}/"), self.BODY)
         self.assertLess(len(pieces), 33)
 
+    async def pour(self, port: int) -> tuple[bytes, set[type], Exception]:
+        """A body read straight from the socket: what came, and how, and why it ended."""
+        egress, timeouts = Egress("", ANYWHERE), Timeouts(5, 5, 5)
+        self.client()
+        url = f"https://localhost:{port}/"
+        reply = await self.agents.send(Outgoing("GET", url, Headers(), egress, timeouts))
+        body = Poured()
+        reply.deliverBody(body)
+        reply.pour()
+        (reason,) = await body.done
+        return bytes(body.data), body.kinds, reason
+
+    async def test_poured(self) -> None:
+        """Right from the socket it is the same body, and its connection serves again."""
+        port = self.serve(self.answer(), "")
+        for _ in range(2):
+            data, kinds, reason = await self.pour(port)
+            self.assertEqual(data, self.BODY)
+            self.assertIn(memoryview, kinds)
+            self.assertIsInstance(reason, ResponseDone)
+
+    async def test_poured_ends(self) -> None:
+        """A body that is cut off, with an alert or without, is never taken for a whole one."""
+        cut = self.answer()[:-10_000]
+        for then, expected in (("close", Reason.SHORT), ("cut", Reason.RESET)):
+            data, _, reason = await self.pour(self.serve(cut, then))
+            self.assertEqual(data, self.BODY[:-10_000])
+            self.assertIs(reason.reason, expected)
+
     async def test_without_bindings(self) -> None:
         """A pyOpenSSL without the bindings that we know is read record by record."""
-        self.patch(tls, "_JOINS", False)
+        self.patch(tls, "JOINS", False)
         port = self.serve(self.answer())
         self.assertEqual(await self.ask(f"https://localhost:{port}/"), self.BODY)
 
@@ -428,10 +474,13 @@ class RecordTests(LoopbackCase):
         tampered.noisy = False
         tampered.host, tampered.port = "127.0.0.1", self.serve(self.answer())
         for joins in (True, False):
-            self.patch(tls, "_JOINS", joins)
+            self.patch(tls, "JOINS", joins)
             error = await self.fault(f"https://localhost:{self.listen(tampered)}/")
             self.assertIs(error.reason, Reason.TLS)
             self.assertIn("bad record mac", error.detail)
+            data, _, error = await self.pour(self.listen(tampered))
+            self.assertEqual(data, self.BODY[: len(data)])
+            self.assertIs(error.reason, Reason.TLS)
 
 
 class TunnelTests(LoopbackCase):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import enum
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
@@ -333,10 +333,10 @@ class _ParentLink(Link):
         self._fetches = fetches
 
     @commands.Wrote.responder
-    def _wrote(self, span: tuple[int, int, int]) -> dict[str, object]:
-        id, start, stop = span
-        if id in self._fetches:
-            self._fetches[id].wrote(start, stop)
+    def _wrote(self, spans: Sequence[tuple[int, int, int]]) -> dict[str, object]:
+        for id, start, stop in spans:
+            if id in self._fetches:
+                self._fetches[id].wrote(start, stop)
         return {}
 
 

@@ -7,6 +7,7 @@ by the pool's window per worker, progress is coalesced by the worker.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 from twisted.protocols import amp
 
@@ -64,26 +65,26 @@ class Cancel(amp.Command):
     requiresAnswer = False
 
 
-class Span(amp.Argument):
-    """A fetch's id and ``[start, stop)`` in one value: the one message that comes often."""
+class Spans(amp.Argument):
+    """Fetches' ids and ``[start, stop)`` in one value, 2730 at most: what comes often."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
 
-    def toString(self, inObject: tuple[int, int, int]) -> bytes:
+    def toString(self, inObject: Sequence[tuple[int, int, int]]) -> bytes:
         """Pack."""
-        return _SPAN.pack(*inObject)
+        return b"".join(_SPAN.pack(*span) for span in inObject)
 
-    def fromString(self, inString: bytes) -> tuple[int, ...]:
+    def fromString(self, inString: bytes) -> list[tuple[int, ...]]:
         """Unpack; raises struct.error."""
-        return _SPAN.unpack(inString)
+        return list(_SPAN.iter_unpack(inString))
 
 
 class Wrote(amp.Command):
-    """Worker to parent: a running fetch has written a span; its spans follow each other."""
+    """Worker to parent: running fetches have written spans; those of each follow each other."""
 
     commandName = b"wrote"
-    arguments = [(b"span", Span())]
+    arguments = [(b"spans", Spans())]
     requiresAnswer = False
 
 

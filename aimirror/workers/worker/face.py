@@ -10,12 +10,13 @@ from twisted.logger import Logger
 
 from aimirror.bounded import LRU
 from aimirror.download.tasks import FetchResult, FetchTask, HashTask
+from aimirror.upstream.gathering import Pace
 from aimirror.workers.wire import commands
 from aimirror.workers.wire.link import Link
 from aimirror.workers.wire.tasks import pack_result, pack_sent, unpack_send, unpack_task
 from aimirror.workers.worker.files import PartFiles
-from aimirror.workers.worker.gathering import Pace
 from aimirror.workers.worker.piece import Agents, Piece
+from aimirror.workers.worker.reports import Reports
 from aimirror.workers.worker.sending import send
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Face(Link):
         self._leave = leave
         self._files = PartFiles()
         self._pieces: dict[int, Piece] = {}
+        self._reports = Reports(clock, lambda spans: self.tell(commands.Wrote, spans=spans))
         #: By origin, as tasks spell it.
         self._paces: LRU[str, Pace] = LRU(MOST_PACES)
 
@@ -108,11 +110,8 @@ class Face(Link):
         return {}
 
     async def _run(self, task: FetchTask) -> FetchResult:
-        def wrote(start: int, stop: int) -> None:
-            self.tell(commands.Wrote, span=(task.id, start, stop))
-
         pace = self._pace_at("/".join(task.url.split("/", 3)[:3]))
-        piece = Piece(self._clock, self._agents, self._files, task, wrote, pace)
+        piece = Piece(self._clock, self._agents, self._files, task, self._reports, pace)
         self._pieces[task.id] = piece
         try:
             result = await piece.run()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from attrs import define
-
-from aimirror.platform import pwritev
 
 
 @define(eq=False)
@@ -19,11 +17,9 @@ class PartFile:
     fd: int
     users: int = 0
 
-    def write(self, data: Sequence[bytes], offset: int) -> int:
+    def write(self, data: bytes | memoryview, offset: int) -> int:
         """Write at ``offset``; how many bytes were taken, possibly not all.  Raises OSError."""
-        if len(data) == 1:
-            return os.pwrite(self.fd, data[0], offset)
-        return pwritev(self.fd, data, offset)
+        return os.pwrite(self.fd, data, offset)
 
 
 class PartFiles:

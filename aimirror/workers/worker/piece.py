@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from attrs import evolve
@@ -16,10 +15,11 @@ from aimirror.download.piece import Accepted, Answer, Refused, judge, piece_head
 from aimirror.download.tasks import FetchResult, FetchTask, Reason
 from aimirror.http.egress import Outgoing
 from aimirror.http.targets import parse_target
+from aimirror.upstream.gathering import Pace
 from aimirror.workers.worker.body import PieceBody
 from aimirror.workers.worker.files import PartFile, PartFiles
-from aimirror.workers.worker.gathering import Pace
 from aimirror.workers.worker.outcomes import Outcome, disk_outcome, upstream_outcome
+from aimirror.workers.worker.reports import Reports
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -42,7 +42,10 @@ class Agents(Protocol):
 
 
 class Piece:
-    """Runs one FetchTask.  ``wrote(start, stop)`` is called as bytes get readable, in order."""
+    """Runs one FetchTask, and reports what gets readable, in order.
+
+    ``pace`` is what other pieces from the host have measured.
+    """
 
     def __init__(
         self,
@@ -50,7 +53,7 @@ class Piece:
         agents: Agents,
         files: PartFiles,
         task: FetchTask,
-        wrote: Callable[[int, int], None],
+        reports: Reports,
         pace: Pace | None = None,
     ) -> None:
         self._clock = clock
@@ -58,7 +61,7 @@ class Piece:
         self._agents = agents
         self._files = files
         self._task = task
-        self._wrote = wrote
+        self._reports = reports
         self._stop = task.stop
         self._rate = task.rate_limit
         self._body: PieceBody | None = None
@@ -113,16 +116,21 @@ class Piece:
                 return self._result(Outcome(self._ended))
             return self._result(upstream_outcome(error))
         self._latency = exchange.latency
-        outcome = await self._receive(response, exchange.accepted, part)
-        kept = exchange.reply is not None and exchange.reply.kept
-        return evolve(self._result(outcome), kept=kept)
+        reply = exchange.reply
+        assert reply is not None
+        outcome = await self._receive(response, reply, exchange.accepted, part)
+        return evolve(self._result(outcome), kept=reply.kept)
 
-    async def _receive(self, response: IResponse, accepted: Accepted, part: PartFile) -> Outcome:
-        body = PieceBody(self._clock, part, self._task, accepted.stop, self._wrote, self._pace)
+    async def _receive(
+        self, response: IResponse, reply: Reply, accepted: Accepted, part: PartFile
+    ) -> Outcome:
+        body = PieceBody(self._clock, part, self._task, accepted.stop, self._reports)
         body.trim(self._stop)
         body.limit(self._rate)
         self._body = body
+        reply.gather(min(accepted.stop, self._stop) - self._task.start, self._pace)
         response.deliverBody(body)
+        reply.pour()
         return await body.ended
 
     def _refused(self, verdict: Refused, latency: float) -> FetchResult:

@@ -63,7 +63,7 @@ class FakeWorker(Link):
         return {}
 
     def wrote(self, id, start, stop):
-        self.tell(commands.Wrote, span=(id, start, stop))
+        self.tell(commands.Wrote, spans=[(id, start, stop)])
 
     def finish(self, id, stop, reason=Reason.DONE):
         _, answer = self.tasks.pop(id)

@@ -17,6 +17,7 @@ from aimirror.workers.pool.slot import (
     Slot,
     State,
 )
+from aimirror.workers.wire import commands
 from aimirror.workers.wire.link import WORKER_FD
 from tests.workers.pool.fakes import FakeReactor
 
@@ -90,10 +91,9 @@ class SlotTests(SynchronousTestCase):
         """Progress reaches the fetch that it names; unknown ones are left alone."""
         self.up()
         fetch = self.fetch()
-        self.worker.wrote(8, 10, 15)
-        self.worker.wrote(7, 10, 12)
+        self.worker.tell(commands.Wrote, spans=[(8, 10, 15), (7, 10, 12), (7, 12, 14)])
         self.reactor.flush()
-        self.assertEqual(fetch.position, 12)
+        self.assertEqual(fetch.position, 14)
 
     def test_fetch_ends(self):
         """A fetch that ended makes room."""

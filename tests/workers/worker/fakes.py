@@ -33,10 +33,14 @@ class FakeReply:
         self.protocol = None
         self.aborted = False
         self.paused = False
-        self.gathered = 1
+        self.gathered = []
+        self.poured = False
 
-    def gather(self, count):
-        self.gathered = count
+    def gather(self, left, pace=None):
+        self.gathered.append(left)
+
+    def pour(self):
+        self.poured = True
 
     def setPreviousResponse(self, response):
         self.previousResponse = response

@@ -11,6 +11,7 @@ from aimirror.download.tasks import FetchTask, Reason
 from aimirror.http.headers import Headers
 from aimirror.interfaces import UpstreamError
 from aimirror.workers.worker.body import PieceBody
+from aimirror.workers.worker.reports import Reports
 from tests.workers.worker.fakes import partial
 from tests.workers.worker.test_writer import FakePart
 
@@ -26,9 +27,8 @@ class Scene:
         self.part.data = bytearray(100)
         self.reports = []
         stop = task.stop if announced is None else announced
-        self.body = PieceBody(
-            self.clock, self.part, task, stop, lambda a, b: self.reports.append((a, b))
-        )
+        reports = Reports(self.clock, lambda spans: self.reports.extend(s[1:] for s in spans))
+        self.body = PieceBody(self.clock, self.part, task, stop, reports)
         self.outcomes = []
         self.body.ended.addCallback(self.outcomes.append)
         self.reply = partial(task.start, stop, task.total)
@@ -53,28 +53,22 @@ class PieceBodyTests(SynchronousTestCase):
         self.assertEqual(scene.reports, [(10, 15), (15, 20)])
         self.assertEqual(scene.clock.getDelayedCalls(), [])
 
-    def test_gathered(self):
-        """A steady flow is gathered by the kernel; not its end, nor what follows a silence."""
-        total = 4_000_000
-        scene = Scene(evolve(TASK, start=0, stop=total, total=total))
-        scene.part.data = bytearray(total)
-        seen = set()
-        for _ in range(total // 20_000 - 1):
-            scene.clock.advance(0.02)
-            scene.reply.flow(bytes(20_000))
-            seen.add(scene.reply.gathered)
-        self.assertGreater(max(seen), 20_000)
-        self.assertEqual(scene.reply.gathered, 1)
-        scene = Scene(evolve(TASK, start=0, stop=total, total=total))
-        scene.part.data = bytearray(total)
-        for _ in range(50):
-            scene.clock.advance(0.02)
-            scene.reply.flow(bytes(20_000))
-        self.assertGreater(scene.reply.gathered, 1)
-        scene.clock.pump([0.1] * 5)
-        self.assertEqual(scene.reply.gathered, 1)
-        scene.body.ended.cancel()
-        self.assertEqual(scene.clock.getDelayedCalls(), [])
+    def test_trimmed_end_is_not_waited_for(self):
+        """Told to end earlier, it has the kernel gather for no more than that."""
+        scene = Scene()
+        scene.reply.flow(FILE[10:12])
+        scene.body.trim(15)
+        self.assertEqual(scene.reply.gathered, [3])
+
+    def test_views(self):
+        """What is lent for the time of the call is on file after it."""
+        scene = Scene()
+        buffer = bytearray(FILE[10:20])
+        scene.reply.flow(memoryview(buffer))
+        buffer[:] = bytes(10)
+        scene.reply.end()
+        self.assertIs(scene.reason, Reason.DONE)
+        self.assertEqual(scene.part.data[10:20], FILE[10:20])
 
     def test_shorter_range(self):
         """An announced end before the one asked for is SHORT, on a good connection."""
@@ -187,16 +181,6 @@ class PieceBodyTests(SynchronousTestCase):
         scene.reply.end()
         self.assertIs(scene.reason, Reason.DISK_FULL)
         self.assertEqual(scene.body.written, 12)
-
-    def test_disk_full_while_gathering(self):
-        """An error of the delayed write ends it, too."""
-        scene = Scene()
-        scene.reply.flow(FILE[10:12])
-        scene.part.full = 12
-        scene.reply.flow(FILE[12:13])
-        scene.clock.advance(1)
-        self.assertIs(scene.reason, Reason.DISK_FULL)
-        self.assertTrue(scene.reply.aborted)
 
     def test_rate_limit(self):
         """A limited body pauses its connection for as long as the rate asks for."""

@@ -32,8 +32,8 @@ class Parent(Link):
         self.spans = []
 
     @commands.Wrote.responder
-    def wrote(self, span):
-        self.spans.append(tuple(span))
+    def wrote(self, spans):
+        self.spans.extend(spans)
         return {}
 
 

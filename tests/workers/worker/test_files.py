@@ -19,7 +19,7 @@ class PartFilesTests(SynchronousTestCase):
             with self.files.using(self.path) as second:
                 self.assertIs(first, second)
                 fd = first.fd
-            self.assertEqual(first.write([b"ab"], 3), 2)
+            self.assertEqual(first.write(b"ab", 3), 2)
         self.assertRaises(OSError, os.fstat, fd)
         self.assertEqual(len(self.files), 0)
         with open(self.path, "rb") as file:
@@ -37,10 +37,3 @@ class PartFilesTests(SynchronousTestCase):
         with self.assertRaises(FileNotFoundError), self.files.using(self.path):
             self.fail("opened")
         self.assertFalse(Path(self.path).exists())
-
-    def test_many_buffers(self):
-        """Several buffers go out as one write."""
-        with self.files.using(self.path) as part:
-            self.assertEqual(part.write([b"ab", b"c", b"de"], 1), 5)
-        with open(self.path, "rb") as file:
-            self.assertEqual(file.read(), b"\0abcde\0\0\0\0")

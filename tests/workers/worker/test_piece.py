@@ -12,6 +12,7 @@ from aimirror.http.validator import Validator
 from aimirror.interfaces import UpstreamError
 from aimirror.workers.worker.files import PartFiles
 from aimirror.workers.worker.piece import Piece
+from aimirror.workers.worker.reports import Reports
 from tests.workers.worker.fakes import FakeAgents, FakeReply, partial
 
 FILE = bytes(range(100))
@@ -38,10 +39,8 @@ class PieceTests(SynchronousTestCase):
         )
 
     def start(self, task=None):
-        def wrote(start, stop):
-            self.reports.append((start, stop))
-
-        piece = Piece(self.clock, self.agents, self.files, task or self.task, wrote)
+        reports = Reports(self.clock, lambda spans: self.reports.extend(s[1:] for s in spans))
+        piece = Piece(self.clock, self.agents, self.files, task or self.task, reports)
         return piece, Deferred.fromCoroutine(piece.run())
 
     def test_request_to_the_letter(self):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import Any
 
 from attrs import frozen
@@ -101,27 +103,21 @@ def signed(
     secret: Secret, region: str, method: str, url: str, fields: Headers, sha256: str
 ) -> Headers:
     """The fields of a request with its signature."""
-    from botocore.auth import S3SigV4Auth
     from botocore.awsrequest import AWSRequest
 
-    class Auth(S3SigV4Auth):  # type: ignore[misc]
-        """With a digest that is known already."""
-
-        def payload(self, request: object) -> str:
-            return sha256
-
     request = AWSRequest(method, url, dict(fields))
-    Auth(_credentials(secret), "s3", region).add_auth(request)
+    auth = _header_auth()(_credentials(secret), "s3", region)
+    auth.digest = sha256
+    auth.add_auth(request)
     return Headers((str(name), str(value)) for name, value in request.headers.items())
 
 
 def presigned(secret: Secret, region: str, url: str) -> str:
     """A URL with which anybody can GET an object for ``URL_SECONDS``."""
-    from botocore.auth import S3SigV4QueryAuth
     from botocore.awsrequest import AWSRequest
 
     request = AWSRequest("GET", url)
-    S3SigV4QueryAuth(_credentials(secret), "s3", region, URL_SECONDS).add_auth(request)
+    _query_auth()(_credentials(secret), "s3", region, URL_SECONDS).add_auth(request)
     return str(request.url)
 
 
@@ -129,3 +125,48 @@ def _credentials(secret: Secret) -> Any:
     from botocore.credentials import Credentials
 
     return Credentials(secret.access, secret.secret, secret.token)
+
+
+@cache
+def _header_auth() -> Any:
+    """botocore's signer, with a digest that is known already."""
+    from botocore.auth import S3SigV4Auth
+
+    class Auth(_DailyKey, S3SigV4Auth):  # type: ignore[misc]
+        digest = UNSIGNED
+
+        def payload(self, request: object) -> str:
+            return self.digest
+
+    return Auth
+
+
+@cache
+def _query_auth() -> Any:
+    from botocore.auth import S3SigV4QueryAuth
+
+    class Auth(_DailyKey, S3SigV4QueryAuth):  # type: ignore[misc]
+        pass
+
+    return Auth
+
+
+class _DailyKey:
+    """Signs by a key that is derived once a day, and not for each request."""
+
+    credentials: Any
+
+    def signature(self, string_to_sign: str, request: Any) -> str:
+        """See botocore's SigV4Auth: the third line names the day, region and service."""
+        scope = string_to_sign.split("\n", 3)[2]
+        key = _signing_key(self.credentials.secret_key, scope)
+        return hmac.digest(key, string_to_sign.encode(), "sha256").hex()
+
+
+@lru_cache(8)
+def _signing_key(secret: str, scope: str) -> bytes:
+    """The key for ``day/region/service/aws4_request`` (Signature Version 4)."""
+    key = f"AWS4{secret}".encode()
+    for word in scope.split("/"):
+        key = hmac.digest(key, word.encode(), "sha256")
+    return key

@@ -125,8 +125,7 @@ class Filling:
         if content is None or blob is None:
             return None
         try:
-            # what the tier gets is sent from a file
-            body = self._env.store.add(blob, content, packed=self._env.tier is None)
+            body = self._env.store.add(blob, content)
         except OSError:  # told by whoever stores it in the ordinary way, which makes room first
             return None
         size = len(content)

@@ -19,7 +19,7 @@ from aimirror.tier.counts import Counts
 from aimirror.tier.sigv4 import Secret
 from aimirror.tier.uploads import Limits, Uploads
 from tests.store.support import StoreCase, digest
-from tests.tier.support import KEYS, TierCase
+from tests.tier.support import KEYS, URL, TierCase, entry
 
 
 class Workers:
@@ -51,6 +51,7 @@ class UploadsTests(StoreCase, TierCase):
         StoreCase.setUp(self)
         self.bucket = self.bucket_with(Secret(ACCESS, SECRET))
         self.workers: Any = Workers(self)
+        self.patch(uploads, "AT_ONCE", 0)
         self.breaker, self.counts = Breaker(), Counts()
         self.uploads = self.made()
 
@@ -225,3 +226,26 @@ class UploadsTests(StoreCase, TierCase):
         self.turn()
         notes = [path.removeprefix("/bucket/p/") for path in self.script.named("kin")]
         self.assertEqual(kin.noted(BASE, notes), [f"{BASE}/dists/Packages"])
+
+    def test_small(self) -> None:
+        """A small body is sent without a worker, and without a file of its own."""
+        self.patch(uploads, "AT_ONCE", 100)
+        body = b"a small one"
+        self.store.add(digest(body), body)
+        self.assertTrue(self.store.put(entry(blob=digest(body), size=len(body)), send=True))
+        self.uploads.start()
+        self.turn()
+        self.assertEqual(self.script.objects[f"/bucket/p/{names.blob_name(digest(body))}"], body)
+        self.assertEqual((self.workers.sizes, self.counts.sent), ([], len(body)))
+        self.assertEqual(self.store.outbox.waiting()[0], 0)
+
+    def test_small_and_damaged(self) -> None:
+        """One that is damaged on the disk is not sent under the name of what it was."""
+        self.patch(uploads, "AT_ONCE", 100)
+        made = self.stored(URL, b"right")
+        body = self.store.body(made)
+        assert body is not None
+        body.path.write_bytes(b"wrong")
+        self.uploads.start()
+        self.turn()
+        self.assertEqual(self.script.named("blobs"), [])

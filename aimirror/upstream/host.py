@@ -40,6 +40,8 @@ class Host:
     #: Those that are not opened yet since too many others still are, and their owners.
     unopened: int = 0
     opening: list[Deferred[None]] = Factory(list)
+    #: Idle ones that are being closed.
+    closing: int = 0
     #: Whether one of them has ended since those in ``watching`` were told.
     ended: bool = False
     #: Downloads that want at least one connection.
@@ -57,6 +59,11 @@ class Host:
         return self.streams + self.pieces
 
     @property
+    def open(self) -> int:
+        """Connections that there are at this moment."""
+        return self.busy - self.unopened + len(self.spares) + self.closing
+
+    @property
     def accepted(self) -> int:
         """Connections that have brought an answer, idle ones included."""
         return self.busy - len(self.silence) + len(self.spares)
@@ -64,7 +71,7 @@ class Host:
     @property
     def idle(self) -> bool:
         """Whether nothing goes on there."""
-        return not (self.busy or self.downloads or self.spares or self.waiting)
+        return not (self.busy or self.downloads or self.spares or self.closing or self.waiting)
 
 
 @define(eq=False)

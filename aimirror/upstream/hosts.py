@@ -259,9 +259,7 @@ class Hosts:
         for host in hosts:
             known = self._host(host)
             self._tell_watching(known)
-            opening, known.opening = known.opening, []
-            for gone in opening:
-                gone.callback(None)
+            _tell_opening(known)
             while self._may_begin(known) and self._has_room(host, known):
                 known.streams += 1
                 known.waiting.next().turn.callback(None)
@@ -285,17 +283,27 @@ class Hosts:
         known = self._host(host)
         known.unopened += 1
         try:
-            while known.busy - known.unopened + len(known.spares) >= self.most(host):
-                if known.spares:
-                    spare = next(iter(known.spares))
-                    del known.spares[spare]
-                    await spare.close()
-                else:
-                    gone: Deferred[None] = Deferred(known.opening.remove)
-                    known.opening.append(gone)
-                    await gone
+            while known.open >= self.most(host):
+                if known.spares and known.open - known.closing >= self.most(host):
+                    self._close_one(known)
+                    continue
+                gone: Deferred[None] = Deferred(known.opening.remove)
+                known.opening.append(gone)
+                await gone
         finally:
             known.unopened -= 1
+
+    def _close_one(self, known: Host) -> None:
+        """Close the oldest idle one; it counts until it is gone, whoever waits for that."""
+        spare = next(iter(known.spares))
+        del known.spares[spare]
+        known.closing += 1
+
+        def closed(_: object) -> None:
+            known.closing -= 1
+            _tell_opening(known)
+
+        spare.close().addBoth(closed)
 
     def _host(self, name: str) -> Host:
         known = self._hosts.get(name)
@@ -310,6 +318,13 @@ class Hosts:
         oldest = next((name for name, known in self._hosts.items() if known.idle), None)
         if oldest is not None:
             del self._hosts[oldest]
+
+
+def _tell_opening(known: Host) -> None:
+    """A connection is gone, for which others wait to open theirs."""
+    opening, known.opening = known.opening, []
+    for gone in opening:
+        gone.callback(None)
 
 
 def _reserve(downloads: int, most: int) -> int:

@@ -167,6 +167,22 @@ class IdleTests(HostsCase):
         self.successResultOf(Deferred.fromCoroutine(self.hosts.make_room(HOST)))
         self.assertEqual((gone, self.hosts.connections(HOST)), (["old"], 4))
 
+    def test_counted_until_it_is_gone(self) -> None:
+        """One that is being closed counts, though who wanted its place has left."""
+        gone: Deferred[None] = Deferred()
+        self.hosts.keep(HOST, lambda: gone)
+        *_, last = [self.had() for _ in range(4)]
+        left = Deferred.fromCoroutine(self.hosts.make_room(HOST))
+        left.addErrback(lambda _: None)
+        left.cancel()
+        last.release()
+        self.had()
+        other = Deferred.fromCoroutine(self.hosts.make_room(HOST))
+        self.settle()
+        self.assertNoResult(other)
+        gone.callback(None)
+        self.successResultOf(other)
+
     def test_used_again(self) -> None:
         """What is used again is idle no more."""
         spare = self.hosts.keep(HOST, lambda: self.fail("closed"))

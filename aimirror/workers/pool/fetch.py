@@ -41,6 +41,10 @@ class PoolFetch:
         self.result: Deferred[FetchResult] = Deferred(lambda _: self.cancel())
         #: The host by which its connection is counted.
         self.host = urls.authority(task.url)
+        #: Whether its host has room for a new connection for it.
+        self.has_room = False
+        #: Ends the wait for that.
+        self.leave: Callable[[], None] = lambda: None
         #: Is told of the worker's result before its owner is.
         self.ending: Callable[[FetchResult], FetchResult] = lambda result: result
         self._wrote = wrote
@@ -57,6 +61,7 @@ class PoolFetch:
         if self._link is not None:
             self._link.tell(commands.Trim, id=self.task.id, stop=stop)
         elif stop <= self.task.start:
+            self.leave()
             self.end(Reason.DONE)
         elif stop < self.task.stop:
             self.task = evolve(self.task, stop=stop)
@@ -74,6 +79,7 @@ class PoolFetch:
         if self._link is not None:
             self._link.tell(commands.Cancel, id=self.task.id)
         else:
+            self.leave()  # first: the host's book has it no more once its owner knows
             self.end(Reason.CANCELLED)
 
     def run(self, link: Link) -> Deferred[None]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve, frozen
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.error import ConnectionClosed
 from twisted.logger import Logger
 from twisted.protocols.amp import RemoteAmpError
@@ -127,13 +127,20 @@ class Pool:
         elif len(self._waiting) >= MOST_WAITING:
             fetch.end(Reason.CONNECT, "too many pieces wait for a worker")
         else:
-            Deferred.fromCoroutine(self._enqueue(fetch)).addErrback(_log_failure)
+            self._begin(fetch, anew=not self._idle.at(fetch.host))
         return fetch
 
-    async def _enqueue(self, fetch: PoolFetch) -> None:
-        """Let it wait for a worker, once the host may have one more connection."""
-        if not self._idle.at(fetch.host):
+    def _begin(self, fetch: PoolFetch, *, anew: bool) -> None:
+        enqueuing = Deferred.fromCoroutine(self._enqueue(fetch, anew))
+        fetch.leave = enqueuing.cancel
+        enqueuing.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        enqueuing.addErrback(_log_failure)
+
+    async def _enqueue(self, fetch: PoolFetch, anew: bool) -> None:
+        """Let it wait for a worker; for one more connection, once the host may have that."""
+        if anew:
             await self._hosts.make_room(fetch.host)
+            fetch.has_room = True
         if not self._running:
             fetch.end(Reason.CONNECT, "the workers are stopped")
         elif fetch.waiting:
@@ -212,7 +219,11 @@ class Pool:
             slot = self._fitting(self._waiting[0].host)
             if slot is None or len(slot.fetches) >= self._window:
                 return
-            self._run(self._waiting.popleft(), slot)
+            fetch = self._waiting.popleft()
+            if fetch.has_room or slot in self._idle.at(fetch.host):
+                self._run(fetch, slot)
+            else:  # another one has taken the idle connection that it was to have
+                self._begin(fetch, anew=True)
 
     def _run(self, fetch: PoolFetch, slot: Slot) -> None:
         self._idle.use(slot, fetch.host)

@@ -104,6 +104,44 @@ class PoolTests(SynchronousTestCase):
         self.assertIs(self.successResultOf(fetch.result).reason, Reason.CANCELLED)
         self.assertEqual(self.loads(), [0, 0])
 
+    def test_one_idle_connection_for_several(self):
+        """Of several fetches at once one takes the idle connection; others have room made."""
+        hosts = Hosts(self.reactor, 3)
+        pool = self.pool = Pool(self.reactor, 2, {}, hosts=hosts)
+        self.up()
+        pool._idle.keep(pool._slots[0], "h")
+        closing = []
+
+        def close():
+            closing.append(Deferred())
+            return closing[-1]
+
+        for _ in range(2):
+            hosts.keep("h", close)
+        fetches = []
+        for _ in range(3):
+            hosts.take("h")
+            fetches.append(pool.fetch(TASK, lambda start, stop: None))
+        self.assertEqual([fetch.waiting for fetch in fetches], [False, True, True])
+        for each in closing:
+            each.callback(None)
+        self.reactor.flush()
+        self.assertEqual([fetch.waiting for fetch in fetches], [False] * 3)
+        self.assertEqual((len(closing), hosts.connections("h")), (2, 3))
+
+    def test_cancelled_while_room_is_made(self):
+        """A fetch that was cancelled before its host had room leaves nothing in its book."""
+        hosts = Hosts(self.reactor, 1)
+        pool = self.pool = Pool(self.reactor, 2, {}, hosts=hosts)
+        self.up()
+        for _ in range(2):
+            hosts.take("h")
+        fetch = pool.fetch(TASK, lambda start, stop: None)
+        fetch.result.addCallback(lambda _: left.append(hosts._host("h").unopened))
+        left = []
+        fetch.cancel()
+        self.assertEqual(left, [0])
+
     def test_sending_is_counted(self):
         """What is sent has its connections in the host's book: no more than it may have."""
         hosts = Hosts(self.reactor, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from aimirror.download.assignment import PROBE, Assignment
 from aimirror.download.backoff import MAY_PASS, wait_before
@@ -155,7 +155,11 @@ class Trouble:
             return Verdict(Then.GO_ON, result, (Resolve(running.source),))
         if limiting:
             return self._strike(running, result, now, beside)
-        return self._lose(running.source, result)
+        if self._others(running.source):
+            return self._lose(running.source, result)
+        # Each new address was refused, which asking for it may have used up: one request, then.
+        verdict = self._ranges_lie(running.source, result, now)
+        return evolve(verdict, commands=(Once(running.source), *verdict.commands))
 
     def _strike(self, running: Flight, result: FetchResult, now: float, beside: int) -> Verdict:
         """A failure that may pass: go on with what works, wait, and try a few times."""

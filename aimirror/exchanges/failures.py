@@ -19,8 +19,9 @@ RESTARTED_FOR = 30.0
 #: Hosts whose nodes have tags of their own, and seconds for which that is believed of one.
 MOST_UNLIKE = 1000
 UNLIKE_FOR = 3600.0
-#: Seconds for which the links of a host are believed to work once; hosts known to repeat.
-ONCE_FOR = 3600.0
+#: Seconds for which the links of a host are believed to work once: each time that it is tried
+#: anew may cost a file.  Hosts known to repeat.
+ONCE_FOR = 86400.0
 MOST_REPEATING = 4096
 #: Seconds for which a file that found the disk full is passed through without being stored.
 UNSTORED_FOR = 600.0
@@ -50,9 +51,8 @@ class Troubles:
         if well:
             self._once.forget(host)
             self._repeating.put(host, True)
-        else:
+        elif self._repeating.pop(host) is None:  # else it is doubted, and believed the next time
             self._once.note(host, now)
-            self._repeating.pop(host)
 
     def once(self, host: str, now: float) -> bool:
         """Whether links of a host work for one request."""

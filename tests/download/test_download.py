@@ -16,6 +16,7 @@ from aimirror.download.commands import (
     Fetch,
     FetchWhole,
     Hash,
+    Once,
     Resolve,
     Restart,
     Trim,
@@ -372,13 +373,17 @@ class Faults(SynchronousTestCase):
         self.assertEqual(len(fetches(self.download.resolved(0, 2.0))), 2)
 
     def test_endless_expiry_fails(self) -> None:
-        """An upstream that says 403 to every new address ends with that status."""
+        """An upstream that says 403 to every new address is asked for all once, then it is over."""
         waiting, commands = list(self.first), []
         for _ in range(MOST_RESOLVES * 5):
             commands = [c for f in waiting for c in self.end(f, Reason.STATUS, status=403)]
-            if Fail in kinds(commands):
+            if FetchWhole in kinds(commands):
                 break
             waiting = fetches(self.download.resolved(0, 2.0))
+        self.assertIn(Once, kinds(commands))
+        (whole,) = [c for c in commands if isinstance(c, FetchWhole)]
+        gone = FetchResult(Reason.STATUS, 0, status=403)
+        commands = self.download.ended(whole.id, gone, 3.0)
         fail = next(c for c in commands if isinstance(c, Fail))
         self.assertEqual(fail.status, 403)
 

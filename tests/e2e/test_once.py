@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aimirror.testing import client
 from aimirror.testing.processes import ServiceProgram
 from tests.e2e.support import CONTENT, EndToEndTests
 
@@ -60,3 +61,28 @@ class OnceTests(EndToEndTests):
         other = self.serve("/two.bin", uses=1) + "?ticket=2"
         self.assertWhole(service.get(other))
         self.assertEqual(self.requests(other), 1)
+
+    def test_ordinary_looking(self) -> None:
+        """Of links that look ordinary the first is cut, and the next ones come by one request."""
+        path = self.serve("/first.bin", uses=1, spent=404, rate=20_000_000)
+        service = self.start()
+        self.assertCut(service, path)
+        for n in range(2):
+            other = self.serve(f"/next{n}.bin", uses=1, spent=404)
+            self.assertWhole(service.get(other))
+            self.assertEqual(self.requests(other), 1)
+
+    def assertCut(self, service: ServiceProgram, path: str) -> None:
+        """The client sees that it has not all."""
+        with self.assertRaises(client.Broken):
+            service.get(path)
+
+    def test_redirected(self) -> None:
+        """An address that leads to a new link each time, of which each answers once."""
+        self.serve("/real.bin", needs_signature=True, rate=20_000_000)
+        url = f"{self.origin.url}/real.bin"
+        service = self.start()
+        for n in range(2):
+            self.origin.script({f"/{n}.bin": {"redirect": url, "signs": True, "signed_uses": 1}})
+            self.assertWhole(service.get(f"/{n}.bin"))
+        self.assertEqual(self.requests("/1.bin"), 1)

@@ -35,8 +35,8 @@ from aimirror.config.model import (
 )
 from aimirror.config.schema import At
 from aimirror.config.trusting import check_trust
-from aimirror.ecosystems.oci.paths import Registry
 from aimirror.http.targets import BadTarget
+from aimirror.registries.registry import Registry
 from aimirror.upstream.proxies import ENVIRONMENT, Proxies, from_environment, is_own
 
 __all__ = [

@@ -8,10 +8,10 @@ from pathlib import Path
 from attrs import field, frozen
 
 from aimirror.download.hours import Hours
-from aimirror.ecosystems.oci.paths import DEFAULTS, Registry
 from aimirror.forward.policy import HostPattern, Listed
 from aimirror.http.egress import Network, Reach, Timeouts
 from aimirror.platform import usable_cores
+from aimirror.registries.registry import DEFAULTS, Registry
 from aimirror.routing.rules import ContentRewrite, Rule
 from aimirror.routing.served_names import ServedName
 from aimirror.server.access import Limits

@@ -8,8 +8,8 @@ from aimirror.config import addresses, scalars
 from aimirror.config.recognition import NONE
 from aimirror.config.scalars import duration, integer, one_of
 from aimirror.config.schema import Conflict, Either, Key, Made, Many, Record
-from aimirror.ecosystems.oci.paths import Registry
 from aimirror.ecosystems.registry import NAMES as ECOSYSTEMS
+from aimirror.registries.registry import Registry
 from aimirror.routing.digests import ALGORITHMS, DigestSource, Source
 from aimirror.routing.policies import CachePolicy
 from aimirror.routing.rules import (

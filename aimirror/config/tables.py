@@ -27,7 +27,7 @@ from aimirror.config.scalars import duration, integer, number, one_of
 from aimirror.config.schema import Conflict, Key, Made, Many, Named, Record
 from aimirror.config.server_table import LEAST_TIMEOUT, SERVER
 from aimirror.download.hours import Hours
-from aimirror.ecosystems.oci.paths import Registry, merged
+from aimirror.registries.registry import Registry, merged
 from aimirror.upstream.proxies import ENVIRONMENT, is_own
 
 #: Bounds that keep a slip of the finger from exhausting memory.

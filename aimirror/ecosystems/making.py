@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from aimirror.ecosystems.oci.paths import Registries
 from aimirror.ecosystems.world import World
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import Ecosystem
+from aimirror.registries.registry import Registries
 
 
 @frozen(kw_only=True)

@@ -45,7 +45,6 @@ from aimirror.ecosystems.huggingface import world as huggingface
 from aimirror.ecosystems.making import Coded, Edges
 from aimirror.ecosystems.maven import world as maven
 from aimirror.ecosystems.oci import world as oci
-from aimirror.ecosystems.oci.paths import Registries, Registry
 from aimirror.ecosystems.packaged import Package
 from aimirror.ecosystems.pypi import world as pypi
 from aimirror.ecosystems.rubygems import world as rubygems
@@ -56,6 +55,7 @@ from aimirror.indexes.indexed import Indexed
 from aimirror.indexes.reading import Repository
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import Ecosystem
+from aimirror.registries.registry import Registries, Registry
 from aimirror.settings.setting import Address, Setting
 
 #: In the order of the documents' table.

@@ -9,10 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.config import load, plain
 from aimirror.config.ignored import ignored
-from aimirror.ecosystems.oci.auth import Credential
-from aimirror.ecosystems.oci.paths import Registry
-from aimirror.ecosystems.oci.sources import IGNORED, Sources
 from aimirror.ecosystems.registry import NAMES, WORLDS
+from aimirror.registries.auth import Credential
+from aimirror.registries.registry import Registry
+from aimirror.registries.sources import IGNORED, Sources
 from aimirror.routing.policies import CachePolicy
 from aimirror.routing.rules import Rule
 

@@ -9,9 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.config import Config, ConfigError, load
 from aimirror.config.applying import egress_of
-from aimirror.ecosystems.oci.auth import Credential
-from aimirror.ecosystems.oci.sources import Sources
 from aimirror.http.egress import Trust
+from aimirror.registries.auth import Credential
+from aimirror.registries.sources import Sources
 from tests.upstream.test_tls import certificate
 
 OWN, PEM = certificate("mirror")

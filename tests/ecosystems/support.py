@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from aimirror.ecosystems.making import Edges
-from aimirror.ecosystems.oci.paths import Registries
 from aimirror.ecosystems.registry import BY_NAME, made
 from aimirror.http.egress import Outgoing
 from aimirror.mirror.ecosystem import Ecosystem
 from aimirror.mirror.mirror import Mirror
+from aimirror.registries.registry import Registries
 from aimirror.routing.rules import Rule
 from aimirror.server.base_url import base_url
 from aimirror.server.memo import Memo

@@ -9,9 +9,9 @@ from attrs import evolve
 from aimirror.config.presets import presets
 from aimirror.ecosystems import registry
 from aimirror.ecosystems.making import Edges
-from aimirror.ecosystems.oci.paths import Registries
 from aimirror.ecosystems.registry import BY_NAME, CLIENTS, NAMES, WORLDS
 from aimirror.mirror.ecosystem import Ecosystem
+from aimirror.registries.registry import Registries
 from tests.mirror.support import MirrorCase
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"

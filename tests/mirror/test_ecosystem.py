@@ -9,11 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.caching.entries import Entry
 from aimirror.ecosystems.making import Edges
-from aimirror.ecosystems.oci.paths import Registries
 from aimirror.ecosystems.registry import BY_NAME, made
 from aimirror.http.headers import Headers
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Untaken
 from aimirror.mirror.mirror import Mirror
+from aimirror.registries.registry import Registries
 from aimirror.routing.rules import Route, Rule, route_of
 from aimirror.server.answers import Answer
 from aimirror.testing.library import FakeLibrary

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from aimirror.ecosystems.oci.paths import DEFAULTS
+from aimirror.registries.registry import DEFAULTS
 from aimirror.settings import json_file, toml, yaml
 from aimirror.settings.setting import Address, Setting
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from aimirror.ecosystems.oci.paths import Kind
 from aimirror.http.headers import Headers
 from aimirror.http.json_text import parse_json
+from aimirror.registries.paths import Kind
 
 _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 405: "UNSUPPORTED", 429: "TOOMANYREQUESTS"}
 _UNKNOWN = {Kind.MANIFEST: "MANIFEST_UNKNOWN", Kind.BLOB: "BLOB_UNKNOWN"}

@@ -8,11 +8,8 @@ from twisted.internet.defer import Deferred
 from aimirror.bounded import LRU
 from aimirror.caching.caching import prepare
 from aimirror.caching.entries import Entry
-from aimirror.ecosystems.oci.auth import Credential
 from aimirror.ecosystems.oci.errors import MOST_ERROR, own_words
 from aimirror.ecosystems.oci.manifests import MOST_MANIFEST, Manifest, read_manifest
-from aimirror.ecosystems.oci.paths import Kind, Target
-from aimirror.ecosystems.oci.tokens import Refused, Tokens
 from aimirror.exchanges.answering import UNABLE
 from aimirror.exchanges.responses import collect, drain
 from aimirror.http import urls
@@ -33,6 +30,9 @@ from aimirror.interfaces import (
 )
 from aimirror.mirror.cached import GRANTED_FOR
 from aimirror.mirror.ecosystem import ClientRequest, Desk
+from aimirror.registries.auth import Credential
+from aimirror.registries.paths import Kind, Target
+from aimirror.registries.tokens import Refused, Tokens
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
 

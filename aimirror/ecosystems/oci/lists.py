@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from aimirror.ecosystems.oci.errors import API_VERSION, error_fields
 from aimirror.ecosystems.oci.images import Images, Visit
-from aimirror.ecosystems.oci.paths import Kind, rewritten_link
-from aimirror.ecosystems.oci.tokens import Refused
 from aimirror.exchanges.answering import UNABLE
 from aimirror.exchanges.responses import collect
 from aimirror.http.headers import Headers
 from aimirror.indexes.remembered import last_told, remember
 from aimirror.interfaces import ILibrary, IUpstreamResponse
 from aimirror.mirror.ecosystem import UNTAKEN, Untaken
+from aimirror.registries.paths import Kind, rewritten_link
+from aimirror.registries.tokens import Refused
 from aimirror.server.answers import Answer
 from aimirror.server.relay import relayed
 

@@ -13,14 +13,14 @@ from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.oci.errors import API_VERSION
 from aimirror.ecosystems.oci.images import Images, Visit
-from aimirror.ecosystems.oci.paths import Kind, parse_digest
-from aimirror.ecosystems.oci.tokens import Refused
 from aimirror.ecosystems.oci.trials import NOT_HAD, Trials
 from aimirror.exchanges.responses import drain
 from aimirror.http.headers import Headers
 from aimirror.http.statuses import NO_HEAD
 from aimirror.interfaces import BodyFailed, ILibrary, UpstreamError
 from aimirror.mirror.ecosystem import UNTAKEN, Declined, Untaken
+from aimirror.registries.paths import Kind, parse_digest
+from aimirror.registries.tokens import Refused
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer

@@ -15,10 +15,10 @@ from twisted.internet.defer import Deferred, gatherResults
 from aimirror.bounded import LRU
 from aimirror.ecosystems.oci.images import Images, Visit
 from aimirror.ecosystems.oci.manifests import Manifest, Part
-from aimirror.ecosystems.oci.paths import Kind, Target, parse_digest
-from aimirror.ecosystems.oci.tokens import Refused
 from aimirror.exchanges.answering import UNABLE
 from aimirror.interfaces import BodyFailed, UpstreamError
+from aimirror.registries.paths import Kind, Target, parse_digest
+from aimirror.registries.tokens import Refused
 from aimirror.routing.digests import Digest
 from aimirror.single_flight import SingleFlight
 

@@ -12,28 +12,11 @@ from attrs import evolve
 
 from aimirror.bounded import LRU
 from aimirror.ecosystems.making import Coded
-from aimirror.ecosystems.oci import auth as oci_auth
-from aimirror.ecosystems.oci.auth import Credential
 from aimirror.ecosystems.oci.clients import buildkit, containerd, docker, k3s, podman
 from aimirror.ecosystems.oci.errors import API_VERSION, error_body, error_code, error_fields
 from aimirror.ecosystems.oci.images import Images, Visit
-from aimirror.ecosystems.oci.issuing import Issuing
 from aimirror.ecosystems.oci.lists import Lists
-from aimirror.ecosystems.oci.logins import Logins
-from aimirror.ecosystems.oci.paths import (
-    DOCKER_HUB,
-    Kind,
-    Problem,
-    Registries,
-    Target,
-    default_of,
-    ns_of,
-    parse,
-    registry_of,
-)
-from aimirror.ecosystems.oci.sources import IGNORED, Sources
 from aimirror.ecosystems.oci.tags import Tags
-from aimirror.ecosystems.oci.tokens import Refused, Tokens
 from aimirror.ecosystems.packaged import named_by
 from aimirror.exchanges.answering import UNABLE
 from aimirror.http.headers import Headers
@@ -48,6 +31,14 @@ from aimirror.mirror.ecosystem import (
     Untaken,
 )
 from aimirror.mirror.passing import failure
+from aimirror.registries import auth as oci_auth
+from aimirror.registries.auth import Credential
+from aimirror.registries.issuing import Issuing
+from aimirror.registries.logins import Logins
+from aimirror.registries.paths import Kind, Problem, Target, default_of, ns_of, parse, registry_of
+from aimirror.registries.registry import DOCKER_HUB, Registries
+from aimirror.registries.sources import IGNORED, Sources
+from aimirror.registries.tokens import Refused, Tokens
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
 from aimirror.server.relay import Relayed

@@ -7,8 +7,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems.oci.paths import DEFAULTS
 from aimirror.ecosystems.registry import setting
+from aimirror.registries.registry import DEFAULTS
 
 URL = "http://mirror:8081"
 OLD, NEW = "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images"

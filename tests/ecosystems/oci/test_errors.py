@@ -7,8 +7,8 @@ import json
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.ecosystems.oci.errors import error_body, error_code, error_fields
-from aimirror.ecosystems.oci.paths import Kind
 from aimirror.http.headers import Headers
+from aimirror.registries.paths import Kind
 
 
 class ErrorTests(SynchronousTestCase):

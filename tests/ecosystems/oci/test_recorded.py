@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 
 from attrs import evolve, frozen
 
-from aimirror.ecosystems.oci.paths import DEFAULTS
 from aimirror.http.egress import Outgoing
 from aimirror.http.headers import Headers
+from aimirror.registries.registry import DEFAULTS
 from tests.ecosystems.oci.test_trials import INDEX, MANIFEST, TrialCase, digest_of
 from tests.mirror.support import UPSTREAM, Played
 

@@ -6,10 +6,10 @@ import hashlib
 from typing import Any
 
 from aimirror.ecosystems.making import Edges
-from aimirror.ecosystems.oci.paths import Registries, Registry
 from aimirror.ecosystems.registry import BY_NAME, made
 from aimirror.http.egress import Outgoing
 from aimirror.mirror.ecosystem import Ecosystem
+from aimirror.registries.registry import Registries, Registry
 from tests.ecosystems.support import WorldCase
 from tests.mirror.support import Played
 

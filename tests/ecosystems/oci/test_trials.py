@@ -10,12 +10,12 @@ from attrs import evolve
 
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.making import Edges
-from aimirror.ecosystems.oci.paths import DOCKER_HUB, Registries, Registry
 from aimirror.ecosystems.oci.trials import FAILED_FOR, PASSED_FOR
 from aimirror.ecosystems.registry import BY_NAME, made
 from aimirror.http.egress import Outgoing
 from aimirror.interfaces import UpstreamError
 from aimirror.mirror.ecosystem import Ecosystem
+from aimirror.registries.registry import DOCKER_HUB, Registries, Registry
 from tests.ecosystems.support import WorldCase
 from tests.mirror.support import UPSTREAM, Played
 

@@ -8,19 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems.oci.paths import (
-    DEFAULTS,
+from aimirror.registries.paths import (
     Kind,
     Problem,
-    Registries,
-    Registry,
     Target,
     default_of,
-    merged,
     parse,
     parse_digest,
     rewritten_link,
 )
+from aimirror.registries.registry import DEFAULTS, Registries, Registry, merged
 from aimirror.routing.digests import Digest
 
 HEX = "a" * 64

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems.oci import auth as oci_auth
-from aimirror.ecosystems.oci.auth import Challenge, Credential, chosen, credential, parse_challenges
+from aimirror.registries import auth as oci_auth
+from aimirror.registries.auth import Challenge, Credential, chosen, credential, parse_challenges
 
 HUB = (
     'Bearer realm="https://auth.docker.io/token",service="registry.docker.io",'

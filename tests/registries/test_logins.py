@@ -7,9 +7,9 @@ import base64
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.ecosystems.oci.auth import Credential
-from aimirror.ecosystems.oci.logins import Logins
-from aimirror.ecosystems.oci.paths import DEFAULTS, Registries, Registry
+from aimirror.registries.auth import Credential
+from aimirror.registries.logins import Logins
+from aimirror.registries.registry import DEFAULTS, Registries, Registry
 
 LAB = Registry(name="lab:5000", upstreams=("http://lab:5000",))
 TABLE = Registries(DEFAULTS)

@@ -5,21 +5,15 @@ from __future__ import annotations
 import base64
 from urllib.parse import parse_qs
 
-from aimirror.ecosystems.oci import auth as oci_auth
-from aimirror.ecosystems.oci.auth import Credential
-from aimirror.ecosystems.oci.logins import Logins
-from aimirror.ecosystems.oci.paths import (
-    DOCKER_HUB,
-    Problem,
-    Registries,
-    Registry,
-    locate,
-    ns_of,
-)
-from aimirror.ecosystems.oci.sources import Sources
-from aimirror.ecosystems.oci.tokens import Refused, Tokens
 from aimirror.http.headers import Headers
 from aimirror.mirror.ecosystem import ClientRequest
+from aimirror.registries import auth as oci_auth
+from aimirror.registries.auth import Credential
+from aimirror.registries.logins import Logins
+from aimirror.registries.paths import Problem, locate, ns_of
+from aimirror.registries.registry import DOCKER_HUB, Registries, Registry
+from aimirror.registries.sources import Sources
+from aimirror.registries.tokens import Refused, Tokens
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
 from aimirror.server.short_bodies import gathered

@@ -6,14 +6,15 @@ from attrs import frozen
 
 from aimirror.bounded import LRU
 from aimirror.download.tasks import Reason
-from aimirror.ecosystems.oci import auth as oci_auth
-from aimirror.ecosystems.oci.auth import Challenge, Credential, Token
-from aimirror.ecosystems.oci.paths import Registry, Target
 from aimirror.exchanges.responses import collect, drain
 from aimirror.http import urls
 from aimirror.http.egress import Zone
 from aimirror.http.headers import Headers
 from aimirror.interfaces import ILibrary, Inquiry, IUpstreamResponse, UpstreamError
+from aimirror.registries import auth as oci_auth
+from aimirror.registries.auth import Challenge, Credential, Token
+from aimirror.registries.paths import Target
+from aimirror.registries.registry import Registry
 from aimirror.routing.rules import Rule
 from aimirror.single_flight import SingleFlight
 

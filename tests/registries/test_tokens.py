@@ -11,15 +11,16 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.download.tasks import Reason
-from aimirror.ecosystems.oci.auth import Credential, credential
-from aimirror.ecosystems.oci.paths import DEFAULTS, Registries, Target, parse
-from aimirror.ecosystems.oci.tokens import MOST_BYTES, Refused, Tokens
 from aimirror.exchanges.hedging import Hedging
 from aimirror.exchanges.library import Library
 from aimirror.exchanges.responses import collect
 from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Timeouts, Zone
 from aimirror.http.headers import Headers
 from aimirror.interfaces import UpstreamError
+from aimirror.registries.auth import Credential, credential
+from aimirror.registries.paths import Target, parse
+from aimirror.registries.registry import DEFAULTS, Registries
+from aimirror.registries.tokens import MOST_BYTES, Refused, Tokens
 from aimirror.routing.rules import Rule
 from aimirror.upstream.health import Health
 from aimirror.upstream.hosts import Hosts

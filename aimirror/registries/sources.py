@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from aimirror.ecosystems.oci.auth import Credential
-from aimirror.ecosystems.oci.paths import Registry
+from aimirror.registries.auth import Credential
+from aimirror.registries.registry import Registry
 from aimirror.routing.rules import KeySource, Rule
 
 #: Keys of rules that say nothing about registries.

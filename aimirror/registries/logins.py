@@ -16,8 +16,8 @@ import re
 from attrs import frozen
 
 from aimirror.bounded import LRU
-from aimirror.ecosystems.oci.auth import Credential
-from aimirror.ecosystems.oci.paths import DOCKER_HUB, Registries, Registry
+from aimirror.registries.auth import Credential
+from aimirror.registries.registry import DOCKER_HUB, Registries, Registry
 
 #: Logins that are remembered, by their hashes.
 MOST_LOGINS = 10_000

@@ -1,0 +1,1 @@
+"""Container registries: names, paths, logins and tokens."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from math import floor
 
 from aimirror.caching.directives import (
@@ -22,6 +23,8 @@ HEURISTIC = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501})
 #: Of these, the ones that a rule's ``ttl`` and ``negative_ttl`` are about.
 POSITIVE = frozenset({200, 203, 204, 300, 301, 308})
 NEGATIVE = frozenset({404, 410})
+#: The name of an empty body.
+_NOTHING = sha256(b"").hexdigest()
 #: The share of its age at receipt that an unmarked response is taken to last (RFC 9111 4.2.2).
 HEURISTIC_SHARE = 0.1
 #: Seconds: the longest life given by heuristic; an index that is older would be missed by users.
@@ -79,9 +82,19 @@ def age(entry: Entry, now: float) -> float:
 
 
 def remaining(entry: Entry, policy: CachePolicy, now: float) -> float:
-    """Seconds of freshness left; negative: since when it is stale.  LONGEST for immutable ones."""
-    if entry.immutable:
-        return float(LONGEST)
+    """Seconds of freshness left; negative: since when it is stale.  LONGEST for immutable ones.
+
+    Nothing at all is believed no longer than a "not found": mirrors that are being filled, and
+    servers in trouble, send empty files with 200.  The path may tell that it is right.
+    """
+    if entry.blob == _NOTHING and entry.status == 200 and _NOTHING not in entry.key:
+        asked = max(0.0, now - entry.received_at)
+        left = LONGEST if entry.immutable else _left(entry, policy, now)
+        return min(left, policy.negative_ttl - asked)
+    return float(LONGEST) if entry.immutable else _left(entry, policy, now)
+
+
+def _left(entry: Entry, policy: CachePolicy, now: float) -> float:
     return lifetime(entry.status, entry.headers, policy) - age(entry, now)
 
 

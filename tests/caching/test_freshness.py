@@ -1,5 +1,8 @@
 """aimirror.caching.freshness: RFC 9111 section 4.2, RFC 9213 section 2.2, RFC 8246."""
 
+import hashlib
+
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.caching.directives import LONGEST
@@ -243,6 +246,17 @@ class FreshnessTests(SynchronousTestCase):
         self.assertEqual(remaining(stored, PLAIN, NOW + 20), 40)
         self.assertEqual(remaining(stored, PLAIN, NOW + 80), -20)
         self.assertEqual(remaining(entry({}, immutable=True), PLAIN, NOW + 1e9), LONGEST)
+
+    def test_nothing(self) -> None:
+        """An empty file is asked about again as soon as one that is missing, immutable or not."""
+        nothing = hashlib.sha256(b"").hexdigest()
+        for more in ({"immutable": True}, {}):
+            stored = entry({"Cache-Control": "max-age=600"}, blob=nothing, received_at=NOW, **more)
+            self.assertEqual(remaining(stored, FORCED, NOW + 2), 3)
+            self.assertEqual(remaining(stored, FORCED, NOW + 20), -15)
+        named = f"https://h/blobs/sha256:{nothing}"
+        stored = evolve(entry({}, blob=nothing, immutable=True), key=named)
+        self.assertEqual(remaining(stored, PLAIN, NOW + 1e9), LONGEST)
 
     def test_forbidden(self) -> None:
         """What forbids reuse without validation, and reuse when stale, is seen."""

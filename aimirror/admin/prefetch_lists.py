@@ -124,12 +124,17 @@ def requirements(text: str) -> Items:
     return _bounded(Items(tuple(projects), tuple(links), tuple(skipped)))
 
 
+def toml(text: str) -> dict[str, Any]:
+    """A document of TOML; raises BadList for one that can't be read."""
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise BadList(f"no TOML: {error}") from None
+
+
 def uv_lock(text: str, interpreter: Interpreter) -> Items:
     """``uv.lock``: its files that suit the interpreter, sources where no wheel does."""
-    try:
-        packages = tomllib.loads(text).get("package", [])
-    except tomllib.TOMLDecodeError as error:
-        raise BadList(f"no TOML: {error}") from None
+    packages = toml(text).get("package", [])
     links: list[str] = []
     skipped: list[str] = []
     for package in _mappings(packages):

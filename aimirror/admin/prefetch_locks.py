@@ -6,7 +6,6 @@ Those in YAML are read line by line: they are made by programs, always alike, an
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from xml.etree import ElementTree
@@ -20,6 +19,7 @@ from aimirror.admin.prefetch_lists import (
     normalised,
     package_lock,
     requirements,
+    toml,
     uv_lock,
 )
 
@@ -64,7 +64,7 @@ def _reader(name: str) -> _Reader | None:
 
 def _poetry(text: str, interpreter: Interpreter) -> Items:
     """``poetry.lock`` and ``pdm.lock``: names, versions and hashes; pdm may tell URLs."""
-    lock = _toml(text)
+    lock = toml(text)
     metadata = lock.get("metadata")
     files_apart = metadata.get("files") if isinstance(metadata, dict) else None
     projects, links, skipped = [], [], []
@@ -142,7 +142,7 @@ def _conda_lock(text: str, interpreter: Interpreter) -> Items:
 def _cargo(text: str, interpreter: Interpreter) -> Items:
     """``Cargo.lock``: the crates of crates.io."""
     links, skipped = [], []
-    for package in _tables(_toml(text).get("package")):
+    for package in _tables(toml(text).get("package")):
         source = package.get("source")
         if not isinstance(source, str):  # the project's own
             continue
@@ -195,13 +195,6 @@ def _pom(text: str, interpreter: Interpreter) -> Items:
 
 def _filled(text: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\$\{([^}]+)\}", lambda m: values.get(m[1], m[0]), text.strip())
-
-
-def _toml(text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadList(f"no TOML: {error}") from None
 
 
 def _tables(value: object) -> Iterator[dict[str, Any]]:

@@ -60,7 +60,8 @@ name = "local"
         items = prefetch.uv_lock(lock, Interpreter("3.11", "linux_x86_64"))
         wanted = ("https://f/a-1-cp311-cp311-manylinux_2_17_x86_64.whl", "https://f/b-1.tar.gz")
         self.assertEqual((items.urls, items.skipped), (wanted, ("local",)))
-        self.assertRaises(BadList, prefetch.uv_lock, "a = [", Interpreter())
+        for text in ("a = [", "a=" + "[" * 20_000):
+            self.assertRaises(BadList, prefetch.uv_lock, text, Interpreter())
 
     def test_own_project(self) -> None:
         """The project that uv.lock belongs to is no file that a mirror could lack."""

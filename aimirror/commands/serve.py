@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from attrs import frozen
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import globalLogBeginner
 
@@ -47,10 +48,11 @@ def run(given: argparse.Namespace) -> int:
         return prepared(given.config, given.host, given.port, given.cache_dir)
 
     config = configuration()
+    offer = Offer.of(config)  # takes long: clients that are let in do not wait for it
     logs = _begin_logging(config, reactor)
 
     def ready(url: str) -> None:
-        print(welcome(url, config), flush=True)
+        print(welcome(url, offer), flush=True)
 
     def make(failed: Callable[[str], None]) -> MirrorService:
         extra = {} if logs.access is None else {"access": logs.access}
@@ -77,21 +79,37 @@ _FIRST = {
 _WARNINGS = 5
 
 
-def welcome(url: str, config: Config) -> str:
+@frozen
+class Offer:
+    """What the welcome tells of a configuration."""
+
+    config: Config
+    clients: tuple[str, ...]
+    moved: dict[str, str]
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, config: Config) -> Offer:
+        """Found out by reading the rules that are built in."""
+        return cls(config, offered(config.rules), moved(config.rules), tuple(_warnings(config)))
+
+
+def welcome(url: str, offer: Offer) -> str:
     """Where it listens, where it caches, and what clients are told first."""
     here = url.replace("//0.0.0.0:", "//localhost:").replace("//[::]:", "//localhost:").rstrip("/")
-    address = Address(here, moved(config.rules))
+    address = Address(here, offer.moved)
     trust = f" --trusted-host {address.host}" if address.plain else ""
-    clients, old = offered(config.rules), notice(config.cache.dir)
+    config, old = offer.config, notice(offer.config.cache.dir)
     values = {"here": here, "simple": address.at("/simple"), "trust": trust}
+    first = [text.format(**values) for client, text in _FIRST.items() if client in offer.clients]
     lines = [
         f"aimirror listens on {url}",
         f"aimirror reads {_source(config)}",
         f"aimirror caches in {config.cache.dir}",
         *([f"aimirror: {old}"] if old else []),
-        *_warnings(config),
-        *(f"  {text.format(**values)}" for client, text in _FIRST.items() if client in clients),
-        *(["  others:       aimirror setup"] if set(clients) - _FIRST.keys() else []),
+        *offer.warnings,
+        *(f"  {text}" for text in first),
+        *(["  others:       aimirror setup"] if set(offer.clients) - _FIRST.keys() else []),
         f"  set-up:       {here}/aimirror/",
         f"  dashboard:    {_administration(here, config)}",
     ]

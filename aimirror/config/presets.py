@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from aimirror.config.document import parse
+from aimirror.config.document import parse_own
 from aimirror.config.schema import At, shown
 from aimirror.ecosystems.registry import WORLDS
 
@@ -22,7 +22,7 @@ def presets() -> dict[str, list[dict[str, Any]]]:
     """
     by_name: dict[str, list[dict[str, Any]]] = {}
     for world in WORLDS:
-        value: Any = parse(world.presets.encode(), f"presets of {world.name}")
+        value = parse_own(world.presets.encode())
         for name, rules in (value or {}).items():
             if name in by_name:
                 raise ValueError(f"two presets are named {name!r}")
@@ -50,8 +50,7 @@ _WITHOUT_UPSTREAM = {"python": "pypi"}
 def built_in() -> list[Any]:
     """The list of rules of the built-in configuration, as its file has it."""
     content = (resources.files("aimirror") / "default.yaml").read_bytes()
-    value: Any = parse(content, "built-in default.yaml")
-    rules: list[Any] = value["rules"]
+    rules: list[Any] = parse_own(content)["rules"]
     return rules
 
 

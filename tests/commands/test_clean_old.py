@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aimirror.commands.serve import welcome
+from aimirror.commands.serve import Offer, welcome
 from aimirror.config import load
 from tests.commands.support import LineTests
 from tests.store.test_legacy import old_cache
@@ -26,13 +26,13 @@ class CleanOldTests(LineTests):
     def test_welcome(self) -> None:
         """The welcome names the configuration in use, and an old cache with its remedy."""
         config = load(self.file)
-        shown = welcome("http://localhost:1/", config)
+        shown = welcome("http://localhost:1/", Offer.of(config))
         self.assertIn(f"aimirror reads {self.file.absolute()}\n", shown)
         self.assertNotIn("clean-old", shown)
         old_cache(config.cache.dir)
-        self.assertIn("clean-old --cache-dir", welcome("http://localhost:1/", config))
+        self.assertIn("clean-old --cache-dir", welcome("http://localhost:1/", Offer.of(config)))
         self.assertIn(
-            "aimirror reads its built-in configuration\n", welcome("http://h", load(None))
+            "aimirror reads its built-in configuration\n", welcome("http://h", Offer.of(load(None)))
         )
 
     def test_main_py(self) -> None:

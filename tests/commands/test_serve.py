@@ -7,7 +7,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.commands.serve import has_colours, welcome
+from aimirror.commands import serve
+from aimirror.commands.serve import Offer, has_colours, welcome
 from aimirror.config import load
 
 
@@ -32,7 +33,7 @@ class WelcomeTests(SynchronousTestCase):
         lines = [f"- {{name: r{n}, pattern: '^x{n}', upstream: 'https://h'}}" for n in range(rules)]
         rest = "- {name: a, upstream: 'https://h'}"
         file.write_text("\n".join(["cache: {max_size_gb: 0.001}", "rules:", *lines, rest]))
-        return welcome("http://0.0.0.0:8081/", load(file, {})).splitlines()
+        return welcome("http://0.0.0.0:8081/", Offer.of(load(file, {}))).splitlines()
 
     def test_warnings(self) -> None:
         """The welcome has the warnings of ``check``, at most five, and says where the rest is."""
@@ -42,12 +43,19 @@ class WelcomeTests(SynchronousTestCase):
             self.assertEqual(len(said), shown, lines)
             self.assertEqual(any(more in line for line in lines if more), bool(more), lines)
 
+    def test_read_before(self) -> None:
+        """What takes long is read before the service listens: the welcome itself reads no rules."""
+        offer = Offer.of(load(None, {"HOME": "/"}))
+        for name in ("moved", "offered", "warned", "unheeded"):
+            self.patch(serve, name, None)
+        self.assertIn("pip install", welcome("http://localhost:1/", offer))
+
     def test_pages(self) -> None:
         """Both kinds of pages are named, the administration's at its own address if it has one."""
-        shown = welcome("http://0.0.0.0:1/", load(None, {"HOME": "/"}))
+        shown = welcome("http://0.0.0.0:1/", Offer.of(load(None, {"HOME": "/"})))
         self.assertIn("set-up:       http://localhost:1/aimirror/\n", shown)
         self.assertTrue(shown.endswith("dashboard:    http://localhost:1/aimirror/admin/"), shown)
         file = Path(self.mktemp())
         file.write_text("rules: [{preset: npm}]\nadmin: {port: 8082}\n")
-        shown = welcome("https://[::]:1/", load(file, {"HOME": "/"}))
+        shown = welcome("https://[::]:1/", Offer.of(load(file, {"HOME": "/"})))
         self.assertTrue(shown.endswith("https://127.0.0.1:8082/aimirror/admin/"), shown)

@@ -46,6 +46,9 @@ from aimirror.single_flight import SingleFlight
 
 #: Bytes of a page that is read here; the largest on PyPI have a few MB.
 MOST_PAGE = 64 << 20
+#: Bytes of a page up to which asking another process to read it takes longer than reading it; a
+#: hostile one of that size takes some milliseconds.
+READ_HERE = 8 << 10
 #: Pages whose digests are kept in mind, and digests in all of them together.
 MOST_PAGES = 1000
 MOST_DIGESTS = 200_000
@@ -328,6 +331,8 @@ class Pypi(General):
 
         async def run() -> DigestTable:
             try:
+                if body.size is not None and body.size <= READ_HERE:
+                    return DigestTable([pypi.digests(await read(), url)])
                 return DigestTable.load(await self._library.apart(pypi.table, read, url))
             except (BodyFailed, OSError, ValueError):
                 return DigestTable(())

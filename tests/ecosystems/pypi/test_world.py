@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from aimirror.ecosystems.pypi.pages import JSON
-from aimirror.ecosystems.pypi.world import Pypi
+from aimirror.ecosystems.pypi.world import READ_HERE, Pypi
 from aimirror.http.egress import Outgoing
 from aimirror.mirror.ecosystem import Ecosystem
 from aimirror.routing.policies import CachePolicy
@@ -196,6 +196,28 @@ class FileTests(PypiCase):
             self.answers[PATH] = (200, (), MADE.content)
             self.assertRefused()
             self.clock.advance(1000)
+
+    def test_where_pages_are_read(self) -> None:
+        """A small page is read in place, a large one in another process."""
+        for filler, readers in ((10, []), (READ_HERE, ["table"])):
+            self.setUp()
+            self.assertEqual(self.read_apart(filler), readers)
+
+    def read_apart(self, filler: int) -> list[str]:
+        """What another process does for a file whose page has so many bytes more."""
+        self.page(requires=filler * "x")
+        self.serve_file(PATH, MADE.content)
+        calls: list[str] = []
+        apart = self.library.apart
+
+        def counted(function: Any, source: Any, *texts: str) -> Any:
+            calls.append(function.__name__)
+            return apart(function, source, *texts)
+
+        self.patch(self.library, "apart", counted)
+        self.get("/simple/demo/", LIKES_JSON)
+        self.assertEqual(self.get(PATH)[2], MADE.content)
+        return calls
 
     def test_right_digest(self) -> None:
         """The right file is served and stored, and the page is not asked for again."""

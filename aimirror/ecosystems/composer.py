@@ -13,7 +13,7 @@ from typing import Any
 
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
-from aimirror.http.json_text import parse_json
+from aimirror.http.json_text import members
 from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest, parse
 from aimirror.settings import json_file
@@ -35,12 +35,7 @@ def _places(url: str) -> Places:
 def digests(document: bytes) -> dict[str, Digest]:
     """What metadata says of archives, by file name."""
     table = {}
-    try:
-        value = parse_json(document)
-    except ValueError:
-        return {}
-    packages = value.get("packages") if isinstance(value, dict) else None
-    for dist in _dists(packages):
+    for dist in _dists(members(document, "packages")):
         name = str(dist.get("url", "")).partition("?")[0].rpartition("/")[2]
         digest = parse("sha1", str(dist.get("shasum") or ""))
         if name and digest is not None:
@@ -48,9 +43,9 @@ def digests(document: bytes) -> dict[str, Digest]:
     return table
 
 
-def _dists(packages: object) -> Iterator[dict[str, object]]:
+def _dists(packages: dict[str, Any]) -> Iterator[dict[str, object]]:
     """The versions of a package are a list, or an object by version."""
-    for versions in packages.values() if isinstance(packages, dict) else ():
+    for versions in packages.values():
         each = versions.values() if isinstance(versions, dict) else versions
         for version in each if isinstance(versions, dict | list) else ():
             dist = version.get("dist") if isinstance(version, dict) else None

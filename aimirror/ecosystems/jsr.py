@@ -9,7 +9,7 @@ import re
 
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
-from aimirror.http.json_text import parse_json
+from aimirror.http.json_text import members
 from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest, parse
 from aimirror.settings.setting import Address, Setting, exported
@@ -25,12 +25,7 @@ def _places(url: str) -> Places:
 def digests(document: bytes) -> dict[str, Digest]:
     """What a version's manifest says of its files, by path."""
     table = {}
-    try:
-        value = parse_json(document)
-    except ValueError:
-        return {}
-    manifest = value.get("manifest") if isinstance(value, dict) else None
-    for path, file in manifest.items() if isinstance(manifest, dict) else ():
+    for path, file in members(document, "manifest").items():
         checksum = str(file.get("checksum", "")) if isinstance(file, dict) else ""
         digest = parse("sha256", checksum.removeprefix("sha256-"))
         if digest is not None:

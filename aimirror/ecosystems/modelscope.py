@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
-from aimirror.http.json_text import parse_json
+from aimirror.http.json_text import member
 from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest, parse
 from aimirror.settings.setting import Address, Setting, exported
@@ -52,12 +52,7 @@ def digests(document: bytes) -> dict[str, Digest]:
 
 
 def _digests(document: bytes) -> Iterator[tuple[str, Digest]]:
-    try:
-        value = parse_json(document)
-    except ValueError:
-        return
-    data = value.get("Data") if isinstance(value, dict) else None
-    files = data.get("Files") if isinstance(data, dict) else None
+    files = member(document, "Data", "Files")
     for file in files if isinstance(files, list) else ():
         if isinstance(file, dict):
             digest = parse("sha256", str(file.get("Sha256", "")))

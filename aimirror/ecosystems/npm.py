@@ -13,7 +13,7 @@ from typing import Any
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
 from aimirror.http.headers import Headers
-from aimirror.http.json_text import parse_json
+from aimirror.http.json_text import members
 from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest, parse
 from aimirror.settings import lines, toml, yaml
@@ -107,12 +107,7 @@ def digests(document: bytes) -> dict[str, Digest]:
 
 
 def _dists(document: bytes) -> Iterable[dict[str, object]]:
-    try:
-        value = parse_json(document)
-    except ValueError:
-        return
-    versions = value.get("versions") if isinstance(value, dict) else None
-    for version in versions.values() if isinstance(versions, dict) else ():
+    for version in members(document, "versions").values():
         dist = version.get("dist") if isinstance(version, dict) else None
         if isinstance(dist, dict):
             yield dist

@@ -10,7 +10,7 @@ import re
 
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
-from aimirror.http.json_text import parse_json
+from aimirror.http.json_text import member, members
 from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest, parse
 from aimirror.settings.setting import Address, Setting
@@ -30,20 +30,12 @@ def _places(url: str) -> Places:
     return [(f"{match[1]}/{_REGISTRATIONS}/{name}.json", name.lower())]
 
 
-def _object(document: bytes) -> dict[str, object]:
-    try:
-        value = parse_json(document)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 _HASHES = ("sha512", "sha256")
 
 
 def digests(document: bytes) -> dict[str, Digest]:
     """What the catalog's entry of a package says, by ID and version."""
-    details = _object(document)
+    details = members(document)
     algorithm = str(details.get("packageHashAlgorithm", "")).lower()
     digest = parse(algorithm, str(details.get("packageHash", ""))) if algorithm in _HASHES else None
     if digest is None:
@@ -54,7 +46,7 @@ def digests(document: bytes) -> dict[str, Digest]:
 
 def entry_url(leaf: bytes) -> str:
     """Where the catalog's entry is that a package's registration was made of; "" without one."""
-    url = _object(leaf).get("catalogEntry")
+    url = member(leaf, "catalogEntry")
     return url if isinstance(url, str) and url.startswith(("https://", "http://")) else ""
 
 

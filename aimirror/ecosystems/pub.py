@@ -9,7 +9,7 @@ import re
 
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
-from aimirror.http.json_text import parse_json
+from aimirror.http.json_text import member
 from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest, parse
 from aimirror.settings.setting import Address, Setting, exported
@@ -25,11 +25,7 @@ def _places(url: str) -> Places:
 def digests(document: bytes) -> dict[str, Digest]:
     """What a package's document says of its archives, by file name."""
     table = {}
-    try:
-        value = parse_json(document)
-    except ValueError:
-        return {}
-    versions = value.get("versions") if isinstance(value, dict) else None
+    versions = member(document, "versions")
     for version in versions if isinstance(versions, list) else ():
         release = version if isinstance(version, dict) else {}
         name = str(release.get("archive_url", "")).partition("?")[0].rpartition("/")[2]

@@ -11,7 +11,7 @@ from typing import Any
 
 from aimirror.ecosystems.packaged import named_by
 from aimirror.ecosystems.world import Row, World
-from aimirror.http.json_text import parse_json
+from aimirror.http.json_text import member
 from aimirror.indexes.reading import Files, Places, Reading
 from aimirror.routing.digests import Digest, parse
 from aimirror.settings import json_file
@@ -29,11 +29,7 @@ def _places(url: str) -> Places:
 
 def digests(document: bytes) -> dict[str, Digest]:
     """What the document of a release says of its archive."""
-    try:
-        value = parse_json(document)
-    except ValueError:
-        return {}
-    resources = value.get("resources") if isinstance(value, dict) else None
+    resources = member(document, "resources")
     for each in resources if isinstance(resources, list) else ():
         if isinstance(each, dict) and each.get("name") == _SOURCE:
             digest = parse("sha256", str(each.get("checksum", "")))

@@ -4,7 +4,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.admin.prefetch import _files
 from aimirror.admin.prefetch_lists import BadList, package_lock
-from aimirror.http.json_text import parse_json
+from aimirror.http.json_text import member, members, parse_json
 
 DEEP = '{"a": ' + "[" * 100_000
 
@@ -19,6 +19,14 @@ class JsonTests(SynchronousTestCase):
         """What is none, or too deep, is a ValueError and nothing else."""
         for text in ("", "{", b"\xff", DEEP, DEEP.encode()):
             self.assertRaises(ValueError, parse_json, text)
+
+    def test_member(self) -> None:
+        """What is looked for in a document is there, or nothing is, whatever the document holds."""
+        self.assertEqual(member(b'{"a": {"b": 1}}', "a", "b"), 1)
+        for text in ("", "[]", "{", DEEP, '{"a": []}', '{"a": {"c": 1}}'):
+            self.assertIsNone(member(text, "a", "b"))
+            self.assertEqual(members(text, "a", "b"), {})
+        self.assertEqual(members('{"a": {"b": 1}}', "a"), {"b": 1})
 
     def test_deep_lists(self) -> None:
         """Lists of what to fetch, and the pages that they lead to, are told to be bad."""

@@ -15,7 +15,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from aimirror.http.headers import Headers
-from aimirror.http.json_text import parse_json
+from aimirror.http.json_text import member, parse_json
 from aimirror.routing.digests import Digest, parse
 
 #: Told by the hub itself, before a redirect to where the bytes are.
@@ -110,11 +110,7 @@ def revision(url: str) -> tuple[str, str]:
 
 def commit_of(data: bytes) -> str:
     """The commit of which the hub tells in the JSON about a repository, "" for none."""
-    try:
-        document: Any = parse_json(data)
-    except ValueError:
-        return ""
-    sha = document.get("sha") if isinstance(document, dict) else None
+    sha = member(data, "sha")
     return sha if isinstance(sha, str) else ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from aimirror.http.headers import Headers
-from aimirror.http.json_text import parse_json
+from aimirror.http.json_text import member
 from aimirror.registries.paths import Kind
 
 _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 405: "UNSUPPORTED", 429: "TOOMANYREQUESTS"}
@@ -31,11 +31,7 @@ def own_words(content_type: str, body: bytes) -> bool:
     """Whether a registry's error is in the format that clients read, and says more than a code."""
     if "json" not in content_type.lower() or not body or len(body) > MOST_ERROR:
         return False
-    try:
-        value = parse_json(body)
-    except ValueError:
-        return False
-    return isinstance(value, dict) and bool(value.get("errors"))
+    return bool(member(body, "errors"))
 
 
 def error_body(code: str, message: str) -> bytes:

@@ -181,7 +181,7 @@ AT_THE_DOOR = frozenset(
     {
         "aimirror.exchanges.answering",
         "aimirror.exchanges.decoding",
-        "aimirror.exchanges.responses",
+        "aimirror.upstream.responses",
         "aimirror.upstream.redirects",
     }
 )

@@ -18,7 +18,6 @@ from aimirror.exchanges.environment import Environment, Finished
 from aimirror.exchanges.filling import Filling
 from aimirror.exchanges.gathered import WholeResponse
 from aimirror.exchanges.judging import Judge, Judged
-from aimirror.exchanges.responses import TINY, drain
 from aimirror.exchanges.terms import Terms
 from aimirror.interfaces import (
     IUpstreamResponse,
@@ -30,6 +29,7 @@ from aimirror.interfaces import (
 )
 from aimirror.routing.rules import Strategy
 from aimirror.upstream.health import Health
+from aimirror.upstream.responses import TINY, drain
 
 if TYPE_CHECKING:
     from aimirror.store.parts import Part

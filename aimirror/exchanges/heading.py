@@ -11,12 +11,12 @@ from aimirror.exchanges.asking import Asking
 from aimirror.exchanges.decoding import DecodedResponse, decodable
 from aimirror.exchanges.environment import Environment
 from aimirror.exchanges.judging import Judge, Judged
-from aimirror.exchanges.responses import let_go
 from aimirror.exchanges.tiered import left, outdated
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Described, IUpstreamResponse, Validated, Wanted
 from aimirror.routing.rules import Strategy
 from aimirror.upstream.health import Health
+from aimirror.upstream.responses import let_go
 
 #: Answers by which servers refuse HEAD, and not what it is about.
 NO_HEAD = frozenset({400, 403, 405, 501})

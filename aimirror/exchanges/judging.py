@@ -19,13 +19,13 @@ from aimirror.caching.entries import Entry
 from aimirror.caching.freshness import holds
 from aimirror.caching.redirected import restrained
 from aimirror.exchanges.answering import UNABLE, validator
-from aimirror.exchanges.responses import asked_of
 from aimirror.http import urls
 from aimirror.http.headers import Headers
 from aimirror.interfaces import IUpstreamResponse, Wanted
 from aimirror.routing import digests
 from aimirror.routing.digests import Digest
 from aimirror.store.journal import PartMeta
+from aimirror.upstream.responses import asked_of
 
 
 @frozen

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from attrs import evolve
-from zope.interface import implementer
 
 from aimirror.caching.entries import Entry
 from aimirror.exchanges.environment import Finished
-from aimirror.http.egress import Reach, Zone
-from aimirror.http.headers import Headers
-from aimirror.interfaces import Hop, IReceiver, IUpstreamResponse, Wanted
+from aimirror.exchanges.wrapped import WrappedResponse
+from aimirror.interfaces import IUpstreamResponse, Wanted
 
 #: Whence it comes, in X-Cache and Cache-Status.
 PEER = "peer"
@@ -29,42 +27,13 @@ def passed_on(then: Callable[[Finished], None], finished: Finished) -> None:
     then(evolve(finished, shared=True, lent=True))
 
 
-@implementer(IUpstreamResponse)
-class OwnersResponse:
+class OwnersResponse(WrappedResponse):
     """The owner's stream, with the fields that the upstream gave the owner.
 
     So whatever goes on with it, asks for the same version.
     """
 
-    phrase = ""
-    hops: tuple[Hop, ...] = ()
-
     def __init__(self, response: IUpstreamResponse, entry: Entry, url: str) -> None:
-        self._response = response
-        self.status = entry.status
-        self.headers: Headers = entry.headers
-        self.url = url
-        self.length: int | None = response.length
-        self.reach: Reach = response.reach
-        self.zone: Zone = response.zone
-        self.framed: bool = response.framed
-
-    def deliver(self, receiver: IReceiver) -> None:
-        """See IUpstreamResponse."""
-        self._response.deliver(receiver)
-
-    def gather(self, left: int) -> None:
-        """See IUpstreamResponse."""
-        self._response.gather(left)
-
-    def pause(self) -> None:
-        """See IUpstreamResponse."""
-        self._response.pause()
-
-    def resume(self) -> None:
-        """See IUpstreamResponse."""
-        self._response.resume()
-
-    def abort(self) -> None:
-        """See IUpstreamResponse."""
-        self._response.abort()
+        super().__init__(response)
+        self.status, self.phrase, self.headers = entry.status, "", entry.headers
+        self.url, self.hops = url, ()

@@ -13,7 +13,6 @@ from aimirror.caching import caching
 from aimirror.caching.caching import Forward, Handling
 from aimirror.caching.entries import Entry
 from aimirror.caching.telling import tells
-from aimirror.exchanges.responses import asked_of
 from aimirror.http import urls
 from aimirror.http.headers import Headers
 from aimirror.interfaces import (
@@ -36,6 +35,7 @@ from aimirror.routing import digests
 from aimirror.server.access import client
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
+from aimirror.upstream.responses import asked_of
 
 if TYPE_CHECKING:
     pass

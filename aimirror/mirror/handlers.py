@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -18,12 +17,13 @@ from zope.interface import implementer
 from aimirror.at_hand import AtHand
 from aimirror.handlers import URL, Fetched, Fields, Request, Response
 from aimirror.http.headers import Headers
-from aimirror.interfaces import ILibrary, Inquiry, IReceiver, IUpstreamResponse, UpstreamError
+from aimirror.interfaces import ILibrary, Inquiry, IUpstreamResponse
 from aimirror.mirror.ecosystem import GENERAL, ClientRequest, Desk, Ecosystem, Lookup, Untaken
 from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer
+from aimirror.upstream.responses import collect
 
 #: Bytes of a request's or an upstream's body that a handler may hold.
 MOST_BODY = 64 << 20
@@ -173,7 +173,7 @@ class HttpClient:
         follow_redirects: bool = True,
         **ignored: object,
     ) -> Fetched:
-        """One exchange; raises UpstreamError, ValueError for a body that is too long."""
+        """One exchange; raises UpstreamError, also for a body that is too long."""
         fields = Headers((headers or {}).items())
         if params:
             url += ("&" if "?" in url else "?") + urlencode(params)
@@ -191,9 +191,7 @@ class HttpClient:
             redirects=None if follow_redirects else 0,
         )
         response = await self._library.ask(inquiry)
-        collected = _Collector(response)
-        response.deliver(collected)
-        received = await collected.done
+        received = await collect(response, MOST_BODY)
         return Fetched(response.status, Fields(response.headers), received, response.url)
 
     async def get(self, url: str, **options: Any) -> Fetched:
@@ -219,32 +217,6 @@ class HttpClient:
 
 def _bytes(content: str | bytes | None) -> bytes:
     return content.encode() if isinstance(content, str) else content or b""
-
-
-@implementer(IReceiver)
-class _Collector:
-    """Gathers a response's body."""
-
-    def __init__(self, response: IUpstreamResponse) -> None:
-        self._response = response
-        self._data = bytearray()
-        self.done: Deferred[bytes] = Deferred(lambda _: response.abort())
-
-    def data(self, chunk: bytes) -> None:
-        """See IReceiver."""
-        self._data += chunk
-        if len(self._data) > MOST_BODY and not self.done.called:
-            self.done.errback(ValueError(f"a body of more than {MOST_BODY} bytes"))
-            self._response.abort()
-
-    def finished(self, error: UpstreamError | None) -> None:
-        """See IReceiver."""
-        if self.done.called:
-            return
-        if error is not None:
-            self.done.errback(error)
-        else:
-            self.done.callback(bytes(self._data))
 
 
 @implementer(IConsumer)

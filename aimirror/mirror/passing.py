@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from aimirror.caching import caching
 from aimirror.caching.caching import Forward, Handling
-from aimirror.exchanges.responses import let_go
 from aimirror.http.conditions import Condition, evaluate
 from aimirror.http.forwarding import passed_on
 from aimirror.http.headers import Headers
@@ -22,6 +21,7 @@ from aimirror.server.answers import Answer
 from aimirror.server.errors import failure_answer
 from aimirror.server.proving import HeldBack
 from aimirror.server.relay import Relayed, relayed
+from aimirror.upstream.responses import let_go
 
 if TYPE_CHECKING:
     from aimirror.server.upload import RequestBody

@@ -6,7 +6,6 @@ from attrs import frozen
 
 from aimirror.bounded import LRU
 from aimirror.download.tasks import Reason
-from aimirror.exchanges.responses import collect, drain
 from aimirror.http import urls
 from aimirror.http.egress import Zone
 from aimirror.http.headers import Headers
@@ -17,6 +16,7 @@ from aimirror.registries.paths import Target
 from aimirror.registries.registry import Registry
 from aimirror.routing.rules import Rule
 from aimirror.single_flight import SingleFlight
+from aimirror.upstream.responses import collect, drain
 
 #: Seconds for which the way in which a registry wants to be asked is believed.
 CHALLENGE_LIFE = 3600.0

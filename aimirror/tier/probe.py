@@ -18,7 +18,7 @@ from aimirror.http.ranges import ContentRange, parse_content_range
 from aimirror.interfaces import IUpstream, UpstreamError
 from aimirror.tier.s3 import Bucket, StoreError
 from aimirror.tier.sigv4 import Secret, signed
-from aimirror.tier.wire import Collected
+from aimirror.upstream.responses import collect
 
 #: Bytes of the object that is written, and where in it a range lies.
 SIZE = 100_000
@@ -83,7 +83,7 @@ class Probe:
         response = await self.bucket.open(name, SPAN)
         if response is None:
             return Finding(what, False, True, "404")
-        body = await Collected(response, SIZE).done
+        body = await collect(response, SIZE)
         said = parse_content_range(response.headers.get("content-range", "") or "")
         right = isinstance(said, ContentRange) and (said.start, said.stop) == SPAN
         good = response.status == 206 and right and body == data[start:stop]

@@ -15,7 +15,7 @@ from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Timeouts
 from aimirror.http.headers import Headers
 from aimirror.interfaces import IUpstream, IUpstreamResponse, UpstreamError
 from aimirror.tier.sigv4 import UNSIGNED, NoCredentials, Signer
-from aimirror.tier.wire import Collected
+from aimirror.upstream.responses import collect
 
 #: Bytes of an answer that is no object: errors, lists, the names of uploads.
 MOST_TOLD = 4 << 20
@@ -190,7 +190,7 @@ class Bucket:
 
 async def _collected(response: IUpstreamResponse, most: int) -> bytes:
     try:
-        return await Collected(response, most).done
+        return await collect(response, most)
     except UpstreamError as error:
         raise StoreError(str(error)) from None
 

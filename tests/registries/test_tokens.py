@@ -13,7 +13,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.hedging import Hedging
 from aimirror.exchanges.library import Library
-from aimirror.exchanges.responses import collect
 from aimirror.http.egress import ANYWHERE, Egress, Outgoing, Timeouts, Zone
 from aimirror.http.headers import Headers
 from aimirror.interfaces import UpstreamError
@@ -24,6 +23,7 @@ from aimirror.registries.tokens import MOST_BYTES, Refused, Tokens
 from aimirror.routing.rules import Rule
 from aimirror.upstream.health import Health
 from aimirror.upstream.hosts import Hosts
+from aimirror.upstream.responses import collect
 
 RULE = Rule(name="hub", upstreams=("https://hub.test",))
 REALM = 'Bearer realm="https://auth.test/token",service="hub",scope="repository:a:pull,push"'

@@ -13,7 +13,6 @@ from aimirror.download.tasks import Reason
 from aimirror.ecosystems.huggingface import paths as huggingface
 from aimirror.exchanges.answering import UNABLE
 from aimirror.exchanges.decoding import DecodedResponse, decodable
-from aimirror.exchanges.responses import collect
 from aimirror.http import urls
 from aimirror.http.forwarding import asked_for_storing, passed_on
 from aimirror.http.headers import Headers
@@ -26,6 +25,7 @@ from aimirror.routing.rules import Route, Rule, Xet
 from aimirror.server.answers import Answer, Streamed
 from aimirror.server.relay import relayed
 from aimirror.server.short_bodies import gathered
+from aimirror.upstream.responses import collect
 
 #: Bytes of a page of a tree; the hub sends at most 1000 files on one.
 MOST_TREE = 16 << 20

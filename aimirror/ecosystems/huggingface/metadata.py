@@ -16,7 +16,6 @@ from aimirror.download.tasks import Reason
 from aimirror.ecosystems.huggingface.paths import Seen, Target, seen
 from aimirror.ecosystems.huggingface.paths import target as target_of
 from aimirror.exchanges.answering import UNABLE
-from aimirror.exchanges.responses import drain
 from aimirror.http import urls
 from aimirror.http.forwarding import ELSEWHERE
 from aimirror.http.headers import Headers
@@ -25,6 +24,7 @@ from aimirror.mirror.cached import GRANTED_FOR
 from aimirror.routing.rules import Rule
 from aimirror.single_flight import SingleFlight
 from aimirror.upstream.redirects import FOLLOWED, resolve, same_origin
+from aimirror.upstream.responses import drain
 
 #: The scope of what took a token: who shares it is decided here, by what the hub says to each.
 PRIVATE = "huggingface"

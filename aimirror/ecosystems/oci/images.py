@@ -11,7 +11,6 @@ from aimirror.caching.entries import Entry
 from aimirror.ecosystems.oci.errors import MOST_ERROR, own_words
 from aimirror.ecosystems.oci.manifests import MOST_MANIFEST, Manifest, read_manifest
 from aimirror.exchanges.answering import UNABLE
-from aimirror.exchanges.responses import collect, drain
 from aimirror.http import urls
 from aimirror.http.forwarding import asked_for_storing
 from aimirror.http.headers import Headers
@@ -35,6 +34,7 @@ from aimirror.registries.paths import Kind, Target
 from aimirror.registries.tokens import Refused, Tokens
 from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer
+from aimirror.upstream.responses import collect, drain
 
 #: The scope of what took a credential: who shares it is decided here, for each repository.
 PRIVATE = "oci"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from aimirror.ecosystems.oci.errors import API_VERSION, error_fields
 from aimirror.ecosystems.oci.images import Images, Visit
 from aimirror.exchanges.answering import UNABLE
-from aimirror.exchanges.responses import collect
 from aimirror.http.headers import Headers
 from aimirror.indexes.remembered import last_told, remember
 from aimirror.interfaces import ILibrary, IUpstreamResponse
@@ -14,6 +13,7 @@ from aimirror.registries.paths import Kind, rewritten_link
 from aimirror.registries.tokens import Refused
 from aimirror.server.answers import Answer
 from aimirror.server.relay import relayed
+from aimirror.upstream.responses import collect
 
 #: Bytes of a list that is remembered: longer ones are passed on alone.
 MOST_LIST = 4 << 20

@@ -14,7 +14,6 @@ from aimirror.download.tasks import Reason
 from aimirror.ecosystems.oci.errors import API_VERSION
 from aimirror.ecosystems.oci.images import Images, Visit
 from aimirror.ecosystems.oci.trials import NOT_HAD, Trials
-from aimirror.exchanges.responses import drain
 from aimirror.http.headers import Headers
 from aimirror.http.statuses import NO_HEAD
 from aimirror.interfaces import BodyFailed, ILibrary, UpstreamError
@@ -25,6 +24,7 @@ from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer
 from aimirror.single_flight import SingleFlight
+from aimirror.upstream.responses import drain
 
 #: Seconds for which a registry is waited for where what a tag stood for last can stand in.
 PATIENCE = 5.0

@@ -15,7 +15,6 @@ from aimirror.download.tasks import Reason
 from aimirror.ecosystems.pypi import wheels
 from aimirror.ecosystems.pypi.names import METADATA
 from aimirror.ecosystems.pypi.wheels import MOST_DIRECTORY, TAIL, BadWheel, Member
-from aimirror.exchanges.responses import collect
 from aimirror.http.forwarding import asked_for_storing, scope_of
 from aimirror.http.headers import Headers
 from aimirror.http.ranges import ContentRange, format_range, parse_content_range
@@ -33,6 +32,7 @@ from aimirror.mirror.ecosystem import ClientRequest, Desk
 from aimirror.routing.digests import new_hash
 from aimirror.routing.rules import Route, route_of
 from aimirror.single_flight import SingleFlight
+from aimirror.upstream.responses import collect
 
 
 class _Source(Protocol):

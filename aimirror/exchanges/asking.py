@@ -155,7 +155,7 @@ class Asking:
             attempt,
             able=lambda response: response.status not in UNABLE,
             drop=lambda response: response.abort(),
-            trouble=UpstreamError(Reason.STATUS, _NEEDS_LOGIN),
+            nobody=lambda: UpstreamError(Reason.STATUS, _NEEDS_LOGIN),
         )
 
     async def _of_those_that_have(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from aimirror.http import urls
 from aimirror.http.egress import Outgoing
 from aimirror.interfaces import IUpstream, IUpstreamResponse
+from aimirror.upstream.deadlines import Deadline, Deadlines
 from aimirror.upstream.hosts import Hosts
 
 #: Seconds without a header after which a request is sent again; clients give up after 15.
@@ -25,7 +26,7 @@ class Hedging:
     """Sends requests; counts, by host, those that were sent a second time."""
 
     def __init__(self, clock: IReactorTime, hosts: Hosts) -> None:
-        self._clock = clock
+        self._deadlines = Deadlines(clock, HEDGE_AFTER)
         self._hosts = hosts
         self._hedged: dict[str, int] = {}
 
@@ -53,7 +54,7 @@ class Hedging:
                 del self._hedged[host]
             return True
 
-        return _Hedged(self._clock, send, may).run()
+        return _Hedged(self._deadlines, send, may).run()
 
 
 class _Hedged:
@@ -64,14 +65,14 @@ class _Hedged:
 
     def __init__(
         self,
-        clock: IReactorTime,
+        deadlines: Deadlines,
         send: Callable[[bool], Deferred[IUpstreamResponse]],
         may: Callable[[bool], bool],
     ) -> None:
-        self._clock = clock
+        self._deadlines = deadlines
         self._send = send
         self._may = may
-        self._timer: IDelayedCall | None = None
+        self._timer: Deadline | None = None
         self._running: list[Deferred[IUpstreamResponse]] = []
         self._answer: Deferred[IUpstreamResponse] = Deferred(lambda _: self._end())
 
@@ -83,7 +84,7 @@ class _Hedged:
         return self._answer
 
     def _watch(self) -> None:
-        self._timer = self._clock.callLater(HEDGE_AFTER, self._look)
+        self._timer = self._deadlines.callLater(HEDGE_AFTER, self._look)
 
     def _look(self) -> None:
         self._timer = None

@@ -215,7 +215,7 @@ class Downloads:
     async def _lead(self, name: _Name, wanted: Wanted, direct: bool = False) -> Outcome:
         running = Running(wanted, left=lambda: self._left(running))
         self._running.setdefault(wanted.key, {})[name] = running
-        header = Deferred.fromCoroutine(running.header(wanted))
+        waiter = running.join(wanted)
         exchange = self._exchange(running)
         asking = exchange.pass_part() if direct else exchange.run()
         running.heading = Deferred.fromCoroutine(asking)
@@ -223,7 +223,7 @@ class Downloads:
             running.announce, lambda failure: self._no_outcome(running, failure)
         )
         running.heading.addErrback(lambda f: self.log.failure("an exchange went wrong", f))
-        outcome = await header
+        outcome = await running.told(waiter)
         assert outcome is not None
         self._learn(wanted, outcome)
         return outcome
@@ -320,18 +320,21 @@ class Downloads:
 
     def _forget(self, running: Running) -> None:
         key = running.wanted.key
-        of_key = self._running.get(key, {})
+        of_key = self._running.get(key)
+        if of_key is None:
+            return
         for name in [name for name, each in of_key.items() if each is running]:
             del of_key[name]
         if not of_key:
-            self._running.pop(key, None)
+            del self._running[key]
 
     def _keep(self, entry: Entry, outdated: bool, send: bool) -> None:
         key, tier = entry.key, self._env.tier
         self._troubles.stored(key)
         try:
             entry = _like_before(entry, self._env.store.entries(key))
-            entry = evolve(entry, invalidated=outdated)
+            if entry.invalidated != outdated:
+                entry = evolve(entry, invalidated=outdated)
             if tier is None or not send or not tier.wants(entry):
                 self._env.store.put(entry)
             elif self._env.store.put(entry, send=True):

@@ -31,14 +31,17 @@ async def first_able(
     *,
     able: Callable[[T], bool],
     drop: Callable[[T], object] = lambda answer: None,
-    trouble: UpstreamError | None = None,
+    nobody: Callable[[], UpstreamError] = lambda: UpstreamError(
+        Reason.STATUS, "no upstream can answer"
+    ),
 ) -> T:
     """What ``attempt(index, last)`` brings at the first upstream that is ``able``, by health.
 
     The last one's answer is the answer, able or not; ``drop`` is told of the others.  Raises what
-    the last attempt failed with, UpstreamErrors alone leading to the next one; ``trouble`` if none
+    the last attempt failed with, UpstreamErrors alone leading to the next one; ``nobody()`` if none
     of them failed.
     """
+    trouble: UpstreamError | None = None
     order = health.order(upstreams, now())
     for index in order:
         try:
@@ -65,4 +68,4 @@ async def first_able(
         if index == order[-1]:
             return answer
         drop(answer)
-    raise trouble or UpstreamError(Reason.STATUS, "no upstream can answer")
+    raise trouble or nobody()

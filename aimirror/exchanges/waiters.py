@@ -61,9 +61,17 @@ class Running:
 
         Raises what the exchange failed with.  Cancelling leaves.
         """
+        return await self.told(self.join(wanted))
+
+    def join(self, wanted: Wanted) -> _Waiter:
+        """Begin to wait for the outcome; see ``told``."""
         self.clients.add(wanted.client)
         waiter = _Waiter(wanted)
         self._waiting.append(waiter)
+        return waiter
+
+    async def told(self, waiter: _Waiter) -> Outcome | None:
+        """See ``header``, for one that has joined."""
         try:
             return await waiter.told
         finally:

@@ -105,6 +105,11 @@ class Outgoing:
     #: Who waits for the answer, by address; nobody once the last one has left.
     clients: Callable[[], Collection[str]] = field(default=_somebody, eq=False, repr=False)
 
+    def asking(self, headers: Headers) -> Outgoing:
+        """The same request with these fields."""
+        egress, timeouts = self.egress, self.timeouts
+        return Outgoing(self.method, self.url, headers, egress, timeouts, self.fresh, self.clients)
+
     def anew(self) -> Outgoing:
         """The same request by another connection: those that are idle may be dead."""
         return evolve(self, fresh=True)

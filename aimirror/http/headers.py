@@ -104,7 +104,7 @@ class Headers:
     @classmethod
     def from_raw(cls, pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
         """From wire bytes."""
-        return cls((name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs)
+        return cls([(name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs])
 
     def raw(self) -> list[tuple[bytes, bytes]]:
         """To wire bytes, in order."""
@@ -118,23 +118,31 @@ class Headers:
 
     def get_all(self, name: str) -> tuple[str, ...]:
         """All values of a field, one per field line."""
-        return tuple(self._index.get(name.lower(), ()))
+        index = self._made
+        return tuple((self._index if index is None else index).get(name.lower(), ()))
 
     def joined(self, name: str) -> str | None:
         """All field lines as one comma-separated value (RFC 9110 section 5.3), or None."""
-        values = self._index.get(name.lower())
-        return ", ".join(values) if values else None
+        index = self._made
+        values = (self._index if index is None else index).get(name.lower())
+        if not values:
+            return None
+        return values[0] if len(values) == 1 else ", ".join(values)
 
     def tokens(self, name: str) -> tuple[str, ...]:
         """The comma-separated members in lower case, for fields without quoted strings."""
         joined = self.joined(name)
         if not joined:
             return ()
+        if "," not in joined:
+            token = joined.strip().lower()
+            return (token,) if token else ()
         return tuple(t for t in (part.strip().lower() for part in joined.split(",")) if t)
 
     def has_any(self, names: frozenset[str]) -> bool:
         """Whether one of these fields (names in lower case) is present."""
-        return not names.isdisjoint(self._index)
+        index = self._made
+        return not names.isdisjoint(self._index if index is None else index)
 
     def with_(self, name: str, *values: str) -> Headers:
         """A copy in which ``name`` has exactly these values (none: absent)."""
@@ -145,12 +153,15 @@ class Headers:
     def without(self, *names: str) -> Headers:
         """A copy lacking these fields."""
         drop = {name.lower() for name in names}
-        return Headers(item for item in self.items if item[0].lower() not in drop)
+        index = self._made
+        if index is not None and drop.isdisjoint(index):
+            return self
+        return Headers([item for item in self.items if item[0].lower() not in drop])
 
     def only(self, *names: str) -> Headers:
         """A copy of these fields alone."""
         keep = {name.lower() for name in names}
-        return Headers(item for item in self.items if item[0].lower() in keep)
+        return Headers([item for item in self.items if item[0].lower() in keep])
 
     def end_to_end(self, further: frozenset[str] = frozenset()) -> Headers:
         """Without hop-by-hop fields, those that Connection names included (RFC 9110 7.6.1).
@@ -169,7 +180,9 @@ class Headers:
         )
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._index
+        index = self._made
+        index = self._index if index is None else index
+        return isinstance(name, str) and name.lower() in index
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self.items)

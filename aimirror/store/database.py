@@ -271,8 +271,11 @@ class Database:
 
     def rows(self, sql: str, *values: Any) -> list[Any]:
         """What a SELECT gives."""
-        with disk_errors("cannot read the index"):
+        try:
             return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error:
+            with disk_errors("cannot read the index"):
+                raise
 
     def _one(self, sql: str, *values: Any) -> Any:
         return self.rows(sql, *values)[0]

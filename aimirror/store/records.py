@@ -22,16 +22,17 @@ LARGEST_RECORD = 1 << 20
 #: opened where the upstream said ``s-maxage`` or ``must-revalidate``, and don't tell whose it was.
 VERSION = 2
 
+_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _FIELDS = {field.name: field for field in attrs.fields(Entry)}
 
 
 def dump(entry: Entry) -> str:
     """An entry as one line of ASCII."""
-    values = {"version": VERSION, **attrs.asdict(entry, recurse=False)}
-    for name, value in values.items():
-        if isinstance(value, Headers):
-            values[name] = value.items
-    return json.dumps(values, separators=(",", ":"))
+    values: dict[str, Any] = {"version": VERSION}
+    for name in _FIELDS:
+        value = getattr(entry, name)
+        values[name] = value.items if isinstance(value, Headers) else value
+    return _ENCODE(values)
 
 
 def load(text: str | bytes) -> Entry:

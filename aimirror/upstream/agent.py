@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Coroutine
 from functools import lru_cache
-from typing import Any, cast
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
@@ -28,8 +27,10 @@ from aimirror.interfaces import UpstreamError
 from aimirror.upstream.bodies import WatchedBody
 from aimirror.upstream.connection import Connection, Pool
 from aimirror.upstream.countdown import Countdown
+from aimirror.upstream.deadlines import Deadlines
 from aimirror.upstream.dialing import READ_BYTES, Dialer, Resolve, system_resolver
 from aimirror.upstream.errors import explain
+from aimirror.upstream.host import Permit
 from aimirror.upstream.hosts import UNLIMITED, Hosts
 from aimirror.upstream.incoming import Bare, Incoming
 from aimirror.upstream.proxies import Proxy
@@ -86,6 +87,7 @@ class Agents:
         if resolve is None:
             resolve = system_resolver(cast(IReactorPluggableNameResolver, reactor).nameResolver)
         self._dialer = Dialer(reactor, resolve, read_bytes)
+        self._deadlines: dict[float, Deadlines] = {}
 
     def agent(self, egress: Egress, timeouts: Timeouts) -> IAgent:
         """A Twisted agent whose requests leave by ``egress``; its responses are ``Reply``s.
@@ -103,7 +105,7 @@ class Agents:
         a fresh one (RFC 9110 section 9.2.2); other requests always get a fresh connection, as
         they could not be repeated.
         """
-        return Deferred.fromCoroutine(self._send(outgoing, body))
+        return Deferred.fromCoroutine(self.sending(outgoing, body))
 
     def stream(
         self, host: str, port: int, egress: Egress, seconds: float, factory: IProtocolFactory
@@ -141,9 +143,10 @@ class Agents:
         """Close the idle connections; fires when they are gone."""
         return self._pool.close()
 
-    async def _send(self, outgoing: Outgoing, body: IBodyProducer | None) -> Reply:
+    async def sending(self, outgoing: Outgoing, body: IBodyProducer | None = None) -> Reply:
+        """As ``send``, for who waits for it at once."""
         target = _target(outgoing.url)
-        request = _Sending(self.clock, outgoing, target, keep=self._pool.persistent)
+        request = _Sending(self, outgoing, target, keep=self._pool.persistent)
         egress, seconds = outgoing.egress, outgoing.timeouts.connect
         route = Route(self.clock, self._dialer, self._tls, target, egress, seconds)
         route.judge()
@@ -164,8 +167,7 @@ class Agents:
         return reply
 
     async def _repeatable(self, request: _Sending, route: Route) -> Reply:
-        getting = self._pool.connection(route.key, route, route.admits)
-        connection = await self._counted(request, route, getting)
+        connection = await self._counted(request, route, idle=True)
         reused = connection.exchanges > 0
         if reused and connection.permit is not None and not request.turns:
             connection.permit.reuses()
@@ -180,30 +182,36 @@ class Agents:
         self, request: _Sending, route: Route, body: IBodyProducer | None = None
     ) -> Reply:
         request.repeatable = request.repeatable and body is None
-        getting = self._pool.fresh(route.key, route)
-        return await request.over(await self._counted(request, route, getting), route, body)
+        connection = await self._counted(request, route, idle=False)
+        return await request.over(connection, route, body)
 
-    async def _counted(
-        self, request: _Sending, route: Route, getting: Coroutine[Any, Any, Connection]
-    ) -> Connection:
+    async def _counted(self, request: _Sending, route: Route, *, idle: bool) -> Connection:
         """Wait until the host may have one more connection at work, then get it."""
-        try:
-            permit = await self._hosts.admit(route.host, request.patience, request.clients)
-        except BaseException:
-            getting.close()
-            raise
-        opening = Deferred.fromCoroutine(getting)
-        pending = permit.pending
-        pending.turns = request.turns
-        if request.repeatable and request.turns < MOST_TURNS:
-            pending.give_up = opening.cancel
-        try:
-            connection = await opening
-        except BaseException as error:
-            permit.release()
-            raise _OneTooMany if pending.given_up else error from None
+        permit = await self._hosts.admit(route.host, request.patience, request.clients)
+        permit.pending.turns = request.turns
+        kept = self._pool.idle(route.key, route.admits) if idle else None
+        if kept is not None and request.may_give_up:
+            permit.pending.give_up = kept.drop
+        connection = kept or await self._opened(request, route, permit)
         connection.permit, connection.host = permit, route.host
         return connection
+
+    async def _opened(self, request: _Sending, route: Route, permit: Permit) -> Connection:
+        opening = Deferred.fromCoroutine(self._pool.fresh(route.key, route))
+        if request.may_give_up:
+            permit.pending.give_up = opening.cancel
+        try:
+            return await opening
+        except BaseException as error:
+            permit.release()
+            raise _OneTooMany if permit.pending.given_up else error from None
+
+    def deadlines(self, seconds: float) -> Deadlines:
+        """What calls within so many seconds; there are as many as rules have time-outs."""
+        known = self._deadlines.get(seconds)
+        if known is None:
+            known = self._deadlines[seconds] = Deadlines(self.clock, seconds)
+        return known
 
 
 class _OneTooMany(Exception):
@@ -213,12 +221,11 @@ class _OneTooMany(Exception):
 class _Sending:
     """One request, ready to be written to a connection."""
 
-    def __init__(
-        self, clock: IReactorTime, outgoing: Outgoing, target: Target, *, keep: bool
-    ) -> None:
+    def __init__(self, agents: Agents, outgoing: Outgoing, target: Target, *, keep: bool) -> None:
         if _TOKEN.fullmatch(outgoing.method) is None:
             raise UpstreamError(Reason.PROTOCOL, "the request's method is no token")
-        self._clock = clock
+        self._agents = agents
+        self._clock = agents.clock
         self._method = outgoing.method.encode("ascii")
         self._timeouts = outgoing.timeouts
         self._fields = _wire_fields(outgoing.headers, target.authority)
@@ -232,6 +239,11 @@ class _Sending:
         #: Seconds that it may wait for its turn at the host.
         self.patience = outgoing.timeouts.header
         self.clients = outgoing.clients
+
+    @property
+    def may_give_up(self) -> bool:
+        """Whether it may be ended, to be asked again, where its answer does not begin."""
+        return self.repeatable and self.turns < MOST_TURNS
 
     def address(self, proxy: Proxy) -> None:
         """Write it for a proxy, which wants the whole URL (RFC 9112 section 3.2.2)."""
@@ -257,13 +269,21 @@ class _Sending:
         self, connection: Connection, route: Route, body: IBodyProducer | None = None
     ) -> Reply:
         """Write it and wait for the header; raises UpstreamError."""
-        silent = UpstreamError(Reason.SILENT, "no response header")
-        countdown = Countdown(self._clock, self._timeouts.header, lambda: connection.fail(silent))
-        watched = None if body is None else WatchedBody(body, countdown.restart)
-        countdown.restart()
+
+        def silent() -> None:
+            connection.fail(UpstreamError(Reason.SILENT, "no response header"))
+
+        watched: WatchedBody | None = None
+        if body is None:
+            patience = self._timeouts.header
+            stop = self._agents.deadlines(patience).callLater(patience, silent).cancel
+        else:
+            countdown = Countdown(self._clock, self._timeouts.header, silent)
+            watched, stop = WatchedBody(body, countdown.restart), countdown.stop
+            countdown.restart()
         permit = connection.permit
         if permit is not None and permit.pending.give_up is not None:
-            permit.pending.give_up = lambda: connection.fail(silent)
+            permit.pending.give_up = silent
         try:
             response: IResponse = await connection.exchange(self._request(watched))
         except Exception as error:
@@ -272,7 +292,7 @@ class _Sending:
                 raise _OneTooMany from None
             raise explain(error) from None
         finally:
-            countdown.stop()
+            stop()
         zone, silence = route.zone(connection), self._timeouts.silence
         if isinstance(response, Incoming) and response.head is not None:
             return Reply(response, response.head, connection, zone, self._clock, silence)

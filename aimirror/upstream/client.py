@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
@@ -64,8 +63,7 @@ class Upstream:
         """
         producer = cast("IBodyProducer | None", body)
         if self._name:
-            passed = Headers([*outgoing.headers, ("CDN-Loop", self._name)])
-            outgoing = evolve(outgoing, headers=passed)
+            outgoing = outgoing.asking(Headers([*outgoing.headers, ("CDN-Loop", self._name)]))
         trail = Trail(outgoing, 0 if body is not None else redirects)
         return Deferred.fromCoroutine(self._request(trail, producer))
 
@@ -74,7 +72,7 @@ class Upstream:
         following = trail.budget > 0
         while True:
             try:
-                reply = await self._agents.send(trail.outgoing, body)
+                reply = await self._agents.sending(trail.outgoing, body)
             except UpstreamError as error:
                 if not hops:
                     raise
@@ -91,7 +89,8 @@ class Upstream:
                 raise UpstreamError(Reason.REDIRECTS, str(error)) from None
             url = trail.outgoing.url
             if onward is None:
-                return UpstreamResponse(reply, url, tuple(hops), trail.outgoing.egress.reach)
+                reach = trail.outgoing.egress.reach
+                return UpstreamResponse(reply, headers, url, tuple(hops), reach)
             drain = _Drain(reply, self._agents.clock)
             if same_origin(url, onward.outgoing.url):
                 await drain.done  # then the connection is free for the next request
@@ -104,11 +103,13 @@ class Upstream:
 class UpstreamResponse:
     """A response whose header has arrived; owns its connection until the body ends."""
 
-    def __init__(self, reply: Reply, url: str, hops: tuple[Hop, ...], reach: Reach) -> None:
+    def __init__(
+        self, reply: Reply, headers: Headers, url: str, hops: tuple[Hop, ...], reach: Reach
+    ) -> None:
         head = reply.head
         self.status = head.status
         self.phrase = head.phrase
-        self.headers = head.headers.end_to_end()
+        self.headers = headers
         self.url = url
         self.hops = hops
         self.length = head.length

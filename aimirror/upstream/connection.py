@@ -28,6 +28,7 @@ from zope.interface import implementer
 from aimirror.download.tasks import Reason
 from aimirror.http.egress import Address
 from aimirror.interfaces import UpstreamError
+from aimirror.upstream.deadlines import Deadlines
 from aimirror.upstream.errors import HTTP2_ONLY
 from aimirror.upstream.heads import Head, Malformed, take
 from aimirror.upstream.host import Permit, Spare
@@ -326,7 +327,8 @@ class Pool(HTTPConnectionPool):
     _factory = ConnectionFactory  # type: ignore[assignment]
 
     def __init__(self, reactor: IReactorTime, kept: int, hosts: Hosts) -> None:
-        super().__init__(reactor, persistent=kept > 0)  # type: ignore[no-untyped-call]
+        calls = Deadlines(reactor, IDLE_SECONDS)
+        super().__init__(calls, persistent=kept > 0)  # type: ignore[no-untyped-call]
         self.maxPersistentPerHost = kept
         self._hosts = hosts
 
@@ -335,23 +337,22 @@ class Pool(HTTPConnectionPool):
         closed = self.closeCachedConnections()  # type: ignore[no-untyped-call]
         return cast("Deferred[None]", closed)
 
-    async def connection(
-        self,
-        key: Hashable,
-        endpoint: IStreamClientEndpoint,
-        admits: Callable[[Connection], bool],
-    ) -> Connection:
-        """An idle connection that ``admits`` agrees to, or a new one."""
-        for unused in [k for k, idle in self._connections.items() if not idle]:
-            del self._connections[unused]
-        while True:
-            connection = cast(Connection, await self.getConnection(key, endpoint))
+    def idle(self, key: Hashable, admits: Callable[[Connection], bool]) -> Connection | None:
+        """An idle connection that ``admits`` agrees to; those to which it does not are closed."""
+        idle = self._connections.get(key)
+        while idle:
+            connection = cast(Connection, idle.pop(0))
+            if not idle:
+                del self._connections[key]
+            self._timeouts.pop(connection).cancel()
             if connection.spare is not None:
                 connection.spare.drop()
                 connection.spare = None
-            if not connection.exchanges or admits(connection):
-                return connection
-            connection.drop()
+            if connection.state == "QUIESCENT":
+                if admits(connection):
+                    return connection
+                connection.drop()
+        return None
 
     async def fresh(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Connection:
         """A new connection."""
@@ -374,6 +375,11 @@ class Pool(HTTPConnectionPool):
         """A new connection, beside which the host has no more than it may have."""
         await self._hosts.make_room(endpoint.host)
         return await super()._newConnection(key, endpoint)
+
+    def _removeConnection(self, key: Hashable, connection: Connection) -> None:
+        super()._removeConnection(key, connection)  # type: ignore[no-untyped-call]
+        if not self._connections[key]:
+            del self._connections[key]
 
     def _putConnection(self, key: Hashable, connection: Connection) -> None:
         super()._putConnection(key, connection)  # type: ignore[no-untyped-call]

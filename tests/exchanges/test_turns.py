@@ -39,7 +39,7 @@ class FirstAbleTests(SynchronousTestCase):
                 attempt,
                 able=lambda answer: answer >= 0,
                 drop=self.dropped.append,
-                trouble=UpstreamError(Reason.STATUS, "nobody"),
+                nobody=lambda: UpstreamError(Reason.STATUS, "nobody"),
             )
         )
 

@@ -25,7 +25,7 @@ from aimirror.http.headers import Headers
 from aimirror.http.ranges import format_range
 from aimirror.http.validator import Validator
 from aimirror.interfaces import IUpstreamResponse, UpstreamError, Wanted
-from aimirror.routing.rules import Credentials, OnMissing, Rule
+from aimirror.routing.rules import Credentials, OnMissing, Route
 from aimirror.upstream.health import Health
 
 #: Answers by which a host may say that it bears no more connections; those that are asked again
@@ -132,7 +132,7 @@ class Asking:
             self.source = source
             response = await self.request(source, span, conditional, if_range)
             self._wishes.heed(self.wanted.route.urls[source], self.wanted.scope, response)
-            if _rejected(self.wanted.route.rule, response):
+            if _rejected(self.wanted.route, response):
                 response.abort()
                 raise PassedOver(UpstreamError(Reason.STATUS, "a page where a file should be"))
             if response.status == 304 and not conditional and not len(self.wanted.part):
@@ -361,6 +361,6 @@ def _shows_part(response: IUpstreamResponse) -> bool:
     return meaning(response.status, response.headers, None, False).kind is Kind.PART
 
 
-def _rejected(rule: Rule, response: IUpstreamResponse) -> bool:
+def _rejected(route: Route, response: IUpstreamResponse) -> bool:
     kind = response.headers.get("content-type", "") or ""
-    return response.status in (200, 206) and rule.rejects(kind)
+    return response.status in (200, 206) and route.rule.rejects(kind, route.path)

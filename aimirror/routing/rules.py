@@ -59,6 +59,15 @@ class Credentials(enum.Enum):
     NONE = "none"
 
 
+#: What portals, logins and broken servers send in place of a file, and what no such page is called.
+_PAGE = "text/html"
+_NO_PAGE = re.compile(
+    r"\.(?:json|ya?ml|xml|pom|module|zst|gz|xz|bz2|lz4|rds|sha1|sha256|sha512|md5|msgpack"
+    r"|tar|tgz|zip|whl|jar|deb|rpm|apk|crate|gem|conda|nupkg)$"
+    r"|/(?:InRelease|Release|Release\.gpg|Packages|PACKAGES)$"
+)
+
+
 @frozen
 class PathRewrite:
     """A literal replacement in the path, all occurrences."""
@@ -212,10 +221,15 @@ class Rule:
             path = path.replace(rewrite.search, rewrite.replace)
         return path if path.startswith("/") or not path else "/" + path
 
-    def rejects(self, content_type: str) -> bool:
-        """Whether a body of this type can only be a mistake, as a portal's page for an archive."""
+    def rejects(self, content_type: str, path: str) -> bool:
+        """Whether a body of this type can only be a mistake, as a portal's page for an archive.
+
+        Paths of a package world tell of some files that they are none for people.
+        """
         lowered = content_type.lower()
-        return any(wrong.lower() in lowered for wrong in self.reject_types)
+        if any(wrong.lower() in lowered for wrong in self.reject_types):
+            return True
+        return bool(self.ecosystem) and _PAGE in lowered and _NO_PAGE.search(path) is not None
 
     def targets(self, path: str, query: str) -> tuple[str, ...]:
         """The upstream URLs for a path that ``upstream_path`` gave; none if it is not allowed."""

@@ -216,6 +216,16 @@ class ShapeTests(DownloadCase):
             self.upstream.answer(whole(CONTENT))
             self.assertIsInstance(self.successResultOf(fetching), Arriving)
 
+    def test_page_for_a_file(self) -> None:
+        """A portal's page does not stand for an index of a package world."""
+        url = "https://u.test/noarch/repodata.json"
+        page = ("Content-Type", "text/html; charset=utf-8")
+        fetching = self.downloads.fetch(
+            self.wanted(url=url, rule=self.rule(strategy=Strategy.PROXY, ecosystem="conda"))
+        )
+        self.upstream.answer(whole(CONTENT, page))
+        self.assertIn("a page", str(self.failureResultOf(fetching, UpstreamError).value))
+
     def test_not_modified_unasked(self) -> None:
         """A 304 to a request without conditions is the answer to nobody's question."""
         fetching = self.downloads.fetch(self.wanted(rule=self.rule(strategy=Strategy.PROXY)))

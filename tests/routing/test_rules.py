@@ -117,6 +117,21 @@ class RuleTests(SynchronousTestCase):
         self.assertTrue(rewriting.applies("Application/vnd.PyPI.simple.v1+json; charset=utf-8"))
         self.assertFalse(rewriting.applies("application/json"))
 
+    def test_pages(self) -> None:
+        """A page is no archive, and no index of a package world that is named like a file."""
+        page, plain = "text/HTML; charset=utf-8", "text/plain"
+        world = rule(ecosystem="conda")
+        for path in (
+            *("/noarch/repodata.json", "/noarch/repodata.json.zst", "/a/maven-metadata.xml.sha1"),
+            *("/dists/sid/InRelease", "/src/contrib/PACKAGES", "/a/1/a-1.pom"),
+        ):
+            self.assertTrue(world.rejects(page, path), path)
+            self.assertFalse(world.rejects(plain, path), path)
+            self.assertFalse(rule().rejects(page, path), path)
+        for path in ("/simple/a/", "/a", "/noarch/", "/index.html", "/a.json/"):
+            self.assertFalse(world.rejects(page, path), path)
+        self.assertTrue(rule(reject_types=("text/html",)).rejects(page, "/a"))
+
     def test_secret(self) -> None:
         """A proxy's password is not shown."""
         self.assertNotIn("secret", repr(rule(upstream_proxy="http://u:secret@p:3128")))

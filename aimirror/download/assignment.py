@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from statistics import median
 
 from attrs import Factory, define
@@ -187,6 +187,13 @@ class Assignment:
     def fly(self, number: int, source: int, span: tuple[int, int], sent_at: float) -> None:
         """A request for a span is on its way."""
         self.flights[number] = Flight(number, source, *span, sent_at)
+
+    def unsent(self, flights: Iterable[int], now: float) -> None:
+        """Some are still to be sent: that they bring nothing says nothing of the source."""
+        for number in flights:
+            flight = self.flights.get(number)
+            if flight is not None:
+                flight.sent_at = flight.last_at = now
 
     def new_id(self) -> int:
         """A number for one more flight."""

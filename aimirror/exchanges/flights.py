@@ -76,6 +76,14 @@ class Flights:
         if flight in self._flights:
             self._flights[flight].cancel()
 
+    def waiting(self) -> list[int]:
+        """Those that are not sent yet."""
+        return [
+            number
+            for number, flight in self._flights.items()
+            if not isinstance(flight, StreamWriter) and flight.waiting
+        ]
+
     def linger(self, limit: int, seconds: float) -> None:
         """Read little more than ``limit`` of the first request before another one has ended."""
         probe = self._flights.get(PROBE)

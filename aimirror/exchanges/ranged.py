@@ -93,7 +93,7 @@ class RangedFill:
         self._allowed: tuple[int, dict[int, int]] = (0, {})
         self._begun = False
         self._do = InOrder(self._carry_out, self._failed)
-        self._alarm = Alarm(env.clock, lambda: self._do(machine.tick(self._now())))
+        self._alarm = Alarm(env.clock, self._tick)
         now = env.clock.seconds()
         self._keeping = Keeping(part, machine.total, now)
         self.progress = Progress(entry.key, entry.rule, now, machine.total)
@@ -161,6 +161,11 @@ class RangedFill:
     def spans(self) -> tuple[tuple[int, int], ...]:
         """The written bytes, for status pages."""
         return self.machine.written.pairs
+
+    def _tick(self) -> None:
+        now = self._now()
+        self.machine.assignment.unsent(self.flights.waiting(), now)
+        self._do(self.machine.tick(now))
 
     def _now(self) -> float:
         return self._env.clock.seconds()

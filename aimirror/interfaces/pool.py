@@ -17,6 +17,7 @@ class IFetch(Interface):
     """A piece in flight."""
 
     result: Deferred[FetchResult] = Attribute("fires once with a FetchResult, never fails")
+    waiting: bool = Attribute("whether it is not sent yet, for want of a connection or a worker")
 
     def trim(stop: int) -> None:
         """End earlier: bytes from ``stop`` on are somebody else's."""

@@ -178,6 +178,7 @@ class FakeFetch:
         self.position = task.start
         self.result: Deferred[FetchResult] = Deferred()
         self.cancelled = False
+        self.waiting = False
         #: Whether a cancelled one still waits for its worker to say so.
         self.lingers = False
         self._wrote = wrote

@@ -66,6 +66,19 @@ class FillingTests(RangedCase):
         self.assertEqual(descriptors(), before)
         self.assertEqual(len(self.pool.forgotten), 1)
 
+    def test_not_sent_yet(self) -> None:
+        """A piece that waits for a worker is not taken for one that the host leaves unanswered."""
+        for waits in (True, False):
+            self.setUp()
+            self.start()
+            late, *others = self.pool.flying
+            late.waiting = waits
+            for _ in range(8):
+                for fetch in others:
+                    fetch.write(CONTENT, 100 * KB)
+                self.clock.advance(0.25)
+            self.assertEqual(late.cancelled, not waits)
+
     def left_behind(self) -> list[str]:
         """Calls that are still to come, but for those of the store."""
         calls = map(str, self.clock.getDelayedCalls())

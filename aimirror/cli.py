@@ -28,6 +28,7 @@ COMMANDS = {
     "verify": ("stored", "hash every stored file again and drop what is damaged"),
     "prefetch": ("prefetch", "fetch files before somebody asks"),
     "reload": ("prefetch", "have the service read its configuration anew"),
+    "drain": ("drain", "have balancers leave this node out, and wait until it answers nothing"),
     "jobs": ("jobs", "list what the service works on, or cancel it"),
     "ca": ("ca", "the local authority for intercepting HTTPS"),
     "balance": ("balance", "print a load balancer's configuration, made from the rules"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from aimirror.admin import prefetch_lists as prefetch
+from aimirror.admin.draining import Draining
 from aimirror.admin.entries import BadSelection, Entries, Selection
 from aimirror.admin.gate import Gate
 from aimirror.admin.inputs import Words, body_of, query_of
@@ -81,7 +82,9 @@ class Api:
         overview: Callable[[], Awaitable[Told]],
         events: Callable[[MirrorRequest], Awaitable[None]],
         looks: Looks,
+        draining: Draining,
     ) -> None:
+        self._draining = draining
         self._store = store
         self._memo = memo
         self._entries = entries
@@ -105,6 +108,8 @@ class Api:
             ("GET", "clients"): self._clients,
             ("POST", "check"): self._check,
             ("POST", "reload"): self._reload,
+            ("GET", "drain"): self._drained,
+            ("POST", "drain"): self._drain,
             ("GET", "openapi.json"): self._describe,
             **{("GET", name): call for name, call in looks.calls.items()},
         }
@@ -263,6 +268,13 @@ class Api:
                 {"name": name, "path": wanted.path, "text": wanted.text, "note": wanted.note}
             )
         return {"clients": clients}
+
+    async def _drained(self, request: MirrorRequest) -> Told:
+        return self._draining.told()
+
+    async def _drain(self, request: MirrorRequest) -> Told:
+        self._draining.on = (await body_of(request)).flag("on") is not False
+        return self._draining.told()
 
     async def _check(self, request: MirrorRequest) -> Answer | Told:
         try:

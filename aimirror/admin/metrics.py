@@ -71,6 +71,7 @@ class Metrics:
         yield from self._workers()
         yield from self._cache()
         yield from self._tier()
+        yield from self._peers()
 
     def _answers(self) -> Iterator[Metric]:
         labels = ["rule", "cache", "code"]
@@ -207,6 +208,26 @@ class Metrics:
         yield GaugeMetricFamily(
             "aimirror_disk_free_bytes", "Free on the cache's disk", self._store.free()
         )
+
+    def _peers(self) -> Iterator[Metric]:
+        peers = self._downloads.peers
+        if peers is None:
+            return
+        asked = CounterMetricFamily(
+            "aimirror_peer_requests", "Questions to other nodes", labels=["node", "result"]
+        )
+        moved = CounterMetricFamily(
+            "aimirror_peer_bytes", "Bytes of files that other nodes have sent", labels=["node"]
+        )
+        away = GaugeMetricFamily("aimirror_peer_away", "1 while it is left out", labels=["node"])
+        absent = peers.roster.away(self._seconds())
+        for node in sorted(peers.roster.members - {peers.roster.own}):
+            dealings = peers.dealt(node)
+            for result, number in dealings.results.items():
+                asked.add_metric([node, result], number)
+            moved.add_metric([node], dealings.bytes)
+            away.add_metric([node], int(node in absent))
+        yield from (asked, moved, away)
 
     def _tier(self) -> Iterator[Metric]:
         tier = self._downloads.tier

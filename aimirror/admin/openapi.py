@@ -81,6 +81,10 @@ CALLS = (
     Call("POST", "check", "Whether the configuration file is right", {}, ("ok", "message")),
     Call("POST", "reload", "Use the configuration file as it is now", {},
          ("ok", "needs_restart")),
+    Call("GET", "drain", "Whether balancers are to leave this node out, and what it still answers",
+         {}, ("draining", "answering")),
+    Call("POST", "drain", "Have balancers leave this node out, or no more", {"on": _FLAG},
+         ("draining", "answering")),
     Call("GET", "openapi.json", "This description"),
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from aimirror.admin import history
 from aimirror.admin.api import BASE, Api, Steering
+from aimirror.admin.draining import Draining
 from aimirror.admin.entries import Entries
 from aimirror.admin.events import Events
 from aimirror.admin.gate import Gate
@@ -68,8 +69,9 @@ async def elsewhere(request: MirrorRequest) -> Answer:
 class Operations:
     """The handlers of what is not the mirror; ``start`` begins to sample, ``stop`` ends jobs.
 
-    ``gate`` says who may steer at this moment, ``clients`` how many connections there are, ``base``
-    by which URL a client came here, ``forward`` whether the mirror is a proxy, too.
+    ``gate`` says who may steer at this moment, ``clients`` how many connections there are and
+    ``answering`` on how many an answer runs, ``base`` by which URL a client came here, ``forward``
+    whether the mirror is a proxy, too.
     """
 
     log = Logger()
@@ -80,11 +82,13 @@ class Operations:
         steering: Steering,
         gate: Callable[[], Gate],
         clients: Callable[[], int],
+        answering: Callable[[], int],
         base: Callable[[MirrorRequest], str],
         forward: Callable[[], bool],
     ) -> None:
         tally, store, clock = parts.tally, parts.store, parts.clock
         downloads, pool = parts.downloads, parts.pool
+        draining = Draining(answering)
         self._jobs = Jobs(clock)
         self.schedules = Schedules(clock, self._jobs, lambda: steering.prefetcher("localhost"))
         self._pages = Pages()
@@ -110,9 +114,10 @@ class Operations:
             self._overview.all,
             self._events.stream,
             Looks(parts.recent, Packages(store, clock, steering.rules), steering.rules),
+            draining,
         )
         self._metrics = Metrics(tally, store, downloads, pool, clock.seconds)
-        self._status = Status(store, downloads, pool, clock, gate)
+        self._status = Status(store, downloads, pool, clock, gate, draining)
         self._clock = clock
         self._sampling: list[LoopingCall] = []
 

@@ -6,8 +6,11 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from aimirror import __version__
 from aimirror.admin.counting import shunned_hosts
+from aimirror.admin.draining import Draining
 from aimirror.admin.gate import Gate
 from aimirror.http.headers import Headers
 from aimirror.server.answers import Answer
@@ -41,7 +44,9 @@ class Status:
         pool: Pool,
         clock: IReactorTime,
         gate: Callable[[], Gate],
+        draining: Draining,
     ) -> None:
+        self._draining = draining
         self._store = store
         self._downloads = downloads
         self._pool = pool
@@ -50,9 +55,15 @@ class Status:
         self._started_at = clock.seconds()
 
     async def health(self, request: MirrorRequest) -> Answer:
-        """Whether the service works, and how much is being downloaded."""
+        """Whether the service works, and how much is being downloaded.
+
+        503 while it is to be left out, but for who asks only whether it is alive (``?alive``).
+        """
         named = self._gate().objection(request) is None
-        return self._guarded(request, lambda: self._health(named))
+        answer = self._guarded(request, lambda: self._health(named))
+        if self._draining.on and answer.status == 200 and request.raw_query != "alive":
+            answer = evolve(answer, status=503)
+        return answer
 
     async def stats(self, request: MirrorRequest) -> Answer:
         """What is in the cache, and what the workers do."""
@@ -68,7 +79,7 @@ class Status:
         behind = {} if tier is None else {"tier": _state(tier, named)}
         return {
             **behind,
-            "status": "ok",
+            "status": "draining" if self._draining.on else "ok",
             "active_downloads": count,
             "downloads": [_shown(progress.key) for progress, _, _ in running],
             "version": __version__,

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import Factory, define, frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
@@ -34,6 +34,8 @@ RESOLVE_EVERY = 5.0
 #: Keys that their owner would not share, and seconds for which it is not asked again.
 MOST_UNSHARED = 10_000
 UNSHARED_FOR = 60.0
+#: Nodes of which is counted what came of the questions to them.
+MOST_DEALINGS = 2000
 #: Seconds to reach an owner; it then waits for the upstream as we would.
 TIMEOUTS = Timeouts(connect=0.3, header=60.0, silence=30.0)
 
@@ -44,6 +46,16 @@ class Told:
 
     entry: Entry
     response: IUpstreamResponse | None
+    #: Who has said so.
+    member: str = ""
+
+
+@define
+class Dealings:
+    """What came of the questions to one node, and bytes of bodies that it has sent."""
+
+    results: Counter[str] = Factory(Counter)
+    bytes: int = 0
 
 
 class Peers:
@@ -76,6 +88,8 @@ class Peers:
         self.roster = Roster(own)
         if not self._named:
             self.roster.update(peers)
+        #: By node, whether or not it is one of us still.
+        self.dealings: LRU[str, Dealings] = LRU(MOST_DEALINGS)
         self._asking: Counter[str] = Counter()
         self._unshared: LRU[str, float] = LRU(MOST_UNSHARED)
         self._later: IDelayedCall | None = None
@@ -170,6 +184,7 @@ class Peers:
         if response is None:
             return None
         algorithm, _, value = (response.headers.get(questions.DIGEST) or "").partition("=")
+        self.dealt(member).results["answered" if value else "nothing"] += 1
         response.abort()
         return parse(algorithm, value) if value else None
 
@@ -184,6 +199,7 @@ class Peers:
             if error.reason is Reason.CANCELLED:
                 raise
             self.roster.failed(member, self._clock.seconds())
+            self.dealt(member).results["failed"] += 1
             self.log.info("{member} is left out: {why}", member=member, why=str(error))
             return None
         self.roster.answered(member)
@@ -199,12 +215,22 @@ class Peers:
         except ValueError:
             entry = None
         if entry is None or entry.key != name or entry.scope or response.status not in (200, 204):
+            self.dealt(member).results["nothing"] += 1
             response.abort()
             return None
+        self.dealt(member).results["answered"] += 1
         if response.status == 200:
-            return Told(entry, response)
+            return Told(entry, response, member)
         response.abort()
-        return Told(entry, None)
+        return Told(entry, None, member)
+
+    def dealt(self, member: str) -> Dealings:
+        """What is counted of a node."""
+        dealings = self.dealings.get(member)
+        if dealings is None:
+            dealings = Dealings()
+            self.dealings.put(member, dealings)
+        return dealings
 
 
 def described(entry: Entry) -> str:

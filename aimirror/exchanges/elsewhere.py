@@ -84,7 +84,7 @@ class Elsewhere:
         part: Part | None = None
         try:
             part = await self._filling.new_part(response, entry, response.length)
-            over = partial(passed_on, self._terms.over)
+            over = partial(passed_on, partial(self._dealt, answer.member))
             known = Digest("sha256", answer.entry.blob) if answer.entry.blob else None
             digest = self._judge.digest(response) or known
             rate = self._terms.rate_limit
@@ -96,6 +96,11 @@ class Elsewhere:
         self._terms.begun(fill)
         fill.begin()
         return Arriving(entry, fill.body, wanted.scope, PEER)
+
+    def _dealt(self, member: str, finished: Finished) -> None:
+        if finished.entry is not None and self._env.peers is not None:
+            self._env.peers.dealt(member).bytes += finished.entry.size
+        self._terms.over(finished)
 
     def _confirmed(self, theirs: Entry, previous: Entry | None) -> Outcome | None:
         """The owner has confirmed the bytes that this node has."""

@@ -179,12 +179,7 @@ class MirrorService(Service):
             recent=self._recent,
         )
         self._operations = Operations(
-            parts,
-            steering,
-            self._gate,
-            clients=sites.clients,
-            base=sites.base,
-            forward=lambda: self._config.forward.enabled,
+            parts, steering, self._gate, sites.clients, sites.answering, sites.base, self._forwards
         )
         sites.use(config, evolve(front, named=self._operations.named(front.login)))
         self._operations.start()
@@ -196,6 +191,9 @@ class MirrorService(Service):
         if self._operations is not None:
             front = evolve(front, named=self._operations.named(front.login))
         return front
+
+    def _forwards(self) -> bool:
+        return self._config.forward.enabled
 
     def _gate(self) -> Gate:
         return Gate(self._config.admin.token, self._config.admin.hosts, self._own_token)

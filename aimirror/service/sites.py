@@ -79,6 +79,10 @@ class Sites:
         """Connections to the mirror."""
         return len(self._open[0].channels) if self._open else 0
 
+    def answering(self) -> int:
+        """Connections on which an answer runs."""
+        return sum(not each.idle for site in self._open for each in site.channels)
+
     async def drain(self, seconds: float) -> None:
         """Let running answers end."""
         for site in reversed(self._open):

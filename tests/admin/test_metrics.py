@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from aimirror.admin.metrics import Metrics
+from aimirror.cluster.peers import Dealings
+from aimirror.cluster.roster import Roster
 from aimirror.exchanges.environment import Progress
 from aimirror.server.tally import Tally
 from aimirror.tier.breaker import Breaker
@@ -25,6 +28,10 @@ class PageTests(StoreCase):
         progress = Progress("k?secret=1", "files", 0.0, 100, 40)
         downloads = SimpleNamespace(
             tier=SimpleNamespace(counts=Counts(), backlog=(3, None), breaker=Breaker(), problem=""),
+            peers=SimpleNamespace(
+                roster=Roster("a:1", frozenset({"a:1", "b:1"})),
+                dealt=lambda node: Dealings(Counter(answered=2), 30),
+            ),
             fills=lambda: iter([(progress, SimpleNamespace(readers=3), ((0, 40),))]),
             connections=lambda: {"h.test": 4},
             health=Health(),
@@ -77,6 +84,10 @@ class PageTests(StoreCase):
             (("aimirror_cache_bytes", "blobs"), 5),
             (("aimirror_cache_limit_bytes",), 1 << 20),
             (("aimirror_refused_total", "rate"), 1),
+            (("aimirror_peer_requests_total", "b:1", "answered"), 2),
+            (("aimirror_peer_bytes_total", "b:1"), 30),
+            (("aimirror_peer_away", "b:1"), 0),
+            (("aimirror_peer_away", "a:1"), None),
             (("aimirror_digest_failures_total",), 0),
         ):
             self.assertEqual(page.get(name), wanted, name)

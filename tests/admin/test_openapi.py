@@ -24,7 +24,7 @@ class OpenApiTests(SynchronousTestCase):
         """Each call of the API is described, and no other."""
         nothing: Any = SimpleNamespace()
         looks = Looks(nothing, nothing, tuple)
-        api = Api(*[nothing] * 8, looks)
+        api = Api(*[nothing] * 8, looks, nothing)
         self.assertEqual({(call.method, call.name) for call in CALLS}, api.names)
         paths = document()["paths"]
         described = {(way.upper(), path[1:]) for path, ways in paths.items() for way in ways}

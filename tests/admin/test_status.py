@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from types import SimpleNamespace
 from typing import Any
 
+from aimirror.admin.draining import Draining
 from aimirror.admin.gate import Gate
 from aimirror.admin.status import Status
 from aimirror.exchanges.environment import Progress
@@ -31,12 +32,14 @@ class StatusTests(StoreCase):
         )
         worker = SimpleNamespace(pid=7, state="ready", fetches=1, hashing=0, restarts=0)
         pool = SimpleNamespace(states=lambda: (worker,))
+        self.draining = Draining(lambda: 3)
         self.status = Status(
             self.store,
             downloads,  # type: ignore[arg-type]
             pool,  # type: ignore[arg-type]
             self.clock,
             lambda: Gate(TOKEN, (ip_network("192.0.2.0/24"),)),
+            self.draining,
         )
 
     def told(self, handler: Any, request: bytes = GET) -> tuple[int, Any]:
@@ -59,6 +62,17 @@ class StatusTests(StoreCase):
         status, told = self.told(self.status.health)
         self.assertEqual((status, told["status"], told["active_downloads"]), (200, "ok", 1))
         self.assertEqual((told["downloads"], told["details"]), ([], []))
+
+    def test_draining(self) -> None:
+        """A node that is to be left out says 503; it is alive all the same."""
+        self.draining.on = True
+        status, told = self.told(self.status.health)
+        self.assertEqual((status, told["status"]), (503, "draining"))
+        alive = GET.replace(b" HTTP", b"?alive HTTP")
+        self.assertEqual(self.told(self.status.health, alive)[0], 200)
+        self.assertEqual(self.draining.told(), {"draining": True, "answering": 2})
+        self.draining.on = False
+        self.assertEqual(self.told(self.status.health)[0], 200)
 
     def test_stats(self) -> None:
         """The cache in files and megabytes, the workers, the upstreams that failed."""

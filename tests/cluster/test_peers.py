@@ -115,7 +115,7 @@ class PeersTests(SynchronousTestCase):
         """The owner is asked by a signed question, and its entry and stream are taken."""
         response = self.reply(200, self.entry())
         told = self.ask(self.wanted())
-        self.assertEqual(told, Told(self.entry(), response))
+        self.assertEqual(told, Told(self.entry(), response, "10.0.0.2:8081"))
         (sent,) = self.nodes.requests
         self.assertEqual(sent.url, f"http://{OTHER}/aimirror-peer")
         text = sent.headers.get(questions.QUESTION) or ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 
 from aimirror.testing import client
+from aimirror.testing.processes import ServiceProgram, own_environment
 from tests.e2e.engines import EnginesCase
 from tests.e2e.support import CONTENT, SIZE, InBackground
 
@@ -55,6 +58,93 @@ class CrowdTests(EnginesCase):
                 pass
             time.sleep(0.3)
         return data
+
+
+class DrainTests(EnginesCase):
+    """Two nodes behind HAProxy; one is taken out for a while."""
+
+    def aimirror(self, node: ServiceProgram, *words: str, status: int = 0) -> str:
+        command = [sys.executable, "-m", "aimirror", "--config", str(node.config), *words]
+        url = f"http://127.0.0.1:{node.port}"
+        done = subprocess.run(
+            [*command, "--url", url],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=own_environment(),
+            timeout=60,
+        )
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return done.stdout
+
+    def served(self, node: ServiceProgram) -> float:
+        lines = node.get("/metrics").body.decode().splitlines()
+        counts = (line for line in lines if line.startswith("aimirror_requests_total{"))
+        return sum(float(line.rpartition(" ")[2]) for line in counts if 'rule="files"' in line)
+
+    def test_drain(self) -> None:
+        """A running answer ends, no request is lost or sent there any more, and it comes back."""
+        self.ports = self.ports[:2]
+        nodes = [self.node(number) for number in range(2)]
+        front = self.start_balancer(affinity=False)
+        slow = self.serve("/slow", rate=2_000_000)
+        running = InBackground(nodes[0].get, slow)
+        while not nodes[0].get("/health").json()["active_downloads"]:
+            time.sleep(0.05)
+        draining = InBackground(self.aimirror, nodes[0], "drain")
+        while nodes[0].get("/health").status != 503:
+            time.sleep(0.05)
+        self.assertEqual(nodes[0].get("/health?alive").status, 200)
+        path = self.serve("/other")
+        for _ in range(4):  # until the balancer has noticed, too
+            self.assertWhole(self.get(front, path))
+            time.sleep(1)
+        before = self.served(nodes[0])
+        for _ in range(6):
+            self.assertWhole(self.get(front, path))
+        self.assertEqual(self.served(nodes[0]), before)
+        self.assertWhole(running.result())
+        self.assertIn("drained", draining.result())
+        self.aimirror(nodes[0], "drain", "--undo")
+        while self.served(nodes[0]) == before:
+            self.assertWhole(self.get(front, path))
+
+    def test_status(self) -> None:
+        """``status --cluster`` has a line for each node, and says which does not answer."""
+        nodes = [self.node(number) for number in range(3)]
+        said = self.aimirror(nodes[0], "status", "--cluster")
+        for node in nodes:
+            self.assertRegex(said, rf"(?m)^127[.]0[.]0[.]1:{node.port} +\d")
+        self.assertIn("3 of 3 nodes", said)
+        nodes[2].program.kill()
+        said = self.aimirror(nodes[0], "status", "--cluster", status=1)
+        self.assertIn(f"127.0.0.1:{nodes[2].port}  no answer", said)
+        self.assertIn("2 of 3 nodes", said)
+
+    def test_metrics(self) -> None:
+        """Of each other node is told what it was asked, what it sent, and that it is away."""
+        self.ports = self.ports[:2]
+        nodes = [self.node(number) for number in range(2)]
+        self.origin.script({f"/{n}": {"size": 50_000, "seed": 7} for n in range(12)})
+        for number in range(12):
+            nodes[0].get(f"/{number}")
+        other = f'node="127.0.0.1:{self.ports[1]}"'
+        labels = f'{other},result="answered"'
+        answered = self.sample(nodes[0], f"aimirror_peer_requests_total{{{labels}}}")
+        self.assertGreater(answered, 0)
+        self.until_idle(*nodes)
+        sent = self.sample(nodes[0], f"aimirror_peer_bytes_total{{{other}}}")
+        self.assertEqual(sent, 50_000 * answered)
+        self.assertEqual(self.sample(nodes[0], f"aimirror_peer_away{{{other}}}"), 0)
+        nodes[1].program.kill()
+        self.origin.script({f"/x{n}": {"size": 50_000, "seed": 7} for n in range(12)})
+        for number in range(12):
+            nodes[0].get(f"/x{number}")
+        self.assertEqual(self.sample(nodes[0], f"aimirror_peer_away{{{other}}}"), 1)
+
+    def sample(self, node: ServiceProgram, name: str) -> float:
+        lines = node.get("/metrics").body.decode().splitlines()
+        return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
 class EnginesTests(EnginesCase):

@@ -12,7 +12,8 @@ from typing import Any
 from aimirror.config import presets
 from aimirror.config.model import AccessFormat, Config
 from aimirror.ecosystems.registry import BY_NAME
-from aimirror.routing.rules import OnMissing, Rule, Strategy
+from aimirror.routing.choices import OnMissing, Strategy
+from aimirror.routing.rules import Rule
 
 #: Keys of a rule that only ``strategy: parallel`` heeds.
 _PARALLEL = ("concurrency", "chunk_size", "min_size")

@@ -12,7 +12,8 @@ from aimirror.forward.policy import HostPattern, Listed
 from aimirror.http.egress import Network, Reach, Timeouts
 from aimirror.platform import usable_cores
 from aimirror.registries.registry import DEFAULTS, Registry
-from aimirror.routing.rules import ContentRewrite, Rule
+from aimirror.routing.choices import ContentRewrite
+from aimirror.routing.rules import Rule
 from aimirror.routing.served_names import ServedName
 from aimirror.server.access import Limits
 from aimirror.upstream.proxies import Proxies

@@ -10,18 +10,18 @@ from aimirror.config.scalars import duration, integer, one_of
 from aimirror.config.schema import Conflict, Either, Key, Made, Many, Record
 from aimirror.ecosystems.registry import NAMES as ECOSYSTEMS
 from aimirror.registries.registry import Registry
-from aimirror.routing.digests import ALGORITHMS, DigestSource, Source
-from aimirror.routing.policies import CachePolicy
-from aimirror.routing.rules import (
+from aimirror.routing.choices import (
     ContentRewrite,
     Credentials,
     KeySource,
     OnMissing,
     PathRewrite,
-    Rule,
     Strategy,
     Xet,
 )
+from aimirror.routing.digests import ALGORITHMS, DigestSource, Source
+from aimirror.routing.policies import CachePolicy
+from aimirror.routing.rules import Rule
 
 #: Bound that keeps a slip of the finger from exhausting sockets.
 MOST_CONNECTIONS = 256

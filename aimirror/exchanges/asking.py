@@ -25,7 +25,8 @@ from aimirror.http.headers import Headers
 from aimirror.http.ranges import format_range
 from aimirror.http.validator import Validator
 from aimirror.interfaces import IUpstreamResponse, UpstreamError, Wanted
-from aimirror.routing.rules import Credentials, OnMissing, Route
+from aimirror.routing.choices import Credentials, OnMissing
+from aimirror.routing.rules import Route
 from aimirror.upstream.health import Health
 
 #: Answers by which a host may say that it bears no more connections; those that are asked again

@@ -21,8 +21,8 @@ from aimirror.exchanges.ranged import RangedFill
 from aimirror.exchanges.terms import Terms
 from aimirror.exchanges.tiered import NOT_WHOLE, TierSource
 from aimirror.interfaces import IUpstreamResponse
+from aimirror.routing.choices import OnMissing
 from aimirror.routing.digests import Digest
-from aimirror.routing.rules import OnMissing
 
 if TYPE_CHECKING:
     from aimirror.store.parts import Part

@@ -27,7 +27,7 @@ from aimirror.interfaces import (
     Validated,
     Wanted,
 )
-from aimirror.routing.rules import Strategy
+from aimirror.routing.choices import Strategy
 from aimirror.upstream.health import Health
 from aimirror.upstream.responses import TINY, drain
 

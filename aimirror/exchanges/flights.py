@@ -11,7 +11,8 @@ from aimirror.download import commands as c
 from aimirror.download.assignment import PROBE
 from aimirror.download.tasks import FetchResult, FetchTask
 from aimirror.exchanges.environment import Environment, Place, shared
-from aimirror.exchanges.stream import FileSink, StreamWriter
+from aimirror.exchanges.sinks import FileSink
+from aimirror.exchanges.stream import StreamWriter
 from aimirror.http import urls
 from aimirror.interfaces import IFetch, IUpstreamResponse
 

@@ -14,7 +14,7 @@ from aimirror.exchanges.judging import Judge, Judged
 from aimirror.exchanges.tiered import left, outdated
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Described, IUpstreamResponse, Validated, Wanted
-from aimirror.routing.rules import Strategy
+from aimirror.routing.choices import Strategy
 from aimirror.upstream.health import Health
 from aimirror.upstream.responses import let_go
 

@@ -15,7 +15,8 @@ from aimirror.download.tasks import FetchResult, Reason
 from aimirror.exchanges.ending import set_apart, store
 from aimirror.exchanges.environment import Environment, Finished, Progress, algorithms
 from aimirror.exchanges.growing import GrowingBody
-from aimirror.exchanges.stream import FileSink, StreamWriter
+from aimirror.exchanges.sinks import FileSink
+from aimirror.exchanges.stream import StreamWriter
 from aimirror.http import urls
 from aimirror.interfaces import IUpstreamResponse
 from aimirror.routing.digests import Digest, new_hash

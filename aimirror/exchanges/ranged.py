@@ -24,8 +24,9 @@ from aimirror.exchanges.growing import GrowingBody
 from aimirror.exchanges.hashing import hashed
 from aimirror.exchanges.in_order import Alarm, InOrder
 from aimirror.exchanges.keeping import Keeping
+from aimirror.exchanges.sinks import ComparingSink, FileSink
 from aimirror.exchanges.sources import Sources
-from aimirror.exchanges.stream import ComparingSink, FileSink, StreamWriter
+from aimirror.exchanges.stream import StreamWriter
 from aimirror.http import urls
 from aimirror.interfaces import IUpstreamResponse
 

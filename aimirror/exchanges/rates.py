@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from aimirror.download.hours import Hours, limit_at
 from aimirror.exchanges.environment import shared
-from aimirror.exchanges.stream import Throttle
+from aimirror.exchanges.throttle import Throttle
 from aimirror.exchanges.wrapped import WrappedResponse
 from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
 from aimirror.routing.rules import Rule

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from aimirror.download.spans import Spans
 from aimirror.download.tasks import FetchResult, Reason
+from aimirror.exchanges.sinks import FileSink, Unequal
+from aimirror.exchanges.throttle import Throttle
 from aimirror.interfaces import IReceiver, IUpstreamResponse, UpstreamError
 from aimirror.store.errors import is_full
 
@@ -23,120 +23,9 @@ if TYPE_CHECKING:
 WRITTEN_AT_ONCE = 256 << 10
 #: Bytes that may wait for the disk before the upstream's socket is paused.
 MOST_WAITING = 2 << 20
-#: Seconds ahead of its rate limit that a stream may be.
-THROTTLE_STEP = 0.05
 
 #: Runs a blocking function elsewhere.
 ToThread = Callable[..., "Deferred[Any]"]
-
-
-class FileSink:
-    """Writes into a part file and feeds running hashes, one call at a time, in any thread.
-
-    Owns its descriptor, so that nothing closes it under a thread that writes.
-    """
-
-    def __init__(self, path: str, hashes: Iterable[Any] = ()) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        self._hashes = tuple(hashes)
-
-    def write(self, offset: int, data: bytes) -> None:
-        """Write all of ``data`` at ``offset``; raises OSError."""
-        left = memoryview(data)
-        while left:
-            count = os.pwrite(self._fd, left, offset)
-            offset += count
-            left = left[count:]
-        for running in self._hashes:
-            running.update(data)
-
-    def close(self) -> None:
-        """Close the descriptor; idempotent."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-
-class Unequal(OSError):
-    """What came is not what is there."""
-
-
-class ComparingSink(FileSink):
-    """Compares what comes with what is there already, in ``written`` spans; writes the rest."""
-
-    def __init__(self, path: str, written: Spans) -> None:
-        super().__init__(path)
-        self._path = path
-        self._written = written
-
-    def write(self, offset: int, data: bytes) -> None:
-        """See FileSink; raises Unequal, too."""
-        missing = self._written.gaps(offset, offset + len(data))
-        known = Spans([(offset, offset + len(data))])
-        for start, stop in missing:
-            known = known.remove(start, stop)
-        with open(self._path, "rb", buffering=0) as file:
-            for start, stop in known:
-                there = os.pread(file.fileno(), stop - start, start)
-                if there != data[start - offset : stop - offset]:
-                    raise Unequal(0, "another version of the file")
-        for start, stop in missing:
-            super().write(start, data[start - offset : stop - offset])
-
-
-class Throttle:
-    """Keeps a response at a rate (bytes per second, 0 = none) by pausing it."""
-
-    def __init__(
-        self, response: IUpstreamResponse, clock: IReactorTime, rate: Callable[[], int]
-    ) -> None:
-        self._response = response
-        self._clock = clock
-        self._rate = rate
-        self._due = 0.0
-        self._timer: IDelayedCall | None = None
-        #: Whether somebody else wants it paused, too.
-        self.held = False
-
-    def took(self, count: int) -> None:
-        """So many bytes arrived: pause for as long as they take at the rate limit."""
-        rate, now = self._rate(), self._clock.seconds()
-        if rate <= 0:
-            return
-        self._due = max(now, self._due) + count / rate
-        if self._due - now > THROTTLE_STEP and self._timer is None:
-            self._response.pause()
-            self._wait()
-
-    def hold(self) -> None:
-        """Pause for another reason until ``release``."""
-        if not self.held:
-            self.held = True
-            self._response.pause()
-
-    def release(self) -> None:
-        """The other reason is gone."""
-        if self.held:
-            self.held = False
-            if self._timer is None:
-                self._response.resume()
-
-    def stop(self) -> None:
-        """The body is over."""
-        self.held = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _wait(self) -> None:
-        self._timer = self._clock.callLater(self._due - self._clock.seconds(), self._go_on)
-
-    def _go_on(self) -> None:
-        self._timer = None
-        if self._due - self._clock.seconds() > THROTTLE_STEP:  # more came that was on its way
-            self._wait()
-        elif not self.held:
-            self._response.resume()
 
 
 @implementer(IReceiver)

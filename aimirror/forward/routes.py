@@ -8,8 +8,9 @@ from attrs import evolve
 
 from aimirror.http import urls
 from aimirror.http.targets import DEFAULT_PORTS, BadTarget, Target, parse_target
+from aimirror.routing.choices import Credentials
 from aimirror.routing.mounts import mounts
-from aimirror.routing.rules import Credentials, Refused, Route, Rule, route_of, routed
+from aimirror.routing.rules import Refused, Route, Rule, route_of, routed
 
 
 def place(rules: Iterable[Rule], target: Target) -> Route | Refused | None:

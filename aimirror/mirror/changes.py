@@ -7,7 +7,8 @@ import gzip
 from attrs import frozen
 
 from aimirror.http.headers import Headers
-from aimirror.mirror.rewriting import Link, Rewriter, rewritten_etag
+from aimirror.mirror.link_targets import Link
+from aimirror.mirror.rewriting import Rewriter, rewritten_etag
 from aimirror.routing.digests import OF_WHOLE
 
 #: A level that keeps up with a fast network.

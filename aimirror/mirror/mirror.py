@@ -27,12 +27,11 @@ from aimirror.mirror.ecosystem import (
 from aimirror.mirror.handlers import handler_of
 from aimirror.mirror.passing import Passer, failed
 from aimirror.mirror.transforms import Transforms
+from aimirror.routing.choices import Credentials, KeySource, Strategy
 from aimirror.routing.digests import Digest
 from aimirror.routing.mounts import mounts
-from aimirror.routing.rules import Credentials, KeySource, Refused, Route, Rule, Strategy
-from aimirror.routing.rules import (
-    route_of as route_of,
-)
+from aimirror.routing.rules import Refused, Route, Rule
+from aimirror.routing.rules import route_of as route_of
 from aimirror.routing.served_names import PLAIN, ServedName, ServedNames
 from aimirror.server.answers import Answer
 from aimirror.server.errors import error_answer

@@ -15,16 +15,7 @@ from itertools import groupby
 from attrs import frozen
 
 from aimirror.http.conditions import ETag, parse_etag
-
-#: What may follow a base URL or a path prefix; anything else makes it another host or path.
-_BOUNDARY = rb"""(?=[/?#"'<>\\\s),;&]|\Z)"""
-#: A slash, escaped as JSON allows.
-_SLASH = rb"\\?/"
-_BASE = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[^/?#@\s]+?)(?::(?P<port>[0-9]+))?(?P<path>/[^?#\s]*)?",
-    re.IGNORECASE,
-)
-_DEFAULT_PORTS = {"http": "80", "https": "443"}
+from aimirror.mirror.link_targets import Link, Target, link_targets, path_target
 
 #: Bytes of a match beside host, port and path.
 _OVERHEAD = len(rb"https:\/\/")
@@ -81,38 +72,13 @@ _LOOKBACK = max(_BEFORE_HOST.longest, _BEFORE_PATH.longest) + 1 + _MEMBER_REACH
 
 
 @frozen
-class Link:
-    """All links below the base URL ``old`` become links below the base ``new``.
-
-    ``old`` is absolute; http and https, and a default port told or not, are the same.
-    """
-
-    old: str
-    new: str
-
-
-@frozen
-class _Target:
-    """What may follow the slash that a search starts from: ``head``, then ``tail`` (patterns)."""
-
-    head: bytes
-    tail: bytes
-    #: Lower-case schemes behind which it counts, "" without one.
-    schemes: frozenset[bytes]
-    plain: bytes
-    escaped: bytes
-    #: The longest match, in bytes.
-    longest: int
-
-
-@frozen
 class _Search:
     """A set of targets as one pattern: at a match, ``lastindex`` tells the target."""
 
     #: Starts with a literal slash, so that the search runs at the speed of memchr.
     pattern: re.Pattern[bytes]
     before: _Before
-    targets: tuple[_Target, ...]
+    targets: tuple[Target, ...]
     #: What has to stand before a link, where only the values of some JSON members are ones.
     member: re.Pattern[bytes] | None = None
 
@@ -154,8 +120,8 @@ class Rewriter:
         root_relative: Sequence[tuple[str, str]] = (),
         members: Sequence[str] = (),
     ) -> None:
-        hosts = [target for link in links for target in _link_targets(link)]
-        paths = [_path_target(old, new) for old, new in root_relative]
+        hosts = [target for link in links for target in link_targets(link)]
+        paths = [path_target(old, new) for old, new in root_relative]
         self._searches = [
             _search(before, targets, _member(members))
             for before, targets in ((_BEFORE_HOST, hosts), (_BEFORE_PATH, paths))
@@ -234,7 +200,7 @@ def _member(names: Sequence[str]) -> re.Pattern[bytes] | None:
 
 
 def _search(
-    before: _Before, targets: Iterable[_Target], member: re.Pattern[bytes] | None
+    before: _Before, targets: Iterable[Target], member: re.Pattern[bytes] | None
 ) -> _Search:
     """One pattern of all targets, the longest first; ``re`` remembers it from body to body."""
     ordered = tuple(sorted(targets, key=lambda target: (target.head, -target.longest)))
@@ -243,60 +209,3 @@ def _search(
         for head, group in groupby(ordered, lambda target: target.head)
     )
     return _Search(re.compile(b"/(?<=%b/)(?:%b)" % (before.byte, choices)), before, ordered, member)
-
-
-def _link_targets(link: Link) -> Iterator[_Target]:
-    """The forms of a base URL, from its host on: as told, and with the default ports."""
-    match = _BASE.fullmatch(link.old)
-    if match is None:
-        raise ValueError(f"not an http or https base URL: {link.old!r}")
-    host, port, path = match["host"], match["port"], (match["path"] or "").rstrip("/")
-    either: tuple[bytes, ...] = (b"http", b"https", b"")
-    if port is not None and port != _DEFAULT_PORTS[match["scheme"].lower()]:
-        forms = {f":{port}": either}
-    else:
-        forms = {"": either, ":80": (b"http", b""), ":443": (b"https", b"")}
-    for suffix, schemes in forms.items():
-        yield _Target(
-            head=b"(?i:%b)" % re.escape(host.lower().encode()),
-            tail=suffix.encode() + _path_pattern(path) + _BOUNDARY,
-            schemes=frozenset(schemes),
-            plain=_base(link.new),
-            escaped=_escape(_base(link.new)),
-            longest=len(f"{host}{suffix}".encode()) + _path_length(path),
-        )
-
-
-def _path_target(old: str, new: str) -> _Target:
-    """A prefix of paths, from behind its first slash on; the empty one ends with that slash."""
-    path, text = old.rstrip("/"), _base(new)
-    if path:
-        if not path.startswith("/"):
-            raise ValueError(f"not a root-relative prefix: {old!r}")
-        rest = _path_pattern(path).removeprefix(_SLASH) + _BOUNDARY
-    else:
-        rest, text = rb"(?!%b)" % _SLASH, text + b"/"  # two slashes start a host
-    return _Target(
-        head=b"",
-        tail=rest,
-        schemes=frozenset((b"",)),
-        plain=text,
-        escaped=_escape(text),
-        longest=_path_length(path),
-    )
-
-
-def _path_pattern(path: str) -> bytes:
-    return _SLASH.join(re.escape(part.encode()) for part in path.split("/"))
-
-
-def _path_length(path: str) -> int:
-    return len(path.encode()) + path.count("/")
-
-
-def _base(new: str) -> bytes:
-    return new.rstrip("/").encode()
-
-
-def _escape(text: bytes) -> bytes:
-    return text.replace(b"/", rb"\/")

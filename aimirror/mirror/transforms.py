@@ -20,10 +20,12 @@ from aimirror.http.urls import base
 from aimirror.interfaces import BodyFailed, IBody
 from aimirror.mirror.changes import Change
 from aimirror.mirror.ecosystem import ClientRequest
-from aimirror.mirror.rewriting import Link, Rewriter
+from aimirror.mirror.link_targets import Link
+from aimirror.mirror.rewriting import Rewriter
 from aimirror.mirror.rewritten import Changing
+from aimirror.routing.choices import ContentRewrite
 from aimirror.routing.mounts import Mount
-from aimirror.routing.rules import ContentRewrite, Route, Rule
+from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer, Streamed, body_size
 
 #: Bytes: larger bodies are changed while they are sent, smaller ones at once and kept.

@@ -6,7 +6,8 @@ from attrs import evolve
 
 from aimirror.registries.auth import Credential
 from aimirror.registries.registry import Registry
-from aimirror.routing.rules import KeySource, Rule
+from aimirror.routing.choices import KeySource
+from aimirror.routing.rules import Rule
 
 #: Keys of rules that say nothing about registries.
 _LINKLESS = "whose manifests and blobs have no links"

@@ -19,7 +19,7 @@ from twisted.web import http
 from zope.interface import directlyProvides
 
 from aimirror.server.access import plain
-from aimirror.server.head import HeadBuffer
+from aimirror.server.head_buffer import HeadBuffer
 from aimirror.server.sendfile import FileServer
 from aimirror.server.site_base import SiteBase
 from aimirror.server.upload import RequestBody

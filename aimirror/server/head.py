@@ -25,13 +25,13 @@ MAX_PATH = 8 * 1024
 MAX_SLASHES = 256
 #: Bytes of a whole head: room for the bearer tokens of registries, answered 431 beyond.
 MAX_HEAD = 64 * 1024
+#: What ends a head.
+END = b"\r\n\r\n"
 #: Field lines of a head, answered 431 beyond.
 MAX_FIELDS = 128
 #: Characters of the reason in a status line: apt takes in 360 of the line.
 MAX_WHY = 200
 _INVISIBLE = re.compile(r"[^ -~]")
-#: What ends a head.
-END = b"\r\n\r\n"
 
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 #: method SP target SP version; the target holds visible ASCII only and no fragment.
@@ -233,59 +233,6 @@ def _expects_continue(headers: Headers, version: str) -> bool:
     if expected != ("100-continue",):
         raise BadRequest(417, "the only expectation understood is 100-continue")
     return True
-
-
-class HeadBuffer:
-    """Collects bytes of a connection and gives them out one head of ``most`` bytes at a time."""
-
-    def __init__(self, most: int = MAX_HEAD) -> None:
-        self._most = most
-        self._bytes = bytearray()
-        self._scanned = 0
-
-    def feed(self, data: bytes) -> None:
-        """Bytes from the client."""
-        self._bytes += data
-
-    def take(self) -> bytes | None:
-        """The next whole head with its final empty line, None while it is not complete.
-
-        Raises BadRequest when it never will be.
-        """
-        data = self._bytes
-        while data.startswith(b"\r\n"):  # RFC 9112 section 2.2: some clients end a body so
-            del data[:2]
-        end = data.find(END, max(0, self._scanned - len(END)))
-        if end < 0 or end > self._most:
-            self._check_incomplete()
-            return None
-        raw = bytes(data[: end + len(END)])
-        del data[: len(raw)]
-        self._scanned = 0
-        return raw
-
-    def take_rest(self) -> bytes:
-        """All that is held: it belongs to the body of the request whose head was taken."""
-        rest = bytes(self._bytes)
-        self.clear()
-        return rest
-
-    def clear(self) -> None:
-        """Forget what is held."""
-        self._bytes.clear()
-        self._scanned = 0
-
-    def _check_incomplete(self) -> None:
-        data = self._bytes
-        if len(data) > self._most:
-            raise BadRequest(431, f"request head longer than {self._most} bytes")
-        line_end = data.find(b"\n", self._scanned)
-        if line_end == 0 or (line_end > 0 and data[line_end - 1] != 0x0D):
-            raise BadRequest(400, "a line must end in CR LF")
-        self._scanned = len(data)
-
-    def __len__(self) -> int:
-        return len(self._bytes)
 
 
 def format_head(status: int, items: Iterable[tuple[str, str]], why: str = "") -> str:

@@ -26,10 +26,11 @@ from aimirror.config import (
 from aimirror.config.document import MAX_BYTES, parse, parse_own
 from aimirror.config.schema import At, Key
 from aimirror.http.egress import Timeouts
+from aimirror.routing.choices import KeySource, PathRewrite, Strategy
 from aimirror.routing.digests import Digest, DigestSource, Source
 from aimirror.routing.mounts import mounts
 from aimirror.routing.policies import CachePolicy
-from aimirror.routing.rules import KeySource, PathRewrite, Route, Strategy, route_of
+from aimirror.routing.rules import Route, route_of
 from aimirror.upstream.proxies import Proxies
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -9,8 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.config import Config, ConfigError, expanded, load
 from aimirror.config.presets import presets
+from aimirror.routing.choices import Strategy
 from aimirror.routing.mounts import Mount, mounts, own_bases
-from aimirror.routing.rules import Refused, Route, Rule, Strategy, route_of
+from aimirror.routing.rules import Refused, Route, Rule, route_of
 
 HEX = "0f" * 32
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from aimirror.ecosystems import composer
-from aimirror.routing.rules import ContentRewrite
+from aimirror.routing.choices import ContentRewrite
 from tests.ecosystems.support import WorldCase
 from tests.indexes.test_proving import ReplacedTests, hexed
 

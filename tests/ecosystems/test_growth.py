@@ -33,7 +33,8 @@ from aimirror.ecosystems.cran import packages as cran
 from aimirror.ecosystems.pypi import pages, wheels
 from aimirror.ecosystems.rubygems import index as rubygems
 from aimirror.indexes import sums
-from aimirror.mirror.rewriting import Link, Rewriter
+from aimirror.mirror.link_targets import Link
+from aimirror.mirror.rewriting import Rewriter
 
 Reader = Callable[[bytes], object]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.ecosystems import helm
+from aimirror.routing.choices import ContentRewrite
 from aimirror.routing.digests import Digest
-from aimirror.routing.rules import ContentRewrite
 from tests.ecosystems.support import WorldCase
 from tests.indexes.test_proving import ReplacedTests, hexed
 

@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.ecosystems import swift
 from aimirror.ecosystems.registry import setting
+from aimirror.routing.choices import ContentRewrite
 from aimirror.routing.digests import Digest
-from aimirror.routing.rules import ContentRewrite
 from tests.ecosystems.support import WorldCase
 from tests.indexes.test_proving import NEW, OLD, ReplacedTests, hexed
 

@@ -32,8 +32,9 @@ from aimirror.interfaces import (
     UpstreamError,
     Wanted,
 )
+from aimirror.routing.choices import Strategy
 from aimirror.routing.digests import Digest, new_hash
-from aimirror.routing.rules import Route, Rule, Strategy
+from aimirror.routing.rules import Route, Rule
 from aimirror.store.store import Store
 from aimirror.testing.apart import apart_by
 from aimirror.testing.behaviour import pattern

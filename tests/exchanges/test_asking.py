@@ -8,7 +8,7 @@ from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Arriving, UpstreamError
-from aimirror.routing.rules import Credentials, Strategy
+from aimirror.routing.choices import Credentials, Strategy
 from tests.exchanges.support import (
     KB,
     MB,

@@ -4,7 +4,7 @@ from aimirror.download.tasks import Reason
 from aimirror.exchanges.continued import LOOK_EVERY
 from aimirror.exchanges.versions import MOST_IDLE
 from aimirror.interfaces import Passing, UpstreamError, Wanted
-from aimirror.routing.rules import Strategy
+from aimirror.routing.choices import Strategy
 from tests.exchanges.support import KB, DownloadCase, FakeResponse, Reading, partial, pattern, whole
 
 CONTENT = pattern(600 * KB)

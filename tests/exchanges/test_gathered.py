@@ -18,7 +18,7 @@ from aimirror.interfaces import (
     Passing,
     UpstreamError,
 )
-from aimirror.routing.rules import Strategy
+from aimirror.routing.choices import Strategy
 from tests.exchanges.support import (
     MB,
     URL,

@@ -17,7 +17,7 @@ from aimirror.interfaces import (
     UpstreamError,
     Validated,
 )
-from aimirror.routing.rules import Strategy
+from aimirror.routing.choices import Strategy
 from aimirror.testing.library import FakeLibrary
 from tests.exchanges.support import (
     URL,

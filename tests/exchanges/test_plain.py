@@ -8,10 +8,11 @@ from twisted.internet.defer import succeed
 from aimirror.download.proof import HOLDBACK
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.growing import LINGER
-from aimirror.exchanges.stream import WRITTEN_AT_ONCE, FileSink
+from aimirror.exchanges.sinks import FileSink
+from aimirror.exchanges.stream import WRITTEN_AT_ONCE
 from aimirror.interfaces import Arriving, UpstreamError, Wanted
+from aimirror.routing.choices import Strategy
 from aimirror.routing.digests import Digest
-from aimirror.routing.rules import Strategy
 from aimirror.store.errors import DiskError
 from tests.exchanges.support import (
     KB,

@@ -8,7 +8,7 @@ from aimirror.download.plan import first_piece
 from aimirror.download.proof import HOLDBACK
 from aimirror.download.tasks import Reason
 from aimirror.exchanges import ranged
-from aimirror.exchanges.stream import FileSink
+from aimirror.exchanges.sinks import FileSink
 from aimirror.http.egress import ANYWHERE, Egress, Trust
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Arriving, Hop

@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.download.hours import Hours
 from aimirror.exchanges.rates import LimitedResponse, Rates
 from aimirror.interfaces import Passing
-from aimirror.routing.rules import Rule, Strategy
+from aimirror.routing.choices import Strategy
+from aimirror.routing.rules import Rule
 from tests.exchanges.support import MB, DownloadCase, FakeResponse, pattern
 
 CONTENT = pattern(40 * MB)

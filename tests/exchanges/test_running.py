@@ -15,7 +15,7 @@ from aimirror.http.egress import Outgoing
 from aimirror.http.headers import Headers
 from aimirror.http.urls import authority
 from aimirror.interfaces import Arriving, Passing, UpstreamError, Validated, Wanted
-from aimirror.routing.rules import Strategy
+from aimirror.routing.choices import Strategy
 from tests.exchanges.support import (
     KB,
     MB,

@@ -8,7 +8,8 @@ from aimirror.download.tasks import Reason
 from aimirror.exchanges.environment import shared
 from aimirror.exchanges.sharing import AMONG_MANY, LEFT_FOR, TURN
 from aimirror.interfaces import IBodyReader
-from aimirror.routing.rules import Rule, Strategy
+from aimirror.routing.choices import Strategy
+from aimirror.routing.rules import Rule
 from tests.exchanges.support import MB, DownloadCase, FakeFetch, FakeResponse, pattern, whole
 
 CONTENT = pattern(40 * MB)

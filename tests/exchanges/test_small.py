@@ -9,8 +9,8 @@ from aimirror.exchanges.environment import SMALL, Finished, Progress
 from aimirror.exchanges.running import Downloads
 from aimirror.exchanges.small import MOMENT, PROVEN_MOMENT, proven
 from aimirror.interfaces import Arriving, UpstreamError, Wanted
+from aimirror.routing.choices import Strategy
 from aimirror.routing.digests import Digest
-from aimirror.routing.rules import Strategy
 from aimirror.store.database import GATHER
 from aimirror.store.errors import DiskError
 from tests.exchanges.support import (

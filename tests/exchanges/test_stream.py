@@ -9,7 +9,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.download.tasks import FetchResult, Reason
-from aimirror.exchanges.stream import MOST_WAITING, WRITTEN_AT_ONCE, FileSink, StreamWriter
+from aimirror.exchanges.sinks import FileSink
+from aimirror.exchanges.stream import MOST_WAITING, WRITTEN_AT_ONCE, StreamWriter
 from aimirror.interfaces import IReceiver, UpstreamError
 from aimirror.routing.digests import new_hash
 from aimirror.store.errors import DiskFull

@@ -15,7 +15,8 @@ from aimirror.forward.policy import (
     origins,
     parse_pattern,
 )
-from aimirror.routing.rules import ContentRewrite, Rule
+from aimirror.routing.choices import ContentRewrite
+from aimirror.routing.rules import Rule
 from aimirror.upstream.addresses import permitted
 
 RULES = (

@@ -14,7 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.forward.policy import ForwardPolicy, HostPattern
 from aimirror.forward.proxy import MAX_SEEN, Seen
-from aimirror.routing.rules import ContentRewrite, Rule
+from aimirror.routing.choices import ContentRewrite
+from aimirror.routing.rules import Rule
 from aimirror.server.respond import serve
 from aimirror.server.site import refuse_forward
 from aimirror.server.users import Users

@@ -9,15 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.forward.routes import place
 from aimirror.http.targets import parse_target
-from aimirror.routing.rules import (
-    ContentRewrite,
-    Credentials,
-    PathRewrite,
-    Refused,
-    Route,
-    Rule,
-    route_of,
-)
+from aimirror.routing.choices import ContentRewrite, Credentials, PathRewrite
+from aimirror.routing.rules import Refused, Route, Rule, route_of
 
 INDEX = Rule(
     name="index",

@@ -8,7 +8,8 @@ import json
 from typing import Any
 
 from aimirror.indexes.indexed import WISH_SECONDS
-from aimirror.routing.rules import ContentRewrite, Rule
+from aimirror.routing.choices import ContentRewrite
+from aimirror.routing.rules import Rule
 from tests.ecosystems.support import WorldCase
 
 GOOD = b"the good file"

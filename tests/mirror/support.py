@@ -21,7 +21,8 @@ from aimirror.http.egress import Egress, Outgoing, Reach, Zone
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Hop, IReceiver, IUpstream, IUpstreamResponse, UpstreamError
 from aimirror.mirror.mirror import Mirror
-from aimirror.routing.rules import ContentRewrite, Rule
+from aimirror.routing.choices import ContentRewrite
+from aimirror.routing.rules import Rule
 from aimirror.server.base_url import base_url
 from aimirror.server.memo import Memo
 from aimirror.server.site import MirrorSite

@@ -12,8 +12,8 @@ from aimirror.http.dates import format_date
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Hop, UpstreamError
 from aimirror.mirror.cached import GRANTED_FOR
+from aimirror.routing.choices import ContentRewrite, Strategy
 from aimirror.routing.policies import CachePolicy
-from aimirror.routing.rules import ContentRewrite, Strategy
 from aimirror.upstream.health import AWAY
 from tests.mirror.support import UPSTREAM, MirrorCase, Played, refused
 

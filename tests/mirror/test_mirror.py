@@ -8,8 +8,9 @@ from aimirror.http.egress import Outgoing
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Hop
 from aimirror.mirror.mirror import LONGEST_KEPT, Mirror
+from aimirror.routing.choices import Credentials, KeySource, Strategy
 from aimirror.routing.policies import CachePolicy
-from aimirror.routing.rules import Credentials, KeySource, Route, Rule, Strategy
+from aimirror.routing.rules import Route, Rule
 from aimirror.routing.served_names import ServedName, ServedNames
 from aimirror.server.answers import Answer
 from aimirror.server.base_url import base_url

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aimirror.download.tasks import Reason
 from aimirror.http.egress import Outgoing
 from aimirror.interfaces import UpstreamError
-from aimirror.routing.rules import OnMissing
+from aimirror.routing.choices import OnMissing
 from tests.mirror.support import MirrorCase, Played
 
 PRIVATE, PUBLIC = "https://private.test", "https://public.test"

@@ -11,8 +11,9 @@ from twisted.internet.defer import Deferred
 from aimirror.download.proof import HOLDBACK
 from aimirror.download.tasks import Reason
 from aimirror.interfaces import UpstreamError
+from aimirror.routing.choices import ContentRewrite, Strategy
 from aimirror.routing.digests import DigestSource, Source
-from aimirror.routing.rules import ContentRewrite, Rule, Strategy
+from aimirror.routing.rules import Rule
 from tests.mirror.support import REWRITES, UPSTREAM, MirrorCase, Played
 from tests.server.support import parse_answers
 

@@ -12,7 +12,7 @@ from aimirror.exchanges.library import Library
 from aimirror.exchanges.running import Downloads
 from aimirror.mirror.ecosystem import GENERAL, Lookup
 from aimirror.mirror.mirror import Mirror
-from aimirror.routing.rules import Strategy
+from aimirror.routing.choices import Strategy
 from aimirror.server.answers import Answer
 from tests.mirror.support import UPSTREAM, MirrorCase, Rule
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.mirror.rewriting import Link, Rewriter, rewritten_etag
+from aimirror.mirror.link_targets import Link
+from aimirror.mirror.rewriting import Rewriter, rewritten_etag
 
 FILES = Link("https://files.pythonhosted.org", "http://127.0.0.1:8081")
 NPM = Link("https://registry.npmjs.org", "http://mirror/registry/npm")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from aimirror.mirror import transforms
 from aimirror.mirror.transforms import MOST_MIRRORS
-from aimirror.routing.rules import ContentRewrite, Rule
+from aimirror.routing.choices import ContentRewrite
+from aimirror.routing.rules import Rule
 from tests.mirror.support import REWRITES, UPSTREAM, MirrorCase, Played
 
 PAGE = ("Content-Type: text/html", 'ETag: "v1"', "Cache-Control: max-age=100")

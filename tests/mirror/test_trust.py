@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from aimirror.http.egress import Outgoing
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Hop
+from aimirror.routing.choices import Credentials, Strategy
 from aimirror.routing.policies import CachePolicy
-from aimirror.routing.rules import Credentials, Strategy
 from tests.mirror.support import UPSTREAM, MirrorCase, Played, refused
 
 SECOND = "https://second.test"

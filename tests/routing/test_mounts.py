@@ -7,8 +7,9 @@ import re
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+from aimirror.routing.choices import ContentRewrite
 from aimirror.routing.mounts import Mount, hosts, mounts, own_bases
-from aimirror.routing.rules import ContentRewrite, Route, Rule, route_of
+from aimirror.routing.rules import Route, Rule, route_of
 
 ALL = Rule(name="all", upstreams=("https://all.example",))
 

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from aimirror.routing.choices import ContentRewrite, PathRewrite
 from aimirror.routing.digests import Digest
-from aimirror.routing.rules import ContentRewrite, PathRewrite, Refused, Route, Rule, route_of
+from aimirror.routing.rules import Refused, Route, Rule, route_of
 
 HEX = "0123456789abcdef" * 4
 ALL = Rule(name="all", upstreams=("https://all.example",))

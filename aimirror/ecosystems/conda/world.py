@@ -15,8 +15,9 @@ from aimirror.ecosystems.world import Row
 from aimirror.indexes.indexed import Indexed
 from aimirror.interfaces import ILibrary
 from aimirror.mirror.ecosystem import ClientRequest, Desk, Untaken
+from aimirror.routing.choices import ContentRewrite
 from aimirror.routing.mounts import mounts
-from aimirror.routing.rules import ContentRewrite, Route, Rule
+from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer, Streamed
 from aimirror.server.errors import error_answer
 

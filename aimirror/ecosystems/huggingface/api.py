@@ -20,8 +20,10 @@ from aimirror.indexes.indexes import credential, stored_bytes
 from aimirror.indexes.remembered import last_told, remember
 from aimirror.interfaces import BodyFailed, ILibrary, Inquiry, Unreadable, UpstreamError
 from aimirror.mirror.ecosystem import UNTAKEN, ClientRequest, Declined, Desk, Untaken
-from aimirror.mirror.rewriting import Link, Rewriter
-from aimirror.routing.rules import Route, Rule, Xet
+from aimirror.mirror.link_targets import Link
+from aimirror.mirror.rewriting import Rewriter
+from aimirror.routing.choices import Xet
+from aimirror.routing.rules import Route, Rule
 from aimirror.server.answers import Answer, Streamed
 from aimirror.server.relay import relayed
 from aimirror.server.short_bodies import gathered

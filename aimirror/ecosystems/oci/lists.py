@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from aimirror.ecosystems.oci.errors import API_VERSION, error_fields
-from aimirror.ecosystems.oci.images import Images, Visit
+from aimirror.ecosystems.oci.images import Images
+from aimirror.ecosystems.oci.visit import Visit
 from aimirror.exchanges.answering import UNABLE
 from aimirror.http.headers import Headers
 from aimirror.indexes.remembered import last_told, remember

@@ -12,8 +12,9 @@ from aimirror.caching.caching import prepare, variant
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
 from aimirror.ecosystems.oci.errors import API_VERSION
-from aimirror.ecosystems.oci.images import Images, Visit
+from aimirror.ecosystems.oci.images import Images
 from aimirror.ecosystems.oci.trials import NOT_HAD, Trials
+from aimirror.ecosystems.oci.visit import Visit
 from aimirror.http.headers import Headers
 from aimirror.http.statuses import NO_HEAD
 from aimirror.interfaces import BodyFailed, ILibrary, UpstreamError

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator
 from twisted.internet.defer import Deferred, gatherResults
 
 from aimirror.bounded import LRU
-from aimirror.ecosystems.oci.images import Images, Visit
+from aimirror.ecosystems.oci.images import Images
 from aimirror.ecosystems.oci.manifests import Manifest, Part
+from aimirror.ecosystems.oci.visit import Visit
 from aimirror.exchanges.answering import UNABLE
 from aimirror.interfaces import BodyFailed, UpstreamError
 from aimirror.registries.paths import Kind, Target, parse_digest

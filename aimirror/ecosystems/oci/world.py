@@ -14,9 +14,11 @@ from aimirror.bounded import LRU
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.oci.clients import buildkit, containerd, docker, k3s, podman
 from aimirror.ecosystems.oci.errors import API_VERSION, error_body, error_code, error_fields
-from aimirror.ecosystems.oci.images import Images, Visit
+from aimirror.ecosystems.oci.images import Images
 from aimirror.ecosystems.oci.lists import Lists
+from aimirror.ecosystems.oci.refusals import error_answer, has_words
 from aimirror.ecosystems.oci.tags import Tags
+from aimirror.ecosystems.oci.visit import Visit
 from aimirror.ecosystems.packaged import named_by
 from aimirror.exchanges.answering import UNABLE
 from aimirror.http.headers import Headers
@@ -79,7 +81,7 @@ class Oci(General):
         if path != "/v2" and not path.startswith(_BASE):
             return UNTAKEN
         if request.method not in ("GET", "HEAD") and path != _AUTH:
-            return _error(405, "UNSUPPORTED", _NO_PUSH, ("Allow", "GET, HEAD"))
+            return error_answer(405, "UNSUPPORTED", _NO_PUSH, ("Allow", "GET, HEAD"))
         try:
             if path in ("/v2", _BASE):
                 return self._ping(request)
@@ -123,7 +125,7 @@ class Oci(General):
             return None
         if response.status == 401:
             self._tokens.learn(lookup.rule, response)
-        elif _has_words(response):
+        elif has_words(response):
             return None
         return self._refusal(
             lookup.request, lookup.route.path, response.status, "", response.headers
@@ -136,7 +138,7 @@ class Oci(General):
         default = request.registry or default_of(agent)
         target = parse(route.path, request.query or "", self._registries, default)
         if isinstance(target, Problem):
-            return _error(target.status, target.code, target.message)
+            return error_answer(target.status, target.code, target.message)
         registry = target.registry
         who = oci_auth.credential(request.headers.get("authorization"))
         who = self._logins.shown(who, registry, target.ns or request.registry, agent)
@@ -234,7 +236,7 @@ class Oci(General):
         default = request.registry or DOCKER_HUB
         registry = registry_of(ns_of(request.query or ""), self._registries, default)
         if isinstance(registry, Problem):
-            return _error(registry.status, registry.code, registry.message)
+            return error_answer(registry.status, registry.code, registry.message)
         if "authorization" not in request.headers and not request.admitted:
             return self._challenged(request, registry.name, "")
         fields = Headers([("Content-Type", "application/json"), API_VERSION])
@@ -261,7 +263,7 @@ class Oci(General):
             return Answer(status=status, headers=error_fields(upstream), body=body, why=why)
         if placed is None:
             basic = ("WWW-Authenticate", 'Basic realm="aimirror"')
-            return _error(401, "UNAUTHORIZED", said, basic)
+            return error_answer(401, "UNAUTHORIZED", said, basic)
         scope = oci_auth.pull_scope(placed.asked)
         return self._challenged(request, placed.registry.name, scope, said)
 
@@ -270,18 +272,7 @@ class Oci(General):
     ) -> Answer:
         realm = request.reached + _AUTH
         field = ("WWW-Authenticate", oci_auth.format_challenge(realm, service, scope))
-        return _error(401, "UNAUTHORIZED", message, field)
-
-
-def _has_words(response: IUpstreamResponse) -> bool:
-    """Whether a refusal that is passed on as it is will tell a client the registry's reason."""
-    kind = response.headers.get("content-type") or ""
-    return "json" in kind.lower() and response.length is not None and response.length > 2
-
-
-def _error(status: int, code: str, message: str, *more: tuple[str, str]) -> Answer:
-    fields = Headers([*error_fields(), *more])
-    return Answer(status=status, headers=fields, body=error_body(code, message))
+        return error_answer(401, "UNAUTHORIZED", message, field)
 
 
 def _repository(place: str) -> str:

@@ -32,7 +32,8 @@ from aimirror.interfaces import IPool
 from aimirror.upstream.hosts import UNLIMITED, Hosts
 from aimirror.workers.pool.fetch import PoolFetch
 from aimirror.workers.pool.idle import Idle
-from aimirror.workers.pool.slot import Recipe, Slot, State
+from aimirror.workers.pool.process import Recipe, State
+from aimirror.workers.pool.slot import Slot
 from aimirror.workers.wire.commands import Failed, HashFailed
 from aimirror.workers.wire.tasks import TaskTooLarge
 

@@ -11,16 +11,12 @@ for every grandchild that holds a descriptor.
 
 from __future__ import annotations
 
-import enum
 import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attrs import frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionClosed, ProcessExitedAlready
-from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.protocols.amp import RemoteAmpError
 from twisted.python.failure import Failure
@@ -28,6 +24,7 @@ from twisted.python.failure import Failure
 from aimirror.download.backoff import wait_before
 from aimirror.download.tasks import HashTask, Reason, SendResult, SendTask
 from aimirror.workers.pool.fetch import PoolFetch
+from aimirror.workers.pool.process import ParentLink, Recipe, State, Watch
 from aimirror.workers.wire import commands
 from aimirror.workers.wire.link import WORKER_FD, Link, adopt, socket_pair
 from aimirror.workers.wire.tasks import pack_send, unpack_sent
@@ -51,16 +48,6 @@ SOON_AGAIN = 1.0
 log = Logger()
 
 
-class State(enum.Enum):
-    """Where a slot is in its life; the table is in the module's docstring."""
-
-    IDLE = "idle"
-    STARTING = "starting"
-    READY = "ready"
-    LEAVING = "leaving"
-    WAITING = "waiting"
-
-
 class Crew(Protocol):
     """What a slot tells its pool."""
 
@@ -69,19 +56,6 @@ class Crew(Protocol):
 
     def down(self, slot: Slot) -> None:
         """A slot takes no more tasks; those it has are about to fail."""
-
-
-@frozen
-class Recipe:
-    """What to run."""
-
-    environment: Mapping[str, str]
-    arguments: tuple[str, ...] = (
-        sys.executable,
-        "-P",  # nothing is imported from the folder in which the service happens to run
-        "-m",
-        "aimirror.workers.worker",
-    )
 
 
 class Slot:
@@ -203,10 +177,10 @@ class Slot:
         ours, theirs = socket_pair()
         nothing = os.open(os.devnull, os.O_RDWR)
         try:
-            self._link = link = _ParentLink(lambda: self._link_lost(link), self.fetches)
+            self._link = link = ParentLink(lambda: self._link_lost(link), self.fetches)
             adopt(self._reactor, ours, link)
             self._process = self._reactor.spawnProcess(
-                _Watch(self._exited),
+                Watch(self._exited),
                 self._recipe.arguments[0],
                 self._recipe.arguments,
                 env=dict(self._recipe.environment),
@@ -313,31 +287,6 @@ class Slot:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None
-
-
-class _Watch(ProcessProtocol):
-    """Tells when the process has exited."""
-
-    def __init__(self, exited: Callable[[Failure], None]) -> None:
-        self._exited = exited
-
-    def processExited(self, reason: Failure) -> None:
-        self._exited(reason)
-
-
-class _ParentLink(Link):
-    """The parent's end: hears of progress."""
-
-    def __init__(self, lost: Callable[[], None], fetches: Mapping[int, PoolFetch]) -> None:
-        super().__init__(lost)
-        self._fetches = fetches
-
-    @commands.Wrote.responder
-    def _wrote(self, spans: Sequence[tuple[int, int, int]]) -> dict[str, object]:
-        for id, start, stop in spans:
-            if id in self._fetches:
-                self._fetches[id].wrote(start, stop)
-        return {}
 
 
 def _log_failure(failure: Failure) -> None:

@@ -11,8 +11,8 @@ from aimirror.http.egress import Outgoing
 from aimirror.http.headers import Headers
 from aimirror.interfaces import Hop
 from aimirror.mirror.ecosystem import Ecosystem
+from aimirror.routing.choices import Xet
 from aimirror.routing.policies import CachePolicy
-from aimirror.routing.rules import Xet
 from tests.ecosystems.support import WorldCase
 from tests.mirror.support import UPSTREAM, Played, refused
 

@@ -11,8 +11,9 @@ from aimirror.ecosystems.pypi.pages import JSON
 from aimirror.ecosystems.pypi.world import READ_HERE, Pypi
 from aimirror.http.egress import Outgoing
 from aimirror.mirror.ecosystem import Ecosystem
+from aimirror.routing.choices import ContentRewrite
 from aimirror.routing.policies import CachePolicy
-from aimirror.routing.rules import ContentRewrite, Rule
+from aimirror.routing.rules import Rule
 from aimirror.testing.pypi import wheel
 from tests.ecosystems.support import WorldCase
 from tests.mirror.support import UPSTREAM, Played, refused

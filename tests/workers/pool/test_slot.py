@@ -7,15 +7,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.download.tasks import FetchTask, HashTask, Reason
 from aimirror.http.headers import Headers
 from aimirror.workers.pool.fetch import PoolFetch
+from aimirror.workers.pool.process import Recipe, State
 from aimirror.workers.pool.slot import (
     ASK_PATIENCE,
     PING_EVERY,
     PING_PATIENCE,
     TERM_PATIENCE,
     WELL_AFTER,
-    Recipe,
     Slot,
-    State,
 )
 from aimirror.workers.wire import commands
 from aimirror.workers.wire.link import WORKER_FD

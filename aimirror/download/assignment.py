@@ -118,11 +118,11 @@ class Assignment:
             return []
         commands: list[Command] = []
         pace = Pace(self.usual(now), self.latency)
-        free = self._free()
+        free, missing = self._free(), self._expected(now, pace.rate)
         while len(self.flights) < slots and (source := self._choose_source(now)) is not None:
             gap = next_gap(free, self.demands.values())
             if gap is not None:
-                start, stop = gap[0], self._piece_stop(gap, pace)
+                start, stop = gap[0], self._piece_stop(gap, pace, missing)
                 commands.append(self._launch(source, start, stop, now))
                 free = free.remove(start, stop)
                 continue
@@ -144,7 +144,8 @@ class Assignment:
         gap = next_gap(self.written.gaps(min(ahead, self.total), self.total), self.demands.values())
         if gap is None:
             return []
-        stop = self._piece_stop(gap, Pace(self.usual(now), self.latency))
+        pace = Pace(self.usual(now), self.latency)
+        stop = self._piece_stop(gap, pace, self._expected(now, pace.rate))
         return [self._launch(self.primary, gap[0], stop, now)]
 
     def prove(self, flight: int) -> list[Command]:
@@ -159,14 +160,21 @@ class Assignment:
         probe.stop = min(probe.stop, max(second.start, probe.position))
         return [Trim(PROBE, probe.stop)]
 
-    def _piece_stop(self, gap: tuple[int, int], pace: Pace) -> int:
+    def _expected(self, now: float, usual: float) -> int:
+        """Bytes that are still to come, as far as can be told: not those of which nobody heard."""
+        flying = self.flights.values()
+        return self.missing() - sum(
+            f.unheard(now, f.rate(now, usual, self.latency)) for f in flying
+        )
+
+    def _piece_stop(self, gap: tuple[int, int], pace: Pace, missing: int) -> int:
         """Where a piece at the head of a gap ends; a small rest of the gap goes with it."""
         usable = self.allowance.usable(self.sources.values())
         limit = self.chunk_size
         if self.crowded:
-            piece = crowd_piece(self.missing(), usable)
+            piece = crowd_piece(missing, usable)
             limit = min(limit, piece) if limit > 0 else piece
-        size = piece_size(self.missing(), usable, pace, limit)
+        size = piece_size(missing, usable, pace, limit)
         stop = min(gap[1], gap[0] + size)
         ceiling = limit if limit > 0 else size * 2
         if gap[1] - stop < size // 4 and (stop - gap[0]) * 5 // 4 <= ceiling:

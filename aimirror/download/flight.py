@@ -14,11 +14,17 @@ RATE_WINDOW = 1.5
 JUDGED_AFTER = 1.0
 #: A connection below this share of its siblings' median is dropped.
 SLOW_SHARE = 0.25
+#: One that has begun to bring bytes, and has brought less than this share of theirs in so many
+#: seconds, need not be watched for longer.
+GLARING_AFTER = 0.5
+GLARING_SHARE = 0.04
 #: Seconds without a byte, while siblings move, before a connection counts as stalled.
 STALLED_AFTER = 1.0
 #: Bytes that a usual connection must have brought meanwhile before a judgement means anything:
 #: on a thin line, single packets come in bursts.
 EVIDENCE = 64 << 10
+#: Seconds, at most, for which bytes have come and nobody was told: they are gathered first.
+UNHEARD = 0.3
 
 
 @define
@@ -74,16 +80,24 @@ class Flight:
         seen = self.measured(now, latency)
         return usual if seen is None else seen
 
+    def unheard(self, now: float, rate: float) -> int:
+        """Bytes that have come at ``rate`` since it was heard of, as far as can be told."""
+        if self.first_at is None:
+            return 0
+        return min(self.stop - self.position, int(rate * min(UNHEARD, now - self.last_at)))
+
     def eta(self, now: float, usual: float, latency: float) -> float:
         """Seconds until its last byte, as far as can be told."""
         seen = self.rate(now, usual, latency)
-        left = self.stop - self.position
+        left = self.stop - self.position - self.unheard(now, seen)
         return left / seen if seen > 0 else float("inf") if left else 0.0
 
     def hopeless(self, now: float, usual: float, latency: float) -> bool:
         """Whether it is so far below its siblings' usual rate that a fresh connection is better."""
         age = now - self.sent_at - 2 * latency
-        if age < JUDGED_AFTER or age * usual < EVIDENCE:
+        if age < JUDGED_AFTER:
+            return self._glaring(now, usual)
+        if age * usual < EVIDENCE:
             return False
         silence = now - self.last_at - 2 * latency
         if silence > STALLED_AFTER and silence * usual > EVIDENCE:
@@ -92,6 +106,13 @@ class Flight:
             return (self.position - self.start) / age < SLOW_SHARE * usual
         seen = self.measured(now, latency)
         return seen is not None and seen < SLOW_SHARE * usual
+
+    def _glaring(self, now: float, usual: float) -> bool:
+        """Whether it flows, but next to nothing comes, on a line on which much would have come."""
+        if self.first_at is None or now - self.first_at < GLARING_AFTER:
+            return False
+        due = GLARING_SHARE * usual * (now - self.first_at)
+        return due >= EVIDENCE / 4 and self.position - self.start < due
 
 
 def usual_rate(

@@ -17,6 +17,10 @@ FIRST_PIECE = 1 << 20
 #: Bytes: below, the request costs more than the bytes; above, readers starve behind the head.
 SMALLEST_PIECE = 256 << 10
 LARGEST_PIECE = 32 << 20
+#: On a slow line a small piece takes long: it may have as little as this, if that takes as long as
+#: so many round trips.
+LEAST_PIECE = 64 << 10
+LEAST_ROUND_TRIPS = 2
 #: Bytes of a piece while no rate is known: more would keep connections from others for long.
 UNMEASURED_PIECE = 1 << 20
 #: A piece should take this long (seconds), and this many round trips, at the measured rate.
@@ -59,6 +63,14 @@ def first_piece(chunk_size: int) -> int:
     return min(FIRST_PIECE, chunk_size) if chunk_size > 0 else FIRST_PIECE
 
 
+def smallest_piece(pace: Pace) -> int:
+    """Bytes of the smallest piece that is worth its request."""
+    if pace.rate <= 0:
+        return SMALLEST_PIECE
+    worth = int(pace.rate * pace.latency * LEAST_ROUND_TRIPS)
+    return min(SMALLEST_PIECE, max(LEAST_PIECE, worth))
+
+
 def piece_size(missing: int, slots: int, pace: Pace, chunk_size: int) -> int:
     """Bytes of the next piece when ``missing`` bytes, flying ones included, are left in all.
 
@@ -74,7 +86,7 @@ def piece_size(missing: int, slots: int, pace: Pace, chunk_size: int) -> int:
     wanted = max(1, min(ceiling, max(SMALLEST_PIECE, int(wanted))))
     share = -(-missing // max(1, slots))
     waves = max(1, round(share / wanted))
-    size = max(-(-share // waves), min(SMALLEST_PIECE, ceiling))
+    size = max(-(-share // waves), min(smallest_piece(pace), ceiling))
     return min(size, ceiling)
 
 

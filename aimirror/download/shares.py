@@ -31,6 +31,8 @@ class Need:
     #: Connections that it has now.
     busy: int = 0
     clients: tuple[str, ...] = ()
+    #: Connections that it may have, though they hardly help, where nobody else wants them.
+    bound: int = 0
 
 
 def shares(needs: Sequence[Need], limit: int) -> tuple[int, ...]:
@@ -54,8 +56,9 @@ def shares(needs: Sequence[Need], limit: int) -> tuple[int, ...]:
 
 def targets(needs: Sequence[Need], limit: int) -> tuple[int, ...]:
     """The shares as they should be, whatever is busy at the moment."""
-    if sum(need.most for need in needs) <= limit:
-        return tuple(need.most for need in needs)
+    bounds = tuple(max(need.most, need.bound) for need in needs)
+    if sum(bounds) <= limit:
+        return bounds
     given, rest = [0] * len(needs), limit
     for awaited in (True, False):
         among = [n for n, need in enumerate(needs) if bool(need.clients) is awaited]

@@ -288,6 +288,5 @@ class Sharing:
         if fill.machine.total >= member.rule.min_size and member.begun <= young:
             most = member.rule.concurrency
         left = fill.machine.assignment.missing()
-        return Need(
-            left, useful(left, most), fill.flights.at(host), tuple(sorted(member.clients()))
-        )
+        clients = tuple(sorted(member.clients()))
+        return Need(left, useful(left, most), fill.flights.at(host), clients, most)

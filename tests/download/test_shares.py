@@ -110,6 +110,12 @@ class Cases(SynchronousTestCase):
         needs = [Need(200_000, 1), Need(200_000, 1), Need(100_000_000, 20)]
         self.assertEqual(targets(needs, 12), (1, 1, 10))
 
+    def test_a_lone_rest(self) -> None:
+        """Where nobody else wants them, the end of a file keeps all of its connections."""
+        rest = Need(1_000_000, 4, 4, bound=20)
+        self.assertEqual(targets([rest], 64), (20,))
+        self.assertEqual(targets([rest, Need(100_000_000, 20, bound=20)], 30), (4, 20))
+
     def test_a_small_file_beside_a_huge_one_of_another_client(self) -> None:
         """Two clients have equal shares, whatever the sizes."""
         needs = [Need(100_000_000_000, 20, clients=("a",)), Need(8_000_000, 20, clients=("b",))]

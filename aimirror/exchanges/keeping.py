@@ -18,8 +18,8 @@ NOTE_SECONDS = 0.25
 #: than these seconds.  Syncing more often has the disk work while bytes arrive: measured on 512 MB
 #: at full speed, every 16th of the file took half as long again.
 SYNC_SECONDS = 2.0
-#: Bytes, and the share of the file, that are worth a line: it bounds the journal of a file that
-#: takes days.
+#: Bytes, and the share of the file, that are worth a line: many small files need no journal, and
+#: it bounds that of a file that takes days.
 LEAST_BYTES = 256 << 10
 LEAST_SHARE = 1 / 65_536
 
@@ -31,8 +31,8 @@ class Keeping:
 
     def __init__(self, part: Part, total: int, now: float) -> None:
         self._part = part
-        self._step = total * NOTE_SHARE
         self._least = max(LEAST_BYTES, total * LEAST_SHARE)
+        self._step = max(self._least, total * NOTE_SHARE)
         self._noted = self._synced = part.written.total()
         self._noted_at = self._synced_at = now
         self._told = False

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from twisted.logger import Logger
 
 from aimirror import platform
@@ -80,7 +80,6 @@ class Part:
         #: Held while a thread uses the descriptors, so that none is closed under it; a note need
         #: not wait for a sync, which may take seconds.
         self._syncing = DeferredLock()
-        self._noting = DeferredLock()
 
     @classmethod
     def reopen(cls, fresh: Part, recorded: journal.Journal, journal_fd: int) -> Part:
@@ -145,9 +144,13 @@ class Part:
 
         Cheap: one line of text, not synced.  Fires when done; fails with DiskError.
         """
-        return _in_turn(self._noting, self._note)
+        try:
+            self._note()
+        except OSError as error:
+            return fail(error)
+        return succeed(None)
 
-    async def _note(self) -> None:
+    def _note(self) -> None:
         snapshot, boot, now = self.written, boot_id(), self._clock.seconds()
         news = _difference(snapshot, self.noted)
         if self.fd < 0 or self.settled or not news or not boot:
@@ -224,7 +227,7 @@ class Part:
 
     def _after_sync(self, act: Callable[[], None]) -> Deferred[None]:
         """Do something to the files when no thread uses them."""
-        acting: Deferred[None] = self._syncing.run(self._noting.run, act)
+        acting: Deferred[None] = self._syncing.run(act)
         return acting.addErrback(
             lambda failure: self.log.failure("part {id}: cannot tidy up", failure, id=self.id)
         )

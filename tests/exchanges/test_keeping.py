@@ -46,6 +46,11 @@ class KeepingTests(SynchronousTestCase):
         self.assertLess(abs(part.notes - 1 / NOTE_SHARE), 3)
         self.assertEqual(part.checkpoints, 0)
 
+    def test_small(self) -> None:
+        """A small file is fetched again sooner than it is noted."""
+        self.assertEqual(self.keep(100, 10.0, total=LEAST_BYTES - 1).notes, 0)
+        self.assertLessEqual(self.keep(100, 0.5, total=4 * LEAST_BYTES).notes, 4)
+
     def test_usual(self) -> None:
         """One of a minute is noted and synced by the clock."""
         part = self.keep(10_000, 60.0)

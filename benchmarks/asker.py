@@ -19,11 +19,11 @@ READ = 1 << 18
 class Asker:
     """One connection, which asks for the next of ``paths`` as soon as it has an answer."""
 
-    def __init__(self, port: int, paths: deque[str]) -> None:
+    def __init__(self, port: int, paths: deque[str], accept: str) -> None:
         self.sock = socket.create_connection(("127.0.0.1", port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setblocking(False)
-        self._tail = f" HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: */*\r\n\r\n"
+        self._tail = f" HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: {accept}\r\n\r\n"
         self._paths = paths
         self._head = b""
         self._left = 0
@@ -69,12 +69,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--accept", default="*/*", help="what they would have")
     parser.add_argument("paths", help="a file with one path a line")
     options = parser.parse_args()
     with open(options.paths, encoding="utf-8") as lines:
         paths = deque(lines.read().split())
     selector = selectors.DefaultSelector()
-    askers = [Asker(options.port, paths) for _ in range(options.clients)]
+    askers = [Asker(options.port, paths, options.accept) for _ in range(options.clients)]
     began = time.monotonic()
     for asker in askers:
         if asker.ask():

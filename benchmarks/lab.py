@@ -320,7 +320,7 @@ def _static(lab: Lab, tls: bool) -> str:
     return f"""
     server {{
         listen 127.0.0.1:@port@{secure} backlog=1024; root {lab.files}; {more}
-        location / {{ expires 1h; }}
+        location / {{ expires 1h; types {{ application/json json; }} }}
     }}"""
 
 

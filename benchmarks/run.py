@@ -26,6 +26,7 @@ ROWS: dict[str, Callable[[Lab], Iterator[Result]]] = {
     "hit": unlimited.hit,
     "small": unlimited.small,
     "distinct": distinct.distinct,
+    "documents": distinct.documents,
     "shared": many.shared,
     "files": many.files,
     "readers": many.readers,

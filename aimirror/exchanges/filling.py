@@ -130,7 +130,8 @@ class Filling:
             return None
         size = len(content)
         progress = Progress(entry.key, entry.rule, began, size, size)
-        self._terms.over(Finished(evolve(entry, blob=blob, size=size), at_once=progress))
+        entry = evolve(entry, blob=blob, size=size)
+        self._terms.over(Finished(entry, at_once=progress))
         scope = self._asking.wanted.scope
         return Arriving(entry, body, scope, content=content, read=body.file.read)
 

@@ -14,6 +14,9 @@ from aimirror.routing.digests import OF_WHOLE
 #: A level that keeps up with a fast network.
 GZIP_LEVEL = 4
 _VARY = "Accept-Encoding"
+#: Rewriters of whole bodies that are kept: with many rules, to make one takes longer than its use.
+MOST_REWRITERS = 64
+_REWRITERS: dict[tuple[object, ...], tuple[tuple[Link, ...], Rewriter]] = {}
 #: Fields that are true of the upstream's bytes alone.
 _OF_BYTES = frozenset({"content-md5", "content-digest", *(name.lower() for name in OF_WHOLE)})
 
@@ -46,10 +49,21 @@ class Change:
         """What leads the links to the mirror."""
         return Rewriter(self.links, self.root_relative, self.members)
 
+    def _whole(self) -> Rewriter:
+        """The same for whole bodies, which any number may share, in threads too."""
+        name = (self.mark, self.root_relative, self.members)
+        links, rewriter = _REWRITERS.get(name, (None, None))
+        if rewriter is None or links is not self.links:
+            rewriter = self.rewriter()
+            if len(_REWRITERS) >= MOST_REWRITERS:
+                _REWRITERS.clear()
+            _REWRITERS[name] = self.links, rewriter
+        return rewriter
+
     def apply(self, data: bytes) -> bytes:
         """The whole body, changed."""
         if self.mark:
-            data = self.rewriter().rewrite(data)
+            data = self._whole().rewrite(data)
         return gzip.compress(data, GZIP_LEVEL, mtime=0) if self.gzip else data
 
     def headers(self, headers: Headers) -> Headers:

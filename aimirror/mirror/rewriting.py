@@ -79,14 +79,14 @@ class _Search:
     pattern: re.Pattern[bytes]
     before: _Before
     targets: tuple[Target, ...]
-    #: What has to stand before a link, where only the values of some JSON members are ones.
-    member: re.Pattern[bytes] | None = None
+    #: What has to stand before a link, where only the values of some members are ones, and how
+    #: many bytes that takes at most: in JSON, else in YAML.
+    member: tuple[tuple[re.Pattern[bytes], int], ...] = ()
 
     def _is_download(self, data: bytes, start: int) -> bool:
-        reach = max(0, start - _MEMBER_REACH)
-        if self.member is not None:
-            return self.member.search(data, reach, start) is not None
-        return _FOR_PEOPLE.search(data, reach, start) is None
+        if self.member:
+            return any(p.search(data, max(0, start - reach), start) for p, reach in self.member)
+        return _FOR_PEOPLE.search(data, max(0, start - _MEMBER_REACH), start) is None
 
     def edits(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
         """All places to change, in order: start, stop and new text."""
@@ -189,18 +189,21 @@ def _mark(base: str, *, weak: bool) -> str:
     return f"-{'w' if weak else 's'}{digest}"
 
 
-def _member(names: Sequence[str]) -> re.Pattern[bytes] | None:
+def _member(names: Sequence[str]) -> tuple[tuple[re.Pattern[bytes], int], ...]:
+    """Apart, as a look back costs by its length, and nearly all of it is JSON."""
     if not names:
-        return None
+        return ()
     choices = b"|".join(re.escape(name.encode()) for name in names)
-    return re.compile(
-        rb"""(?:"(?:%b)"\s{0,4}:\s{0,4}"|(?:\A|[\n\s])(?:%b):\s{0,80}(?:-\s{1,4})?["']?)\Z"""
-        % (choices, choices)
-    )
+    longest = max(len(name.encode()) for name in names)
+    json = re.compile(rb"""(?:"(?:%b)"\s{0,4}:\s{0,4}")\Z""" % choices)
+    yaml = re.compile(rb"""(?:(?:\A|[\n\s])(?:%b):\s{0,80}(?:-\s{1,4})?["']?)\Z""" % choices)
+    return (json, longest + 12), (yaml, longest + 88)
 
 
 def _search(
-    before: _Before, targets: Iterable[Target], member: re.Pattern[bytes] | None
+    before: _Before,
+    targets: Iterable[Target],
+    member: tuple[tuple[re.Pattern[bytes], int], ...],
 ) -> _Search:
     """One pattern of all targets, the longest first; ``re`` remembers it from body to body."""
     ordered = tuple(sorted(targets, key=lambda target: (target.head, -target.longest)))

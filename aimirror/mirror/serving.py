@@ -98,7 +98,7 @@ class Serving:
         change = self._transforms.change(lookup.route, answer, lookup.request.headers, mirror)
         if change is None:
             return answer
-        return await self._transforms.carry_out(lookup.request, answer, change, blob)
+        return await self._transforms.carry_out(lookup.request, answer, change, blob, entry.blob)
 
     def repeatable(
         self, lookup: Lookup, entry: Entry, answer: Answer, read: Callable[[], bytes]

@@ -74,11 +74,12 @@ class Transforms:
         return made if made.of_bytes or made.varies else None
 
     async def carry_out(
-        self, request: ClientRequest, answer: Answer, change: Change, blob: str
+        self, request: ClientRequest, answer: Answer, change: Change, blob: str, made_of: str = ""
     ) -> Answer:
         """The changed answer.
 
-        ``blob`` names the bytes of a complete body, "" while they still arrive.
+        ``blob`` names the bytes of a complete body, "" while they still arrive; ``made_of`` those
+        of a body that is at hand, which the next one will ask for by that name.
         """
         headers = change.headers(answer.headers)
         body = answer.body
@@ -90,7 +91,10 @@ class Transforms:
             data = await self._changed((blob, *change.name), change, body)
             return evolve(answer, headers=headers, body=data, ranges=not change.gzip)
         if isinstance(body, bytes):
-            return evolve(answer, headers=headers, body=change.apply(body), ranges=False)
+            data = change.apply(body)
+            if made_of:
+                self._keep((made_of, *change.name), data)
+            return evolve(answer, headers=headers, body=data, ranges=False)
         unsized = evolve(answer, headers=headers, ranges=False)
         if request.method == "HEAD":
             return evolve(unsized, body=None)

@@ -47,6 +47,26 @@ class RepeatableTests(MirrorCase):
         looked_up = self.get("/x")
         self.assertEqual((status, headers, body), looked_up)
 
+    def test_cost(self) -> None:
+        """A file that is fetched asks the store for its key and its blob once, and sets no timer.
+
+        What is counted here was half of what a cold small file took.
+        """
+        self.get("/first")
+        self.plays(200, LIFE, 'ETag: "1"', "Content-Length: 4", body=b"else")
+        statements: list[str] = []
+        self.store._index._db.set_trace_callback(statements.append)
+        with (
+            mock.patch("os.open") as opened,
+            mock.patch.object(self.clock, "callLater", wraps=self.clock.callLater) as later,
+        ):
+            self.assertEqual(self.get("/x")[2], b"else")
+        self.store._index._db.set_trace_callback(None)
+        asked = [each for each in statements if each.startswith("SELECT")]
+        self.assertLessEqual((len(asked), len(statements)), (2, 7), statements)
+        self.assertEqual(opened.call_count, 0)
+        self.assertLessEqual(later.call_count, 2, later.mock_calls)
+
     def test_counts_as_use(self) -> None:
         """What is used so is not the first to make way."""
         self.get("/x")

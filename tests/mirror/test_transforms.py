@@ -5,13 +5,19 @@ from __future__ import annotations
 import gzip
 import zlib
 from typing import Any
+from unittest import mock
 
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aimirror.mirror import transforms
+from aimirror.exchanges.environment import SMALL
+from aimirror.exchanges.library import Library
+from aimirror.exchanges.running import Downloads
+from aimirror.mirror import changes, transforms
+from aimirror.mirror.changes import Change
 from aimirror.mirror.transforms import MOST_MIRRORS
-from aimirror.routing.choices import ContentRewrite
+from aimirror.routing.choices import ContentRewrite, Strategy
 from aimirror.routing.rules import Rule
 from tests.mirror.support import REWRITES, UPSTREAM, MirrorCase, Played
 
@@ -40,6 +46,26 @@ class RewritingTests(MirrorCase):
         body = self.store.body(self.entries()[0])
         assert body is not None
         self.assertEqual(body.data(), LINK)
+
+    def test_changed_once(self) -> None:
+        """What was changed for the one who has fetched it is at hand for the next ones.
+
+        The rewriter is made once for all bodies.
+        """
+        self.tools = evolve(self.tools, small=SMALL)
+        self.library = Library(self.tools, Downloads(self.tools, most=8, per_host=8))
+        self.use(strategy=Strategy.PROXY, content_rewrite=REWRITES)
+        self.patch(changes, "_REWRITERS", {})
+        with (
+            mock.patch.object(Change, "apply", autospec=True, side_effect=Change.apply) as apply,
+            mock.patch.object(
+                Change, "rewriter", autospec=True, side_effect=Change.rewriter
+            ) as made,
+        ):
+            for path in ("/x", "/y", "/x"):
+                self.plays(200, *PAGE, f"Content-Length: {len(LINK)}", body=LINK)
+                self.assertEqual(self.get(path, "Accept: other")[2], HERE)
+        self.assertEqual((apply.call_count, made.call_count, self.asked), (2, 1, 2))
 
     def test_not_by_strangers(self) -> None:
         """Forwarded fields of a client that is no trusted proxy change nothing for anybody."""

@@ -153,22 +153,3 @@ class ClusterTests(ClusterCase):
             self.assertWhole(reply)
             self.assertNotEqual(reply.headers.get("X-Cache"), "PEER")
         self.assertEqual(self.origin.count(path).body_bytes, 3 * SIZE)
-
-
-class EdgeTests(EndToEndTests):
-    def test_cold(self) -> None:
-        """A crowd at the edge of a cold core is one stream between them, and one download."""
-        path = self.serve(rate=6_000_000)
-        core = self.start()
-        (self.folder / "edge").mkdir()
-        rule = {**self.rule(), "upstream": f"http://127.0.0.1:{core.port}"}
-        edge = ServiceProgram(self.folder / "edge", [rule])
-        self.addCleanup(edge.program.kill)
-        crowd = [InBackground(edge.get, path) for _ in range(9)]
-        for each in crowd:
-            self.assertWhole(each.result())
-        self.assertLessEqual(self.origin.count(path).body_bytes, 1.1 * SIZE)
-        lines = core.get("/metrics").body.decode().splitlines()
-        told = [line for line in lines if line.startswith("aimirror_requests_total{")]
-        asked = sum(float(line.rpartition(" ")[2]) for line in told if 'rule="files"' in line)
-        self.assertLessEqual(asked, 2, told)  # the first range, and the stream

@@ -20,6 +20,10 @@ LIMIT = 60
 
 SIZE = 12_000_000
 CONTENT = pattern(SIZE, 7)
+#: Bytes of a piece of it, and the most that is sent of a file that is fetched once: its last pieces
+#: are raced where they are slow.
+PIECE = 1_000_000
+ONCE = SIZE + 2 * PIECE
 
 
 class InBackground:
@@ -71,7 +75,7 @@ class EndToEndTests(SynchronousTestCase):
             "strategy": "parallel",
             "min_size": 1,
             "concurrency": 8,
-            "chunk_size": 1_000_000,
+            "chunk_size": PIECE,
             "immutable": True,
             **more,
         }

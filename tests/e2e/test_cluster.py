@@ -9,7 +9,7 @@ from typing import Any
 
 from aimirror.testing import client
 from aimirror.testing.processes import ServiceProgram
-from tests.e2e.support import CONTENT, SIZE, EndToEndTests, InBackground
+from tests.e2e.support import CONTENT, ONCE, SIZE, EndToEndTests, InBackground
 from tests.e2e.test_balancers import free_port
 
 
@@ -56,7 +56,7 @@ class ClusterTests(ClusterCase):
         for each in clients:
             self.assertWhole(each.result())
         count = self.origin.count(path)
-        self.assertLessEqual(count.body_bytes, 1.05 * SIZE)
+        self.assertLessEqual(count.body_bytes, ONCE)
         for node in nodes:
             self.settle(node)
         words = {node.get(path).headers.get("X-Cache") for node in nodes}

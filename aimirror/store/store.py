@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
-from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from aimirror.caching.entries import Entry
-from aimirror.store import database, recovery
+from aimirror.store import recovery
 from aimirror.store.bodies import SMALL, StoredBody
 from aimirror.store.catalogue import Catalogue
 from aimirror.store.errors import DiskError, DiskFull, disk_errors
 from aimirror.store.index import Index
 from aimirror.store.inuse import InUse
 from aimirror.store.journal import PartMeta
-from aimirror.store.journalfile import sync_content, sync_folder
 from aimirror.store.layout import FOLDER_MODE, Layout
 from aimirror.store.listing import (
     Kept,
@@ -33,13 +30,15 @@ from aimirror.store.listing import (
     rules_listed,
 )
 from aimirror.store.outbox import Outbox
-from aimirror.store.packed import MOST_PACKED, SPARE_PAGES, tidy
+from aimirror.store.packed import MOST_PACKED
 from aimirror.store.partfolder import PartFolder
 from aimirror.store.parts import DeferToThread, Part
 from aimirror.store.room import Evicted, Room
+from aimirror.store.settling import Settling
 from aimirror.store.shelf import Shelf
 from aimirror.store.trash import Trash
 from aimirror.store.upkeep import Upkeep
+from aimirror.store.usage import Unsent, Usage
 from aimirror.store.verification import Verification, Verifier
 
 if TYPE_CHECKING:
@@ -51,32 +50,6 @@ T = TypeVar("T")
 SETTLE = 5.0
 #: Free bytes on the disk below which the start warns: less than one large wheel or layer.
 LITTLE_ROOM = 1_000_000_000
-
-
-@frozen
-class Usage:
-    """What the cache takes of the disk, in bytes of file size (``st_size``, not blocks).
-
-    Blobs, parts, quarantine and what only its readers keep there count; sidecars, journals and the
-    index do not.
-    """
-
-    total: int
-    blobs: int
-    files: int
-    entries: int
-    parts: int
-    quarantine: int
-    nameless: int = 0
-
-
-@frozen
-class Unsent:
-    """An entry in the outbox since some moment; None when it is not stored any more."""
-
-    name: str
-    since: float
-    entry: Entry | None
 
 
 class Store:
@@ -112,7 +85,7 @@ class Store:
             room=lambda count: self._room.grow(count),
             throw=self._trash.throw,
         )
-        self._upkeep = Upkeep(clock, SETTLE, self._settle)
+        self._upkeep = Upkeep(clock, SETTLE, lambda: self._settling.settle())
         #: The files that are being read.
         self.in_use = InUse()
         self._index: Index
@@ -120,14 +93,11 @@ class Store:
         self._shelf: Shelf
         self._room: Room
         self._verifier: Verifier
+        self._settling: Settling
         #: Told the key of each entry that is put, dropped (evicted ones included) or invalidated.
         self.changed: Callable[[str], object] = lambda key: None
         #: How often that was: what was found out about many entries holds as long as it stays.
         self.changes = 0
-        #: Folders with names that a power loss would take.
-        self._unsynced: set[Path] = set()
-        #: Blobs whose bytes it would take.
-        self._loose: set[str] = set()
         self._lock = -1
 
     # -- life ------------------------------------------------------------------------------
@@ -178,6 +148,8 @@ class Store:
         now = self._clock.seconds
         self._shelf = Shelf(layout, index, self._catalogue, self._trash, self.in_use, now)
         self._verifier = Verifier(layout, index, self._shelf, self._defer_to_thread)
+        to_thread = self._defer_to_thread
+        self._settling = Settling(layout, index, self._catalogue, to_thread)
         self._room = Room(
             layout=layout,
             max_bytes=self._max_bytes,
@@ -187,7 +159,7 @@ class Store:
             shelf=self._shelf,
             parts=self._parts,
             trash=self._trash,
-            tidy=self._tidy,
+            tidy=self._settling.tidy,
         )
 
     def _note_change(self, key: str) -> None:
@@ -210,25 +182,6 @@ class Store:
             self._index.close()
         finally:
             os.close(lock)
-
-    async def _settle(self) -> None:
-        self._catalogue.flush()
-        self._index.flush()
-        folders, self._unsynced = self._unsynced, set()
-        loose, self._loose = self._loose, set()
-        if loose:
-            await self._defer_to_thread(_sync_bodies, [self._layout.blob(name) for name in loose])
-            self._index.synced(loose)
-        await self._defer_to_thread(_sync_names, folders)
-        await self._tidy(SPARE_PAGES)
-        await self._defer_to_thread(database.checkpoint, self._layout.index)
-
-    async def _tidy(self, spare: int = 0) -> None:
-        """Give the disk what the small bodies have left, but for some pages."""
-        returning = self._index.packed.returning
-        self._index.flush()
-        await self._defer_to_thread(tidy, self._layout.index, spare)
-        self._index.packed.returning -= returning
 
     # -- entries ---------------------------------------------------------------------------
 
@@ -348,7 +301,7 @@ class Store:
             raise DiskError(0, f"part {part.id} was given up while it was synced")
         with disk_errors("cannot store a finished download"):
             path = self._shelf.install(part, sha256, self._clock.seconds())
-        self._unsynced.add(path.parent)
+        self._settling.named(path.parent)
         self._upkeep.soon()
         return path
 
@@ -366,8 +319,7 @@ class Store:
         packed = packed and len(content) <= MOST_PACKED
         body = self._shelf.add(sha256, content, self._clock.seconds(), packed=packed)
         if not packed:
-            self._unsynced.add(self._layout.blob(sha256).parent)
-            self._loose.add(sha256)
+            self._settling.added(sha256)
         self._upkeep.soon()
         return body
 
@@ -452,22 +404,3 @@ class Store:
         that are being read.
         """
         return self._verifier.walk(Verification() if result is None else result)
-
-
-def _sync_bodies(paths: list[Path]) -> None:
-    """In a thread: what small blobs hold; those that are gone meanwhile need it no more."""
-    with disk_errors("cannot sync stored bodies"):
-        for path in paths:
-            with suppress(FileNotFoundError):
-                sync_content(path)
-
-
-def _sync_names(folders: set[Path]) -> None:
-    """In a thread: the names of new blobs, before the index that speaks of them.
-
-    A folder that is not there has none: what was to be in it was packed already, or is gone.
-    """
-    with disk_errors("cannot sync the cache folder"):
-        for folder in folders:
-            with suppress(FileNotFoundError):
-                sync_folder(folder)

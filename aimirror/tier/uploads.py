@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
     from aimirror.store.bodies import StoredBody
-    from aimirror.store.store import Store, Unsent
+    from aimirror.store.store import Store
+    from aimirror.store.usage import Unsent
 
 #: Bytes of one PUT; larger bodies go in parts, so that a failure costs no more than one.
 PART = 64 << 20

@@ -341,7 +341,7 @@ class UnsyncedTests(StoreCase):
         """Within seconds each is synced, and then taken at its word."""
         entry = self.at_once(b"body")
         self.assertEqual(self.store._index.unsynced(), [entry.blob])
-        with mock.patch("aimirror.store.store.sync_content") as sync:
+        with mock.patch("aimirror.store.settling.sync_content") as sync:
             self.clock.advance(SETTLE)
         self.assertEqual([call.args for call in sync.mock_calls], [(self.path(entry),)])
         self.assertEqual(self.store._index.unsynced(), [])

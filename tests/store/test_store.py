@@ -15,7 +15,8 @@ from aimirror.store.bodies import SMALL
 from aimirror.store.errors import CacheInUse, DiskError, DiskFull
 from aimirror.store.journal import PartMeta
 from aimirror.store.layout import Layout
-from aimirror.store.store import LITTLE_ROOM, SETTLE, Usage
+from aimirror.store.store import LITTLE_ROOM, SETTLE
+from aimirror.store.usage import Usage
 from tests.store.support import KEY, NOW, StoreCase, descriptors, digest
 
 

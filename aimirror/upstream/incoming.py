@@ -144,9 +144,11 @@ class Incoming:
             self._decoder = _ChunkedTransferDecoder(self._data, self._ended)
         else:
             self.left = head.length
-        if rest or self.left == 0:
-            self.dataReceived(rest)
-        self.answer.callback(self)
+        try:
+            if rest or self.left == 0:
+                self.dataReceived(rest)
+        finally:  # whoever waits for the header learns of a malformed body by the body
+            self.answer.callback(self)
         if self._end is None and not self._delivered:
             self._paused = True
             self._transport.pauseProducing()

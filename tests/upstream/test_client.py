@@ -87,6 +87,20 @@ class ResponseTests(UpstreamCase):
             self.network.settle()
             self.assertEqual(self.network.reactor.getDelayedCalls(), [])
 
+    def test_malformed_at_once(self) -> None:
+        """A body that is malformed, and comes with its header, keeps nobody waiting."""
+        chunked = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+        for body in (
+            b"zz\r\n",
+            b"5  \r\nhello\r\n0\r\n\r\n",
+            b"5\n" + b"x" * 2000,
+            b"5\r\nhelloXX",
+        ):
+            self.setUp()
+            receiver = Receiver(self.answer(chunked + body))
+            self.network.settle()
+            self.assertEqual(receiver.reasons, [Reason.PROTOCOL], body)
+
     def test_old_upstream(self) -> None:
         """HTTP/1.0 without length runs to the close."""
         receiver = Receiver(self.answer(b"HTTP/1.0 200 OK\r\n\r\nhel"))

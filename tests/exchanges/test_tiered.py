@@ -245,13 +245,13 @@ class HeadTests(TieredCase):
 
 class LeavingTests(TieredCase):
     def test_left(self) -> None:
-        """What is stored here is put into the outbox, and what is private is not."""
+        """What is stored here goes to the tier, and what is private does not."""
         response = whole(SMALL)
         outcome = self.begin(response)
         response.flow(SMALL)
         response.end()
         self.assertEqual(Reading(outcome).data, SMALL)
-        self.assertEqual(self.store.outbox.waiting()[0], 1)
+        self.assertEqual(len(self.script.named("entries")), 1)
 
     def test_private(self) -> None:
         """What a login opened stays here."""
@@ -262,4 +262,4 @@ class LeavingTests(TieredCase):
         response.end()
         self.assertNotIsInstance(outcome, Validated)
         self.assertEqual(len(self.store.entries(URL)), 1)
-        self.assertEqual(self.store.outbox.waiting()[0], 0)
+        self.assertEqual(self.script.named("entries"), [])

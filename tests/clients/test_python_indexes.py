@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -198,8 +199,8 @@ class PageTests(PythonTests):
             self.assertEqual(reply.body.count(self.mirror.encode()), 150_001)
             self.assertNotIn(self.index.files.url.encode(), reply.body)
             self.settle()
-        with self.assertRaises(Broken):
-            service.get(f"/packages/files/{made.filename}")
+        with contextlib.suppress(Broken):  # cut, or refused where nothing of it was sent yet
+            self.assertEqual(service.get(f"/packages/files/{made.filename}").status, 502)
         self.assertNotKept(made.content)
 
     def test_names(self) -> None:

@@ -182,10 +182,8 @@ class Assignment:
         return stop
 
     def _free(self) -> Spans:
-        free = self.written.gaps(0, self.total)
-        for flight in self.flights.values():
-            free = free.remove(flight.position, flight.stop)
-        return free
+        flying = Spans((f.position, max(f.position, f.stop)) for f in self.flights.values())
+        return self.written.gaps(0, self.total).minus(flying)
 
     def _launch(self, source: int, start: int, stop: int, now: float) -> Fetch:
         fetch = Fetch(self.new_id(), source, start, stop)

@@ -5,13 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
-
-def _start_of(pair: tuple[int, int]) -> int:
-    return pair[0]
-
-
-def _stop_of(pair: tuple[int, int]) -> int:
-    return pair[1]
+_INFINITY = float("inf")
 
 
 class Spans:
@@ -39,8 +33,10 @@ class Spans:
         if start < 0 or stop < start:
             raise ValueError(f"not a half-open interval: [{start}, {stop})")
         pairs = self.pairs
-        first = bisect_left(pairs, start, key=_stop_of)  # the first that touches or follows
-        last = bisect_right(pairs, stop, key=_start_of)  # behind the last that touches
+        first = bisect_left(pairs, (start, 0))  # the first that begins there or later
+        if first and pairs[first - 1][1] >= start:
+            first -= 1  # and one that reaches up to there
+        last = bisect_right(pairs, (stop, _INFINITY))  # behind the last that touches
         if first < last:
             start = min(start, pairs[first][0])
             stop = max(stop, pairs[last - 1][1])
@@ -51,8 +47,10 @@ class Spans:
     def remove(self, start: int, stop: int) -> Spans:
         """With ``[start, stop)`` left out."""
         pairs = self.pairs
-        first = bisect_right(pairs, start, key=_stop_of)  # the first that reaches beyond start
-        last = bisect_left(pairs, stop, key=_start_of)  # behind the last that begins before stop
+        first = bisect_left(pairs, (start, 0))  # the first that begins there or later
+        if first and pairs[first - 1][1] > start:
+            first -= 1  # and one that reaches beyond
+        last = bisect_left(pairs, (stop, 0))  # behind the last that begins before stop
         if start >= stop or first >= last:
             return self
         kept = []
@@ -62,19 +60,33 @@ class Spans:
             kept.append((stop, pairs[last - 1][1]))
         return Spans._of((*pairs[:first], *kept, *pairs[last:]))
 
+    def minus(self, other: Spans) -> Spans:
+        """What of this set is not in the other one."""
+        kept: list[tuple[int, int]] = []
+        taken = other.pairs
+        n, end = 0, len(taken)
+        for start, stop in self.pairs:
+            while n < end and taken[n][1] <= start:
+                n += 1
+            while n < end and taken[n][0] < stop:
+                first, last = taken[n]
+                if first > start:
+                    kept.append((start, first))
+                start = last
+                if last >= stop:  # it may reach into what follows
+                    break
+                n += 1
+            if start < stop:
+                kept.append((start, stop))
+        return Spans._of(tuple(kept))
+
     def gaps(self, start: int, stop: int) -> Spans:
         """What of ``[start, stop)`` is not in the set."""
-        missing = Spans([(start, stop)])
-        first = bisect_right(self.pairs, start, key=_stop_of)
-        for a, b in self.pairs[first:]:
-            if a >= stop:
-                break
-            missing = missing.remove(a, b)
-        return missing
+        return Spans([(start, stop)]).minus(self)
 
     def run_from(self, position: int) -> int:
         """The end of the contiguous run that holds ``position``; ``position`` itself when none."""
-        i = bisect_right(self.pairs, (position, float("inf"))) - 1
+        i = bisect_right(self.pairs, (position, _INFINITY)) - 1
         if i >= 0 and position < self.pairs[i][1]:
             return self.pairs[i][1]
         return position

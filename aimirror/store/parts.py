@@ -152,7 +152,7 @@ class Part:
 
     def _note(self) -> None:
         snapshot, boot, now = self.written, boot_id(), self._clock.seconds()
-        news = _difference(snapshot, self.noted)
+        news = snapshot.minus(self.noted)
         if self.fd < 0 or self.settled or not news or not boot:
             return
         line = journal.note(news, boot, now)
@@ -173,7 +173,7 @@ class Part:
 
     async def _checkpoint(self, blob: str) -> None:
         snapshot = self.written
-        news = _difference(snapshot, self.durable)
+        news = snapshot.minus(self.durable)
         if self._closed or not (news or blob):
             return
         await self._defer_to_thread(self._sync, news, blob, self._clock.seconds())
@@ -255,9 +255,3 @@ def _in_turn(lock: DeferredLock, act: Callable[[], Coroutine[Any, Any, None]]) -
     turn: Deferred[None] = lock.run(lambda: Deferred.fromCoroutine(act()))
     turn.chainDeferred(given)
     return given
-
-
-def _difference(whole: Spans, known: Spans) -> Spans:
-    for start, stop in known:
-        whole = whole.remove(start, stop)
-    return whole

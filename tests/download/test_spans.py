@@ -39,6 +39,14 @@ class SpansTests(SynchronousTestCase):
         self.canonical(spans)
 
     @settings(max_examples=200, deadline=None)
+    @given(INTERVALS, INTERVALS)
+    def test_minus(self, pairs: list[tuple[int, int]], gone: list[tuple[int, int]]) -> None:
+        """Subtracting is the difference, of whole sets."""
+        spans = Spans(pairs).minus(Spans(gone))
+        self.assertEqual(integers(spans), integers(pairs) - integers(gone))
+        self.canonical(spans)
+
+    @settings(max_examples=200, deadline=None)
     @given(INTERVALS, INTERVAL)
     def test_gaps(self, pairs: list[tuple[int, int]], window: tuple[int, int]) -> None:
         """Gaps are what a window lacks."""

@@ -33,7 +33,7 @@ class Events:
         self._clock = clock
         self._streams = 0
         self._stopped = False
-        self._told: tuple[float, bytes] = (0.0, b"")
+        self._newest: tuple[float, bytes] = (0.0, b"")
 
     def stop(self) -> None:
         """Streams end with their next event."""
@@ -64,9 +64,9 @@ class Events:
     async def _now(self) -> bytes:
         """One event for all streams of a moment."""
         now = self._clock.seconds()
-        if now - self._told[0] >= EVENT_SECONDS / 2:
-            self._told = now, _event("now", await self._overview.now())
-        return self._told[1]
+        if now - self._newest[0] >= EVENT_SECONDS / 2:
+            self._newest = now, _event("now", await self._overview.now())
+        return self._newest[1]
 
     def _pause(self) -> Deferred[None]:
         call = self._clock.callLater(EVENT_SECONDS, lambda: pause.callback(None))

@@ -65,17 +65,19 @@ class Usage:
     """What a client says that it uses; ``by`` is where it says so."""
 
     installed: bool
-    told: str
+    settings: str
     by: str
 
     def leads_to(self, mirror: Address) -> bool:
         """Whether the mirror is among it."""
-        return re.search(rf"(?<![\w.-]){re.escape(mirror.host)}(?![\w.:-])", self.told) is not None
+        return (
+            re.search(rf"(?<![\w.-]){re.escape(mirror.host)}(?![\w.:-])", self.settings) is not None
+        )
 
     @property
     def elsewhere(self) -> str:
         """The first URL that it names."""
-        match = re.search(r"https?://[^\s'\",\]]+", self.told)
+        match = re.search(r"https?://[^\s'\",\]]+", self.settings)
         return re.sub(r"//[^/@]*@", "//***@", match[0]) if match else "its own default"
 
 

@@ -46,7 +46,7 @@ class Flights:
         self._total = total
         self._rate_limit = rate_limit
         self._wrote = wrote
-        self._told_end = ended
+        self._report = ended
         self._repeats = repeats
         #: Whether a request after the first one has brought bytes.
         self.repeated = False
@@ -172,7 +172,7 @@ class Flights:
         probe = self._flights.get(PROBE)
         if isinstance(probe, StreamWriter):
             probe.go_on()
-        self._told_end(flight, result, beside)
+        self._report(flight, result, beside)
 
     def _forget(self, flight: int) -> None:
         self._flights.pop(flight, None)

@@ -35,7 +35,7 @@ class Keeping:
         self._step = max(self._least, total * NOTE_SHARE)
         self._noted = self._synced = part.written.total()
         self._noted_at = self._synced_at = now
-        self._told = False
+        self._warned = False
 
     def follow(self, written: int, now: float) -> None:
         """So many bytes are written now."""
@@ -49,6 +49,6 @@ class Keeping:
 
     def _failed(self, failure: Failure) -> None:
         """The download goes on: without a journal it can't be resumed, that is all."""
-        if not self._told:
-            self._told = True
+        if not self._warned:
+            self._warned = True
             self.log.warn("a download can't be resumed later: {why}", why=failure.value)

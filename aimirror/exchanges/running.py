@@ -223,7 +223,7 @@ class Downloads:
             running.announce, lambda failure: self._no_outcome(running, failure)
         )
         running.heading.addErrback(lambda f: self.log.failure("an exchange went wrong", f))
-        outcome = await running.told(waiter)
+        outcome = await running.outcome_of(waiter)
         assert outcome is not None
         self._learn(wanted, outcome)
         return outcome

@@ -16,7 +16,7 @@ from aimirror.interfaces import Arriving, Outcome, Passing, Wanted
 @define(eq=False)
 class _Waiter:
     wanted: Wanted
-    told: Deferred[Outcome | None] = Factory(Deferred)
+    outcome: Deferred[Outcome | None] = Factory(Deferred)
 
 
 @define(eq=False)
@@ -61,19 +61,19 @@ class Running:
 
         Raises what the exchange failed with.  Cancelling leaves.
         """
-        return await self.told(self.join(wanted))
+        return await self.outcome_of(self.join(wanted))
 
     def join(self, wanted: Wanted) -> _Waiter:
-        """Begin to wait for the outcome; see ``told``."""
+        """Begin to wait for the outcome; see ``outcome_of``."""
         self.clients.add(wanted.client)
         waiter = _Waiter(wanted)
         self._waiting.append(waiter)
         return waiter
 
-    async def told(self, waiter: _Waiter) -> Outcome | None:
+    async def outcome_of(self, waiter: _Waiter) -> Outcome | None:
         """See ``header``, for one that has joined."""
         try:
-            return await waiter.told
+            return await waiter.outcome
         finally:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
@@ -106,13 +106,13 @@ class Running:
                 outcome.response.abort()
         for waiter in waiting:
             shared = not isinstance(outcome, Passing) or waiter is heir
-            waiter.told.callback(outcome if shared else None)
+            waiter.outcome.callback(outcome if shared else None)
 
     def announce_failure(self, failure: Failure) -> None:
         """Tell all who wait that there is no outcome."""
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
-            waiter.told.errback(failure)
+            waiter.outcome.errback(failure)
 
     def over(self) -> None:
         """Tell all who wait for the end."""

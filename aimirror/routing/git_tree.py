@@ -54,7 +54,7 @@ class GitTree:
         self._member: _Member | None = None
         self._padding = 0
         #: What the next member is really called, linked to, and how large.
-        self._told: dict[bytes, bytes] = {}
+        self._longer: dict[bytes, bytes] = {}
         self._root: _Folder = {}
         self._members = 0
         self._over = self._bad = False
@@ -104,17 +104,17 @@ class GitTree:
         if sum(block[:148]) + 8 * 32 + sum(block[156:]) != _octal(block[148:156]):
             raise ValueError("no header of a tar")
         kind = _KINDS.get(block[156:157], block[156:157])
-        size = int(self._told.pop(b"size", b"") or _octal(block[124:136]))
+        size = int(self._longer.pop(b"size", b"") or _octal(block[124:136]))
         if kind in (_HARD, _LINK, _DIRECTORY):
             size = 0
         name = block[:100].partition(b"\0")[0]
         if block[257:263] == b"ustar\0" and block[345]:
             name = block[345:500].partition(b"\0")[0] + b"/" + name
         if kind in (_FILE, _HARD, _LINK, _DIRECTORY):
-            name = self._told.pop(b"path", name)
+            name = self._longer.pop(b"path", name)
         if kind == _FILE and name.endswith(b"/"):  # as the oldest tars write a folder
             kind = _DIRECTORY
-        link = self._told.pop(b"linkpath", block[157:257].partition(b"\0")[0])
+        link = self._longer.pop(b"linkpath", block[157:257].partition(b"\0")[0])
         member = _Member(kind, name, link, _octal(block[100:108]), size, size)
         if kind == _FILE:
             member.blob = _object(b"blob", size)
@@ -136,11 +136,11 @@ class GitTree:
     def _end(self, member: _Member) -> None:
         record = b"".join(member.record)
         if member.kind == _LONG_NAME:
-            self._told[b"path"] = record.rstrip(b"\0")
+            self._longer[b"path"] = record.rstrip(b"\0")
         elif member.kind == _LONG_LINK:
-            self._told[b"linkpath"] = record.rstrip(b"\0")
+            self._longer[b"linkpath"] = record.rstrip(b"\0")
         elif member.kind == _PAX:
-            self._told |= _pax(record)
+            self._longer |= _pax(record)
         elif member.kind == _FILE:
             mode = b"100755" if member.mode & 0o100 else b"100644"
             self._put(member.name, (mode, member.blob.digest()))

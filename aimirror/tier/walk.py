@@ -54,7 +54,7 @@ class Walk:
         self._clock = clock
         self._breaker = breaker
         self._wants = wants
-        self._found = missed
+        self._missed = missed
         self._tier = f"{bucket.place.base}/{bucket.place.prefix}"
         self._later: IDelayedCall | None = None
         self._stopped = False
@@ -90,7 +90,7 @@ class Walk:
                     return None
                 if entry is not None and self._wants(entry) and await self._lacks(entry):
                     self._store.outbox.add(name, entry.size, self._clock.seconds())
-                    self._found()
+                    self._missed()
                 self._store.outbox.walk(self._tier, name)
         except (OSError, StoreError) as error:
             self.log.info("the walk for the tier goes on later: {why}", why=str(error))

@@ -46,7 +46,7 @@ class _Collected:
 
     def __init__(self) -> None:
         self.done: Deferred[list[Address]] = Deferred()
-        self._found: list[Address] = []
+        self._addresses: list[Address] = []
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
         """Nothing to note (IResolutionReceiver)."""
@@ -55,13 +55,13 @@ class _Collected:
         """One more address."""
         if isinstance(address, (IPv4Address, IPv6Address)):
             ip = ip_address(address.host)
-            if ip not in self._found:
-                self._found.append(ip)
+            if ip not in self._addresses:
+                self._addresses.append(ip)
 
     def resolutionComplete(self) -> None:
         """No more will come."""
         if not self.done.called:
-            self.done.callback(self._found)
+            self.done.callback(self._addresses)
 
 
 def system_resolver(names: IHostnameResolver) -> Resolve:

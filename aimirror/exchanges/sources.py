@@ -87,7 +87,8 @@ class Sources:
             self._places[source] = evolve(place, validator=Validator())
             self._unlike()
             return evolve(result, reason=Reason.CANCELLED)
-        if len(machine.assignment.sources) > 1 or self.by_date:
+        alive = [n for n, each in machine.assignment.sources.items() if each.alive]
+        if self.by_date or (source != machine.primary and len(alive) > 1):
             return result
         if not (place.validator.etag and place.validator.last_modified):
             return result

@@ -457,6 +457,41 @@ class OwnTagsTests(RangedCase):
         self.pool.bring_all(CONTENT)
         self.assertEqual((reading.data, self.stored()), (CONTENT, [CONTENT]))
 
+    def test_several_without_a_digest(self) -> None:
+        """A second upstream with tags of its own is left out; with such nodes it is lost."""
+        urls = ("http://files.test", "http://more.test")
+        for tag, used in (('"two"', False), ('"one"', True)):
+            self.setUp()
+            reading = Reading(self.start(self.rule(upstreams=urls)))
+            more = partial(0, 1, len(CONTENT), ("ETag", tag), url="http://more.test/one.bin")
+            self.upstream.answer(more)
+            self.play_probe(self.first, CONTENT)
+            others = [each for each in self.pool.flying if "more.test" in each.task.url]
+            self.assertEqual(bool(others), used)
+            for each in others:
+                each.end(Reason.CHANGED, detail=OTHER_VALIDATOR)
+            self.assertFalse([each for each in self.pool.flying if "more.test" in each.task.url])
+            self.pool.bring_all(CONTENT)
+            self.assertEqual((reading.data, self.stored()), (CONTENT, [CONTENT]))
+
+    def test_nodes_of_the_first_of_several(self) -> None:
+        """Where the first upstream's nodes have tags of their own, its one stream decides."""
+        for content in (CONTENT, b"x" + CONTENT[1:]):
+            self.setUp()
+            urls = ("http://files.test", "http://more.test")
+            reading = Reading(self.start(self.rule(upstreams=urls)))
+            more = partial(0, 1, len(CONTENT), ("ETag", '"one"'), url="http://more.test/one.bin")
+            self.upstream.answer(more)
+            self.play_probe(self.first, CONTENT)
+            mine = [each for each in self.pool.flying if "files.test" in each.task.url]
+            mine[0].end(Reason.CHANGED, detail=OTHER_VALIDATOR)
+            answer = self.upstream.answer(self.whole(content, DATED))
+            answer.flow(content)
+            answer.end()
+            right = content == CONTENT
+            self.assertEqual(self.stored(), [CONTENT] if right else [])
+            self.assertEqual(reading.data == CONTENT, right)
+
     def test_other_bytes(self) -> None:
         """Bytes that are not those that were sent already are another version: readers are cut."""
         reading = Reading(self.start())

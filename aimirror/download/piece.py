@@ -101,13 +101,16 @@ def _judge_partial(task: FetchTask, answer: Answer) -> Accepted | Refused:
     content_range = parse_content_range(field) if field is not None else None
     if not isinstance(content_range, ContentRange):
         return Refused(Reason.BAD_RANGE, f"Content-Range: {field}", 206)
+    theirs = _validator(answer.headers)
     if content_range.total is not None and content_range.total != task.total:
-        return Refused(Reason.CHANGED, f"size {content_range.total} instead of {task.total}", 206)
+        same = bool(theirs.etag) and theirs.if_range() == task.validator.if_range()
+        reason = Reason.BAD_RANGE if same else Reason.CHANGED
+        return Refused(reason, f"size {content_range.total} instead of {task.total}", 206)
     fits = content_range.start == task.start < content_range.stop <= task.stop
     if content_range.total is None or not fits:
         asked = f"[{task.start}, {task.stop}) of {task.total}"
         return Refused(Reason.BAD_RANGE, f"Content-Range: {field} for {asked}", 206)
-    if not task.validator.agrees(_validator(answer.headers)):
+    if not task.validator.agrees(theirs):
         return Refused(Reason.CHANGED, OTHER_VALIDATOR, 206)
     if answer.length is not None and answer.length != content_range.stop - content_range.start:
         detail = f"Content-Length: {answer.length} contradicts Content-Range: {field}"
@@ -117,8 +120,11 @@ def _judge_partial(task: FetchTask, answer: Answer) -> Accepted | Refused:
 
 def _judge_whole(task: FetchTask, answer: Answer) -> Refused:
     """A 200 either ignores ranges or says that If-Range did not match: the version tells."""
-    if not task.validator.agrees(_validator(answer.headers)):
+    theirs = _validator(answer.headers)
+    if not task.validator.agrees(theirs):
         return Refused(Reason.CHANGED, OTHER_VALIDATOR, 200)
+    if task.validator.if_range() and theirs == Validator():  # a login page, as likely as not
+        return Refused(Reason.WHOLE, "200 of unknown version to a range request", 200)
     plain = not _coding(answer.headers)
     if plain and answer.length is not None and answer.length != task.total:
         return Refused(Reason.CHANGED, f"size {answer.length} instead of {task.total}", 200)

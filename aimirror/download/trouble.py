@@ -20,12 +20,18 @@ MOST_RESOLVES = 3
 EXPIRED = frozenset({401, 403, 404, 410})
 #: Of them, those by which some hosts say that they bear no more connections.
 LIMITING = frozenset({403, 404})
+#: Those that say where it is now: the original URL is asked, which knows the way.
+MOVED = frozenset({301, 302, 303, 307, 308})
+#: Those that may be others the next time, though they are no failures of the upstream.
+LATER = frozenset({408, 421, 425})
 #: Times that a second request for a link is tried, where its failure may pass.
 MOST_SECONDS = 3
 #: Ends of a flight that say nothing of its source.
 _ABOUT_US = frozenset(
     {Reason.DONE, Reason.CANCELLED, Reason.WORKER_LOST, Reason.DISK, Reason.DISK_FULL}
 )
+#: Ends that may be for the range alone.
+_OF_RANGES = frozenset({Reason.STATUS, Reason.RESET, Reason.SHORT, Reason.PROTOCOL})
 #: Statuses that ask for fewer requests.
 BUSY = frozenset({429, 503})
 
@@ -69,11 +75,11 @@ class Trouble:
     def unresolved(self, source: int, result: FetchResult, now: float, beside: int) -> Verdict:
         """The original URL did not help; see ``Download.unresolved``."""
         if result.reason is Reason.CHANGED:
-            return self._changed(source, result)
+            return self._changed(source, result, now)
         place = self.assignment.sources[source]
         limited = beside > 0 and result.status in LIMITING and place.rounds < MOST_ROUNDS
         if result.reason is Reason.STATUS and result.status not in BUSY and not limited:
-            return self._lose(source, result)
+            return self._lose(source, result, now)
         return self._strike(Flight(-1, source, 0, 0, now), result, now, beside)
 
     def _judge(self, running: Flight, result: FetchResult, now: float, beside: int) -> Verdict:
@@ -84,15 +90,17 @@ class Trouble:
         if running.id == self.whole:
             return self._whole_ended(result)
         if reason is Reason.CHANGED:
-            return self._changed(running.source, result)
+            return self._changed(running.source, result, now)
         if reason in (Reason.DONE, Reason.CANCELLED, Reason.WORKER_LOST):
             if reason is Reason.DONE:
                 source.finished()
             return Verdict(Then.GO_ON, result, tuple(drop_losers(self.assignment)))
         if reason in (Reason.WHOLE, Reason.BAD_RANGE, Reason.ENCODED):
             return self._ranges_lie(running.source, result, now)
-        if reason is Reason.STATUS and result.status in EXPIRED:
+        if reason is Reason.STATUS and result.status in EXPIRED | MOVED:
             return self._expired(running, result, now, beside)
+        if reason is Reason.STATUS and result.status < 500 and result.status not in BUSY | LATER:
+            return self._lose(running.source, result, now)
         return self._strike(running, result, now, beside)
 
     def _doubted(self, result: FetchResult, now: float, beside: int) -> Verdict:
@@ -121,10 +129,10 @@ class Trouble:
             result = FetchResult(Reason.SHORT, result.stop)
         return Verdict(Then.FAIL, result)
 
-    def _changed(self, source: int, result: FetchResult) -> Verdict:
+    def _changed(self, source: int, result: FetchResult, now: float) -> Verdict:
         """Another version: of the file, or of what one of several upstreams has."""
         if source != self.assignment.primary and self._others(source):
-            return self._lose(source, result)
+            return self._lose(source, result, now)
         return Verdict(Then.RESTART, result)
 
     def _others(self, source: int) -> bool:
@@ -134,7 +142,7 @@ class Trouble:
         """Fall back to one plain stream, unless another upstream has true ranges."""
         assignment = self.assignment
         if source != assignment.primary and self._others(source):
-            return self._lose(source, result)
+            return self._lose(source, result, now)
         dropped = drop_all(assignment)
         self.whole = assignment.new_id()
         assignment.fly(self.whole, source, (0, assignment.total), now)
@@ -156,7 +164,7 @@ class Trouble:
         if limiting:
             return self._strike(running, result, now, beside)
         if self._others(running.source):
-            return self._lose(running.source, result)
+            return self._lose(running.source, result, now)
         # Each new address was refused, which asking for it may have used up: one request, then.
         verdict = self._ranges_lie(running.source, result, now)
         return evolve(verdict, commands=(Once(running.source), *verdict.commands))
@@ -171,10 +179,19 @@ class Trouble:
         beside = max(beside, self.assignment.siblings(running.source))
         place.refused(beside, busy, result.retry_after, self.assignment.jitter(), now)
         if place.hopeless(not self._others(running.source), beside, result.retry_after):
-            return self._lose(running.source, result)
+            return self._lose(running.source, result, now)
         return Verdict(Then.GO_ON, result, (Refused(running.source),) if works else ())
 
-    def _lose(self, source: int, result: FetchResult) -> Verdict:
-        """A source is of no more use; without another one, the download fails."""
+    def _lose(self, source: int, result: FetchResult, now: float) -> Verdict:
+        """A source is of no more use; without another one, ranges are not.
+
+        Some servers answer the first range, and no other: one request without any is the last try.
+        """
+        if self._others(source):
+            self.assignment.sources[source].alive = False
+            return Verdict(Then.GO_ON, result)
+        unwelcome = result.status == 401 or result.status in BUSY
+        if self.whole is None and result.reason in _OF_RANGES and not unwelcome:
+            return self._ranges_lie(source, result, now)
         self.assignment.sources[source].alive = False
-        return Verdict(Then.GO_ON if self._others(source) else Then.FAIL, result)
+        return Verdict(Then.FAIL, result)

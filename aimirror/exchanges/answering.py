@@ -15,6 +15,8 @@ from aimirror.http.validator import Validator
 LARGEST_FILE = 1 << 50
 #: Answers that say that this upstream can't, so that another one is asked.
 UNABLE = frozenset({429, 500, 502, 503, 504})
+#: How some servers refuse a Range, which is nothing that a client can't do without.
+RANGE_REFUSED = frozenset({400, 405, 406, 412, 416, 501})
 #: How upstreams answer where a credential is missing; some hide what is private behind a 404.
 WITHHELD = frozenset({401, 403, 404, 410})
 #: What is no success, and no refusal either: it leads strangers elsewhere.
@@ -72,13 +74,15 @@ def meaning(
     """
     if status == 304 and conditional:
         return Meaning(Kind.NOT_MODIFIED)
+    if asked is not None and status in RANGE_REFUSED:
+        return Meaning(Kind.ASK_PLAINLY)
     if status not in (206, 416) and not is_part(status, headers):
         return Meaning(Kind.WHOLE)
     if asked is None:
         return Meaning(Kind.WHOLE if status == 416 else Kind.PART)
     if status != 206 or _media_type(headers) == "multipart/byteranges":
         return Meaning(Kind.ASK_PLAINLY)
-    content_range = parse_content_range(headers.get("content-range", "") or "")
+    content_range = parse_content_range(headers.joined("content-range") or "")
     encoded = headers.tokens("content-encoding") not in ((), ("identity",))
     if not isinstance(content_range, ContentRange) or content_range.total is None or encoded:
         return Meaning(Kind.ASK_PLAINLY)

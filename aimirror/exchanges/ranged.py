@@ -254,8 +254,9 @@ class RangedFill:
         """A flight that the parent reads itself; None when the part can't be written."""
 
         def sink(path: str) -> FileSink:
-            by_date = self.sources.by_date
-            return ComparingSink(path, self.machine.written) if by_date else FileSink(path)
+            if flight == self.machine.whole:  # what is there already must be what it brings
+                return ComparingSink(path, self.machine.written)
+            return FileSink(path)
 
         try:
             return self.flights.stream(flight, response, start, stop, sink)

@@ -32,6 +32,7 @@ from aimirror.download.tasks import FetchResult, Reason
 from aimirror.download.trouble import MOST_RESOLVES
 from tests.download.simulation import MB, World, machine
 
+RESET = FetchResult(Reason.RESET, 0)
 IDEAL = 64 / 20 + 0.06
 
 
@@ -355,6 +356,8 @@ class Faults(SynchronousTestCase):
             now, rounds = now + 40.0, rounds + 1
             commands = list(self.download.tick(now))
             commands += [c for f in fetches(commands) for c in self.end(f, Reason.RESET, now)]
+            whole = [c.id for c in commands if isinstance(c, FetchWhole)]
+            commands += [c for i in whole for c in self.download.ended(i, RESET, now)]
             self.assertLess(rounds, MOST_STRIKES + 2)
 
     def test_busy_upstream_is_obeyed(self) -> None:
@@ -453,7 +456,25 @@ class Faults(SynchronousTestCase):
         unresolved = FetchResult(Reason.STATUS, 0, status=404)
         self.assertNotIn(Fail, kinds(self.download.unresolved(0, unresolved, 2.0)))
         self.assertFalse(self.download.assignment.sources[0].alive)
-        self.assertIn(Fail, kinds(self.download.unresolved(1, unresolved, 2.0)))
+        (_, whole) = self.download.unresolved(1, unresolved, 2.0)[-2:]
+        self.assertEqual(whole.source, 1)
+        self.assertIn(Fail, kinds(self.download.ended(whole.id, unresolved, 3.0)))
+
+    def test_one_range_only(self) -> None:
+        """Where but the first range is refused, one request for all is the last try."""
+        for status in (204, 400, 404, 500):
+            self.setUp()
+            now, commands = 1.0, []
+            gone = FetchResult(Reason.STATUS, 0, status=status)
+            flying = list(self.first)
+            while FetchWhole not in kinds(commands):
+                now += 31.0
+                commands = [c for f in flying for c in self.download.ended(f.id, gone, now)]
+                if Resolve in kinds(commands):
+                    commands += self.download.unresolved(0, gone, now)
+                flying = fetches(commands + self.download.tick(now + 31.0))
+                self.assertLess(now, 31.0 * (MOST_STRIKES + 2))
+            self.assertNotIn(Fail, kinds(commands))
 
     def test_trouble_of_one_source_does_not_slow_the_other(self) -> None:
         """Refusals and Retry-After of one upstream leave the other's connections alone."""

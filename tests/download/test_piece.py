@@ -123,7 +123,12 @@ class JudgeTests(SynchronousTestCase):
         """A 200 with another validator or size means that If-Range did not match."""
         other = Answer(200, Headers([("ETag", '"v2"')]), 1000)
         self.assertRefused(other, Reason.CHANGED)
-        self.assertRefused(Answer(200, Headers(), 999), Reason.CHANGED)
+        dated = Headers([("ETag", '"v1"')])
+        self.assertRefused(Answer(200, dated, 999), Reason.CHANGED)
+
+    def test_whole_of_unknown_version(self):
+        """A 200 that says nothing of a version may be a login page: that is no new version."""
+        self.assertRefused(Answer(200, Headers(), 999), Reason.WHOLE)
 
     def test_precondition_failed(self):
         """412 is said of another version."""

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.exchanges.answering import still_fills
+from aimirror.exchanges.answering import Kind, meaning, still_fills
 from aimirror.http.headers import Headers
 from tests.exchanges.support import MB, DownloadCase, Reading, partial, pattern
+
+
+class MeaningTests(SynchronousTestCase):
+    """What odd answers to a range say."""
+
+    def test_range_refused(self) -> None:
+        """Some refuse a range by a status: it is asked without one, what has none was meant so."""
+        for status in (400, 405, 406, 412, 416, 501):
+            refused = meaning(status, Headers(), (0, 100), False)
+            self.assertIs(refused.kind, Kind.ASK_PLAINLY)
+            self.assertIs(meaning(status, Headers(), None, False).kind, Kind.WHOLE)
+
+    def test_two_content_ranges(self) -> None:
+        """Two that differ say nothing."""
+        said = Headers([("Content-Range", "bytes 0-5/9"), ("Content-Range", "bytes 0-99/900")])
+        self.assertIs(meaning(206, said, (0, 100), False).kind, Kind.ASK_PLAINLY)
 
 
 class StillFillsTests(SynchronousTestCase):

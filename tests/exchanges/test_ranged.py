@@ -197,6 +197,19 @@ class FaultTests(RangedCase):
         self.play()
         self.assertEqual((reading.data, self.stored()), (CONTENT, [CONTENT]))
 
+    def test_other_bytes_of_one_stream(self) -> None:
+        """A stream that takes over after ranges must bring what is there already."""
+        for content in (CONTENT, b"x" + CONTENT[1:]):
+            self.setUp()
+            reading = Reading(self.start())
+            self.play_probe(self.first, CONTENT)
+            self.end_first(Reason.BAD_RANGE)
+            answer = self.upstream.answer(whole(content))
+            answer.flow(content)
+            answer.end()
+            right = content == CONTENT
+            self.assertEqual((reading.data == CONTENT, bool(self.stored())), (right, right))
+
     def test_hanging(self) -> None:
         """Pieces that hang beside one that comes are fetched by as many as are answered."""
         reading = Reading(self.start())

@@ -87,6 +87,7 @@ class IncomingTests(SynchronousTestCase):
             (OK + b"Content-Length: 8\r\n\r\nbody", b"", Reason.RESET),
             (chunked, b"", Reason.RESET),
             (chunked, b"XX", Reason.PROTOCOL),
+            (chunked + b"XX", b"", Reason.PROTOCOL),
             (OK + b"\r\nbody", b"", Reason.RESET),
         ):
             self.setUp()

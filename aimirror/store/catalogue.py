@@ -184,8 +184,7 @@ class Catalogue:
         touched, self._touched = self._touched, {}
         if touched:
             with self._index.transaction():
-                for entry, used in touched.values():
-                    self._index.touch(entry_name(entry), used)
+                self._index.touch([(used, entry_name(e)) for e, used in touched.values()])
 
 
 def _oldest(entries: Sequence[Entry], most: int, new: Entry) -> list[Entry]:

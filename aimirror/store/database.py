@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -279,6 +279,13 @@ class Database:
 
     def _one(self, sql: str, *values: Any) -> Any:
         return self.rows(sql, *values)[0]
+
+    def write_each(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """The same statement with the values of each row."""
+        if self._gathered is not None and not self._gathering:
+            self.flush()
+        with disk_errors("cannot write the index"):
+            self._db.executemany(sql, rows)
 
     def write(self, sql: str, *values: Any) -> int:
         """Rows that were changed."""

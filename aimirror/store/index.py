@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -195,11 +195,11 @@ class Index(Database):
         self.packed.forget(name)
         self.entries -= self.write("DELETE FROM entries WHERE name = ?", name)
 
-    def touch(self, name: str, used: float) -> None:
-        """An entry was used, and so was its blob."""
-        self.write("UPDATE entries SET used = max(used, ?) WHERE name = ?", used, name)
+    def touch(self, uses: Sequence[tuple[float, str]]) -> None:
+        """Entries were used at some times, and so were their blobs."""
+        self.write_each("UPDATE entries SET used = max(used, ?) WHERE name = ?", uses)
         sql = "UPDATE blobs SET used = max(used, ?) WHERE sha256 = (SELECT blob FROM entries"
-        self.write(f"{sql} WHERE name = ?)", used, name)
+        self.write_each(f"{sql} WHERE name = ?)", uses)
 
     def after(self, name: str) -> list[tuple[str, Entry | None]]:
         """A page of entries by name; None for a damaged record."""

@@ -106,8 +106,7 @@ class RowsTests(IndexCase):
         self.index.put(two, 3.0)
         self.index.put(Entry(key="c", blob=blob(2).sha256), 2.0)
         self.assertEqual([b.used for b, _ in self.index.least_used((-1.0, ""))], [2.0, 3.0])
-        self.index.touch(entry_name(one), 2.5)
-        self.index.touch(entry_name(two), 1.0)
+        self.index.touch([(2.5, entry_name(one)), (1.0, entry_name(two))])
         self.assertEqual([b.used for b, _ in self.index.least_used((-1.0, ""))], [2.0, 3.0])
         self.assertEqual(self.index.stalest(3)[1:], (one, two))
 

@@ -486,7 +486,6 @@ LONGER = {
     "store/store.py": 410,
     "exchanges/running.py": 450,
     "server/request.py": 420,
-    "ecosystems/pypi/world.py": 425,
     "exchanges/asking.py": 410,
     "upstream/connection.py": 405,
     "upstream/agent.py": 395,

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator
 
 from attrs import evolve
 from twisted.logger import Logger
 
-from aimirror.bounded import LRU
-from aimirror.caching.entries import Entry
 from aimirror.caching.telling import tells
 from aimirror.ecosystems.making import Coded
 from aimirror.ecosystems.packaged import named_by
@@ -17,17 +14,15 @@ from aimirror.ecosystems.pypi import names
 from aimirror.ecosystems.pypi import pages as pypi
 from aimirror.ecosystems.pypi.clients import CLIENTS, PRESETS
 from aimirror.ecosystems.pypi.names import METADATA
+from aimirror.ecosystems.pypi.said import MOST_PAGE, Said, names_bytes
 from aimirror.ecosystems.pypi.sidecars import Sidecars
 from aimirror.exchanges.answering import UNABLE
-from aimirror.forward.routes import served
 from aimirror.http import urls
 from aimirror.http.forwarding import asked_for_storing
 from aimirror.http.headers import Headers
-from aimirror.indexes.bringing import Bringing
-from aimirror.indexes.digest_table import DigestTable
 from aimirror.indexes.indexes import credential, is_stored
 from aimirror.indexes.proving import Hashes
-from aimirror.interfaces import BodyFailed, IBody, ILibrary, IUpstreamResponse, UpstreamError
+from aimirror.interfaces import ILibrary, IUpstreamResponse, UpstreamError
 from aimirror.mirror.ecosystem import (
     UNTAKEN,
     ClientRequest,
@@ -37,21 +32,11 @@ from aimirror.mirror.ecosystem import (
     Lookup,
     Untaken,
 )
-from aimirror.routing.digests import Digest, expected
-from aimirror.routing.mounts import own_bases
+from aimirror.routing.digests import Digest
 from aimirror.routing.rules import Route
 from aimirror.server.answers import Answer, Streamed
 from aimirror.server.errors import error_answer
-from aimirror.single_flight import SingleFlight
 
-#: Bytes of a page that is read here; the largest on PyPI have a few MB.
-MOST_PAGE = 64 << 20
-#: Bytes of a page up to which asking another process to read it takes longer than reading it; a
-#: hostile one of that size takes some milliseconds.
-READ_HERE = 8 << 10
-#: Pages whose digests are kept in mind, and digests in all of them together.
-MOST_PAGES = 1000
-MOST_DIGESTS = 200_000
 #: How indexes say that there is no sidecar; object stores say 403.
 _NO_SIDECAR = frozenset({403, 404, 410})
 #: How an index says that it does not send what is asked for.
@@ -67,11 +52,7 @@ class Pypi(General):
         self._library = library
         self._sidecars = Sidecars(library)
         self._hashes = Hashes(library)
-        self._flights = SingleFlight()
-        self._bringing = Bringing(library)
-        self._known: LRU[tuple[str, str], DigestTable] = LRU(
-            MOST_PAGES, weigh=len, heaviest=MOST_DIGESTS
-        )
+        self._said = Said(library)
 
     async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
@@ -217,10 +198,10 @@ class Pypi(General):
     async def _file(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         scope = credential(request, route)
         stored = is_stored(self._library, route, scope)
-        if stored and _names_bytes(route):
+        if stored and names_bytes(route):
             return UNTAKEN
-        digest = await self._expected(request, route, mirror, scope, stored)
-        if digest is None and not _names_bytes(route):
+        digest = await self._said.expected(request, route, mirror, scope, stored)
+        if digest is None and not names_bytes(route):
             # Nothing says which build this is: it may be rebuilt under its name, and is asked for.
             return await mirror.answer(request, evolve(route, immutable=False))
         replaced = stored and await self._replaced(route, digest, scope)
@@ -233,12 +214,12 @@ class Pypi(General):
     ) -> Answer | Untaken:
         scope = credential(request, route)
         stored = is_stored(self._library, route, scope)
-        if stored and _names_bytes(route):
+        if stored and names_bytes(route):
             return UNTAKEN
-        digest = await self._expected(request, route, mirror, scope, stored)
+        digest = await self._said.expected(request, route, mirror, scope, stored)
         if stored and digest is not None and not await self._replaced(route, digest, scope):
             return UNTAKEN
-        immutable = digest is not None or (route.immutable and _names_bytes(route))
+        immutable = digest is not None or (route.immutable and names_bytes(route))
         wanted = evolve(route, digest=digest, immutable=immutable)
         try:
             return await mirror.answer(request, wanted, declines=_NO_SIDECAR)
@@ -266,79 +247,7 @@ class Pypi(General):
 
     async def known(self, route: Route, mirror: Desk) -> Digest | None:
         """See Ecosystem."""
-        return await self._digest(route, mirror, "")
-
-    async def _expected(
-        self, request: ClientRequest, route: Route, mirror: Desk, scope: str, stored: bool
-    ) -> Digest | None:
-        """What a page says of a file, here, at the node that owns it, or at any other."""
-        digest = await self._digest(route, mirror, scope)
-        if digest is not None or stored:
-            return digest
-        digest = await self._library.said(route, scope)
-        proved = digest is not None or _names_bytes(route)
-        if proved or request.method == "HEAD" or not self._bringing.helps:
-            return digest
-
-        async def known() -> Digest | None:
-            return await self._digest(route, mirror, scope)
-
-        pages = [p for key in _pages(route, mirror) if (p := served(mirror.rules, key)) is not None]
-        digest = await self._bringing.borrow(pages, known)
-        if digest is not None:
-            return digest
-        asks = [
-            (evolve(page, vary=(*page.vary, "accept")), _asked(request, page)) for page in pages
-        ]
-        return await self._bringing.ask(asks, scope, known)
-
-    async def _digest(self, route: Route, mirror: Desk, scope: str) -> Digest | None:
-        """What a page that is stored, or just being stored, says of a file or its sidecar."""
-        spellings = [names.name_of(url) for url in route.urls]
-        for key in _pages(route, mirror):
-            async for known in self._said(key, scope):
-                digest = next((d for name in spellings if (d := known.get(name))), None)
-                if digest is not None:
-                    return digest
-        return None
-
-    async def _said(self, key: str, scope: str) -> AsyncIterator[DigestTable]:
-        """What the forms of one page say; clients ask for files while it still arrives."""
-        held = self._library.at(key, scope)
-        for arriving in held.arriving:
-            if arriving.entry.status == 200 and tells(arriving.entry, scope):
-                yield await self._digests_in(arriving.body, key)
-        for entry in sorted(held.entries, key=lambda e: -e.received_at):
-            readable = entry.status == 200 and entry.blob and entry.size <= MOST_PAGE
-            if readable and tells(entry, scope):
-                yield await self._digests_of(entry)
-
-    async def _digests_of(self, entry: Entry) -> DigestTable:
-        name = (entry.key, entry.blob)
-        kept = self._known.get(name)
-        if kept is not None:
-            return kept
-        body = self._library.body(entry)
-        known = DigestTable(()) if body is None else await self._digests_in(body, *name)
-        self._known.put(name, known)
-        return known
-
-    async def _digests_in(self, body: IBody, url: str, blob: str = "") -> DigestTable:
-        """What a page says, read once for all who ask meanwhile; it has no blob while it comes."""
-
-        async def read() -> bytes:
-            return await self._library.read(body, MOST_PAGE)
-
-        async def run() -> DigestTable:
-            try:
-                if body.size is not None and body.size <= READ_HERE:
-                    return DigestTable([pypi.digests(await read(), url)])
-                return DigestTable.load(await self._library.apart(pypi.table, read, url))
-            except (BodyFailed, OSError, ValueError):
-                return DigestTable(())
-
-        table: DigestTable = await self._flights.do((url, blob or id(body)), run)
-        return table
+        return await self._said.digest(route, mirror, "")
 
 
 def _made(answer: Answer, content: bytes, kind: str) -> Answer:
@@ -347,30 +256,6 @@ def _made(answer: Answer, content: bytes, kind: str) -> Answer:
     etag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = headers.with_("Content-Type", kind).with_("ETag", etag)
     return Answer(status=200, headers=headers, body=content)
-
-
-def _pages(route: Route, mirror: Desk) -> Iterator[str]:
-    """The keys of pages that may name a file or its sidecar, the likeliest first."""
-    file = route.urls[0].removesuffix(METADATA)
-    return names.pages(file, own_bases(mirror.rules, "pypi", file), _root(route, file))
-
-
-def _asked(request: ClientRequest, page: Route) -> Headers:
-    """The fields by which the mirror asks for a page with a client's right."""
-    fields = asked_for_storing(request.headers, compressed=True, more=page.request_headers)
-    return fields.with_("Accept", pypi.asked(pypi.JSON))
-
-
-def _root(route: Route, file: str) -> str:
-    """The base of the rule that has a file: who answers above it is somebody else."""
-    rule = route.rule
-    bases = (urls.join(u, rule.upstream_path(rule.path_prefix), "") for u in rule.upstreams)
-    return next((base for base in bases if file.startswith(base.rstrip("/") + "/")), "")
-
-
-def _names_bytes(route: Route) -> bool:
-    """Whether a path names the bytes of its file, as PyPI's do, or of what it describes."""
-    return expected((), route.path.removesuffix(METADATA), "") is not None
 
 
 WORLD = Coded(

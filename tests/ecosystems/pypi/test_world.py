@@ -8,7 +8,8 @@ import re
 from typing import Any
 
 from aimirror.ecosystems.pypi.pages import JSON
-from aimirror.ecosystems.pypi.world import READ_HERE, Pypi
+from aimirror.ecosystems.pypi.said import READ_HERE
+from aimirror.ecosystems.pypi.world import Pypi
 from aimirror.http.egress import Outgoing
 from aimirror.mirror.ecosystem import Ecosystem
 from aimirror.routing.choices import ContentRewrite

@@ -61,6 +61,15 @@ class RpmTests(SynchronousTestCase):
         self.assertEqual(len(found), 5)
         self.assertEqual(rpm.package("https://h/f/repodata/repomd.xml"), [])
 
+    def test_led_by(self) -> None:
+        """A package's repomd.xml is looked for in the folders above it, the nearest first."""
+        base = "http://h/f/os"
+        self.assertEqual(
+            rpm.led_by(f"{base}/Packages/h/hello.rpm"),
+            [f"{base}/{folder}repodata/repomd.xml" for folder in ("Packages/h/", "Packages/", "")],
+        )
+        self.assertEqual(rpm.led_by(f"{base}/repodata/primary.xml"), [])
+
     def test_metadata(self) -> None:
         """Metadata is named by repomd.xml, which goes with its signature."""
         repomd = "https://h/os/repodata/repomd.xml"

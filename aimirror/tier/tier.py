@@ -40,6 +40,8 @@ SKEW = 60.0
 #: Damaged objects within so many seconds after which the store is not used any more.
 MOST_BAD = 3
 BAD_WINDOW = 3600.0
+#: Seconds for which a node that was just started waits for the first look at the store.
+FIRST_LOOK = 1.0
 #: Seconds after which a store that could not be looked at is looked at again.
 LOOK_AGAIN = 15.0
 #: The name of no object: the question whether the store answers.
@@ -98,13 +100,39 @@ class Tier:
         self._bad: deque[float] = deque(maxlen=MOST_BAD)
         self._later: IDelayedCall | None = None
         self._stopped = False
+        #: Whether it was never looked at to the end, is being looked at, and who waits for that.
+        self._first, self._looking = True, False
+        self._waiting: list[Deferred[None]] = []
 
     # -- life ------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Look at the store, and use it if it is good; again and again while it is away."""
+        self._looking = True
         looking: Deferred[None] = Deferred.fromCoroutine(self._look())
         looking.addErrback(lambda f: self.log.failure("the tier could not be looked at", f))
+        looking.addBoth(lambda _: self._looked())
+
+    def _looked(self) -> None:
+        """The first look is over, or takes too long: nobody waits for it any more."""
+        self._looking, self._first = False, False
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.callback(None)
+
+    def _first_look(self) -> Deferred[None]:
+        """Fires when the store has been looked at once, after FIRST_LOOK seconds at most.
+
+        A node that has just been started must not ask the upstream for all that it lacks.
+        """
+        if not self._waiting:
+            limit = self._clock.callLater(FIRST_LOOK, self._looked)
+            over: Deferred[None] = Deferred()
+            over.addCallback(lambda _: limit.cancel() if limit.active() else None)
+            self._waiting.append(over)
+        fired: Deferred[None] = Deferred()
+        self._waiting.append(fired)
+        return fired
 
     async def _look(self) -> None:
         try:
@@ -151,6 +179,8 @@ class Tier:
 
         With no ``headers`` it is the newest, whatever request chose it.
         """
+        if self._first and self._looking:
+            await self._first_look()
         asked_at = self._clock.seconds()
         if not self._may_ask(asked_at):
             return None

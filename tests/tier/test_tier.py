@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 
 from aimirror.caching.entries import Entry
 from aimirror.http.headers import Headers
@@ -16,7 +17,7 @@ from aimirror.tier.breaker import MOST_FAILURES
 from aimirror.tier.keys import Keys
 from aimirror.tier.probe import Probe
 from aimirror.tier.sigv4 import Secret
-from aimirror.tier.tier import LOOK_AGAIN, MOST_BAD, Tier
+from aimirror.tier.tier import FIRST_LOOK, LOOK_AGAIN, MOST_BAD, Tier
 from aimirror.tier.uploads import Limits
 from tests.store.support import StoreCase
 from tests.tier.support import KEYS, URL, TierCase, entry, no_wait
@@ -56,6 +57,30 @@ class FindCase(StoreCase, TierCase):
 
 
 class FindTests(FindCase):
+    def test_first_look(self) -> None:
+        """Who asks before the first look at the store is over waits for it, but not for long."""
+        for ends in (True, False):
+            pause: Deferred[None] = Deferred()
+            upstream = InMemory(self.script)
+            probe = Probe(self.bucket, upstream, "us-east-1", lambda seconds, p=pause: p)
+            words = (self.bucket, probe, KEYS, upstream, self.store, None, self.clock, Limits())
+            tier = Tier(*words)  # type: ignore[arg-type]
+            tier.start()
+            self.leave(self.left())
+            both = [Deferred.fromCoroutine(tier.find(URL, Headers())) for _ in range(2)]
+            for each in both:
+                self.assertNoResult(each)
+            if ends:
+                pause.callback(None)
+            else:
+                self.clock.advance(FIRST_LOOK)
+            entries = [self.successResultOf(each) for each in both]
+            self.assertEqual([entry is not None for entry in entries], [ends, ends])
+            self.assertEqual(
+                self.successResultOf(Deferred.fromCoroutine(tier.find(URL, Headers()))) is not None,
+                ends,
+            )
+
     def test_found(self) -> None:
         """What another node has left is found by one request."""
         self.leave(self.left())

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from aimirror.bounded import LRU
 from aimirror.http import urls
 from aimirror.http.egress import Outgoing
 from aimirror.interfaces import IUpstream, IUpstreamResponse
@@ -18,6 +19,8 @@ from aimirror.upstream.hosts import Hosts
 HEDGE_AFTER = 4.0
 #: Second requests that one host may have at a time: it may be slow, and need no more work.
 MOST_HEDGED = 2
+#: URLs remembered whose answers come late though they come.
+MOST_LATE = 1000
 #: Sent twice without harm.
 _METHODS = frozenset({"GET", "HEAD"})
 
@@ -29,6 +32,8 @@ class Hedging:
         self._deadlines = Deadlines(clock, HEDGE_AFTER)
         self._hosts = hosts
         self._hedged: dict[str, int] = {}
+        #: URLs whose first request was answered, late, before the second: work that takes time.
+        self._late: LRU[str, bool] = LRU(MOST_LATE)
 
     def request(
         self,
@@ -37,8 +42,12 @@ class Hedging:
         body: object | None = None,
         redirects: int = 0,
     ) -> Deferred[IUpstreamResponse]:
-        """As ``IUpstream.request``; the second one leaves by a connection of its own."""
-        if outgoing.method not in _METHODS or body is not None:
+        """As ``IUpstream.request``; the second one leaves by a connection of its own.
+
+        There is none for a URL whose answer was slow to come, and came, the last time.
+        """
+        known = self._late.get(outgoing.url) is not None
+        if outgoing.method not in _METHODS or body is not None or known:
             return upstream.request(outgoing, body, redirects)
         host = urls.authority(outgoing.url)
 
@@ -54,13 +63,17 @@ class Hedging:
                 del self._hedged[host]
             return True
 
-        return _Hedged(self._deadlines, send, may).run()
+        def came_late() -> None:
+            self._late.put(outgoing.url, True)
+
+        return _Hedged(self._deadlines, send, may, came_late).run()
 
 
 class _Hedged:
     """One request, and perhaps a second.
 
-    ``may(True)`` asks whether there may be a second one, ``may(False)`` tells that it is over.
+    ``may(True)`` asks whether there may be a second one, ``may(False)`` tells that it is over;
+    ``came_late()`` is called where the first is answered though there was a second.
     """
 
     def __init__(
@@ -68,7 +81,9 @@ class _Hedged:
         deadlines: Deadlines,
         send: Callable[[bool], Deferred[IUpstreamResponse]],
         may: Callable[[bool], bool],
+        came_late: Callable[[], None],
     ) -> None:
+        self._came_late = came_late
         self._deadlines = deadlines
         self._send = send
         self._may = may
@@ -107,6 +122,8 @@ class _Hedged:
         )
 
     def _answered(self, request: Deferred[IUpstreamResponse], response: IUpstreamResponse) -> None:
+        if len(self._running) > 1 and request is self._running[0]:
+            self._came_late()
         self._running.remove(request)
         self._end()
         self._answer.callback(response)

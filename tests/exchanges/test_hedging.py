@@ -53,6 +53,15 @@ class HedgingTests(SynchronousTestCase):
             self.clock.advance(100)
             self.assertEqual(self.sent, 2)
 
+    def test_slow_work(self) -> None:
+        """What the first request is answered, late, is not sent twice the next time."""
+        for answered, sent in ((1, 2), (2, 4), (4, 5)):
+            asked = self.ask()
+            self.clock.advance(HEDGE_AFTER)
+            self.assertEqual(self.sent, sent)
+            self.upstream.answer(FakeResponse(), answered)
+            self.successResultOf(asked)
+
     def test_one_fails(self) -> None:
         """Where one of the two fails the other is waited for; a lone one fails at once."""
         alone = self.ask()

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from aimirror.caching.caching import matches, variant
-from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.environment import Environment, Finished, Progress
 from aimirror.exchanges.exchange import Exchange
 from aimirror.exchanges.failures import Troubles
 from aimirror.exchanges.growing import GrowingBody
+from aimirror.exchanges.kept import keep, lend, report
 from aimirror.exchanges.ranged import RangedFill
 from aimirror.exchanges.rates import LimitedResponse, Rates
 from aimirror.exchanges.sharing import Sharing
@@ -304,14 +303,17 @@ class Downloads:
         self._forget(running)
         if finished.entry is not None:
             shared = finished.shared or running.outdated or not running.wanted.route.rule.tier
-            self._keep(finished.entry, running.outdated, send=not shared)
+            self._troubles.stored(finished.entry.key)
+            keep(self._env, finished.entry, running.outdated, send=not shared)
             if finished.lent:
-                self._lend(finished.entry)
+                lend(self._env, finished.entry)
         if finished.at_once is not None:
             self._ended(finished.at_once, finished)
         if running.fill is not None:
             self.sharing.leave(running.fill)
-            self._report(running, finished)
+            gathered = not running.fill.keep and finished.reason is Reason.DONE
+            well = finished.entry is not None or gathered
+            report(running.wanted.key, finished, well)
             self._ended(running.fill.progress, finished)
             if finished.entry is None and running.fill.keep and not self._stopping:
                 self._trouble(running.wanted, finished)
@@ -327,39 +329,6 @@ class Downloads:
             del of_key[name]
         if not of_key:
             del self._running[key]
-
-    def _keep(self, entry: Entry, outdated: bool, send: bool) -> None:
-        key, tier = entry.key, self._env.tier
-        self._troubles.stored(key)
-        try:
-            entry = _like_before(entry, self._env.store.entries(key))
-            if entry.invalidated != outdated:
-                entry = evolve(entry, invalidated=outdated)
-            if tier is None or not send or not tier.wants(entry):
-                self._env.store.put(entry)
-            elif self._env.store.put(entry, send=True):
-                tier.stored()
-        except OSError as error:
-            self.log.error("{key} is not kept: {error}", key=_shown(key), error=str(error))
-
-    def _lend(self, entry: Entry) -> None:
-        try:
-            self._env.store.age(entry)
-        except OSError as error:
-            self.log.error("{key} has its full time: {error}", key=_shown(entry.key), error=error)
-
-    def _report(self, running: Running, finished: Finished) -> None:
-        key = _shown(running.wanted.key)
-        done = running.fill is not None and not running.fill.keep and finished.reason is Reason.DONE
-        if finished.entry is not None or done:
-            self.log.debug("fetched {key}", key=key)
-        else:
-            self.log.warn(
-                "download of {key} ended: {reason} {detail}",
-                key=key,
-                reason=finished.reason.value,
-                detail=finished.detail,
-            )
 
     def _trouble(self, wanted: Wanted, finished: Finished) -> None:
         again = self._troubles.note(wanted.key, finished, self._env.clock.seconds())
@@ -389,21 +358,6 @@ def _alone(wanted: Wanted) -> _Name:
     return (wanted.scope, f"alone {id(wanted)}")
 
 
-def _like_before(entry: Entry, stored: tuple[Entry, ...]) -> Entry:
-    """A new copy of what is pinned is pinned, too; the same bytes again are no new body."""
-    for old in stored:
-        if (old.scope, old.variant) == (entry.scope, entry.variant):
-            same = old.blob == entry.blob and old.arrived_at
-            arrived_at = old.arrived_at if same else entry.arrived_at
-            return evolve(entry, pinned=old.pinned or entry.pinned, arrived_at=arrived_at)
-    return entry
-
-
 def _unwatched(outcome: Outcome) -> None:
     if isinstance(outcome, Passing):
         outcome.response.abort()
-
-
-def _shown(key: str) -> str:
-    """A key without its query, which may be a signature."""
-    return key.partition("?")[0]

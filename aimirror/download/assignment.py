@@ -87,6 +87,11 @@ class Assignment:
         """Bytes not yet written."""
         return self.total - self.written.total()
 
+    def untouched(self) -> int:
+        """Bytes of these that nobody is about to bring."""
+        flying = sum(flight.stop - flight.position for flight in self.flights.values())
+        return max(0, self.missing() - flying)
+
     def siblings(self, source: int) -> int:
         """How many connections a source has."""
         return sum(f.source == source for f in self.flights.values())

@@ -21,8 +21,8 @@ LARGEST_PIECE = 32 << 20
 #: so many round trips.
 LEAST_PIECE = 64 << 10
 LEAST_ROUND_TRIPS = 2
-#: Bytes of a piece while no rate is known: more would keep connections from others for long.
-UNMEASURED_PIECE = 1 << 20
+#: Bytes of a piece while no rate is known.
+UNMEASURED_PIECE = 4 << 20
 #: A piece should take this long (seconds), and this many round trips, at the measured rate.
 PIECE_SECONDS = 3.0
 PIECE_ROUND_TRIPS = 30

@@ -16,6 +16,11 @@ from heapq import heapify, heappop, heappush
 
 from attrs import frozen
 
+from aimirror.download.connections import useful
+
+#: Of so many connections, first requests of files leave one to the pieces of those that have
+#: begun: the largest of these must not wait until it is known how large all others are.
+PART_KEPT = 3
 #: Bytes that a connection brings in a while: the length of a piece on a usual connection.
 AHEAD = 2 << 20
 
@@ -67,6 +72,22 @@ def targets(needs: Sequence[Need], limit: int) -> tuple[int, ...]:
                 given[n], rest = 1, rest - 1
         rest = _spread(needs, given, rest, among)
     return tuple(given)
+
+
+def kept(needs: Sequence[Need], streams: Sequence[int], untouched: Sequence[int], most: int) -> int:
+    """How many of ``most`` connections first requests leave to downloads.
+
+    One for each that has none: one that still reads its first piece (``streams``) has that.  And a
+    part of all for what they use, and can use for the bytes that are ``untouched`` by any.
+    """
+    without = used = 0
+    for need, own, left in zip(needs, streams, untouched, strict=True):
+        if need.clients:
+            idle = need.most - need.busy
+            more = useful(left, idle) if left and idle > 0 else 0
+            without += not own
+            used += need.busy - own + more
+    return max(min(1, len(needs)), without, min(used, most // PART_KEPT))
 
 
 def _spread(needs: Sequence[Need], given: list[int], rest: int, among: Sequence[int]) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import define
 
 from aimirror.download.connections import useful
-from aimirror.download.shares import Need, shares, targets
+from aimirror.download.shares import Need, kept, shares, targets
 from aimirror.exchanges.plain import PlainFill
 from aimirror.exchanges.ranged import RangedFill
 from aimirror.exchanges.rates import Rates
@@ -244,16 +244,16 @@ class Sharing:
         if len(members) > self._hosts.most(host):
             self._rearrange()
             return
+        needs = [self._need(member, fill, host) for member, fill in members]
         streams = [fill.flights.streams_at(host) for _, fill in members]
-        # One that still reads its first piece has a connection: none must be left free for it.
-        without = sum(
-            bool(member.clients()) and not count
-            for (member, _), count in zip(members, streams, strict=True)
-        )
-        room = self._hosts.for_downloads(host, max(without, min(1, len(members)))) + sum(streams)
-        young = self._young(host, members)
-        needs = [self._need(member, fill, host, young) for member, fill in members]
-        given = shares(needs, room)
+        untouched = [fill.machine.assignment.untouched() for _, fill in members]
+        left = kept(needs, streams, untouched, self._hosts.most(host))
+        room = self._hosts.for_downloads(host, left) + sum(streams)
+        young_since = self._young_since(host, members)
+        given = [
+            share if member.begun <= young_since else min(share, need.busy)
+            for share, need, (member, _) in zip(shares(needs, room), needs, members, strict=True)
+        ]
         for (member, fill), share in zip(members, given, strict=True):
             fill.allowed({host: share}, member.rule.concurrency)
         goals = targets(needs, room + self._hosts.abandoned(host))
@@ -269,23 +269,24 @@ class Sharing:
                     fill.give_way(host, max(0, fill.flying(host) - share))
         self._cut_abandoned(host)
 
-    def _young(self, host: str, members: Sequence[tuple[_Member, RangedFill]]) -> float:
-        """Those that have begun since then wait for others that begin."""
+    def _young_since(self, host: str, members: Sequence[tuple[_Member, RangedFill]]) -> float:
+        """Those that have begun after that wait for others that begin; their share is theirs."""
         now = self._clock.seconds()
-        ripe_at = max((m.begun for m, _ in members), default=0.0) + AMONG_MANY
-        if ripe_at <= now or not self._hosts.starting(host):
+        if not self._hosts.starting(host):
             return now
-        if self._ripening is None:
-            self._ripening = self._clock.callLater(ripe_at - now, self._ripe)
-        return now - AMONG_MANY
+        since = now - AMONG_MANY
+        young = [member.begun for member, _ in members if member.begun > since]
+        if young and self._ripening is None:
+            self._ripening = self._clock.callLater(min(young) - since, self._ripe)
+        return since
 
     def _ripe(self) -> None:
         self._ripening = None
         self._rearrange()
 
-    def _need(self, member: _Member, fill: RangedFill, host: str, young: float) -> Need:
+    def _need(self, member: _Member, fill: RangedFill, host: str) -> Need:
         most = 1
-        if fill.machine.total >= member.rule.min_size and member.begun <= young:
+        if fill.machine.total >= member.rule.min_size:
             most = member.rule.concurrency
         left = fill.machine.assignment.missing()
         clients = tuple(sorted(member.clients()))

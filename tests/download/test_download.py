@@ -149,7 +149,6 @@ class Plan(SynchronousTestCase):
         """Pieces that will be there in a moment are not shortened: their bytes are on the way."""
         for rate, shortened in ((2 * MB, True), (10 * MB, False)):
             download = machine(total=40 * MB, slots=8)
-            download.assignment.sources[0].rate = rate
             flights = fetches(download.begin(0.0, None))
             for reader in range(CROWD):
                 self.assertNotIn(Trim, kinds(download.joined(reader, 0, 40 * MB, 0.01)))

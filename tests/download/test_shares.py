@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.download.shares import Need, shares, targets
+from aimirror.download.shares import PART_KEPT, Need, kept, shares, targets
 
 NEEDS = st.lists(
     st.builds(
@@ -132,6 +132,16 @@ class Cases(SynchronousTestCase):
         needs = [Need(60_000_000, 20, 20), Need(50_000_000, 20, 0)]
         self.assertEqual(shares(needs, 24), (14, 4))
         self.assertEqual(shares([evolve(needs[0], busy=17), evolve(needs[1], busy=4)], 24), (14, 7))
+
+    def test_kept(self) -> None:
+        """First requests leave one to each file that has none, and a third for what is of use."""
+        one = Need(20_000_000, 20, 1, ("a",))
+        self.assertEqual(kept([one], [1], [19_000_000], 60), 60 // PART_KEPT - 1)
+        self.assertEqual(kept([one], [1], [0], 60), 1)
+        self.assertEqual(kept([one] * 3, [1] * 3, [19_000_000] * 3, 60), 60 // PART_KEPT)
+        self.assertEqual(kept([evolve(one, busy=0)] * 30, [0] * 30, [0] * 30, 60), 30)
+        self.assertEqual(kept([evolve(one, clients=())], [1], [19_000_000], 60), 1)
+        self.assertEqual(kept([], [], [], 60), 0)
 
     def test_the_longest_first(self) -> None:
         """What ends last whatever comes later has all that it can use before others have more."""

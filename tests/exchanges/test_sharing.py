@@ -4,6 +4,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from aimirror.download.shares import PART_KEPT
 from aimirror.download.tasks import Reason
 from aimirror.exchanges.environment import shared
 from aimirror.exchanges.sharing import AMONG_MANY, LEFT_FOR, TURN
@@ -246,11 +247,13 @@ class HostsTests(SharingCase):
         self.begin_file("first", concurrency=20, content=CONTENT[: 8 * MB])
         self.assertEqual(self.flying_for("first"), 0)
         starting.pop().release()
+        self.clock.advance(AMONG_MANY / 2)
         self.begin_file("largest", concurrency=20)
-        for permit in starting:
-            permit.answered()
-        self.clock.advance(AMONG_MANY)
-        self.assertEqual((self.flying_for("first"), self.flying_for("largest")), (0, 7))
+        self.clock.advance(AMONG_MANY / 2)
+        self.assertEqual((self.flying_for("first"), self.flying_for("largest")), (0, 0))
+        self.clock.advance(AMONG_MANY / 2)
+        self.assertEqual(self.flying_for("first"), 0)
+        self.assertGreaterEqual(self.flying_for("largest"), 7)
 
     def test_one_that_never_answers(self) -> None:
         """A download waits for the first answers of others for a moment alone."""
@@ -267,6 +270,21 @@ class HostsTests(SharingCase):
         waiting = Deferred.fromCoroutine(self.ledger.admit("files.test", 30))
         self.clock.advance(0)
         self.successResultOf(waiting)
+
+    def test_first_requests_leave_a_part(self) -> None:
+        """However many files are asked for, one that has begun has a third as others end."""
+        asked = [self.ledger.count("files.test") for _ in range(11)]
+        self.begin_file("largest", concurrency=20)
+        waiting = [
+            Deferred.fromCoroutine(self.ledger.admit("files.test", 30, lambda: ("a",)))
+            for _ in range(20)
+        ]
+        self.clock.advance(AMONG_MANY)
+        for permit in asked:
+            permit.release()
+            self.clock.advance(0)
+        self.assertEqual(self.flying_for("largest"), 12 // PART_KEPT)
+        self.assertEqual(sum(each.called for each in waiting), 7)
 
     def test_once_a_turn(self) -> None:
         """However many come and go in one turn of the reactor, it is shared out once."""

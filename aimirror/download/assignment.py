@@ -13,6 +13,7 @@ from aimirror.download.connections import Allowance
 from aimirror.download.flight import EVIDENCE, JUDGED_AFTER, RATE_WINDOW, Flight, usual_rate
 from aimirror.download.plan import (
     CROWD,
+    FIRST_PIECE,
     Demand,
     Pace,
     crowd_piece,
@@ -176,6 +177,8 @@ class Assignment:
         """Where a piece at the head of a gap ends; a small rest of the gap goes with it."""
         usable = self.allowance.usable(self.sources.values())
         limit = self.chunk_size
+        if self.allowance.scarce and pace.rate <= 0:
+            limit = min(limit, FIRST_PIECE) if limit > 0 else FIRST_PIECE
         if self.crowded:
             piece = crowd_piece(missing, usable)
             limit = min(limit, piece) if limit > 0 else piece

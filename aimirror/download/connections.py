@@ -20,6 +20,8 @@ class Allowance:
 
     share: int
     economy: Economy = Factory(Economy)
+    #: Whether others want some of those that it could use.
+    scarce: bool = False
 
     @property
     def most(self) -> int:

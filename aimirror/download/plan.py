@@ -21,7 +21,7 @@ LARGEST_PIECE = 32 << 20
 #: so many round trips.
 LEAST_PIECE = 64 << 10
 LEAST_ROUND_TRIPS = 2
-#: Bytes of a piece while no rate is known.
+#: Bytes of a piece while no rate is known, and nobody else wants its connection.
 UNMEASURED_PIECE = 4 << 20
 #: A piece should take this long (seconds), and this many round trips, at the measured rate.
 PIECE_SECONDS = 3.0

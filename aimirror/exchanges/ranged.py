@@ -132,6 +132,7 @@ class RangedFill:
         if (slots, granted) == self._allowed:
             return
         self._allowed = slots, granted
+        self.machine.assignment.allowance.scarce = slots < most
         if self._begun:
             self._do(self.machine.allowed(slots, self._now(), granted))
         else:

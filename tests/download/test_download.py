@@ -24,7 +24,7 @@ from aimirror.download.commands import (
 )
 from aimirror.download.download import Download
 from aimirror.download.life import Phase
-from aimirror.download.plan import CROWD, crowd_piece
+from aimirror.download.plan import CROWD, FIRST_PIECE, crowd_piece
 from aimirror.download.proof import HOLDBACK
 from aimirror.download.sources import MOST_STRIKES
 from aimirror.download.spans import Spans
@@ -144,6 +144,14 @@ class Plan(SynchronousTestCase):
             commands = download.begin(0.0, (0, min(total, 1 << 20)))
             self.assertNotIn(Trim, kinds(commands), total)
             self.assertEqual(fetches(commands) == [], total <= 1 << 20)
+
+    def test_scarce(self) -> None:
+        """While no rate is known, no piece keeps a connection for long that others want."""
+        for scarce in (False, True):
+            download = machine(total=32 * MB, slots=8)
+            download.assignment.allowance.scarce = scarce
+            pieces = fetches(download.begin(0.0, None))
+            self.assertEqual(max(p.stop - p.start for p in pieces) <= FIRST_PIECE, scarce)
 
     def test_crowd_leaves_alone_what_ends_soon(self) -> None:
         """Pieces that will be there in a moment are not shortened: their bytes are on the way."""

@@ -107,6 +107,9 @@ class Sharing:
         if isinstance(fill, RangedFill):
             self._touched |= fill.sources.hosts
             self._soon()
+        if not self._line and self._ripening is not None:
+            self._ripening.cancel()
+            self._ripening = None
 
     def _soon(self) -> None:
         if self._settling is None:

@@ -262,6 +262,10 @@ class HostsTests(SharingCase):
         self.assertEqual(self.flying_for("a"), 0)
         self.clock.advance(AMONG_MANY)
         self.assertEqual(self.flying_for("a"), 10)
+        self.begin_file("b", concurrency=20)
+        self.downloads.stop()
+        self.clock.advance(0)
+        self.assertNotIn("Sharing._ripe", "".join(map(str, self.clock.getDelayedCalls())))
 
     def test_first_requests_are_connections(self) -> None:
         """A file that is at its first piece has its connection: none is kept free beside that."""

@@ -80,7 +80,7 @@ class GitTests(WorldTests):
             )
         versions = {a.headers.get("git-protocol") for a in self.upstream.requests}
         self.assertIn("version=2", versions)
-        self.assertEqual([p for p in self.service.cache.rglob("blobs/*/*") if p.is_file()], [])
+        self.assertEqual([p for p in self._stored() if p.parent.parent.name == "blobs"], [])
 
     def test_shallow_and_chunked(self) -> None:
         """A push whose length is not known before its end, and clones of the last commit alone."""

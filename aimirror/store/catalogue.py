@@ -91,7 +91,7 @@ class Catalogue:
     def _is_packed(self, entry: Entry) -> bool:
         """Whether it needs no sidecar, as its body has no file either."""
         if not entry.blob:
-            return True
+            return not self._index.packed.damaged
         blob = self._index.blob(entry.blob)
         return blob is not None and blob.packed
 

@@ -13,6 +13,7 @@ from attrs import astuple
 from aimirror.caching.entries import Entry
 from aimirror.store import packed, records
 from aimirror.store.database import Blob, Database, Later
+from aimirror.store.errors import DiskError
 from aimirror.store.layout import entry_name
 from aimirror.store.outbox import TABLES, Outbox
 from aimirror.store.packed import Packed
@@ -61,7 +62,11 @@ class Index(Database):
     def add_packed(self, blob: Blob, content: bytes) -> None:
         """Record a body that is not there yet and keep it; committed together with others."""
         row = ("INSERT INTO blobs VALUES (?, ?, ?, ?)", astuple(blob))
-        self._gather(row, self.packed.adding(blob.sha256, content))
+        try:
+            self._gather(row, self.packed.adding(blob.sha256, content))
+        except DiskError as error:
+            self.packed.failed(error)
+            raise
         self.blobs += 1
         self.bytes += blob.size
         self._newest = blob

@@ -7,12 +7,16 @@ which an index that was lost is made again.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aimirror.store.errors import disk_errors
+from twisted.logger import Logger
+
+from aimirror.store import database
+from aimirror.store.errors import DiskError, disk_errors
 from aimirror.store.layout import FILE_MODE
 
 if TYPE_CHECKING:
@@ -34,13 +38,22 @@ _STEP_PAGES = 256
 _MOST_STEPS = 400
 #: Seconds that a statement waits for another connection.
 _BUSY_TIMEOUT = 1.0
-_DAMAGED = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR})
+_DAMAGED = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
+#: The same, and tables that are not there.
+_NOT_OURS = _DAMAGED | {sqlite3.SQLITE_ERROR}
 
 
 class Packed:
-    """Bodies by their sha256, and the records of entries by their names."""
+    """Bodies by their sha256, and the records of entries by their names.
+
+    Where the file turns out to be damaged, what can't be read is not there, and nothing more is
+    to be put in; the next start makes a new one.
+    """
+
+    log = Logger()
 
     def __init__(self, database: Database) -> None:
+        self.damaged = False
         self._database = database
         #: Bytes that were dropped, and that the disk does not have back yet.
         self.returning = 0
@@ -50,13 +63,20 @@ class Packed:
         return "REPLACE INTO packed.bodies VALUES (?, ?)", (sha256, content)
 
     def read(self, sha256: str) -> bytes | None:
-        """A body, None when it is not here."""
-        rows = self._database.rows("SELECT content FROM packed.bodies WHERE sha256 = ?", sha256)
-        return rows[0][0] if rows else None
+        """A body, None when it is not here, or is not what its name says."""
+        try:
+            rows = self._database.rows("SELECT content FROM packed.bodies WHERE sha256 = ?", sha256)
+        except DiskError as error:
+            self._tolerate(error)
+            return None
+        if rows and hashlib.sha256(rows[0][0]).hexdigest() == sha256:
+            content: bytes = rows[0][0]
+            return content
+        return None
 
     def drop(self, sha256: str, size: int) -> None:
         """Forget a body of ``size`` bytes."""
-        self._database.write("DELETE FROM packed.bodies WHERE sha256 = ?", sha256)
+        self._delete("DELETE FROM packed.bodies WHERE sha256 = ?", sha256)
         self.returning += size
 
     def names(self, start: str, stop: str) -> list[str]:
@@ -75,12 +95,41 @@ class Packed:
 
     def forget(self, name: str) -> None:
         """Forget that; it need not be here."""
-        self._database.write("DELETE FROM packed.records WHERE name = ?", name)
+        self._delete("DELETE FROM packed.records WHERE name = ?", name)
 
     def records(self, start: str, stop: str) -> list[tuple[str, str]]:
         """Names and records, names in ``[start, stop)``."""
         sql = "SELECT name, record FROM packed.records WHERE name >= ? AND name < ?"
         return self._database.rows(sql, start, stop)
+
+    def failed(self, error: DiskError) -> None:
+        """Something could not be put in: no more is, where that is for damage."""
+        if is_damage(error) and not self.damaged:
+            self.damaged = True
+            self.log.error("the next start makes a new {name}: {error}", name=_NAME, error=error)
+
+    def _tolerate(self, error: DiskError) -> None:
+        self.failed(error)
+        if not self.damaged:
+            raise error
+
+    def _delete(self, sql: str, name: str) -> None:
+        try:
+            self._database.write(sql, name)
+        except DiskError as error:
+            self._tolerate(error)
+
+
+def is_damage(error: DiskError) -> bool:
+    """Whether it says that a database is damaged."""
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.Error) and (
+        _code(cause) in _DAMAGED or "decode to UTF-8" in str(cause)
+    )
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def beside(index: Path) -> Path:
@@ -109,13 +158,16 @@ def prepare(index: Path) -> None:
         opened.execute("SELECT sha256, content FROM packed.bodies LIMIT 1").fetchall()
         opened.execute("SELECT name, record FROM packed.records LIMIT 1").fetchall()
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF not in _DAMAGED:
+        if _code(error) not in _NOT_OURS:
             raise
-        path = beside(index)
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        put_away(index)
     finally:
         opened.close()
+
+
+def put_away(index: Path) -> None:
+    """Remove the file that belongs to an index, which nobody has open."""
+    database.put_away(beside(index))
 
 
 def tidy(index: Path, spare: int) -> None:

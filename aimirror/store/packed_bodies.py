@@ -20,7 +20,7 @@ class Pack(Protocol):
     """Where small bodies are; methods raise OSError."""
 
     def content(self, sha256: str) -> bytes | None:
-        """All bytes of one, None when it is not there."""
+        """All bytes of one, None when it is not there, or damaged."""
 
     def unpacked(self, sha256: str) -> Path:
         """Give it a file of its own; BodyFailed when it is not there."""
@@ -37,7 +37,7 @@ class PackedFile:
         """All of it; BodyFailed or OSError when it is not there any more."""
         content = self.pack.content(self.blob.sha256)
         if content is None or len(content) != self.blob.size:
-            raise BodyFailed(f"blob {self.blob.sha256} is gone")
+            raise BodyFailed(f"blob {self.blob.sha256} is gone or damaged")
         return content
 
 

@@ -18,7 +18,7 @@ from aimirror.caching.entries import Entry
 from aimirror.store import database, packed, records, trash
 from aimirror.store.bodies import SMALL
 from aimirror.store.database import PACKED, Blob
-from aimirror.store.errors import disk_errors
+from aimirror.store.errors import DiskError, disk_errors
 from aimirror.store.index import Index
 from aimirror.store.journalfile import sync_content
 from aimirror.store.layout import Layout, entry_name, is_name, scan
@@ -47,20 +47,39 @@ def recover(layout: Layout, now: float) -> Recovered:
         trash.empty(layout)
         rebuilt = database.prepare(layout.index)
         packed.prepare(layout.index)
-        index = Index(layout.index)
-        try:
-            dropped = _prove_unsynced(layout, index)
-            for start, stop in _GROUPS:
-                with index.transaction():
-                    dropped += _compare_blobs(layout, index, start, stop)
-            for start, stop in _GROUPS:
-                with index.transaction():
-                    _compare_entries(layout, index, start, stop)
-            dropped += _remove_orphans(layout, index)
-        finally:
-            index.close()
+        dropped = _compare(layout)
+        if dropped is None:  # whatever is damaged: the index is made again of what is stored
+            database.put_away(layout.index)
+            rebuilt = database.prepare(layout.index)
+            dropped = _compare(layout)
+        if dropped is None:
+            packed.put_away(layout.index)
+            dropped = _compare(layout)
+        if dropped is None:
+            raise DiskError(0, "the disk damages what is written to it")
         left = survey_parts(layout, now)
         return Recovered(rebuilt, left, survey_quarantine(layout), dropped)
+
+
+def _compare(layout: Layout) -> int | None:
+    """Blobs that had to go; None where a database turned out to be damaged."""
+    index = Index(layout.index)
+    try:
+        dropped = _prove_unsynced(layout, index)
+        for start, stop in _GROUPS:
+            with index.transaction():
+                dropped += _compare_blobs(layout, index, start, stop)
+        for start, stop in _GROUPS:
+            with index.transaction():
+                _compare_entries(layout, index, start, stop)
+        dropped += _remove_orphans(layout, index)
+    except DiskError as error:
+        index.packed.failed(error)
+        if not index.packed.damaged:
+            raise
+    finally:
+        index.close()
+    return None if index.packed.damaged else dropped
 
 
 def _prove_unsynced(layout: Layout, index: Index) -> int:
@@ -116,7 +135,7 @@ def _compare_packed(index: Index, known: dict[str, Blob], start: str, stop: str)
             del known[name]
             continue
         content = None if blob is not None else index.packed.read(name)
-        if content is not None and hashlib.sha256(content).hexdigest() == name:
+        if content is not None:
             index.add_blob(Blob(name, len(content), PACKED, 0.0))
         else:
             index.packed.drop(name, 0)

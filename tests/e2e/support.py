@@ -100,3 +100,19 @@ class EndToEndTests(SynchronousTestCase):
         """The reply is a complete, right file."""
         self.assertEqual(reply.status, 200)
         self.assertTrue(reply.body == CONTENT, f"{len(reply.body)} bytes, not those of the file")
+
+
+def resumed(get: Callable[[tuple[str, str]], client.Reply], attempts: int) -> bytes:
+    """A file as a client gets it that goes on where it was cut off; ``get`` takes its Range."""
+    data = b""
+    for _ in range(attempts):
+        try:
+            reply = get(("Range", f"bytes={len(data)}-"))
+            if reply.status == 206:
+                return data + reply.body
+        except client.Broken as broken:
+            data += broken.received
+        except OSError:
+            pass
+        time.sleep(0.3)
+    return data

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from aimirror.testing import client
 from aimirror.testing.processes import ServiceProgram
-from tests.e2e.support import CONTENT, ONCE, PIECE, SIZE, EndToEndTests, InBackground
+from tests.e2e.support import CONTENT, ONCE, PIECE, SIZE, EndToEndTests, InBackground, resumed
 from tests.e2e.test_balancers import free_port
 
 #: The first ranges of a file, and the one stream of its rest.
@@ -67,19 +66,7 @@ class EdgeTests(EndToEndTests):
         self.assertLessEqual(self.origin.count(path).body_bytes, 2.1 * SIZE)
 
     def resumed(self, path: str) -> bytes:
-        """A file as a client gets it that goes on where it was cut off."""
-        data = b""
-        for _ in range(60):
-            try:
-                reply = self.edge.get(path, ("Range", f"bytes={len(data)}-"))
-                if reply.status == 206:
-                    return data + reply.body
-            except client.Broken as broken:
-                data += broken.received
-            except OSError:
-                pass
-            time.sleep(0.3)
-        return data
+        return resumed(lambda begin: self.edge.get(path, begin), attempts=60)
 
     def test_core_away(self) -> None:
         """Without its core the edge serves what it has, and says that it can't get the rest."""

@@ -10,7 +10,7 @@ import time
 from aimirror.testing import client
 from aimirror.testing.processes import ServiceProgram, own_environment
 from tests.e2e.engines import EnginesCase
-from tests.e2e.support import CONTENT, ONCE, SIZE, InBackground
+from tests.e2e.support import CONTENT, ONCE, SIZE, InBackground, resumed
 
 #: Clients of one file at a time.
 CLIENTS = 50
@@ -45,19 +45,7 @@ class CrowdTests(EnginesCase):
         self.assertLessEqual(self.upstream(path) / SIZE, 2.1)
 
     def resumed(self, front: int, path: str) -> bytes:
-        """A file as clients get it that go on where they were cut off."""
-        data = b""
-        for _ in range(50):
-            try:
-                reply = self.get(front, path, ("Range", f"bytes={len(data)}-"))
-                if reply.status == 206:
-                    return data + reply.body
-            except client.Broken as broken:
-                data += broken.received
-            except OSError:
-                pass
-            time.sleep(0.3)
-        return data
+        return resumed(lambda begin: self.get(front, path, begin), attempts=50)
 
 
 class DrainTests(EnginesCase):

@@ -16,6 +16,7 @@ from twisted.application.service import IService, MultiService, Service
 from twisted.logger import Logger, LogPublisher, globalLogPublisher
 from twisted.python import usage
 
+from aimirror.collector import collect_rarely
 from aimirror.config import Config, ConfigError, Logging, check_dirs, load
 from aimirror.monotonic import steady
 from aimirror.platform import prepare_process
@@ -205,6 +206,10 @@ def makeService(options: Any) -> IService:
         atexit.register(os._exit, 1)
         reactor.callWhenRunning(reactor.stop)
 
+    def ready(url: str) -> None:
+        collect_rarely()
+        log.info("aimirror listens on {url}", url=url)
+
     old = notice(config.cache.dir)
     for line in (*([old] if old else []), *warned(config)):
         reactor.callWhenRunning(log.warn, "{source}: {line}", source=config.source, line=line)
@@ -213,7 +218,7 @@ def makeService(options: Any) -> IService:
         config,
         reactor,
         failed=failed,
-        ready=lambda url: log.info("aimirror listens on {url}", url=url),
+        ready=ready,
         access=logs,
         again=configuration,
     )

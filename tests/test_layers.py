@@ -19,6 +19,7 @@ ROOMS: tuple[str, ...] = (
     "platform",
     "bounded",
     "http",
+    "collector",
     "monotonic",
     "single_flight",
     "at_hand",

@@ -16,6 +16,7 @@ from attrs import frozen
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import globalLogBeginner
 
+from aimirror.collector import collect_rarely
 from aimirror.commands.common import complain
 from aimirror.config import Config
 from aimirror.config.offers import moved, offered
@@ -52,6 +53,7 @@ def run(given: argparse.Namespace) -> int:
     logs = _begin_logging(config, reactor)
 
     def ready(url: str) -> None:
+        collect_rarely()
         print(welcome(url, offer), flush=True)
 
     def make(failed: Callable[[str], None]) -> MirrorService:

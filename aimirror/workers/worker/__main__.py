@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -34,6 +33,7 @@ def main() -> None:
 def _serve(reactor: Any) -> None:
     from twisted.internet.error import ReactorNotRunning
 
+    from aimirror.collector import collect_rarely
     from aimirror.monotonic import steady
     from aimirror.upstream.agent import Agents
     from aimirror.workers.wire.link import WORKER_FD, adopt
@@ -53,8 +53,7 @@ def _serve(reactor: Any) -> None:
     agents = Agents(reactor, persistent=IDLE_CONNECTIONS)
     adopt(reactor, WORKER_FD, Face(reactor, agents, hasher, leave))
     os.close(WORKER_FD)
-    # What was imported stays: the collector need not look at it again and again.
-    gc.freeze()
+    collect_rarely()
     reactor.run()
 
 

@@ -6,6 +6,7 @@ from aimirror.interfaces.bodies import (
     IBody,
     IBodyReader,
     IStoredBody,
+    Readable,
 )
 from aimirror.interfaces.library import ILibrary
 from aimirror.interfaces.pool import IFetch, IPool
@@ -48,6 +49,7 @@ __all__ = [
     "Inquiry",
     "Outcome",
     "Passing",
+    "Readable",
     "Refresh",
     "Unreadable",
     "UpstreamError",

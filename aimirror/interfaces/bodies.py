@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from zope.interface import Attribute, Interface
 
@@ -53,10 +53,18 @@ class IBody(Interface):
         """A reader of ``[start, stop)``; ``stop=None`` reads to the end."""
 
 
+class Readable(Protocol):
+    """Where a small body lies: next to nothing, so that many can be remembered."""
+
+    def read(self) -> bytes:
+        """All of it; BodyFailed or OSError when it is not there, or not as it was recorded."""
+
+
 class IStoredBody(IBody):
     """A body that is there."""
 
     size: int = Attribute("total bytes")
+    file: Readable = Attribute("where it lies, for small ones")
 
     def data() -> bytes:
         """All of it, for small ones; raises OSError and BodyFailed."""

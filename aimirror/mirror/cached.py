@@ -257,10 +257,7 @@ class Cached:
         via = outcome.via
         handling = Handling(forward=forward, stored=True, collapsed=joined, detail=via)
         word = "JOIN" if joined else via.upper() or "MISS"
-        answer = await self._serving.made(lookup, entry, body, word, handling)
-        if outcome.read is None or answer.body is not outcome.content:
-            return answer
-        return self._serving.repeatable(lookup, entry, answer, outcome.read)
+        return await self._serving.made(lookup, entry, body, word, handling, outcome.read)
 
     def _wanted(self, lookup: Lookup, stale: Entry | None, conditional: Headers | None) -> Wanted:
         if stale is not None:  # as it is stored, whatever was made of it for the decision

@@ -12,7 +12,8 @@ from aimirror.caching.caching import Forward, Handling
 from aimirror.caching.entries import Entry
 from aimirror.caching.freshness import must_validate
 from aimirror.http.headers import Headers
-from aimirror.interfaces import BodyFailed, IBody, ILibrary
+from aimirror.interfaces import BodyFailed, IBody, ILibrary, IStoredBody
+from aimirror.mirror.changes import Change
 from aimirror.mirror.ecosystem import Lookup
 from aimirror.mirror.transforms import Transforms
 from aimirror.routing.policies import STALE_IF_ERROR, CachePolicy
@@ -28,6 +29,8 @@ IN_MEMORY = 256 << 10
 MEMO_SECONDS = 30.0
 #: Seconds for which it is where the file is looked at each time.
 REPEATABLE_SECONDS = 3600.0
+#: Seconds within which a use of what is used again and again is noted once.
+USED_EVERY = 60.0
 #: Request fields that ask for something else than the whole stored answer.
 _PARTIAL = frozenset({"range", "if-range"})
 _WISHES = frozenset({"cache-control", "pragma"})
@@ -55,20 +58,22 @@ class Serving:
         """
         lookup.decline(entry)
         try:
-            body = self._body(entry)
+            stored = self._stored(entry)
+            small = stored is not None and stored.size <= IN_MEMORY
+            body = stored.data() if stored is not None and small else stored
             self._library.used(entry)
-            return await self.made(lookup, entry, body, outcome, handling)
+            read = stored.file.read if stored is not None and small else None
+            body = b"" if body is None else body
+            return await self.made(lookup, entry, body, outcome, handling, read)
         except (BodyFailed, OSError) as error:
             self._library.drop(entry)
             raise Damaged from error
 
-    def _body(self, entry: Entry) -> IBody | bytes:
+    def _stored(self, entry: Entry) -> IStoredBody | None:
         stored = self._library.body(entry)
-        if stored is None:
-            if entry.blob:
-                raise BodyFailed("the stored body is gone")
-            return b""
-        return stored.data() if stored.size <= IN_MEMORY else stored
+        if stored is None and entry.blob:
+            raise BodyFailed("the stored body is gone")
+        return stored
 
     async def made(
         self,
@@ -77,16 +82,20 @@ class Serving:
         body: IBody | bytes | None,
         outcome: str,
         handling: Handling,
+        read: Callable[[], bytes] | None = None,
     ) -> Answer:
         """The answer with a body that is stored, arrives, or (HEAD) is left out.
 
         Links lead to the mirror, text is compressed.  A repeat of the request may get the same
-        as long as the entry needs no question.
+        as long as the entry needs no question; ``read`` has the body again, which is stored: many
+        clients ask for one small file after another, and memory does not hold them all.
         """
+        changes = self._library.changes
         headers = self._fields(lookup, entry, outcome, handling)
         mirror = lookup.request.mirror
         if "location" in entry.headers:
             headers = self._transforms.located(lookup.route, headers, mirror)
+            read = None
         blob = "" if handling.stored else entry.blob
         answer = Answer(
             status=entry.status,
@@ -96,37 +105,46 @@ class Serving:
             memo_of=entry.key,
         )
         change = self._transforms.change(lookup.route, answer, lookup.request.headers, mirror)
-        if change is None:
+        if change is not None:
+            carrying = self._transforms.carry_out(lookup.request, answer, change, blob, entry.blob)
+            answer = await carrying
+        if read is None or not isinstance(answer.body, bytes):
             return answer
-        return await self._transforms.carry_out(lookup.request, answer, change, blob, entry.blob)
+        if change is not None and change.of_bytes:
+            read = self._transforms.reading(entry.blob, change, read)
+        again = Again(
+            headers=answer.headers if outcome == "HIT" else self._hit(lookup, entry, change),
+            beside=(answer.headers, answer.body),
+            read=self._noting(entry, len(answer.body), read),
+            holds=lambda: self._library.changes == changes,
+            otherwise=answer.memo_until,
+        )
+        left = Handling(ttl=self.ttl(lookup, entry))
+        until = self._memo_until(lookup, entry, left, REPEATABLE_SECONDS)
+        return evolve(answer, memo_until=until, again=again)
 
-    def repeatable(
-        self, lookup: Lookup, entry: Entry, answer: Answer, read: Callable[[], bytes]
-    ) -> Answer:
-        """An answer that has just been stored, with what the next request like it gets: a hit.
+    def _hit(self, lookup: Lookup, entry: Entry, change: Change | None) -> Headers:
+        """The fields of the next answer like one that has just been stored, or confirmed."""
+        fields = self._fields(lookup, entry, "HIT", Handling(ttl=self.ttl(lookup, entry)))
+        return fields if change is None else change.headers(fields)
 
-        Packages are asked for by one client after another, each a first time: without this, each
-        would be looked up and judged anew.
-        """
-        if "location" in entry.headers:
-            return answer
-        library, changes = self._library, self._library.changes
-        handling = Handling(ttl=self.ttl(lookup, entry))
-        until = self._memo_until(lookup, entry, handling, REPEATABLE_SECONDS)
+    def _noting(self, entry: Entry, size: int, read: Callable[[], bytes]) -> Callable[[], bytes]:
+        """Reads a body of ``size`` bytes again, and notes that it was used, now and then."""
+        library, noted = self._library, self._library.now()
         identity = Entry(key=entry.key, scope=entry.scope, variant=entry.variant)
 
         def read_again() -> bytes:
+            nonlocal noted
             content = read()
-            library.used(identity)
+            if len(content) != size:
+                raise BodyFailed(f"the body of {identity.key} is not what it was")
+            now = library.now()
+            if now - noted >= USED_EVERY:
+                noted = now
+                library.used(identity)
             return content
 
-        again = Again(
-            self._fields(lookup, entry, "HIT", handling),
-            answer.headers,
-            read_again,
-            lambda: library.changes == changes,
-        )
-        return evolve(answer, memo_until=until, again=again)
+        return read_again
 
     def _fields(self, lookup: Lookup, entry: Entry, outcome: str, handling: Handling) -> Headers:
         ours = caching.cache_status(handling)

@@ -30,6 +30,8 @@ from aimirror.server.answers import Answer, Streamed, body_size
 
 #: Bytes: larger bodies are changed while they are sent, smaller ones at once and kept.
 AT_ONCE = 8 << 20
+#: Bytes: longer bodies are not changed by the reactor itself, while others wait.
+LITTLE = 64 << 10
 #: Bytes of changed bodies that are kept.
 KEPT_BYTES = 32 << 20
 #: Bytes: smaller texts are not worth compressing.
@@ -125,6 +127,25 @@ class Transforms:
             self._keep(name, result)
         for each in waiting:
             each.callback(result)
+
+    def reading(self, blob: str, change: Change, read: Callable[[], bytes]) -> Callable[[], bytes]:
+        """What has the changed bytes of a blob, of which ``read`` has the unchanged ones.
+
+        BodyFailed where they are not kept, and to change them anew would let others wait.
+        """
+        name = (blob, *change.name)
+
+        def read_changed() -> bytes:
+            data = self._kept.get(name)
+            if data is None:
+                whole = read()
+                if len(whole) > LITTLE:
+                    raise BodyFailed("what was made of it is not at hand any more")
+                data = change.apply(whole)
+                self._keep(name, data)
+            return data
+
+        return read_changed
 
     def _keep(self, name: tuple[object, ...], data: bytes) -> None:
         if len(data) <= KEPT_BYTES // 4:

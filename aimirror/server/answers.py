@@ -84,19 +84,33 @@ class Streamed:
         raise NotImplementedError
 
 
-@frozen
+@frozen(kw_only=True)
 class Again:
-    """What a repeat of a request gets whose answer has just been stored.
+    """How a repeat of a request is answered by a body that is read from the disk.
 
-    It stands beside the answer with the very ``beside`` fields: whoever changes them has left it
-    behind.  ``read`` has the body from the disk and raises OSError or BodyFailed; ``holds`` says
-    whether nothing has changed in the store since.
+    It stands beside an answer with the very fields and body ``beside``: whoever changes those has
+    left it behind.  Where that answer has just been stored, its repeat has other fields: a hit's.
+    ``read`` raises OSError or BodyFailed; ``holds`` says whether nothing has changed in the store
+    since.
     """
 
     headers: Headers
-    beside: Headers
+    beside: tuple[Headers, bytes]
     read: Callable[[], bytes]
-    holds: Callable[[], bool]
+    holds: Callable[[], bool] = lambda: True
+    #: Epoch seconds until which a repeat may get the very answer where it has another shape than
+    #: that of the whole body (a 304), 0 for never.
+    otherwise: float = 0.0
+
+    @property
+    def hit(self) -> bool:
+        """Whether the answer's own fields are those of its repeats."""
+        return self.headers is self.beside[0]
+
+    def fits(self, answer: Answer) -> bool:
+        """Whether it still stands beside this answer."""
+        fields, body = self.beside
+        return fields is answer.headers and body is answer.body
 
 
 @frozen(kw_only=True)
@@ -126,7 +140,7 @@ class Answer:
     memo_with: tuple[str, ...] = ()
     #: Why it is an error of the mirror's own, for administrators; "" for others.
     why: str = ""
-    #: What a repeat gets until then, where that is not this very answer.
+    #: How a repeat is answered until then, where its body need not be held in memory.
     again: Again | None = None
 
 

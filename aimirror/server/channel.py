@@ -1,7 +1,7 @@
 """The requests of one client connection: read one at a time and in order.
 
 Heads are read strictly by ``head``, processing starts when a head is complete, bodies are
-streamed, and what the memo knows is answered at once, a repeat to the letter without being parsed.
+streamed, and what the memo knows is answered at once, mostly without reading the head.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from aimirror.server.access_log import AccessRecord
 from aimirror.server.connection import MAX_DRAINED, Connection
 from aimirror.server.errors import error_answer
 from aimirror.server.gone import ClientGone
-from aimirror.server.head import BadRequest, Form, Head, format_head, parse_head
+from aimirror.server.head import (
+    BadRequest,
+    Form,
+    Head,
+    format_head,
+    known_likeness,
+    parse_head,
+)
 from aimirror.server.memo import MAX_KEY, Memo, Remembered
 from aimirror.server.request import Destinations, MirrorRequest
 from aimirror.server.site_base import SiteBase
@@ -70,46 +77,47 @@ class MirrorChannel(Connection):
             self._set_reading()
 
     def _repeat(self, raw: bytes) -> bool:
-        """Answer from the memo, if this is the head of a request that it knows to the letter."""
+        """Answer from the memo without reading a head whose fields are known, if it has that."""
         if self._memo is None or self._served >= self.site.limits.requests - 1:
             return False
-        answer = self._memo.repeat(self._realm + raw if self._realm else raw, self.site.seconds())
+        known = known_likeness(raw, self._realm)
+        if known is None:
+            return False
+        like, fields = known
+        now = self.site.seconds()
+        answer = self._memo.get(like, now)
         if answer is None:
             return False
         if self.site.guard is not None:
             self.site.guard.check_forwarded(self.peer, _NO_FIELDS)
-        if not self._remind(*answer):
+        if not self._remind(answer, fields.agent, fields.referer, now):
             return False
         self._served += 1
         return True
 
-    def _resemble(self, head: Head, raw: bytes) -> str | None:
-        """What a request has in common with others, "" once it was answered from the memo."""
-        if self._memo is None or len(raw) > MAX_KEY:
+    def _resemble(self, head: Head) -> bytes | None:
+        """The likeness of a request, b"" once it was answered from the memo."""
+        like = head.likeness(self._realm)
+        if self._memo is None or like is None or len(like) > MAX_KEY:
             return None
-        like = head.likeness(self._realm.decode("latin-1"))
-        if like is None or self._served >= self.site.limits.requests:
-            return None
-        answer = self._memo.get(like, self.site.seconds())
-        if answer is None:
-            return like
-        agent, referer = head.headers.get("user-agent") or "", head.headers.get("referer") or ""
-        record = answer.record._replace(agent=agent, referer=referer)
-        if not self._remind(answer, record):
-            return like
-        if answer.uses != 1:  # what is asked for once is not worth its head
-            self._memo.note(self._realm + raw, like, record)
-        return ""
-
-    def _remind(self, answer: Remembered, record: AccessRecord) -> bool:
-        """Send an answer from the memo; False when its body is not there any more."""
         now = self.site.seconds()
-        body = self.site.memo.content(answer, now)
+        answer = self._memo.get(like, now) if self._served < self.site.limits.requests else None
+        get = head.headers.get
+        if answer is not None and self._remind(
+            answer, get("user-agent") or "", get("referer") or "", now
+        ):
+            return b""
+        return like
+
+    def _remind(self, answer: Remembered, agent: str, referer: str, now: float) -> bool:
+        """Send an answer from the memo; False when its body is not there any more."""
+        site = self.site
+        body = site.memo.content(answer, now)
         if body is None:
             return False
-        self.deadline = now + self.site.limits.keep_alive
+        self.deadline = now + site.limits.keep_alive
         self.write_now(answer.head(now), body)
-        self.site.access(record, self.peer, len(body), 0.0)
+        site.access(answer.told(agent, referer), self.peer, len(body), 0.0)
         if not answer.persistent:
             self.persistent = 0
             self._hang_up()
@@ -157,8 +165,8 @@ class MirrorChannel(Connection):
         if limits.body_size and (head.length or 0) > limits.body_size:
             raise BadRequest(413, f"request body longer than {limits.body_size} bytes")
         self.persistent = head.persistent and self._served < limits.requests
-        like = self._resemble(head, raw)
-        if like == "":
+        like = self._resemble(head)
+        if like == b"":
             return
         request = MirrorRequest(self, head, self._destinations, like)
         if head.length != 0:

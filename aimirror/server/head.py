@@ -84,14 +84,15 @@ class Head:
     #: See ``alike``.
     alike: str | None = None
 
-    def likeness(self, origin: str = "") -> str | None:
+    def likeness(self, origin: bytes = b"") -> bytes | None:
         """What it has in common with requests that get the same answer; None: there are none.
 
         ``origin`` tells apart where the same fields would mean something else.
         """
         if self.alike is None or self.length != 0 or self.method not in ("GET", "HEAD"):
             return None
-        return f"{origin}\n{self.method}\n{self.target}\n{self.version}\n{self.alike}"
+        line = f"{self.method} {self.target} {self.version}\n{self.alike}"
+        return origin + line.encode("latin-1")
 
 
 @frozen
@@ -103,14 +104,33 @@ class Fields:
     persistent: bool
     expects_continue: bool
     alike: str | None
+    #: What follows the request line in a likeness; None for requests that are like no other.
+    like: bytes | None
+    #: What the access log is told.
+    agent: str
+    referer: str
 
 
 #: Bytes of fields that are remembered as they were read, and how many such: a client sends the
 #: same with each of its requests, and reading them costs more than all else of a head.  Not those
 #: that are one client's alone: secrets are not kept.
 LONGEST_FIELDS = 2048
-MOST_FIELDS = 128
-_kept_fields: LRU[tuple[bytes, str], Fields] = LRU(MOST_FIELDS)
+MOST_FIELDS = 1024
+#: By their bytes and those of the version.
+_kept_fields: LRU[tuple[bytes, bytes], Fields] = LRU(MOST_FIELDS)
+
+
+def known_likeness(raw: bytes, origin: bytes) -> tuple[bytes, Fields] | None:
+    """What ``Head.likeness`` would say of a head, and its fields, without reading it.
+
+    None where its fields are not remembered, or it is like no other.  A request line that is
+    wrong gives a likeness that no request has.
+    """
+    line, _, block = raw.removesuffix(END).partition(b"\r\n")
+    fields = _kept_fields.get((block, line[-8:]))
+    if fields is None or fields.like is None:
+        return None
+    return b"%b%b\n%b" % (origin, line, fields.like), fields
 
 
 def valid_authority(value: str) -> bool:
@@ -123,11 +143,11 @@ def parse_head(raw: bytes) -> Head:
 
     Raises BadRequest with the status of the answer: 400, 413, 414, 417, 431, 501 or 505.
     """
-    line, _, fields = raw.removesuffix(END).partition(b"\r\n")
+    line, _, block = raw.removesuffix(END).partition(b"\r\n")
     if len(line) > MAX_REQUEST_LINE:
         raise BadRequest(414, f"request line longer than {MAX_REQUEST_LINE} bytes")
     method, target, version = _request_line(line.decode("latin-1"))
-    read = _kept_fields.get((fields, version)) or _read_fields(fields, version)
+    read = _kept_fields.get((block, line[-8:])) or _read_fields(block, version)
     return Head(
         method,
         target,
@@ -147,15 +167,19 @@ def _read_fields(raw: bytes, version: str) -> Fields:
         raise BadRequest(431, f"more than {MAX_FIELDS} header fields")
     headers = _fields(lines)
     connection = headers.tokens("connection")
+    length, shared = _body_length(headers, version), alike(headers)
     read = Fields(
         _checked_host(headers, version),
-        _body_length(headers, version),
+        length,
         "close" not in connection and (version == "HTTP/1.1" or "keep-alive" in connection),
         _expects_continue(headers, version),
-        alike(headers),
+        shared,
+        shared.encode("latin-1") if shared is not None and length == 0 else None,
+        headers.get("user-agent") or "",
+        headers.get("referer") or "",
     )
-    if read.alike is not None and len(raw) <= LONGEST_FIELDS:
-        _kept_fields.put((raw, version), read)
+    if shared is not None and len(raw) <= LONGEST_FIELDS:
+        _kept_fields.put((raw, version.encode("ascii")), read)
     return read
 
 

@@ -1,10 +1,11 @@
 """Answers that a repeat of a request gets without being looked up again.
 
 What a small hit costs is parsing, deciding and header handling, not its bytes; and clients repeat
-themselves and each other.  An answer is kept under what of the request's head can matter to it: a
-request that differs in nothing but who sends it gets the same.  A repeat to the letter is known by
-its bytes and not even parsed.  An answer is kept as long as whoever made it said that it holds,
-and forgotten as soon as what it was made of changes.
+themselves and each other.  An answer is kept under its likeness, which is what of the request's
+head can matter to it: a request that differs in nothing but who sends it gets the same.  An answer
+is kept as long as whoever made it said that it holds, and forgotten as soon as what it was made of
+changes.  A body that can be read from the disk is in memory only while there is room: clients that
+ask for many files in turn must not drive out the answers to all of them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from attrs import define, evolve
+from attrs import define
 
 from aimirror.bounded import LRU
 from aimirror.http.dates import format_date
@@ -25,23 +26,17 @@ MAX_BYTES = 32 * 1024 * 1024
 MAX_BODY = 256 * 1024
 #: Seconds for which a body that is read again and again is taken from memory.
 HELD_SECONDS = 30.0
-#: Bytes of a request's head: longer ones are rarely repeated.
+#: Bytes of what of a request's head can matter: longer ones are rarely repeated.
 MAX_KEY = 4096
-#: What an answer, and a request that gets it, costs beside its bytes.
+#: What an answer costs beside its bytes.
 _OVERHEAD = 1024
-_REPEAT_OVERHEAD = 512
-
 
 _SLASH = re.compile("/")
-#: Our own word on how long an answer is fresh, the last in its line.
-_TTL = re.compile(rb"(\r\nCache-Status: [^\r]*\baimirror; hit; ttl=)([0-9]{1,10})\b")
+#: What our own word on how long an answer is fresh ends with, before the seconds.
+_TTL = b"aimirror; hit; ttl="
 
 
-def _less(match: re.Match[bytes], elapsed: int) -> bytes:
-    return b"%b%d" % (match[1], max(0, int(match[2]) - elapsed))
-
-
-@define
+@define(eq=False)
 class Remembered:
     """An answer ready for the wire; Date, Age and what is left of its life are of each second."""
 
@@ -61,10 +56,12 @@ class Remembered:
     persistent: bool = True
     #: The keys of the entries that it depends on; one with a slash at its end is for all below it.
     made_of: tuple[str, ...] = ("",)
-    #: Has the body from the disk, where it is not held; raises OSError or BodyFailed.
+    #: Has the body from the disk; raises OSError or BodyFailed.
     read: Callable[[], bytes] | None = None
-    like: str = ""
+    like: bytes = b""
     uses: int = 0
+    #: Epoch seconds until which a body that can be read is taken from memory.
+    held_until: float = 0.0
     _second: int = -1
     _head: bytes = b""
 
@@ -74,20 +71,32 @@ class Remembered:
         if second != self._second:
             self._second = second
             elapsed = max(0, int(now - self.made))
-            prefix = _TTL.sub(lambda age_field: _less(age_field, elapsed), self.prefix)
-            self._head = b"".join((prefix, self._changing(now), b"\r\n"))
+            fields = f"Date: {format_date(now)}\r\n" if self.dated else ""
+            if self.age is not None:
+                fields += f"Age: {self.age + elapsed}\r\n"
+            self._head = b"%b%b\r\n" % (_aged(self.prefix, elapsed), fields.encode("latin-1"))
         return self._head
 
-    def _changing(self, now: float) -> bytes:
-        fields = f"Date: {format_date(now)}\r\n" if self.dated else ""
-        if self.age is not None:
-            fields += f"Age: {self.age + max(0, int(now - self.made))}\r\n"
-        return fields.encode("latin-1")
+    def told(self, agent: str, referer: str) -> AccessRecord:
+        """What the access log is told of a repeat by this client."""
+        record = self.record
+        if record.agent != agent or record.referer != referer:
+            record = self.record = record._replace(agent=agent, referer=referer)
+        return record
 
     def cost(self) -> int:
-        """Bytes that it holds."""
-        keys = sum(len(key) for key in self.made_of)
-        return 2 * len(self.prefix) + len(self.body) + keys + _OVERHEAD
+        """Bytes that it holds, but for a body that can be read."""
+        own = 0 if self.read else len(self.body)
+        return 2 * len(self.prefix) + own + sum(map(len, self.made_of)) + _OVERHEAD
+
+
+def _aged(prefix: bytes, elapsed: int) -> bytes:
+    """A head whose last word on the seconds of freshness left is ``elapsed`` seconds older."""
+    before, ours, after = prefix.rpartition(_TTL)
+    if not ours or not elapsed:
+        return prefix
+    seconds, end, rest = after.partition(b"\r")
+    return b"%b%b%d%b%b" % (before, ours, max(0, int(seconds) - elapsed), end, rest)
 
 
 def _folders(key: str) -> Iterator[str]:
@@ -95,40 +104,21 @@ def _folders(key: str) -> Iterator[str]:
     return (key[: match.end()] for match in _SLASH.finditer(key))
 
 
-@define
-class Repeat:
-    """A request that was answered from here: whose answer it gets, and what the log is told."""
-
-    like: str
-    record: AccessRecord
-
-
 class Memo:
-    """Answers by likeness, and heads to the letter; those least recently used are dropped first."""
+    """Answers by likeness; those least recently used are dropped first."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
         self._held = 0
-        self._answers: LRU[str, Remembered] = LRU()
-        #: By the bytes of a head, its origin before them.
-        self._repeats: LRU[bytes, Repeat] = LRU()
+        self._answers: LRU[bytes, Remembered] = LRU()
+        #: Those whose bodies are in memory although they can be read.
+        self._bodies: LRU[bytes, Remembered] = LRU()
         #: The likenesses whose answers depend on an entry, or on those below a folder, by key.
-        self._made_of: dict[str, set[str]] = {}
+        self._made_of: dict[str, set[bytes]] = {}
         #: Changes with every invalidation: an answer begun before one must not be kept.
         self.epoch = 0
 
-    def repeat(self, raw: bytes, now: float) -> tuple[Remembered, AccessRecord] | None:
-        """The answer to a head that was here before to the letter, if it still holds at ``now``."""
-        known = self._repeats.get(raw)
-        if known is None:
-            return None
-        answer = self.get(known.like, now)
-        if answer is None:
-            self._forget(raw)
-            return None
-        return answer, known.record
-
-    def get(self, like: str, now: float) -> Remembered | None:
+    def get(self, like: bytes, now: float) -> Remembered | None:
         """The answer to requests like this, if it still holds at ``now``."""
         answer = self._answers.get(like)
         if answer is None:
@@ -138,7 +128,7 @@ class Memo:
             return None
         return answer
 
-    def put(self, like: str, answer: Remembered, epoch: int) -> None:
+    def put(self, like: bytes, answer: Remembered, epoch: int) -> None:
         """Keep an answer; ``epoch`` is what it was when the request began."""
         if epoch != self.epoch or len(answer.body) > MAX_BODY:
             return
@@ -155,8 +145,9 @@ class Memo:
 
         One that is used again and again is held for a while: reading it costs a third of a hit.
         """
-        if answer.read is None:
+        if answer.read is None or now < answer.held_until:
             return answer.body
+        self._let_go(answer)
         try:
             body = answer.read()
         except (OSError, BodyFailed):
@@ -164,18 +155,11 @@ class Memo:
             return None
         answer.uses += 1
         if answer.uses > 1 and len(body) <= MAX_BODY:
-            until = min(answer.until, now + HELD_SECONDS)
-            self.put(answer.like, evolve(answer, body=body, read=None, until=until), self.epoch)
+            answer.body, answer.held_until = body, now + HELD_SECONDS
+            self._bodies.put(answer.like, answer)
+            self._held += len(body)
+            self._shrink()
         return body
-
-    def note(self, raw: bytes, like: str, record: AccessRecord) -> None:
-        """A head that is to get, to the letter, what is kept for its like."""
-        if len(raw) > MAX_KEY or like not in self._answers:
-            return
-        self._forget(raw)
-        self._repeats.put(raw, Repeat(like, record))
-        self._held += len(raw) + _REPEAT_OVERHEAD
-        self._shrink()
 
     def invalidate(self, made_of: str | None = None) -> None:
         """Forget what depends on an entry, by its key: it was changed or purged; None: all."""
@@ -186,28 +170,29 @@ class Memo:
                     self._drop(like)
             return
         self._answers.clear()
-        self._repeats.clear()
+        self._bodies.clear()
         self._made_of.clear()
         self._held = 0
 
     def _shrink(self) -> None:
-        """Heads go first where they hold more than a quarter: an answer is worth many of them."""
+        """Bodies that can be read go first: an answer is worth many of them."""
         while self._held > self._max_bytes:
-            if self._repeats and len(self._repeats) * _REPEAT_OVERHEAD * 8 > self._max_bytes:
-                self._forget(self._repeats.oldest())
-            elif self._answers:
-                self._drop(self._answers.oldest())
+            if self._bodies:
+                self._let_go(self._bodies.peek(self._bodies.oldest()))
             else:
-                self._forget(self._repeats.oldest())
+                self._drop(self._answers.oldest())
 
-    def _forget(self, raw: bytes) -> None:
-        if self._repeats.pop(raw) is not None:
-            self._held -= len(raw) + _REPEAT_OVERHEAD
+    def _let_go(self, answer: Remembered | None) -> None:
+        """Have no body in memory that can be read."""
+        if answer is not None and self._bodies.pop(answer.like) is not None:
+            self._held -= len(answer.body)
+            answer.body, answer.held_until = b"", 0.0
 
-    def _drop(self, like: str) -> None:
+    def _drop(self, like: bytes) -> None:
         dropped = self._answers.pop(like)
         if dropped is None:
             return
+        self._let_go(dropped)
         self._held -= len(like) + dropped.cost()
         for key in dropped.made_of:
             likes = self._made_of.get(key, set())

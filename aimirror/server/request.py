@@ -59,7 +59,7 @@ class MirrorRequest(server.Request):
         channel: Connection,
         head: Head,
         destinations: Destinations,
-        like: str | None = None,
+        like: bytes | None = None,
     ) -> None:
         self._twisted_headers: TwistedHeaders | None = None
         super().__init__(channel)
@@ -178,21 +178,29 @@ class MirrorRequest(server.Request):
 
         ``length`` is told instead of the data's where that is left out (HEAD).  A repeat
         of the request may get the same until ``memo_until`` (epoch seconds), as long as nothing
-        of the entries ``memo_of`` (keys) changes; or ``again``, if this is all of the body.
+        of the entries ``memo_of`` (keys) changes; as ``again`` says, if there is one.
         """
         if self.gone:
             return
-        if again is not None:
-            if memo_until > self._began and again.beside is headers and again.holds():
-                self._prepare(again, status, data, added, memo_until, memo_of)
+        if self._like is None:
+            memo_until, again = 0.0, None
+        elif again is not None and (status != 200 or self.head.method != "GET"):
+            memo_until, again = min(memo_until, again.otherwise), None
+        if again is not None and not again.hit:
+            if memo_until > self._began and again.holds():
+                made = self._head(status, again.headers, len(data), added)
+                epoch = self.site.memo.epoch  # storing it has changed that
+                self._remember(made, b"", memo_until, memo_of, epoch, again.read)
             memo_until = 0.0
         known = len(data) if data or self.head.method != "HEAD" else length
-        head, changing, age = self._head(status, headers, known, added)
+        made = self._head(status, headers, known, added)
         body = b"" if self._bodiless else data
         self.sentLength += len(body)
-        if memo_until > self._began and self._like is not None:
-            self._remember(head, changing, age, body, memo_until, memo_of)
-        self.channel.write_now(b"".join((head, changing, b"\r\n")), body)
+        if memo_until > self._began:
+            self._record = self.record()
+            kept, read = (body, None) if again is None else (b"", again.read)
+            self._remember(made, kept, memo_until, memo_of, self._epoch, read)
+        self.channel.write_now(b"".join((made[0], made[1], b"\r\n")), body)
         self.finish()
 
     def write(self, data: bytes) -> None:
@@ -315,17 +323,18 @@ class MirrorRequest(server.Request):
 
     def _remember(
         self,
-        head: bytes,
-        changing: bytes,
-        age: str | None,
+        made: tuple[bytes, bytes, str | None],
         body: bytes,
         until: float,
         of: tuple[str, ...],
+        epoch: int,
+        read: Callable[[], bytes] | None = None,
     ) -> None:
+        """Have the next request like this one answered so; see ``_head`` for ``made``."""
         persistent = bool(self.channel.persistent)
         if self._like is None or persistent != self.head.persistent or len(body) > MAX_BODY:
             return
-        self._record = self.record()
+        head, changing, age = made
         remembered = Remembered(
             head,
             body,
@@ -333,41 +342,12 @@ class MirrorRequest(server.Request):
             int(age) if age is not None and age.isdecimal() else None,
             self.site.seconds(),
             until,
-            self._record.repeated(),
-            persistent,
-            of,
-        )
-        self.site.memo.put(self._like, remembered, self._epoch)
-
-    def _prepare(
-        self,
-        again: Again,
-        status: int,
-        data: bytes,
-        added: Fields,
-        until: float,
-        of: tuple[str, ...],
-    ) -> None:
-        """Have the next request like this answered by the head of a hit and the stored body."""
-        if self._like is None or self.head.method != "GET" or status != 200:
-            return
-        head, changing, age = self._head(status, again.headers, len(data), added)
-        persistent = bool(self.channel.persistent)
-        if persistent != self.head.persistent:
-            return
-        remembered = Remembered(
-            head,
-            b"",
-            changing.startswith(b"Date"),
-            int(age) if age is not None and age.isdecimal() else None,
-            self.site.seconds(),
-            until,
             self.record().repeated(),
             persistent,
             of,
-            again.read,
+            read,
         )
-        self.site.memo.put(self._like, remembered, self.site.memo.epoch)
+        self.site.memo.put(self._like, remembered, epoch)
 
     def given_headers(self) -> Headers:
         """The fields that a resource set in Twisted's way."""

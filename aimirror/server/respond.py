@@ -150,7 +150,7 @@ async def respond(request: MirrorRequest, answer: Answer) -> None:
             added=shaped.added,
             memo_until=answer.memo_until,
             memo_of=(answer.memo_of, *answer.memo_with),
-            again=answer.again,
+            again=answer.again if answer.again and answer.again.fits(answer) else None,
         )
         return
     await _stream(request, answer, shaped)

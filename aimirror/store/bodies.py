@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
@@ -13,7 +12,13 @@ from zope.interface import implementer
 
 from aimirror.bounded import LRU
 from aimirror.download.tasks import Reason
-from aimirror.interfaces import BodyFailed, IArrivingBody, IBodyReader, IStoredBody
+from aimirror.interfaces import (
+    BodyFailed,
+    IArrivingBody,
+    IBodyReader,
+    IStoredBody,
+    Readable,
+)
 from aimirror.store.database import Blob
 from aimirror.store.inuse import InUse, Pace, hollow
 
@@ -23,13 +28,6 @@ MOST_IDLE = 128
 #: with their descriptor, once asked for.
 SMALL = 256 << 10
 KEPT = 64 << 10
-
-
-class Readable(Protocol):
-    """Where a small body lies."""
-
-    def read(self) -> bytes:
-        """All of it; BodyFailed or OSError when it is not there, or not as it was recorded."""
 
 
 @frozen

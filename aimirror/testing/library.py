@@ -83,9 +83,16 @@ class FakeBody:
         self._content = content
         self.size: int = len(content)
 
+    @property
+    def file(self) -> FakeBody:
+        """See IStoredBody."""
+        return self
+
     def data(self) -> bytes:
         """See IStoredBody."""
         return self._content
+
+    read = data
 
     def reader(self, start: int, stop: int | None) -> _Reader:
         """See IBody."""

@@ -12,7 +12,8 @@ from aimirror.exchanges.library import Library
 from aimirror.exchanges.running import Downloads
 from aimirror.mirror.ecosystem import GENERAL, Lookup
 from aimirror.mirror.mirror import Mirror
-from aimirror.routing.choices import Strategy
+from aimirror.mirror.serving import MEMO_SECONDS, USED_EVERY
+from aimirror.routing.choices import ContentRewrite, Strategy
 from aimirror.server.answers import Answer
 from tests.mirror.support import UPSTREAM, MirrorCase, Rule
 
@@ -68,11 +69,47 @@ class RepeatableTests(MirrorCase):
         self.assertLessEqual(later.call_count, 2, later.mock_calls)
 
     def test_counts_as_use(self) -> None:
-        """What is used so is not the first to make way."""
+        """What is used so is not the first to make way; a use a minute is noted."""
         self.get("/x")
         with mock.patch.object(self.store, "touch") as touch:
-            self.get("/x")
-        self.assertEqual([call.args[0].key for call in touch.mock_calls], [f"{UPSTREAM}/x"])
+            for _ in range(5):
+                self.clock.advance(USED_EVERY / 2)
+                self.get("/x", "User-Agent: x")
+        self.assertEqual([call.args[0].key for call in touch.mock_calls], [f"{UPSTREAM}/x"] * 2)
+
+    def test_after_a_restart(self) -> None:
+        """A small file that was stored before is looked up once, and not held in memory for it."""
+        self.get("/x")
+        self.site.memo.invalidate()
+        first = self.get("/x")
+        self.assertEqual([a.body for a in self.site.memo._answers._values.values()], [b""])
+        with self.unasked():
+            self.assertEqual(self.get("/x"), first)
+        self.clock.advance(100)
+        with self.unasked():
+            self.assertEqual(self.get("/x")[1].get("Age"), "100")
+
+    def test_confirmed(self) -> None:
+        """What the upstream has confirmed is a hit the next time, and not looked up."""
+        self.get("/x")
+        self.clock.advance(601)
+        self.plays(304, LIFE, 'ETag: "1"')
+        self.assertEqual(self.get("/x")[1].get("X-Cache"), "REVALIDATED")
+        with self.unasked():
+            _, headers, body = self.get("/x")
+        self.assertEqual((headers.get("X-Cache"), body), ("HIT", b"body"))
+
+    def test_other_shape(self) -> None:
+        """A 304 of a hit is repeated, for as long as before."""
+        self.get("/x")
+        for _ in range(2):
+            self.assertEqual(self.get("/x", 'If-None-Match: "1"')[0], 304)
+        with self.unasked():
+            self.assertEqual(self.get("/x", 'If-None-Match: "1"')[0], 304)
+        self.clock.advance(MEMO_SECONDS)
+        with mock.patch.object(self.store, "entries", wraps=self.store.entries) as entries:
+            self.get("/x", 'If-None-Match: "1"')
+        self.assertTrue(entries.called)
 
     def test_read_from_the_disk(self) -> None:
         """Of a file that is asked for once only its head is held; of one that is repeated, all."""
@@ -114,6 +151,37 @@ class RepeatableTests(MirrorCase):
         """What is not for anybody is not remembered."""
         self.get("/x", "Authorization: Basic eDp5")
         self.assertEqual(len(self.site.memo), 0)
+
+    def test_rewritten(self) -> None:
+        """A document whose links are changed, and text that is compressed, are no exception."""
+        link, kind = f"{UPSTREAM}/a.tgz".encode(), "Content-Type: application/json"
+        text = b'{"tarball": "%b"}' % link + b" " * 2000
+        self.use(
+            strategy=Strategy.PROXY,
+            content_rewrite=ContentRewrite(content_types=("json",), members=("tarball",)),
+        )
+        for zipped in ("identity", "gzip"):
+            self.plays(200, LIFE, 'ETag: "1"', kind, f"Content-Length: {len(text)}", body=text)
+            fetched = self.get("/x", f"Accept-Encoding: {zipped}")
+            self.assertEqual(fetched[1].get("X-Cache"), "MISS")
+            asked = self.asked
+            with self.unasked():
+                hit = self.get("/x", f"Accept-Encoding: {zipped}")
+            self.assertNotIn(link, hit[2])
+            self.assertEqual((hit[1].get("X-Cache"), hit[2]), ("HIT", fetched[2]))
+            for name in ("ETag", "Vary", "Content-Encoding", "Content-Length"):
+                self.assertEqual(hit[1].get(name), fetched[1].get(name))
+            self.mirror._transforms._kept.clear()
+            self.assertEqual(self.get("/x", f"Accept-Encoding: {zipped}")[2], hit[2])
+            self.assertEqual(self.asked, asked)
+            self.library.drop_key(f"{UPSTREAM}/x")
+
+    def test_varies(self) -> None:
+        """Text that others get compressed says so, too, when it is repeated."""
+        text = b"text " * 500
+        self.plays(200, LIFE, "Content-Type: text/plain", f"Content-Length: {len(text)}", body=text)
+        found = [self.get("/x")[1].get("Vary") for _ in range(2)]
+        self.assertEqual(found, ["Accept-Encoding"] * 2)
 
     def test_changed_on_its_way(self) -> None:
         """Where a world changes the answer's fields, a repeat is looked up as before."""

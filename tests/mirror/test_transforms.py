@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from aimirror.exchanges.environment import SMALL
 from aimirror.exchanges.library import Library
 from aimirror.exchanges.running import Downloads
+from aimirror.interfaces import BodyFailed
 from aimirror.mirror import changes, transforms
 from aimirror.mirror.changes import Change
 from aimirror.mirror.transforms import MOST_MIRRORS
@@ -160,6 +161,18 @@ class RewritingTests(MirrorCase):
         clients[0].wire.lose()
         self.run_threads()
         self.assertEqual([c.answer()[2] for c in clients[1:]], [HERE, HERE])
+
+    def test_read_again(self) -> None:
+        """A short body is changed anew when it is not kept; a long one is for a thread."""
+        kept = transforms.Transforms((), lambda *_: self.fail())
+        for size, fails in ((transforms.LITTLE, False), (transforms.LITTLE + 1, True)):
+            data = b"x" * size
+            read = kept.reading("blob", Change(gzip=True), lambda data=data: data)
+            if fails:
+                self.assertRaises(BodyFailed, read)
+            else:
+                self.assertEqual(gzip.decompress(read()), data)
+            kept._kept.clear()
 
     def test_bounded(self) -> None:
         """Clients that name ever other hosts fill nothing."""

@@ -8,18 +8,13 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.http.headers import Headers
+from aimirror.server import channel
 from aimirror.server.access import Limits
 from aimirror.server.access_log import AccessRecord
 from aimirror.server.answers import Answer
 from aimirror.server.head import Form, Head, parse_head
 from aimirror.server.likeness import NEUTRAL, PERSONAL, alike
-from aimirror.server.memo import (
-    _REPEAT_OVERHEAD,
-    MAX_BODY,
-    MAX_KEY,
-    Memo,
-    Remembered,
-)
+from aimirror.server.memo import HELD_SECONDS, MAX_BODY, MAX_KEY, Memo, Remembered
 from aimirror.server.request import MirrorRequest
 from tests.server.support import GET, NOW, Connection, connect
 
@@ -86,6 +81,18 @@ class RepeatTests(SynchronousTestCase):
             *(GET[:-2] + name + b": x\r\n\r\n" for name in (b"Accept", b"Range", b"Unheard-Of")),
         ):
             self.assertEqual(self.asked(page(), GET, other, GET, other)[0], 2, other)
+
+    def test_unread(self) -> None:
+        """The head of a repeat is not read, whatever it asks for, once its fields were."""
+        client = connect(Counted(page()))
+        fields = b" HTTP/1.1\r\nHost: mirror.test\r\nX-Mine: 1\r\n\r\n"
+        paths = [b"GET /%d" % n for n in range(9)]
+        for path in paths:
+            client.send(path + fields)
+        self.patch(channel, "parse_head", self.fail)
+        for path in paths:
+            client.send(path + fields)
+        self.assertEqual(len(client.answers()), 18)
 
     def test_same_fields(self) -> None:
         """Who sends a request, and the order and case of its fields, make no difference."""
@@ -245,7 +252,7 @@ class RepeatTests(SynchronousTestCase):
             handler = Counted(page())
             site = connect(handler).site
             received = []
-            for _ in range(3):  # looked up, known by its like, known to the letter
+            for _ in range(3):  # looked up, then known by its like
                 client = connect(site=site)
                 client.send(last + GET)
                 self.assertTrue(client.closed)
@@ -302,6 +309,12 @@ def remembered(size: int) -> Remembered:
     return Remembered(b"HTTP/1.1 200 OK\r\n", b"x" * size, True, None, NOW, NOW + 60, exchange)
 
 
+def readable(size: int) -> Remembered:
+    answer = remembered(0)
+    answer.read = lambda: b"x" * size
+    return answer
+
+
 class MemoTests(SynchronousTestCase):
     @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3000), st.booleans()), max_size=40))
     @settings(max_examples=50, deadline=None)
@@ -309,15 +322,18 @@ class MemoTests(SynchronousTestCase):
         """It never holds more bytes than it may, and its own count of them is right."""
         memo = Memo(max_bytes=20_000)
         for key, size, reading in steps:
-            name = str(key)
-            if reading:
-                memo.get(name, NOW)
-                memo.repeat(name.encode(), NOW)
-            else:
+            name = b"%d" % key
+            answer = memo.get(name, NOW)
+            if not reading:
                 memo.put(name, remembered(size), memo.epoch)
-                memo.note(b"%d" % size, name, remembered(0).record)
+                memo.put(b"read %d" % key, readable(size), memo.epoch)
+            elif answer is not None:
+                memo.content(answer, NOW)
+                again = memo.get(b"read " + name, NOW)
+                if again is not None:
+                    self.assertEqual(memo.content(again, NOW), again.read and again.read())
             held = sum(len(k) + a.cost() for k, a in memo._answers.items())
-            held += sum(len(k) + _REPEAT_OVERHEAD for k in memo._repeats)
+            held += sum(len(a.body) for a in memo._answers._values.values() if a.read)
             self.assertEqual(memo._held, held)
             self.assertLessEqual(held, 20_000)
 
@@ -325,32 +341,51 @@ class MemoTests(SynchronousTestCase):
         """What was asked for lately stays."""
         one = remembered(1000)
         memo = Memo(max_bytes=2 * (one.cost() + 1))
-        memo.put("a", one, 0)
-        memo.put("b", one, 0)
-        memo.get("a", NOW)
-        memo.put("c", evolve(one), 0)
-        self.assertEqual([memo.get(k, NOW) is None for k in "abc"], [False, True, False])
+        memo.put(b"a", one, 0)
+        memo.put(b"b", one, 0)
+        memo.get(b"a", NOW)
+        memo.put(b"c", evolve(one), 0)
+        self.assertEqual(
+            [memo.get(k, NOW) is None for k in (b"a", b"b", b"c")], [False, True, False]
+        )
 
-    def test_repeat(self) -> None:
-        """A head leads to an answer as long as that is kept."""
+    def test_end(self) -> None:
+        """What does not hold any more is let go of with its body."""
         memo = Memo()
-        one = remembered(10)
-        memo.note(b"head", "a", one.record)
-        self.assertIsNone(memo.repeat(b"head", NOW))
-        memo.put("a", one, 0)
-        memo.note(b"head", "a", one.record)
-        self.assertEqual(memo.repeat(b"head", NOW), (one, one.record))
-        self.assertIsNone(memo.repeat(b"head", NOW + 60))
+        one = readable(10)
+        memo.put(b"a", one, 0)
+        for _ in range(2):
+            memo.content(one, NOW)
+        self.assertEqual(memo._held, 1 + one.cost() + 10)
+        self.assertIsNone(memo.get(b"a", NOW + 60))
         self.assertEqual((memo._held, len(memo)), (0, 0))
 
-    def test_heads_make_way(self) -> None:
-        """Endless different heads of one answer do not drive out the others."""
-        memo = Memo(max_bytes=50_000)
-        for like in "abcde":
-            memo.put(like, remembered(1000), 0)
-        for n in range(1000):
-            memo.note(b"%d" % n, "a", remembered(0).record)
-        self.assertEqual(len(memo), 5)
+    def test_held(self) -> None:
+        """A body that is asked for again is held, for a while; then the disk is asked anew."""
+        memo = Memo()
+        one = readable(10)
+        reads: list[bytes] = []
+        read = one.read
+        one.read = lambda: reads.append(b"") or read()
+        memo.put(b"a", one, 0)
+        times = (0.0, 0.0, 1.0, HELD_SECONDS - 1, HELD_SECONDS, HELD_SECONDS + 1)
+        counts = []
+        for seconds in times:
+            memo.content(one, NOW + seconds)
+            counts.append(len(reads))
+        self.assertEqual(counts, [1, 2, 2, 2, 3, 3])
+
+    def test_bodies_make_way(self) -> None:
+        """More bodies than there is room for, in turns, drive out no answer."""
+        memo = Memo(max_bytes=200_000)
+        answers = [readable(10_000) for _ in range(50)]
+        for n, answer in enumerate(answers):
+            memo.put(b"%d" % n, answer, 0)
+        for _ in range(3):
+            for answer in answers:
+                self.assertEqual(len(memo.content(answer, NOW) or b""), 10_000)
+        self.assertEqual(len(memo), 50)
+        self.assertEqual([bool(answer.body) for answer in answers][-5:], [True] * 5)
 
     def test_without_host(self) -> None:
         """A request without Host depends on the address it came to."""

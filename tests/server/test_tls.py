@@ -80,7 +80,7 @@ class ServerTLSTests(PortCase):
         """What is remembered for TLS is not given out without it: its links begin differently."""
         site = self.serve(answer(b"secret", memo_until=2e10))
         await deferToThread(self.fetch, GET, GET, LAST)
-        self.assertEqual({like[:6] for like in site.memo._answers}, {"https\n"})
+        self.assertEqual({like[:6] for like in site.memo._answers}, {b"https\n"})
 
     def test_whole_pieces(self) -> None:
         """One call encrypts a whole piece, not a record of it."""

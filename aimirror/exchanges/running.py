@@ -212,7 +212,7 @@ class Downloads:
         return None if of_key is None else of_key.get(name)
 
     async def _lead(self, name: _Name, wanted: Wanted, direct: bool = False) -> Outcome:
-        running = Running(wanted, left=lambda: self._left(running))
+        running = Running(wanted, left=self._left)
         self._running.setdefault(wanted.key, {})[name] = running
         waiter = running.join(wanted)
         exchange = self._exchange(running)

@@ -30,7 +30,7 @@ class Running:
     #: Who has asked for it.
     clients: set[str] = Factory(set)
     #: Called when the last one who waited for the outcome has left.
-    left: Callable[[], object] = lambda: None
+    left: Callable[[Running], object] = lambda running: None
     #: Whether what it brings may have been changed meanwhile.
     outdated: bool = False
     _waiting: list[_Waiter] = Factory(list)
@@ -78,7 +78,7 @@ class Running:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
                 if not self._waiting:
-                    self.left()
+                    self.left(self)
 
     async def end(self) -> None:
         """Wait until it is over."""

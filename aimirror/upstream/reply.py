@@ -48,8 +48,9 @@ class Reply:
         self._response = response
         self._connection = connection
         self._exchange = response.number if isinstance(response, Incoming) else connection.exchanges
-        self._silence = Countdown(clock, silence, self._silent)
         self._over = not connection.in_flight or connection.exchanges != self._exchange
+        #: None once the body is over.
+        self._silence = None if self._over else Countdown(clock, silence, self._silent)
         self._paused = False
         self._clock = clock
         self._flow: Flow | None = None
@@ -64,7 +65,7 @@ class Reply:
         self.length: object = response.length
         self.request: IClientRequest = response.request
         self.previousResponse: IResponse | None = None
-        if not self._over:
+        if self._silence is not None:
             self._silence.restart()
 
     @property
@@ -85,7 +86,7 @@ class Reply:
         """Let the body flow into ``protocol``, once."""
         if self._current():
             self._connection.claimed = True
-            self._silence.restart()
+            self._listen()
         self._relay = _Relay(self, protocol)
         self._response.deliverBody(self._relay)
 
@@ -93,14 +94,14 @@ class Reply:
         """Stop reading; bytes read already (up to one read's worth of TLS records) still come."""
         if self._current():
             self._paused = True
-            self._silence.stop()
+            self._stop_listening()
             self._transport().pauseProducing()  # type: ignore[attr-defined]
 
     def resumeProducing(self) -> None:
         """Read on."""
         if self._current():
             self._paused = False
-            self._silence.restart()
+            self._listen()
             self._transport().resumeProducing()  # type: ignore[attr-defined]
 
     def stopProducing(self) -> None:
@@ -117,7 +118,7 @@ class Reply:
 
     def cut(self, error: UpstreamError) -> None:
         """Close the socket at once; the body protocol gets ``error``."""
-        self._silence.stop()
+        self._stop_listening()
         self._stop_gathering()
         if self._current():
             self._connection.fail(error)
@@ -125,14 +126,15 @@ class Reply:
     def moved(self, count: int) -> None:
         """Bytes came: the silence is broken."""
         if not self._paused and self._current():
-            self._silence.restart()
+            self._listen()
         if self._flow is not None:
             self._flow.moved(count)
 
     def ended(self, reason: Failure) -> Failure:
         """Why the body ended, judged by its framing and by how the peer closed."""
         self._over = True
-        self._silence.stop()
+        self._stop_listening()
+        self._silence = self._relay = None  # they know us: nothing is left for the collector
         self._stop_gathering()
         lost = self._connection.lost
         if reason.check(PotentialDataLoss) and lost is not None and not lost.check(ConnectionDone):
@@ -159,6 +161,15 @@ class Reply:
         """
         if self._relay is not None and self._current():
             self._connection.pour(self._relay.dataReceived)
+
+    def _listen(self) -> None:
+        """Count the seconds of silence from now on."""
+        if self._silence is not None:
+            self._silence.restart()
+
+    def _stop_listening(self) -> None:
+        if self._silence is not None:
+            self._silence.stop()
 
     def _stop_gathering(self) -> None:
         flow, self._flow = self._flow, None

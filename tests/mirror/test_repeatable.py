@@ -20,8 +20,8 @@ from tests.mirror.support import UPSTREAM, MirrorCase, Rule
 LIFE = "Cache-Control: max-age=600"
 
 
-class RepeatableTests(MirrorCase):
-    """The first hit of a small file that this process has stored."""
+class SmallCase(MirrorCase):
+    """A mirror that stores small files in one go."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -30,6 +30,10 @@ class RepeatableTests(MirrorCase):
         self.library = Library(self.tools, self.downloads)
         self.use(strategy=Strategy.PROXY)
         self.plays(200, LIFE, 'ETag: "1"', "Content-Length: 4")
+
+
+class RepeatableTests(SmallCase):
+    """The first hit of a small file that this process has stored."""
 
     def unasked(self) -> Any:
         """While entered, nothing may be looked up."""

@@ -1,5 +1,8 @@
 """The body protocol's view of a response."""
 
+import gc
+import weakref
+
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
@@ -72,3 +75,17 @@ class ReplyTests(SynchronousTestCase):
         body = self.body(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab")
         self.wire.end()
         self.assertTrue(body.ended and body.ended.check(UpstreamError))
+
+    def test_garbage(self) -> None:
+        """Once its body is over, it goes with its last user: nothing is left for the collector."""
+        for data in (b"ab", b"a"):
+            body = self.body(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + data)
+            if body.ended is None:
+                self.wire.receive(b"b")
+            gc.disable()
+            try:
+                reply = weakref.ref(body.transport)
+                del body.transport
+                self.assertIsNone(reply())
+            finally:
+                gc.enable()

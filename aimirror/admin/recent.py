@@ -6,8 +6,8 @@ All of it is in memory and bounded; it begins anew with the service.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import Factory, define
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
@@ -83,13 +83,32 @@ class Use:
         }
 
 
-def _use(known: LRU[K, Use], name: K) -> Use:
-    """The use of a name, a new one for a new name."""
-    use = known.get(name)
-    if use is None:
-        use = Use()
-        known.put(name, use)
-    return use
+class Uses(Generic[K]):
+    """Use by name, at most ``most`` of them; what makes room for others is told ``dropped``."""
+
+    def __init__(self, most: int, dropped: Callable[[Use], object] | None = None) -> None:
+        self._known: LRU[K, Use] = LRU(most, dropped=dropped)
+        #: The last one: most answers are of the same as the one before.
+        self._last: tuple[K, Use] | None = None
+
+    def of(self, name: K) -> Use:
+        """The use of a name, a new one for a new name."""
+        if self._last is not None and self._last[0] == name:
+            return self._last[1]
+        use = self._known.get(name)
+        if use is None:
+            use = Use()
+            self._known.put(name, use)
+        self._last = name, use
+        return use
+
+    def peek(self, name: K) -> Use | None:
+        """That of a name, where it is known; it counts for nothing."""
+        return self._known.peek(name)
+
+    def items(self) -> Iterator[tuple[K, Use]]:
+        """All of it."""
+        return self._known.items()
 
 
 class Clients:
@@ -97,12 +116,12 @@ class Clients:
 
     def __init__(self) -> None:
         self._others = Use()
-        self._known: LRU[tuple[str, str], Use] = LRU(MOST_CLIENTS, dropped=self._others.merge)
+        self._known: Uses[tuple[str, str]] = Uses(MOST_CLIENTS, self._others.merge)
 
     def add(self, record: AccessRecord, peer: str, sent: int, now: float) -> None:
         """One answer."""
         kind = "user" if record.user else "address"
-        _use(self._known, (kind, record.user or peer)).add(record, sent, now)
+        self._known.of((kind, record.user or peer)).add(record, sent, now)
 
     def told(self, count: int) -> list[dict[str, Any]]:
         """Those with most bytes, then the rest as one."""
@@ -245,7 +264,7 @@ class Recent:
         self.clients = Clients()
         self.errors = Errors()
         self.lines = Lines()
-        self._rules: LRU[str, Use] = LRU(MOST_RULES)
+        self._rules: Uses[str] = Uses(MOST_RULES)
         self._answers = Ring(MOST_ANSWERS)
 
     def noting(self, log: AccessHook) -> AccessHook:
@@ -271,7 +290,7 @@ class Recent:
         self._answers.add((now, record, peer, sent, seconds))
         self.clients.add(record, peer, sent, now)
         if record.rule:
-            _use(self._rules, record.rule).add(record, sent, now)
+            self._rules.of(record.rule).add(record, sent, now)
 
     def usage(self, count: int, rules: Iterable[str]) -> dict[str, Any]:
         """Who has had how much, and of which rule; rules that are gone are told no more."""

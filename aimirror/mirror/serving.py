@@ -128,17 +128,18 @@ class Serving:
         fields = self._fields(lookup, entry, "HIT", Handling(ttl=self.ttl(lookup, entry)))
         return fields if change is None else change.headers(fields)
 
-    def _noting(self, entry: Entry, size: int, read: Callable[[], bytes]) -> Callable[[], bytes]:
+    def _noting(
+        self, entry: Entry, size: int, read: Callable[[], bytes]
+    ) -> Callable[[float], bytes]:
         """Reads a body of ``size`` bytes again, and notes that it was used, now and then."""
         library, noted = self._library, self._library.now()
         identity = Entry(key=entry.key, scope=entry.scope, variant=entry.variant)
 
-        def read_again() -> bytes:
+        def read_again(now: float) -> bytes:
             nonlocal noted
             content = read()
             if len(content) != size:
                 raise BodyFailed(f"the body of {identity.key} is not what it was")
-            now = library.now()
             if now - noted >= USED_EVERY:
                 noted = now
                 library.used(identity)

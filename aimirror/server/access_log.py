@@ -160,6 +160,8 @@ _TOKEN = re.compile(r"/t/(?=[^/]*[0-9])[A-Za-z0-9_-]{20,}(?=/)")
 
 def path_of(url: str) -> str:
     """A URL or path without what may be secret: user and password, tokens, and the query."""
+    if "?" not in url and ":" not in url and "/t/" not in url:
+        return url
     path, query, _ = url.partition("?")
     if "/t/" in path:
         path = _TOKEN.sub("/t/***", path)

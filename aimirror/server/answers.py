@@ -90,13 +90,13 @@ class Again:
 
     It stands beside an answer with the very fields and body ``beside``: whoever changes those has
     left it behind.  Where that answer has just been stored, its repeat has other fields: a hit's.
-    ``read`` raises OSError or BodyFailed; ``holds`` says whether nothing has changed in the store
-    since.
+    ``read`` is told the time (epoch seconds) and raises OSError or BodyFailed; ``holds`` says
+    whether nothing has changed in the store since.
     """
 
     headers: Headers
     beside: tuple[Headers, bytes]
-    read: Callable[[], bytes]
+    read: Callable[[float], bytes]
     holds: Callable[[], bool] = lambda: True
     #: Epoch seconds until which a repeat may get the very answer where it has another shape than
     #: that of the whole body (a 304), 0 for never.

@@ -56,8 +56,9 @@ class Remembered:
     persistent: bool = True
     #: The keys of the entries that it depends on; one with a slash at its end is for all below it.
     made_of: tuple[str, ...] = ("",)
-    #: Has the body from the disk; raises OSError or BodyFailed.
-    read: Callable[[], bytes] | None = None
+    #: Has the body from the disk, and is told the time (epoch seconds); raises OSError or
+    #: BodyFailed.
+    read: Callable[[float], bytes] | None = None
     like: bytes = b""
     uses: int = 0
     #: Epoch seconds until which a body that can be read is taken from memory.
@@ -147,19 +148,31 @@ class Memo:
         """
         if answer.read is None or now < answer.held_until:
             return answer.body
-        self._let_go(answer)
+        if answer.body:
+            self._let_go(answer)
         try:
-            body = answer.read()
+            body = answer.read(now)
         except (OSError, BodyFailed):
             self._drop(answer.like)
             return None
         answer.uses += 1
-        if answer.uses > 1 and len(body) <= MAX_BODY:
+        if answer.uses > 1 and len(body) <= MAX_BODY and self._has_room(len(body), now):
             answer.body, answer.held_until = body, now + HELD_SECONDS
             self._bodies.put(answer.like, answer)
             self._held += len(body)
-            self._shrink()
         return body
+
+    def _has_room(self, size: int, now: float) -> bool:
+        """Whether so many bytes more can be held, without a body that was held only now going.
+
+        Of many files that are asked for in turn, some stay; else none would, until it is used.
+        """
+        while self._bodies and self._held + size > self._max_bytes:
+            oldest = self._bodies.peek(self._bodies.oldest())
+            if oldest is None or oldest.held_until > now:
+                return False
+            self._let_go(oldest)
+        return self._held + size <= self._max_bytes
 
     def invalidate(self, made_of: str | None = None) -> None:
         """Forget what depends on an entry, by its key: it was changed or purged; None: all."""

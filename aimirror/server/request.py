@@ -328,7 +328,7 @@ class MirrorRequest(server.Request):
         until: float,
         of: tuple[str, ...],
         epoch: int,
-        read: Callable[[], bytes] | None = None,
+        read: Callable[[float], bytes] | None = None,
     ) -> None:
         """Have the next request like this one answered so; see ``_head`` for ``made``."""
         persistent = bool(self.channel.persistent)

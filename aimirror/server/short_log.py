@@ -39,7 +39,8 @@ class Short:
     def __init__(self, colours: bool = False) -> None:
         self._colours = colours
         self._second = -1
-        self._clock = ""
+        #: How the lines of this second begin, by status and X-Cache.
+        self._begun: dict[tuple[int, str], str] = {}
 
     def __call__(
         self, second: int, record: AccessRecord, peer: str, sent: int, seconds: float
@@ -47,15 +48,23 @@ class Short:
         """The line of an answer."""
         if second != self._second:
             self._second = second
-            self._clock = time.strftime("%H:%M:%S", time.localtime(second))
-        status = self._painted(f"{record.status}", _RED if record.status >= 400 else "")
-        cache = self._painted(f"{record.outcome or '-':<11}", _COLOURS.get(record.outcome, ""))
+            self._begun.clear()
+        kind = record.status, record.outcome
+        begun = self._begun.get(kind) or self._begin(kind)
         method = "" if record.method == "GET" else f"{record.method} "
         path = path_of(record.target)
         if not path.isprintable():
             path = "".join(c if c.isprintable() else "?" for c in path)
-        figures = f"{size(sent):>7}  {_duration(seconds):>7}"
-        return f"{self._painted(self._clock, _DIM)} {status} {cache} {figures}  {method}{path}\n"
+        took = _duration(seconds) if seconds else "0 ms"
+        return f"{begun} {size(sent):>7}  {took:>7}  {method}{path}\n"
+
+    def _begin(self, kind: tuple[int, str]) -> str:
+        status, outcome = kind
+        clock = time.strftime("%H:%M:%S", time.localtime(self._second))
+        painted = self._painted(f"{status}", _RED if status >= 400 else "")
+        cache = self._painted(f"{outcome or '-':<11}", _COLOURS.get(outcome, ""))
+        begun = self._begun[kind] = f"{self._painted(clock, _DIM)} {painted} {cache}"
+        return begun
 
     def _painted(self, text: str, colour: str) -> str:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._colours and colour else text

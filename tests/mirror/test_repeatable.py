@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
 from typing import Any
 from unittest import mock
 
 from attrs import evolve
 
+from aimirror.admin.counting import counted
+from aimirror.admin.recent import Recent
 from aimirror.exchanges.environment import SMALL
 from aimirror.exchanges.library import Library
 from aimirror.exchanges.running import Downloads
@@ -14,7 +18,10 @@ from aimirror.mirror.ecosystem import GENERAL, Lookup
 from aimirror.mirror.mirror import Mirror
 from aimirror.mirror.serving import MEMO_SECONDS, USED_EVERY
 from aimirror.routing.choices import ContentRewrite, Strategy
+from aimirror.server.access_log import AccessLog
 from aimirror.server.answers import Answer
+from aimirror.server.short_log import Short
+from aimirror.server.tally import Tally
 from tests.mirror.support import UPSTREAM, MirrorCase, Rule
 
 LIFE = "Cache-Control: max-age=600"
@@ -80,6 +87,27 @@ class RepeatableTests(SmallCase):
                 self.clock.advance(USED_EVERY / 2)
                 self.get("/x", "User-Agent: x")
         self.assertEqual([call.args[0].key for call in touch.mock_calls], [f"{UPSTREAM}/x"] * 2)
+
+    def test_calls(self) -> None:
+        """A hit of a small file crosses few functions, from the bytes of its head to its log."""
+        recent, log = Recent(self.clock), AccessLog(lambda _: 0, self.clock, Short())
+        self.site.access = counted(Tally(), recent.noting(log))
+        for path in ("/a", "/b", "/b"):
+            self.get(path)
+        client = self.ask("/b")
+        calls: list[str] = []
+
+        def note(frame: FrameType, event: str, _: object) -> None:
+            if event == "call":
+                calls.append(frame.f_code.co_qualname)
+
+        sys.setprofile(note)
+        try:
+            client.send(b"GET /a HTTP/1.1\r\nHost: mirror.test\r\n\r\n")
+        finally:
+            sys.setprofile(None)
+        self.assertTrue(client.received.endswith(b"body"))
+        self.assertLess(len(calls), 52, calls)
 
     def test_after_a_restart(self) -> None:
         """A small file that was stored before is looked up once, and not held in memory for it."""

@@ -311,7 +311,7 @@ def remembered(size: int) -> Remembered:
 
 def readable(size: int) -> Remembered:
     answer = remembered(0)
-    answer.read = lambda: b"x" * size
+    answer.read = lambda now: b"x" * size
     return answer
 
 
@@ -331,7 +331,7 @@ class MemoTests(SynchronousTestCase):
                 memo.content(answer, NOW)
                 again = memo.get(b"read " + name, NOW)
                 if again is not None:
-                    self.assertEqual(memo.content(again, NOW), again.read and again.read())
+                    self.assertEqual(memo.content(again, NOW), again.read and again.read(NOW))
             held = sum(len(k) + a.cost() for k, a in memo._answers.items())
             held += sum(len(a.body) for a in memo._answers._values.values() if a.read)
             self.assertEqual(memo._held, held)
@@ -366,7 +366,7 @@ class MemoTests(SynchronousTestCase):
         one = readable(10)
         reads: list[bytes] = []
         read = one.read
-        one.read = lambda: reads.append(b"") or read()
+        one.read = lambda now: reads.append(b"") or read(now)
         memo.put(b"a", one, 0)
         times = (0.0, 0.0, 1.0, HELD_SECONDS - 1, HELD_SECONDS, HELD_SECONDS + 1)
         counts = []
@@ -376,7 +376,10 @@ class MemoTests(SynchronousTestCase):
         self.assertEqual(counts, [1, 2, 2, 2, 3, 3])
 
     def test_bodies_make_way(self) -> None:
-        """More bodies than there is room for, in turns, drive out no answer."""
+        """More bodies than there is room for, in turns, drive out neither answers nor each other.
+
+        Once they are not held any more, others are.
+        """
         memo = Memo(max_bytes=200_000)
         answers = [readable(10_000) for _ in range(50)]
         for n, answer in enumerate(answers):
@@ -385,7 +388,15 @@ class MemoTests(SynchronousTestCase):
             for answer in answers:
                 self.assertEqual(len(memo.content(answer, NOW) or b""), 10_000)
         self.assertEqual(len(memo), 50)
-        self.assertEqual([bool(answer.body) for answer in answers][-5:], [True] * 5)
+        first = [answer for answer in answers if answer.body]
+        self.assertEqual(first, answers[: len(first)])
+        self.assertGreater(len(first), 5)
+        later = NOW + HELD_SECONDS
+        for answer in answers[::-1]:
+            memo.content(answer, later)
+        self.assertEqual([a for a in answers if a.body], answers[-len(first) :])
+        memo.put(b"large", remembered(180_000), 0)
+        self.assertEqual((len(memo._bodies), memo._held <= 200_000), (0, True))
 
     def test_without_host(self) -> None:
         """A request without Host depends on the address it came to."""

@@ -29,6 +29,14 @@ class ShortTests(SynchronousTestCase):
         text = Short()(SECOND, HIT, "192.0.2.1", 3_300_000, 0.1234)
         self.assertEqual(text, f"{clock} 200 HIT          3.3 MB   123 ms  /simple/numpy/\n")
 
+    def test_many(self) -> None:
+        """Lines by one logger are those of a new one each, in any second."""
+        log = Short()
+        for second in (SECOND, SECOND, SECOND + 1):
+            for record in (HIT, HIT._replace(status=404), HIT._replace(outcome="MISS"), HIT):
+                expected = Short()(second, record, "192.0.2.1", 7, 0.0)
+                self.assertEqual(log(second, record, "192.0.2.1", 7, 0.0), expected)
+
     def test_columns(self) -> None:
         """Paths begin in one column, whatever is before them."""
         lines = (

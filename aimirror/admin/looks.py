@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from aimirror.admin.entries import BadSelection
 from aimirror.admin.inputs import Words, query_of
 from aimirror.admin.packages import MOST_PACKAGES, ORDERS, Packages
-from aimirror.admin.recent import MOST_ANSWERS, MOST_CLIENTS, MOST_LINES, Recent
+from aimirror.admin.recent import MOST_ANSWERS, MOST_LINES, Recent
+from aimirror.admin.uses import MOST_CLIENTS
 
 if TYPE_CHECKING:
     from aimirror.routing.rules import Rule

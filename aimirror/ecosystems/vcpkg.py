@@ -26,6 +26,8 @@ _ASSET = re.compile(r"/([0-9a-fA-F]{128})/(https?):/{1,2}(.+)")
 class Vcpkg(General):
     """Answers for an asset by its URL, where its bytes are what its digest says."""
 
+    settled = True
+
     async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
         below = route.path.removeprefix(route.rule.path_prefix)

@@ -120,9 +120,16 @@ class Desk(Protocol):
 class Ecosystem(Protocol):
     """Knowledge of one package world; a rule names it by its ``ecosystem``.
 
+    ``settled`` says whether a stored answer depends on its own entry alone, and on those that
+    ``finish`` names (``Answer.memo_with``): then repeats need not be taken for long.
+
     All methods are called in the reactor.  The general way: ``take`` (nothing), ``Desk.answer``
     with the rule's route, ``finish`` on each answer.
     """
+
+    @property
+    def settled(self) -> bool:
+        """See above."""
 
     async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """Answer a request of any method, or leave it to the general way with ``UNTAKEN``.
@@ -144,6 +151,8 @@ class Ecosystem(Protocol):
 class General:
     """An ecosystem that knows nothing: a base for those that know something."""
 
+    settled = False
+
     async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """The general way."""
         return UNTAKEN
@@ -161,7 +170,13 @@ class General:
         return None
 
 
-GENERAL = General()
+class Unknowing(General):
+    """The general way, and nothing else."""
+
+    settled = True
+
+
+GENERAL = Unknowing()
 
 
 @frozen(kw_only=True)

@@ -93,6 +93,7 @@ def load_handler(rule: Rule, source: str, folder: Path) -> ExecPath | None:
 class Handled:
     """A custom handler in front of an ecosystem; its faults are a 500 and a log entry."""
 
+    settled = False
     log = Logger()
 
     def __init__(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 IN_MEMORY = 256 << 10
 #: Seconds for which a repeat of a request is answered without a look at the store.
 MEMO_SECONDS = 30.0
-#: Seconds for which it is where the file is looked at each time.
+#: Seconds for which it is where the file is looked at each time, and nothing else can matter.
 REPEATABLE_SECONDS = 3600.0
 #: Seconds within which a use of what is used again and again is noted once.
 USED_EVERY = 60.0
@@ -120,7 +120,8 @@ class Serving:
             otherwise=answer.memo_until,
         )
         left = Handling(ttl=self.ttl(lookup, entry))
-        until = self._memo_until(lookup, entry, left, REPEATABLE_SECONDS)
+        most = REPEATABLE_SECONDS if lookup.ecosystem.settled else MEMO_SECONDS
+        until = self._memo_until(lookup, entry, left, most)
         return evolve(answer, memo_until=until, again=again)
 
     def _hit(self, lookup: Lookup, entry: Entry, change: Change | None) -> Headers:

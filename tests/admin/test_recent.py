@@ -26,37 +26,8 @@ class RecentTests(SynchronousTestCase):
     def add(self, record: AccessRecord, peer: str = "192.0.2.1", sent: int = 10) -> None:
         self.recent.add(record, peer, sent, 0.25)
 
-    def clients(self, count: int = 50) -> dict[str, Any]:
-        return {row["client"]: row for row in self.recent.usage(count, ["files"])["clients"]}
-
-    def test_clients(self) -> None:
-        """Use is told by login, else by address, with what no upstream had to send."""
-        self.add(HIT)
-        self.add(HIT._replace(outcome="MISS"))
-        self.add(HIT._replace(outcome="JOIN", user="alice"))
-        self.add(FAILED)
-        rows = self.clients()
-        self.assertEqual(set(rows), {"192.0.2.1", "alice"})
-        row = rows["192.0.2.1"]
-        self.assertEqual((row["answers"], row["hits"], row["errors"]), (3, 1, 1))
-        self.assertEqual((row["bytes"], row["saved"], row["last"]), (30, 10, 1000))
-        self.assertEqual((rows["alice"]["kind"], rows["alice"]["saved"]), ("user", 10))
-
-    def test_top_talkers(self) -> None:
-        """Those with most bytes come first; the rest is one row, whose sums are right."""
-        for number in range(5):
-            self.add(HIT, f"192.0.2.{number}", sent=100 * number)
-        rows = self.clients(count=2)
-        self.assertEqual(list(rows), ["192.0.2.4", "192.0.2.3", "others"])
-        self.assertEqual((rows["others"]["bytes"], rows["others"]["answers"]), (300, 3))
-
-    def test_many_clients(self) -> None:
-        """However many clients there are, the table is bounded and nothing is lost of the sums."""
-        for number in range(recent.MOST_CLIENTS + 50):
-            self.add(HIT, f"c{number}", sent=1)
-        rows = self.clients(count=recent.MOST_CLIENTS)
-        self.assertEqual(len(rows), recent.MOST_CLIENTS + 1)
-        self.assertEqual(rows["others"]["answers"], 50)
+    def clients(self) -> dict[str, Any]:
+        return {row["client"]: row for row in self.recent.usage(50, ["files"])["clients"]}
 
     def test_rules(self) -> None:
         """Use by rule; one that is gone is told no more, and the mirror's own pages are none."""

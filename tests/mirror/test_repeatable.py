@@ -14,7 +14,7 @@ from aimirror.admin.recent import Recent
 from aimirror.exchanges.environment import SMALL
 from aimirror.exchanges.library import Library
 from aimirror.exchanges.running import Downloads
-from aimirror.mirror.ecosystem import GENERAL, Lookup
+from aimirror.mirror.ecosystem import GENERAL, UNTAKEN, General, Lookup, Untaken
 from aimirror.mirror.mirror import Mirror
 from aimirror.mirror.serving import MEMO_SECONDS, USED_EVERY
 from aimirror.routing.choices import ContentRewrite, Strategy
@@ -120,6 +120,26 @@ class RepeatableTests(SmallCase):
         self.clock.advance(100)
         with self.unasked():
             self.assertEqual(self.get("/x")[1].get("Age"), "100")
+
+    def test_unsettled(self) -> None:
+        """A world that looks elsewhere, too, is asked before long."""
+
+        class World(General):
+            taken = 0
+
+            async def take(self, *_: Any) -> Untaken:
+                self.taken += 1
+                return UNTAKEN
+
+        world, rule = World(), Rule(name="all", upstreams=(UPSTREAM,), ecosystem="w")
+        self.mirror = Mirror((rule,), self.library, lambda _: "http://m", {"w": world})
+        self.site = self.make_site(self.mirror)
+        counts = []
+        for seconds in (0, 1, MEMO_SECONDS, 1, MEMO_SECONDS):
+            self.clock.advance(seconds)
+            self.assertEqual(self.get("/x")[2], b"body")
+            counts.append(world.taken)
+        self.assertEqual((counts, self.asked), ([1, 1, 2, 2, 3], 1))
 
     def test_confirmed(self) -> None:
         """What the upstream has confirmed is a hit the next time, and not looked up."""

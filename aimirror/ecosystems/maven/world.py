@@ -24,6 +24,8 @@ from aimirror.settings.setting import Address, Setting
 class Maven(General):
     """Knowledge of the Maven repository layout."""
 
+    settled = True
+
     async def take(self, request: ClientRequest, route: Route, mirror: Desk) -> Answer | Untaken:
         """See Ecosystem."""
         if request.method not in ("GET", "HEAD") or route.path.endswith("/"):

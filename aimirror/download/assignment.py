@@ -20,6 +20,7 @@ from aimirror.download.plan import (
     first_piece,
     next_gap,
     piece_size,
+    smallest_piece,
     takeover,
 )
 from aimirror.download.sources import Source
@@ -132,13 +133,19 @@ class Assignment:
                 commands.append(self._launch(source, start, stop, now))
                 free = free.remove(start, stop)
                 continue
-            taken = takeover(tuple(self.flights.values()), pace, now)
+            idle = slots - len(self.flights)
+            taken = takeover(tuple(self.flights.values()), pace, now, idle)
             if taken is None:
                 break
             for flight in taken.trimmed:
                 self.flights[flight].stop = taken.start
                 commands.append(Trim(flight, taken.start))
-            commands.append(self._launch(source, taken.start, taken.stop, now))
+            if taken.trimmed:
+                free = free.add(taken.start, taken.stop)
+                continue
+            for _ in range(taken.racers):
+                if self.sources[source].takes(self.siblings(source), now):
+                    commands.append(self._launch(source, taken.start, taken.stop, now))
         return commands
 
     def _second(self, now: float) -> list[Command]:
@@ -185,9 +192,8 @@ class Assignment:
         size = piece_size(missing, usable, pace, limit)
         stop = min(gap[1], gap[0] + size)
         ceiling = limit if limit > 0 else size * 2
-        if gap[1] - stop < size // 4 and (stop - gap[0]) * 5 // 4 <= ceiling:
-            return gap[1]
-        return stop
+        small = gap[1] - stop < min(size // 4, smallest_piece(pace))
+        return gap[1] if small and (stop - gap[0]) * 5 // 4 <= ceiling else stop
 
     def _free(self) -> Spans:
         flying = Spans((f.position, max(f.position, f.stop)) for f in self.flights.values())
@@ -236,6 +242,14 @@ class Assignment:
         usual = self.sources[source].rate
         mine = (flight for flight in self.flights.values() if flight.source == source)
         return sum(flight.rate(now, usual, self.latency) for flight in mine)
+
+    def looks(self, now: float) -> list[float]:
+        """When it can be told which bring next to nothing, or end late while others are idle."""
+        flights = self.flights.values()
+        times = [flight.judged_from(self.latency) for flight in flights]
+        if len(flights) < self.allowance.most and (usual := self.usual(now)) > 0:
+            times += [flight.late_from(usual, self.latency) for flight in flights]
+        return times
 
     # -- watching --------------------------------------------------------------------------
 

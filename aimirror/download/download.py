@@ -24,6 +24,8 @@ from aimirror.download.yielding import make_way, make_way_for, thin_out
 
 #: Seconds between two looks at the connections, and during a back-off.
 TICK = 0.25
+#: Seconds after which what could just be told of a connection is clear.
+CLEAR = 0.03
 PAUSED_TICK = 1.0
 
 
@@ -210,8 +212,13 @@ class Download:
             return [*let_land(self.assignment), *self._proof.follow(self.total)]
         given_out = self.assignment.assign(now) if self.whole is None else []
         until = self.assignment.waits_until(now)
-        wake = now + TICK if until is None else min(now + PAUSED_TICK, until)
+        wake = self._next_look(now) if until is None else min(now + PAUSED_TICK, until)
         return [*given_out, *self._proof.follow(self.assignment.frontier), Wake(wake)]
+
+    def _next_look(self, now: float) -> float:
+        """After a while, or as soon as something can be told of a connection."""
+        looks = (at + CLEAR for at in self.assignment.looks(now))
+        return min([now + TICK, *(at for at in looks if at > now)])
 
     def _follow(self, verdict: Verdict, now: float) -> list[Command]:
         """Do what follows from a failure."""

@@ -10,14 +10,21 @@ from attrs import Factory, define
 
 #: Seconds over which a connection's rate is measured.
 RATE_WINDOW = 1.5
+#: Seconds of flight before a connection's own rate can be told, and after which it is trusted where
+#: it is not far from the usual one: bytes that were gathered first make it look slower.
+MEASURED_AFTER = 0.25
+TRUSTED_AFTER = 0.6
+#: Seconds after its due end from which a flight is late: reports come so much later.
+LATE = 0.1
 #: Seconds of flight before a connection may be judged against its siblings.
 JUDGED_AFTER = 1.0
 #: A connection below this share of its siblings' median is dropped.
 SLOW_SHARE = 0.25
 #: One that has begun to bring bytes, and has brought less than this share of theirs in so many
-#: seconds, need not be watched for longer.
-GLARING_AFTER = 0.5
-GLARING_SHARE = 0.04
+#: seconds and round trips, need not be watched for longer.
+GLARING_AFTER = 0.4
+GLARING_ROUND_TRIPS = 5
+GLARING_SHARE = 0.06
 #: Seconds without a byte, while siblings move, before a connection counts as stalled.
 STALLED_AFTER = 1.0
 #: Bytes that a usual connection must have brought meanwhile before a judgement means anything:
@@ -58,7 +65,7 @@ class Flight:
     def measured(self, now: float, latency: float) -> float | None:
         """Bytes per second seen lately, None while it is too early to say."""
         begun = self.sent_at + latency
-        if now - begun < min(0.25, JUDGED_AFTER):
+        if now - begun < MEASURED_AFTER:
             return None
         if self.first_at is None:
             return 0.0
@@ -67,7 +74,9 @@ class Flight:
             if when > now - RATE_WINDOW:
                 break
             since, place = when, position
-        return (self.position - place) / max(now - since, 1e-3)
+        heard = self.last_at  # what has come since may have been gathered, and not told yet
+        until = heard if now - heard <= UNHEARD and heard - since >= MEASURED_AFTER else now
+        return (self.position - place) / max(until - since, 1e-3)
 
     def average(self, now: float, latency: float) -> float | None:
         """Bytes per second over the whole flight, for one that has ended; None without bytes."""
@@ -89,6 +98,8 @@ class Flight:
     def eta(self, now: float, usual: float, latency: float) -> float:
         """Seconds until its last byte, as far as can be told."""
         seen = self.rate(now, usual, latency)
+        if now - self.sent_at - latency < TRUSTED_AFTER and seen > SLOW_SHARE * usual:
+            seen = max(seen, usual)
         left = self.stop - self.position - self.unheard(now, seen)
         return left / seen if seen > 0 else float("inf") if left else 0.0
 
@@ -96,7 +107,7 @@ class Flight:
         """Whether it is so far below its siblings' usual rate that a fresh connection is better."""
         age = now - self.sent_at - 2 * latency
         if age < JUDGED_AFTER:
-            return self._glaring(now, usual)
+            return self._glaring(now, usual, latency)
         if age * usual < EVIDENCE:
             return False
         silence = now - self.last_at - 2 * latency
@@ -107,9 +118,19 @@ class Flight:
         seen = self.measured(now, latency)
         return seen is not None and seen < SLOW_SHARE * usual
 
-    def _glaring(self, now: float, usual: float) -> bool:
+    def late_from(self, usual: float, latency: float) -> float:
+        """When it is late beside a usual connection, or its rate can be told, if that is later."""
+        due = 2 * latency + (self.stop - self.start) / usual
+        return self.sent_at + max(MEASURED_AFTER + latency, due + LATE)
+
+    def judged_from(self, latency: float) -> float:
+        """When it can be told for the first time whether next to nothing comes."""
+        begun = self.sent_at + latency if self.first_at is None else self.first_at
+        return begun + max(GLARING_AFTER, GLARING_ROUND_TRIPS * latency)
+
+    def _glaring(self, now: float, usual: float, latency: float) -> bool:
         """Whether it flows, but next to nothing comes, on a line on which much would have come."""
-        if self.first_at is None or now - self.first_at < GLARING_AFTER:
+        if self.first_at is None or now < self.judged_from(latency):
             return False
         due = GLARING_SHARE * usual * (now - self.first_at)
         return due >= EVIDENCE / 4 and self.position - self.start < due

@@ -26,11 +26,11 @@ UNMEASURED_PIECE = 4 << 20
 #: A piece should take this long (seconds), and this many round trips, at the measured rate.
 PIECE_SECONDS = 3.0
 PIECE_ROUND_TRIPS = 30
-#: Bytes: what is left of a piece is not split into parts below this, but raced as a whole.
-SMALLEST_SPLIT = 128 << 10
 #: Seconds that a connection must be from its end for another one to help: what is on its way by
 #: then would be fetched twice.
-WORTH_TAKING = 0.25
+WORTH_TAKING = 0.15
+#: Seconds before its end from which on a flight is not shortened for a crowd.
+ENDS_SOON = 0.25
 #: Readers from which on a file is fetched in waves, each of half the rest: sending it to all of
 #: them takes long, so it should begin before all is there, and little should be left for the end.
 CROWD = 8
@@ -40,6 +40,9 @@ ON_THE_WAY = 1 << 20
 BEARABLE_PART = 32
 #: Connections that may fetch the same span at the same time.
 MOST_RACERS = 3
+#: Bytes up to which two of the many that are idle at the end race for what one brings too slowly:
+#: where one connection crawls, the next may do so, too, and it takes long to tell.
+RACED_BY_TWO = 128 << 10
 
 
 @frozen
@@ -126,23 +129,25 @@ def worth_shortening(left: int, rate: float, piece: int, missing: int) -> bool:
     """
     excess = left - piece
     saved = excess > ON_THE_WAY or excess * BEARABLE_PART <= missing
-    return excess > piece // 4 and saved and left > rate * WORTH_TAKING
+    return excess > piece // 4 and saved and left > rate * ENDS_SOON
 
 
 @frozen
 class Takeover:
-    """Let a new flight fetch ``[start, stop)``, which others are at.
+    """Let others fetch ``[start, stop)``, which some are at.
 
-    Those in ``trimmed`` end at ``start``; without any, it is a race: the first to arrive wins.
+    Those in ``trimmed`` end at ``start``, and the span is free for all who are idle; without any,
+    it is a race of so many more: the first to arrive wins.
     """
 
     start: int
     stop: int
     trimmed: tuple[int, ...] = ()
+    racers: int = 1
 
 
-def takeover(flights: Sequence[Flight], pace: Pace, now: float) -> Takeover | None:
-    """What an idle connection should take from a busy one, or None when all will end as soon.
+def takeover(flights: Sequence[Flight], pace: Pace, now: float, idle: int = 1) -> Takeover | None:
+    """What ``idle`` connections should take from a busy one, or None when all will end as soon.
 
     Flights that end at the same byte race for one span; what counts is the best of them.
     """
@@ -160,14 +165,29 @@ def takeover(flights: Sequence[Flight], pace: Pace, now: float) -> Takeover | No
             worst, worst_eta = best, eta
     if worst is None or worst_eta < WORTH_TAKING:
         return None
-    left = worst.stop - worst.position
     own = worst.rate(now, pace.rate, pace.latency)
-    keep = int(left * own / (own + pace.rate))
-    after = 2 * pace.latency + (left - keep) / pace.rate
-    if min(keep, left - keep) >= SMALLEST_SPLIT and after < 0.8 * worst_eta:
-        split = worst.position + keep
+    place = worst.position + worst.unheard(now, own)
+    left = worst.stop - place
+    smallest = smallest_piece(pace)
+    parts = int(left - own * pace.latency) // smallest
+    helpers = max(1, min(idle, parts - 1))
+    keep = _kept(left, own, pace, helpers)
+    part = (left - keep) // helpers
+    after = 2 * pace.latency + part / pace.rate
+    if min(keep, part) >= smallest and after < 0.8 * worst_eta:
+        split = place + keep
         losers = tuple(f.id for f in spans[worst.stop] if f.position < split)
         return Takeover(split, worst.stop, losers)
     if 2 * pace.latency + left / pace.rate < 0.6 * worst_eta:
-        return Takeover(worst.position, worst.stop)
+        pair = len(spans[worst.stop]) == 1 and left <= RACED_BY_TWO and idle > len(flights)
+        return Takeover(worst.position, worst.stop, racers=2 if pair else 1)
     return None
+
+
+def _kept(left: int, own: float, pace: Pace, helpers: int) -> int:
+    """Bytes of the rest that a flight keeps so that it ends together with those who help it.
+
+    They begin a round trip later, and each takes the same part of what it does not keep.
+    """
+    together = helpers * pace.rate
+    return int(own * (left + together * pace.latency) / (own + together))

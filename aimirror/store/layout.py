@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
+from json.encoder import encode_basestring_ascii as _text
 from pathlib import Path
 
 from attrs import frozen
@@ -24,7 +24,7 @@ FAN_OUT = 2
 
 def entry_name(entry: Entry) -> str:
     """The name of an entry's sidecar, and its primary key in the index."""
-    identity = json.dumps([entry.key, entry.scope, entry.variant])
+    identity = f"[{_text(entry.key)}, {_text(entry.scope)}, {_text(entry.variant)}]"  # JSON
     return sha256(identity.encode()).hexdigest()
 
 

@@ -14,8 +14,10 @@ MAX_HEAD = 64 * 1024
 MAX_FIELDS = 256
 
 _END = re.compile(rb"\r?\n\r?\n")
-_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00\r\n]*)")
+_STATUS = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?\r?")
+#: A line of its own, so that one which is no field lets their number be less than that of lines.
+_FIELD = re.compile(r"^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*)\r?$", re.MULTILINE)
+_BLANK = (" ", "\t")
 #: As many digits as a 64-bit offset has.
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
@@ -50,18 +52,24 @@ def take(buffer: bytes | bytearray) -> tuple[Head, int] | None:
         if len(buffer) >= MAX_HEAD:
             raise Malformed(f"the response header is longer than {MAX_HEAD} bytes")
         return None
-    lines = [line.removesuffix(b"\r") for line in bytes(buffer[: end.start()]).split(b"\n")]
-    return _head(lines), end.end()
+    return _head(buffer[: end.start()].decode("latin-1")), end.end()
 
 
-def _head(lines: list[bytes]) -> Head:
-    status = _STATUS.fullmatch(lines[0])
+def _head(text: str) -> Head:
+    first, newline, block = text.partition("\n")
+    status = _STATUS.fullmatch(first)
     if status is None:
         raise Malformed("not an HTTP/1.x status line")
-    if len(lines) - 1 > MAX_FIELDS:
+    lines = block.count("\n") + len(newline)
+    if lines > MAX_FIELDS:
         raise Malformed(f"the response header has more than {MAX_FIELDS} fields")
-    headers = Headers.from_raw(_field(line) for line in lines[1:])
-    old = status[1] == b"0"
+    fields = _FIELD.findall(block)
+    if len(fields) != lines:
+        raise Malformed("the response header has a malformed field")
+    if [value for _, value in fields if value[-1:] in _BLANK]:
+        fields = [(name, value.rstrip(" \t")) for name, value in fields]
+    headers = Headers(fields)
+    old = status[1] == "0"
     chunked, length = _framing(headers, old)
     tokens = headers.tokens("connection")
     code = int(status[2])
@@ -70,19 +78,12 @@ def _head(lines: list[bytes]) -> Head:
         persistent = False
     return Head(
         status=code,
-        phrase=(status[3] or b"").decode("latin-1"),
+        phrase=status[3] or "",
         headers=headers,
         length=length,
         chunked=chunked,
         persistent=persistent,
     )
-
-
-def _field(line: bytes) -> tuple[bytes, bytes]:
-    match = _FIELD.fullmatch(line)
-    if match is None:
-        raise Malformed("the response header has a malformed field")
-    return match[1], match[2].strip(b" \t")
 
 
 def _framing(headers: Headers, old: bool) -> tuple[bool, int | None]:

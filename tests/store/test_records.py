@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import json
 import stat
+from hashlib import sha256
 from pathlib import Path
 
+import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aimirror.caching.entries import Entry
 from aimirror.http.headers import Headers
-from aimirror.store.records import dump, load, read_sidecar, write_sidecar
+from aimirror.store.layout import entry_name
+from aimirror.store.records import VERSION, dump, load, read_sidecar, write_sidecar
 
 text = st.text(max_size=20)
 headers = st.lists(st.tuples(text, text), max_size=4).map(Headers)
@@ -44,6 +47,17 @@ class RecordTests(SynchronousTestCase):
         line = dump(entry)
         self.assertTrue(line.isascii() and "\n" not in line)
         self.assertEqual(load(line), entry)
+
+    @settings(max_examples=50, deadline=None)
+    @given(entries)
+    def test_as_json(self, entry: Entry) -> None:
+        """It is what the library's encoder makes of the fields, and so is what the name is of."""
+        fields = attrs.asdict(entry, recurse=False)
+        values = {n: v.items if isinstance(v, Headers) else v for n, v in fields.items()}
+        wanted = json.dumps({"version": VERSION, **values}, separators=(",", ":"))
+        self.assertEqual(dump(entry), wanted)
+        identity = json.dumps([entry.key, entry.scope, entry.variant])
+        self.assertEqual(entry_name(entry), sha256(identity.encode()).hexdigest())
 
     @settings(max_examples=50, deadline=None)
     @given(st.recursive(st.none() | st.booleans() | st.floats() | text, st.lists))

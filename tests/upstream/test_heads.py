@@ -1,5 +1,7 @@
 """The strict reading of response headers."""
 
+import sys
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,7 +18,7 @@ def read(*lines: bytes) -> Head:
 class TakeTests(SynchronousTestCase):
     def test_fields(self) -> None:
         """Fields keep their order, spelling and number; space around values goes."""
-        head = read(b"HTTP/1.1 200 Fine, thanks", b"b:  2 ", b"A: 1", b"B:", b"c: caf\xe9")
+        head = read(b"HTTP/1.1 200 Fine, thanks", b"b: \t2 \t", b"A: 1", b"B:", b"c: caf\xe9")
         self.assertEqual((head.status, head.phrase), (200, "Fine, thanks"))
         wanted = (("b", "2"), ("A", "1"), ("B", ""), ("c", "caf\xe9"))
         self.assertEqual(head.headers.items, wanted)
@@ -90,9 +92,24 @@ class TakeTests(SynchronousTestCase):
             (ok, b"no colon"),
             (ok, b": no name"),
             (ok, b"X: a\rb"),
+            (ok, b"X: a\r", b"Y: z"),
+            (ok, b"Y: z", b"two X: y"),
             (ok, b"X: a\x00b"),
         ):
             self.assertRaises(Malformed, read, *lines)
+
+    def test_what_each_costs(self) -> None:
+        """No function is called for each field: those of an answer are read together."""
+        calls = []
+        for count in (1, 40):
+            seen: list[str] = []
+            sys.setprofile(lambda frame, event, _, s=seen: event == "call" and s.append(event))
+            try:
+                read(b"HTTP/1.1 200 OK", *[b"X: y"] * count)
+            finally:
+                sys.setprofile(None)
+            calls.append(len(seen))
+        self.assertEqual(calls[1], calls[0] + 39)  # of ``read``, which makes the lines
 
     def test_bounds(self) -> None:
         """More than MAX_FIELDS fields or MAX_HEAD bytes are refused, the latter unfinished, too."""

@@ -10,6 +10,7 @@ from attrs import Factory, define
 
 from aimirror.download.commands import Command, Fetch, Trim
 from aimirror.download.connections import Allowance
+from aimirror.download.cutting import Sizes, next_piece
 from aimirror.download.flight import EVIDENCE, JUDGED_AFTER, RATE_WINDOW, Flight, usual_rate
 from aimirror.download.plan import (
     CROWD,
@@ -129,7 +130,8 @@ class Assignment:
         while len(self.flights) < slots and (source := self._choose_source(now)) is not None:
             gap = next_gap(free, self.demands.values())
             if gap is not None:
-                start, stop = gap[0], self._piece_stop(gap, pace, missing)
+                idle, sizes = slots - len(self.flights), self._sizes(pace, missing)
+                start, stop = next_piece(gap, free, self.demands.values(), idle, sizes)
                 commands.append(self._launch(source, start, stop, now))
                 free = free.remove(start, stop)
                 continue
@@ -154,23 +156,23 @@ class Assignment:
         if not free or not self.sources[self.primary].takes(1, now):
             return []
         ahead = self.flights[PROBE].position + first_piece(self.chunk_size)
-        gap = next_gap(self.written.gaps(min(ahead, self.total), self.total), self.demands.values())
-        if gap is None:
+        rest = self.written.gaps(min(ahead, self.total), self.total)
+        if (gap := next_gap(rest, self.demands.values())) is None:
             return []
         pace = Pace(self.usual(now), self.latency)
-        stop = self._piece_stop(gap, pace, self._expected(now, pace.rate))
+        stop = self._sizes(pace, self._expected(now, pace.rate)).stop(gap)
         return [self._launch(self.primary, gap[0], stop, now)]
 
     def prove(self, flight: int) -> list[Command]:
-        """A second request has brought bytes: the probe ends where that one begins."""
+        """A second request has brought bytes: the probe ends soon, before that one begins."""
         second = self.flights.get(flight)
         if flight == PROBE or second is None or second.source != self.primary:
             return []
         self.unproven = False
-        probe = self.flights.get(PROBE)
-        if probe is None:
+        if (probe := self.flights.get(PROBE)) is None:
             return []
-        probe.stop = min(probe.stop, max(second.start, probe.position))
+        ahead = probe.position + first_piece(self.chunk_size)
+        probe.stop = min(probe.stop, ahead, max(second.start, probe.position))
         return [Trim(PROBE, probe.stop)]
 
     def _expected(self, now: float, usual: float) -> int:
@@ -180,20 +182,17 @@ class Assignment:
             f.unheard(now, f.rate(now, usual, self.latency)) for f in flying
         )
 
-    def _piece_stop(self, gap: tuple[int, int], pace: Pace, missing: int) -> int:
-        """Where a piece at the head of a gap ends; a small rest of the gap goes with it."""
+    def _sizes(self, pace: Pace, missing: int) -> Sizes:
+        """Bytes of the next piece."""
         usable = self.allowance.usable(self.sources.values())
-        limit = self.chunk_size
+        limits = [self.chunk_size] if self.chunk_size > 0 else []
         if self.allowance.scarce and pace.rate <= 0:
-            limit = min(limit, FIRST_PIECE) if limit > 0 else FIRST_PIECE
+            limits.append(FIRST_PIECE)
         if self.crowded:
-            piece = crowd_piece(missing, usable)
-            limit = min(limit, piece) if limit > 0 else piece
+            limits.append(crowd_piece(missing, usable))
+        limit = min(limits, default=0)
         size = piece_size(missing, usable, pace, limit)
-        stop = min(gap[1], gap[0] + size)
-        ceiling = limit if limit > 0 else size * 2
-        small = gap[1] - stop < min(size // 4, smallest_piece(pace))
-        return gap[1] if small and (stop - gap[0]) * 5 // 4 <= ceiling else stop
+        return Sizes(size, limit if limit > 0 else size * 2, smallest_piece(pace))
 
     def _free(self) -> Spans:
         flying = Spans((f.position, max(f.position, f.stop)) for f in self.flights.values())
@@ -266,8 +265,7 @@ class Assignment:
 
     def land(self, flight: int, result: FetchResult, now: float) -> Flight | None:
         """A flight is over: learn from it.  None for one that is not missed."""
-        running = self.flights.pop(flight, None)
-        if running is None:
+        if (running := self.flights.pop(flight, None)) is None:
             return None
         if result.latency > 0:
             self._latencies = [*self._latencies[-8:], result.latency]

@@ -6,13 +6,12 @@ from collections.abc import Collection
 
 from aimirror.download.assignment import PROBE, Assignment
 from aimirror.download.commands import Cancel, Command, Trim
+from aimirror.download.cutting import side_by_side
 from aimirror.download.flight import Flight
 from aimirror.download.plan import Demand, crowd_piece, worth_shortening
 
-#: Bytes that a reader wants at a place at which it only looks, and readers at different places up
-#: to which each has a connection where it is at once.
+#: Bytes that a reader wants at a place at which it only looks.
 GLANCE = 512 << 10
-FEW_READERS = 2
 
 
 def make_way_for(assignment: Assignment, source: int) -> list[Command]:
@@ -87,8 +86,7 @@ def make_way(assignment: Assignment, demand: Demand, now: float) -> list[Command
 
 def _urgent(assignment: Assignment, demand: Demand) -> bool:
     """Whether a reader only looks at a place, or is one of the few that there are."""
-    readers = len({other.position for other in assignment.demands.values()})
-    return demand.stop - demand.position <= GLANCE or readers <= FEW_READERS
+    return demand.stop - demand.position <= GLANCE or not side_by_side(assignment.demands.values())
 
 
 def _wanted_soon(assignment: Assignment, flight: Flight) -> bool:

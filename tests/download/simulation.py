@@ -25,6 +25,7 @@ from aimirror.download.commands import (
 from aimirror.download.connections import Allowance
 from aimirror.download.download import Download
 from aimirror.download.life import Phase
+from aimirror.download.plan import Demand
 from aimirror.download.spans import Spans
 from aimirror.download.tasks import FetchResult, Reason
 
@@ -127,6 +128,12 @@ class World:
         parts = [(n * size, min(self.machine.total, (n + 1) * size)) for n in range(readers)]
         self.coming = [(n, *part) for n, part in enumerate(parts)][::order]
 
+    def all_have_come(self) -> None:
+        """Whoever reads has waited for the header."""
+        readers = {n: Demand(start, stop) for n, start, stop in self.coming}
+        self.machine.assignment.demands.update(readers)
+        self.coming = []
+
     def _read(self) -> None:
         """One more part is asked for in each step; those that are read go on."""
         if self.coming:
@@ -187,7 +194,8 @@ class World:
     def run(self, seconds: float = 600.0) -> float:
         """Seconds until the outcome; fails when there is none within ``seconds``."""
         begun = self.now
-        probe = (0, min(1 << 20, self.machine.total))
+        total = self.machine.total
+        probe = (0, total if self.machine.assignment.unproven else min(1 << 20, total))
         self.machine.assignment.latency = self.rtt
         self.connections[0] = Connection(
             0,

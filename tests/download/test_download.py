@@ -98,6 +98,26 @@ class Plan(SynchronousTestCase):
                     self.assertLessEqual(world.run(), 1.15 * seconds, (total, readers))
                     self.assertLessEqual(world.opened, 1.5 * alone.opened + 2, (total, readers))
 
+    def test_parallel_readers_of_a_host_of_which_nothing_is_known(self) -> None:
+        """The same where a first request of all waits for the proof that a second one may follow.
+
+        A piece begins where one ends, not where each reader is, so that no hole is left between.
+        """
+        for total, rtt, rate in ((40 * MB, 0.2, 3.0 * MB), (40 * MB, 0.03, 1.0 * MB)):
+
+            def world(readers: int, rtt: float = rtt, rate: float = rate, n: int = total) -> World:
+                world = World(machine(total=n, unproven=True), lambda n: {"rate": rate}, rtt)
+                world.read_in_parts(readers, -1)
+                world.all_have_come()
+                return world
+
+            alone = world(1)
+            seconds = alone.run()
+            for readers in (2, 3, 4, 8, 16, 32):
+                several = world(readers)
+                self.assertLessEqual(several.run(), 1.15 * seconds, (total, readers))
+                self.assertLessEqual(several.opened, 1.15 * alone.opened + 1, (total, readers))
+
     def test_reader_at_the_head_disturbs_nobody(self) -> None:
         """A reader whose bytes are on their way changes nothing."""
         download = machine(total=1000 * MB, slots=4)

@@ -88,6 +88,10 @@ def split_members(text: str) -> list[str]:
 
 def response_directives(response: Headers) -> Directives:
     """What governs a response: a valid CDN-Cache-Control alone, else Cache-Control."""
+    return response.derived(_governing)
+
+
+def _governing(response: Headers) -> Directives:
     targeted = response.joined(TARGETED)
     if targeted is not None:
         short = len(targeted) <= _LONGEST_KEPT

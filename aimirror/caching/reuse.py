@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 
 from aimirror.caching.directives import Directives, request_directives, response_directives
 from aimirror.caching.entries import Entry
@@ -29,9 +29,10 @@ class Forward(enum.Enum):
 
 @frozen
 class Fresh:
-    """Answer from the entry; no upstream is asked."""
+    """Answer from the entry, which is so for ``left`` seconds more; no upstream is asked."""
 
     entry: Entry
+    left: float = field(default=0.0, eq=False)
 
 
 @frozen
@@ -130,7 +131,7 @@ def _decide_on(entry: Entry, wishes: Directives, policy: CachePolicy, now: float
     validated_first = must_validate(entry, policy)
     if left > 0 and not validated_first:
         if entry.immutable or not _wants_fresher(entry, wishes, left, now):
-            return Fresh(entry)
+            return Fresh(entry, left)
         return Validate(entry, conditional(entry), Forward.REQUEST)
     wanted = _wants_fresher(entry, wishes, left, now)
     if not wanted and not never_stale(entry, policy) and -left <= _allowed(entry, wishes, policy):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 #: Never forwarded by an intermediary (RFC 9110 section 7.6.1), plus the de-facto ones.
 HOP_BY_HOP = frozenset(
@@ -74,13 +77,21 @@ class Headers:
     Values are ``str`` decoded from latin-1, so that every byte survives the round trip.
     """
 
-    __slots__ = ("_made", "items")
+    __slots__ = ("_derived", "_made", "items")
 
     items: tuple[tuple[str, str], ...]
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self.items = tuple(items)
         self._made: dict[str, list[str]] | None = None
+        self._derived: Any = None
+
+    def derived(self, make: Callable[[Headers], T]) -> T:
+        """What ``make`` reads from these fields, read once; there is one such reader."""
+        if self._derived is None:
+            self._derived = make(self)
+        derived: T = self._derived
+        return derived
 
     @property
     def by_name(self) -> Mapping[str, Sequence[str]]:

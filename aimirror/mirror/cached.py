@@ -29,7 +29,7 @@ from aimirror.interfaces import (
 )
 from aimirror.mirror.ecosystem import Declined, Lookup
 from aimirror.mirror.passing import Passer
-from aimirror.mirror.serving import Damaged, Serving
+from aimirror.mirror.serving import Damaged, Serving, told
 from aimirror.mirror.transforms import Transforms
 from aimirror.routing import digests
 from aimirror.server.access import client
@@ -111,8 +111,8 @@ class Cached:
         self, lookup: Lookup, decision: caching.Decision, entries: tuple[Entry, ...]
     ) -> Answer:
         match decision:
-            case caching.Fresh(entry):
-                handling = Handling(ttl=self._serving.ttl(lookup, entry))
+            case caching.Fresh(entry, left):
+                handling = Handling(ttl=told(entry, left))
                 return await self._serving.hit(lookup, entry, "HIT", handling)
             case caching.StaleWhileRevalidate(entry, conditional):
                 self._revalidate(lookup, entry, conditional)

@@ -13,7 +13,6 @@ from aimirror.caching.entries import Entry
 from aimirror.caching.freshness import must_validate
 from aimirror.http.headers import Headers
 from aimirror.interfaces import BodyFailed, IBody, ILibrary, IStoredBody
-from aimirror.mirror.changes import Change
 from aimirror.mirror.ecosystem import Lookup
 from aimirror.mirror.transforms import Transforms
 from aimirror.routing.policies import STALE_IF_ERROR, CachePolicy
@@ -90,50 +89,53 @@ class Serving:
         as long as the entry needs no question; ``read`` has the body again, which is stored: many
         clients ask for one small file after another, and memory does not hold them all.
         """
-        changes = self._library.changes
-        headers = self._fields(lookup, entry, outcome, handling)
-        mirror = lookup.request.mirror
+        changes, mirror = self._library.changes, lookup.request.mirror
+        served = self._served(lookup, entry)
+        headers = _worded(served, outcome, handling)
         if "location" in entry.headers:
             headers = self._transforms.located(lookup.route, headers, mirror)
             read = None
-        blob = "" if handling.stored else entry.blob
+        stored = handling.stored
+        ttl = self.ttl(lookup, entry) if stored and read is not None else handling.ttl
+        left = self._left(lookup, entry, ttl) if entry.blob and (read or not stored) else 0.0
         answer = Answer(
             status=entry.status,
             headers=headers,
             body=body,
-            memo_until=self._memo_until(lookup, entry, handling) if blob else 0.0,
+            memo_until=lookup.now + min(MEMO_SECONDS, left) if left and not stored else 0.0,
             memo_of=entry.key,
         )
         change = self._transforms.change(lookup.route, answer, lookup.request.headers, mirror)
         if change is not None:
+            blob = "" if stored else entry.blob
             carrying = self._transforms.carry_out(lookup.request, answer, change, blob, entry.blob)
             answer = await carrying
-        if read is None or not isinstance(answer.body, bytes):
+        if read is None or not left or not isinstance(answer.body, bytes):
             return answer
+        hit = answer.headers
+        if outcome != "HIT":  # has just been stored, or confirmed
+            hit = _worded(served, "HIT", Handling(ttl=ttl))
+            hit = hit if change is None else change.headers(hit)
         if change is not None and change.of_bytes:
             read = self._transforms.reading(entry.blob, change, read)
         again = Again(
-            headers=answer.headers if outcome == "HIT" else self._hit(lookup, entry, change),
+            headers=hit,
             beside=(answer.headers, answer.body),
-            read=self._noting(entry, len(answer.body), read),
+            read=self._noting(entry, lookup.now, len(answer.body), read),
             holds=lambda: self._library.changes == changes,
             otherwise=answer.memo_until,
         )
-        left = Handling(ttl=self.ttl(lookup, entry))
         most = REPEATABLE_SECONDS if lookup.ecosystem.settled else MEMO_SECONDS
-        until = self._memo_until(lookup, entry, left, most)
-        return evolve(answer, memo_until=until, again=again)
-
-    def _hit(self, lookup: Lookup, entry: Entry, change: Change | None) -> Headers:
-        """The fields of the next answer like one that has just been stored, or confirmed."""
-        fields = self._fields(lookup, entry, "HIT", Handling(ttl=self.ttl(lookup, entry)))
-        return fields if change is None else change.headers(fields)
+        return evolve(answer, memo_until=lookup.now + min(most, left), again=again)
 
     def _noting(
-        self, entry: Entry, size: int, read: Callable[[], bytes]
+        self, entry: Entry, noted: float, size: int, read: Callable[[], bytes]
     ) -> Callable[[float], bytes]:
-        """Reads a body of ``size`` bytes again, and notes that it was used, now and then."""
-        library, noted = self._library, self._library.now()
+        """Reads a body of ``size`` bytes again, and notes now and then that it was used.
+
+        Its last use was ``noted`` (epoch seconds).
+        """
+        library = self._library
         identity = Entry(key=entry.key, scope=entry.scope, variant=entry.variant)
 
         def read_again(now: float) -> bytes:
@@ -148,34 +150,29 @@ class Serving:
 
         return read_again
 
-    def _fields(self, lookup: Lookup, entry: Entry, outcome: str, handling: Handling) -> Headers:
-        ours = caching.cache_status(handling)
-        before = entry.headers.joined("cache-status")
+    def _served(self, lookup: Lookup, entry: Entry) -> tuple[Headers, str]:
+        """The stored fields without those on caches, and what other caches have said."""
+        before = entry.headers.joined("cache-status") or ""
         if before or "x-cache" in entry.headers:
-            kept = entry.headers.without("cache-status", "x-cache")
-            ours = f"{before}, {ours}" if before else ours
-            entry = evolve(entry, headers=kept)
-        served = caching.serve(entry, lookup.now)
-        return Headers([*served, ("X-Cache", outcome), ("Cache-Status", ours)])
+            entry = evolve(entry, headers=entry.headers.without("cache-status", "x-cache"))
+        return caching.serve(entry, lookup.now), before
 
-    def _memo_until(
-        self, lookup: Lookup, entry: Entry, handling: Handling, most: float = MEMO_SECONDS
-    ) -> float:
+    def _left(self, lookup: Lookup, entry: Entry, ttl: float | None) -> float:
+        """Seconds for which a repeat may get the same, 0 for none; ``ttl`` where it is known."""
         fields = lookup.request.headers
         wishes = fields.has_any(_PARTIAL) or (lookup.rule.obeys_clients and fields.has_any(_WISHES))
         if entry.scope or wishes or must_validate(entry, lookup.rule.cache):
             return 0.0
         if any(_by_client(each) for each in self._library.at(entry.key).entries):
             return 0.0
-        left = handling.ttl
+        left = ttl
         if left is None:
             left = caching.remaining(entry, lookup.rule.cache, lookup.now)
-        return lookup.now + min(most, max(0.0, left))
+        return max(0.0, left)
 
     def ttl(self, lookup: Lookup, entry: Entry) -> float | None:
         """Seconds of freshness left, None where that means nothing."""
-        left = caching.remaining(entry, lookup.rule.cache, lookup.now)
-        return None if entry.immutable or left > 1e9 else left
+        return told(entry, caching.remaining(entry, lookup.rule.cache, lookup.now))
 
     # -- in place of a failure -----------------------------------------------------------------
 
@@ -205,6 +202,19 @@ class Serving:
             detail=detail or "stale",
         )
         return await self.hit(lookup, entry, "STALE", handling)
+
+
+def told(entry: Entry, left: float) -> float | None:
+    """Seconds of freshness left as a client is told of them, None where that means nothing."""
+    return None if entry.immutable or left > 1e9 else left
+
+
+def _worded(served: tuple[Headers, str], outcome: str, handling: Handling) -> Headers:
+    """Fields with our own words on how the cache came to answer."""
+    fields, before = served
+    ours = caching.cache_status(handling)
+    ours = f"{before}, {ours}" if before else ours
+    return Headers([*fields, ("X-Cache", outcome), ("Cache-Status", ours)])
 
 
 def _by_client(entry: Entry) -> bool:

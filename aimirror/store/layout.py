@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
@@ -20,6 +21,7 @@ FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 #: Blobs and entries are spread over folders named by this many leading characters.
 FAN_OUT = 2
+_NAME = re.compile(r"[0-9a-f]{64}")
 
 
 def entry_name(entry: Entry) -> str:
@@ -30,7 +32,7 @@ def entry_name(entry: Entry) -> str:
 
 def is_name(text: str) -> bool:
     """Whether this is a sha256 in lower-case hex, such as blobs and entries have for a name."""
-    return len(text) == 64 and all(c in "0123456789abcdef" for c in text)
+    return _NAME.fullmatch(text) is not None
 
 
 @frozen

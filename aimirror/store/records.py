@@ -24,7 +24,11 @@ LARGEST_RECORD = 1 << 20
 #: opened where the upstream said ``s-maxage`` or ``must-revalidate``, and don't tell whose it was.
 VERSION = 2
 
-_FIELDS = {field.name: field for field in attrs.fields(Entry)}
+#: Fields of an entry and the types of their values.
+_TYPES: dict[str, type] = {
+    field.name: str if field.default is attrs.NOTHING else type(field.default)
+    for field in attrs.fields(Entry)
+}
 
 
 def _pairs(headers: Headers) -> str:
@@ -41,14 +45,9 @@ _WRITTEN: dict[type, Callable[[Any], str]] = {
 }
 
 
-def _type(name: str) -> type:
-    default = _FIELDS[name].default
-    return str if default is attrs.NOTHING else type(default)
-
-
-_WRITERS = tuple(_WRITTEN[_type(name)] for name in _FIELDS)
-_VALUES = attrgetter(*_FIELDS)
-_LINE = f'{{"version":{VERSION}' + "".join(f',"{name}":%s' for name in _FIELDS) + "}"
+_WRITERS = tuple(_WRITTEN[kind] for kind in _TYPES.values())
+_VALUES = attrgetter(*_TYPES)
+_LINE = f'{{"version":{VERSION}' + "".join(f',"{name}":%s' for name in _TYPES) + "}"
 
 
 def dump(entry: Entry) -> str:
@@ -60,7 +59,12 @@ def load(text: str | bytes) -> Entry:
     """The entry of a record; ValueError when it is not one, or may not be for all as it says."""
     try:
         values = parse_json(text)
-        made = Entry(**{n: _typed(n, v) for n, v in values.items() if n in _FIELDS})
+        known: dict[str, Any] = {}
+        for name, value in values.items():
+            wanted = _TYPES.get(name)
+            if wanted is not None:
+                known[name] = value if type(value) is wanted else _typed(name, wanted, value)
+        made = Entry(**known)
     except (TypeError, AttributeError) as error:
         raise ValueError(f"not an entry: {error}") from error
     if not made.scope and values.get("version") != VERSION:
@@ -70,16 +74,13 @@ def load(text: str | bytes) -> Entry:
     return made
 
 
-def _typed(name: str, value: Any) -> Any:
-    """A field's value; ValueError when its type is not that of the field's default."""
-    wanted = _type(name)
+def _typed(name: str, wanted: type, value: Any) -> Any:
+    """A field's value that JSON has in another type; ValueError when it can't be of that type."""
     if wanted is Headers:
-        return Headers((str(n), str(v)) for n, v in value)
+        return Headers([(str(n), str(v)) for n, v in value])
     if wanted is float and type(value) is int:
         return float(value)
-    if type(value) is not wanted:
-        raise ValueError(f"{name}: not {wanted.__name__}")
-    return value
+    raise ValueError(f"{name}: not {wanted.__name__}")
 
 
 def write_sidecar(path: Path, entry: Entry) -> None:

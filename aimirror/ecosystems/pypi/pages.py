@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urljoin
 
@@ -28,18 +29,22 @@ _ASKED = {
 }
 #: The same types, the one first that clients without any preference get.
 _TYPES = (HTML, _V1_HTML, JSON)
+#: Values of Accept that are kept in mind: a client sends the same with each request.
+KEPT = 64
 _WILD = ("*/*", "application/*", "text/*")
 
 #: The best first.
 _STRONGEST = ("sha256", "sha512", "blake2b-256", "sha1", "md5")
 
 
+@lru_cache(KEPT)
 def asked(accept: str) -> str:
     """What to ask of an index for a client's Accept (PEP 691; RFC 9110 section 12.5.1)."""
     weights = dict(_weights(accept)) or {HTML: 1.0}
     return _ASKED[max(_TYPES, key=lambda kind: _weight(weights, kind))]
 
 
+@lru_cache(KEPT)
 def takes_json(accept: str) -> bool:
     """Whether a client's Accept allows a page as JSON."""
     return _weight(dict(_weights(accept)) or {HTML: 1.0}, JSON) > 0

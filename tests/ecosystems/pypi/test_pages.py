@@ -41,6 +41,14 @@ class NegotiationTests(SynchronousTestCase):
         self.assertTrue(pypi.asked(f"{html}, text/html;q=0.9").startswith(html))
         self.assertEqual(pypi.asked(f"{JSON};q=0, text/html;q=0.1"), pypi.HTML)
 
+    def test_read_once(self) -> None:
+        """A client sends the same Accept with each request, which is not read again."""
+        for look in (pypi.asked, pypi.takes_json):
+            look(UV)
+            read = look.cache_info().misses
+            look(UV)
+            self.assertEqual(look.cache_info().misses, read)
+
     def test_few_forms(self) -> None:
         """Clients of one kind share one stored page."""
         self.assertEqual(len({pypi.asked(each) for each in (PIP, UV, POETRY)}), 1)

@@ -27,7 +27,7 @@ LINGER = 30.0
 #: It comes when all that has arrived is taken in: the end of a piece should not wait for it.
 FEW = 4
 STEP = 512 << 10
-PATIENCE = 0.025
+PATIENCE = 0.05
 
 #: Called with (reader, position, stop): a reader came or jumped; and with (reader): it left.
 Joined = Callable[[int, int, int | None], None]
@@ -50,6 +50,8 @@ class GrowingReader:
         size = body.size
         #: Whether the bytes that are held back until the digest is right are held back from it.
         self.held = size is None or waits_for_proof(start, stop, size)
+        #: The end of what could be read when that was looked up, in which turn of the body.
+        self._end, self._turn = start, -1
         self._waiting: Deferred[None] | None = None
         self._closed = False
         self.pace = Pace(start, body.now())
@@ -64,9 +66,16 @@ class GrowingReader:
 
     def ready(self) -> int:
         """Bytes that can be read at ``position`` now."""
-        end = self._body.end_for(self)
-        stop = self.stop
-        return max(0, (end if stop is None else min(end, stop)) - self.position)
+        body = self._body
+        if body.failed is not None:
+            return 0
+        if self.position >= self._end and self._turn != body.turn:
+            self._may_read_to(body.end_for(self))
+        return max(0, self._end - self.position)
+
+    def _may_read_to(self, end: int) -> None:
+        stop, self._turn = self.stop, self._body.turn
+        self._end = end if stop is None else min(end, stop)
 
     def ended(self) -> bool:
         """Whether all bytes up to ``stop`` were sent."""
@@ -96,6 +105,7 @@ class GrowingReader:
         enough = end - self.position >= least or self.position == self._start
         if last or (end > self.position and enough):
             self._rest()
+            self._may_read_to(end)
             waiting.callback(None)
         elif failed is not None:
             self._rest()
@@ -154,6 +164,8 @@ class GrowingBody:
         #: Why the body can't be completed, once that is known.
         self.failed: tuple[str, Reason] | None = None
         self.readable = readable
+        #: Counts the times at which more may have become readable.
+        self.turn = 0
         self._arrived = readable if arrived is None else arrived
         self.advanced = advanced
         self._joined = joined
@@ -212,6 +224,7 @@ class GrowingBody:
 
     def wake(self) -> None:
         """Something became readable: those that wait go on, a crowd of them soon."""
+        self.turn += 1
         if self._clock is None or len(self.waiting) <= FEW:
             self._wake(1)
         elif self._soon is None:
@@ -241,6 +254,7 @@ class GrowingBody:
     def proven(self, size: int) -> None:
         """All bytes are there and what they should be; nobody needs to wait for the disk's sync."""
         self.size, self.complete = size, True
+        self.turn += 1
         self._wake(1)
 
     def finish(self, size: int, path: str, blob: str, in_use: InUse) -> None:

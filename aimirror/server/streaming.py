@@ -34,9 +34,11 @@ async def copy(request: MirrorRequest, reader: IBodyReader) -> None:
     cancelling stops the transfer at the next span.
     """
     try:
-        while not reader.ended():
+        while True:
             count = reader.ready()
             if count <= 0:
+                if reader.ended():
+                    return
                 await reader.wait()
                 continue
             if request.gone:

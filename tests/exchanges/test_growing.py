@@ -205,12 +205,8 @@ class CrowdTests(SynchronousTestCase):
         path = Path(self.mktemp())
         path.touch()
         self.written = Spans()
-        self.body = GrowingBody(
-            str(path),
-            self.size,
-            lambda position: self.written.run_from(position),
-            clock=self.clock,
-        )
+        self.looks = 0
+        self.body = GrowingBody(str(path), self.size, self.readable, clock=self.clock)
         self.addCleanup(self.close)
         self.went_on: list[GrowingReader] = []
 
@@ -219,6 +215,10 @@ class CrowdTests(SynchronousTestCase):
         for reader in list(self.body._readers.values()):
             reader.close()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def readable(self, position: int) -> int:
+        self.looks += 1
+        return self.written.run_from(position)
 
     def waiting(self, count: int, start: int = 0, stop: int | None = None) -> list[GrowingReader]:
         readers = [self.body.reader(start, stop) for _ in range(count)]
@@ -255,6 +255,16 @@ class CrowdTests(SynchronousTestCase):
         self.clock.advance(PATIENCE)
         self.assertEqual(self.read(), crowd)
         self.assertEqual({reader.position for reader in crowd}, {20 + STEP})
+
+    def test_one_look_for_all(self) -> None:
+        """What is readable is looked up once for all at one place, and not again by each."""
+        for count, stop in ((FEW, STEP), (2 * FEW, 3 * STEP)):
+            readers = self.waiting(count, start=self.written.run_from(0))
+            self.looks = 0
+            self.assertEqual(self.write(stop), readers)
+            self.assertEqual(self.looks, 1)
+            for reader in readers:
+                reader.close()
 
     def test_once_a_turn(self) -> None:
         """However much arrives in one turn of the reactor, a crowd goes on when it is over."""

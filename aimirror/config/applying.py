@@ -22,10 +22,15 @@ def egress_of(config: Config) -> Callable[[Rule], Egress]:
     reach = evolve(ANYWHERE, networks=listed.networks, hosts=listed.hosts)
     outer = evolve(reach, zones=frozenset({Zone.PUBLIC}))
 
+    made: dict[tuple[object, ...], Egress] = {}
+
     def egress(rule: Rule) -> Egress:
         proxy = config.server.upstream_proxy if rule.upstream_proxy is None else rule.upstream_proxy
         named = rule.upstreams or any(not host.startswith("*.") for host in rule.allow)
-        return egress_by(config, proxy, reach if named else outer, trust_of(config, rule))
+        name = (proxy, bool(named), rule.ca_file, rule.client_cert, rule.client_key)
+        if name not in made:  # as many as the configuration has
+            made[name] = egress_by(config, proxy, reach if named else outer, trust_of(config, rule))
+        return made[name]
 
     return egress
 

@@ -42,7 +42,7 @@ class Reach:
 ANYWHERE = Reach(zones=frozenset({Zone.PUBLIC, Zone.PRIVATE, Zone.LOOPBACK}))
 
 
-@frozen
+@frozen(cache_hash=True)
 class Trust:
     """Whose certificates are believed in TLS, and which is shown; names of PEM files."""
 

@@ -19,6 +19,7 @@ from twisted.web.http_headers import Headers as WireHeaders
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from aimirror.bounded import LRU
 from aimirror.download.tasks import Reason
 from aimirror.http.egress import Egress, Outgoing, Timeouts
 from aimirror.http.headers import Headers
@@ -56,6 +57,8 @@ _BARE = frozenset({b"GET", b"HEAD", b"DELETE", b"OPTIONS"})
 _FORM = re.compile(rb"[\x21-\x7e]+")
 #: Sets of fields that are held ready for the wire.
 MOST_FIELDS = 256
+#: Ways to hosts that are held ready.
+MOST_ROUTES = 256
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STRAY = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -88,6 +91,8 @@ class Agents:
             resolve = system_resolver(cast(IReactorPluggableNameResolver, reactor).nameResolver)
         self._dialer = Dialer(reactor, resolve, read_bytes)
         self._deadlines: dict[float, Deadlines] = {}
+        #: Each with the egress that it is for, so that nothing else has its ``id`` meanwhile.
+        self._routes: LRU[tuple[str, str, int, int, float], tuple[Route, Egress]] = LRU(MOST_ROUTES)
 
     def agent(self, egress: Egress, timeouts: Timeouts) -> IAgent:
         """A Twisted agent whose requests leave by ``egress``; its responses are ``Reply``s.
@@ -146,10 +151,8 @@ class Agents:
     async def sending(self, outgoing: Outgoing, body: IBodyProducer | None = None) -> Reply:
         """As ``send``, for who waits for it at once."""
         target = _target(outgoing.url)
-        request = _Sending(self, outgoing, target, keep=self._pool.persistent)
-        egress, seconds = outgoing.egress, outgoing.timeouts.connect
-        route = Route(self.clock, self._dialer, self._tls, target, egress, seconds)
-        route.judge()
+        route = self._route(target, outgoing)
+        request = _Sending(self, outgoing, target, route.host, keep=self._pool.persistent)
         if route.absolute and route.proxy is not None:
             request.address(route.proxy)
         while True:
@@ -165,6 +168,21 @@ class Agents:
             reply.abortConnection()
             raise refused(reply.head, route.proxy)
         return reply
+
+    def _route(self, target: Target, outgoing: Outgoing) -> Route:
+        """How the target's host is reached, which most requests have in common.
+
+        Raises UpstreamError where it may not be.
+        """
+        egress, seconds = outgoing.egress, outgoing.timeouts.connect
+        name = (target.scheme, target.host, target.port, id(egress), seconds)
+        known = self._routes.get(name)
+        if known is not None:
+            return known[0]
+        route = Route(self.clock, self._dialer, self._tls, target, egress, seconds)
+        route.judge()
+        self._routes.put(name, (route, egress))
+        return route
 
     async def _repeatable(self, request: _Sending, route: Route) -> Reply:
         connection = await self._counted(request, route, idle=True)
@@ -221,14 +239,16 @@ class _OneTooMany(Exception):
 class _Sending:
     """One request, ready to be written to a connection."""
 
-    def __init__(self, agents: Agents, outgoing: Outgoing, target: Target, *, keep: bool) -> None:
+    def __init__(
+        self, agents: Agents, outgoing: Outgoing, target: Target, host: str, *, keep: bool
+    ) -> None:
         if _TOKEN.fullmatch(outgoing.method) is None:
             raise UpstreamError(Reason.PROTOCOL, "the request's method is no token")
         self._agents = agents
         self._clock = agents.clock
         self._method = outgoing.method.encode("ascii")
         self._timeouts = outgoing.timeouts
-        self._fields = _wire_fields(outgoing.headers, target.authority)
+        self._fields = _wire_fields(outgoing.headers, host)
         self._proxy: Proxy | None = None
         self._target = target
         self._form = target.path

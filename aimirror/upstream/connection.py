@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IAddress,
     IHandshakeListener,
@@ -26,7 +27,7 @@ from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
 from aimirror.download.tasks import Reason
-from aimirror.http.egress import Address
+from aimirror.http.egress import Address, Zone
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.deadlines import Deadlines
 from aimirror.upstream.errors import HTTP2_ONLY
@@ -49,6 +50,8 @@ IDLE_SECONDS = 30
 #: How a server begins that speaks HTTP/2 unasked: a SETTINGS frame (RFC 9113 section 3.4).
 _SETTINGS = re.compile(rb"\0[\0-\xff]{2}\x04[\0\x01]\0{4}")
 
+#: What ends an answer that is whole, in Twisted's words.
+_OVER = ConnectionDone("synthetic!")
 _IN_FLIGHT = ("TRANSMITTING", "WAITING")
 
 
@@ -66,6 +69,9 @@ class Connection(HTTP11ClientProtocol):
 
     #: The address that was dialled, None behind a proxy.
     address: Address | None = None
+    #: The kind of network that it is in, once somebody has asked; the route that took it last.
+    zone: Zone | None = None
+    admitted_by: object | None = None
     #: Requests sent so far, this one included.
     exchanges = 0
     #: The header of the response under way.
@@ -298,9 +304,28 @@ class Connection(HTTP11ClientProtocol):
             transport.resumeProducing()  # type: ignore[attr-defined]
 
     def _finishResponse(self, rest: bytes) -> None:
-        if rest and self._sent is not None:  # of unknown meaning (RFC 9112 section 6.3)
-            self._sent.persistent = False
-        super()._finishResponse(rest)
+        sent = self._sent
+        if rest and sent is not None:  # of unknown meaning (RFC 9112 section 6.3)
+            sent.persistent = False
+        if self._incoming is None or self._parser is None or self._state != "WAITING":
+            super()._finishResponse(rest)
+        elif sent is not None and sent.persistent:
+            self._state = "QUIESCENT"
+            self._again()
+        else:
+            self._state = "QUIESCENT"
+            self._giveUp(Failure._withoutTraceback(_OVER))  # type: ignore[no-untyped-call]
+
+    def _again(self) -> None:
+        """As Twisted does where a connection may serve another request, in fewer steps."""
+        transport: Any = self.transport
+        transport.resumeProducing()
+        try:
+            self._quiescentCallback(self)
+        except Exception:  # it is lost to the pool, and its answer is whole all the same
+            self._log.failure("a connection could not be kept")
+            transport.loseConnection()
+        self._disconnectParser(_OVER)  # type: ignore[no-untyped-call]
 
 
 class ConnectionFactory(Factory):

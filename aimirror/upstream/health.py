@@ -100,6 +100,8 @@ class Health:
 
     def order(self, urls: Sequence[str], now: float) -> list[int]:
         """Indexes of ``urls``, the healthy ones first, else as configured."""
+        if len(urls) == 1:
+            return [0]
         return sorted(range(len(urls)), key=lambda index: self.ill(urls[index], now))
 
     def ill(self, url: str, now: float) -> bool:
@@ -139,9 +141,10 @@ class Health:
 
     def reached(self, url: str) -> None:
         """It said something, whatever that was."""
-        self._away.pop(url)
-        self._away.pop(origin(url))
-        self._silent.pop(origin(url))
+        if len(self._away) or len(self._silent):  # which is rare
+            self._away.pop(url)
+            self._away.pop(origin(url))
+            self._silent.pop(origin(url))
 
     def away(self, urls: Sequence[str], now: float) -> bool:
         """Whether none of the URLs will answer, as far as is known.
@@ -169,6 +172,8 @@ class Health:
 
     def paused(self, url: str, scope: str, now: float) -> Pause | None:
         """For how long its host wants to be left alone still."""
+        if not len(self._pauses):
+            return None
         pauses = (self._pauses.peek((origin(url), each)) for each in {"", scope})
         longest = max((p for p in pauses if p), key=lambda p: p.seconds, default=None)
         if longest is None or longest.seconds <= now:

@@ -179,8 +179,9 @@ class Hosts:
         known = self._host(host)
         if known.waiting or not self._has_room(host, known):
             await self._queue(host, known, seconds, clients)
-            return self._permit(host, known, clients)
-        return self.count(host, clients)
+        else:
+            known.streams += 1
+        return self._permit(host, known, clients)
 
     def count(self, host: str, clients: Clients = somebody) -> Permit:
         """One more stream, whether there is room or not."""
@@ -241,8 +242,10 @@ class Hosts:
         return freed
 
     def _has_room(self, host: str, known: Host) -> bool:
-        most = self.most(host)
-        return known.busy < most and known.streams < most - _reserve(known.downloads, most)
+        most = self.limit if known.bearing.borne is None else self.most(host)
+        if known.downloads and known.streams >= most - _reserve(known.downloads, most):
+            return False
+        return known.streams + known.pieces < most
 
     def _may_begin(self, known: Host) -> bool:
         return bool(known.waiting) and (not known.lacking or known.waiting.awaited > 0)

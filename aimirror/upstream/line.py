@@ -34,8 +34,8 @@ class Line:
     most: int
     _places: list[Place] = Factory(list)
     #: Connections at work by client.
-    _has: Counter[str] = Factory(Counter)
-    _at_work: Counter[Clients] = Factory(Counter)
+    _has: dict[str, int] = Factory(dict)
+    _at_work: dict[Clients, int] = Factory(dict)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -76,7 +76,7 @@ class Line:
         best, lowest = 0, (True, 0)
         for n, place in enumerate(self._places):
             clients = place.clients()
-            level = (not clients, min((self._has[client] for client in clients), default=0))
+            level = (not clients, min((self._has.get(client, 0) for client in clients), default=0))
             if n == 0 or level < lowest:
                 best, lowest = n, level
             if level == (False, 0):
@@ -86,8 +86,9 @@ class Line:
     def begins(self, clients: Clients) -> Callable[[], None]:
         """A connection is at work for these; call the result when it is not any more."""
         names = tuple(clients())
-        self._has.update(names)
-        self._at_work[clients] += 1
+        for name in names:
+            self._has[name] = self._has.get(name, 0) + 1
+        self._at_work[clients] = self._at_work.get(clients, 0) + 1
 
         def ends() -> None:
             for name in names:
@@ -106,7 +107,7 @@ class Line:
         return clients in self._at_work
 
 
-def _less(counter: Counter[_T], key: _T) -> None:
-    counter[key] -= 1
-    if counter[key] <= 0:
-        del counter[key]
+def _less(counts: dict[_T, int], key: _T) -> None:
+    counts[key] -= 1
+    if counts[key] <= 0:
+        del counts[key]

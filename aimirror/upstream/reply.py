@@ -59,14 +59,28 @@ class Reply:
         self.head = head
         #: The kind of network it came from.
         self.zone = zone
-        self.version: tuple[bytes, int, int] = response.version
-        self.code: int = response.code
-        self.phrase: bytes = response.phrase
-        self.length: object = response.length
+        self.code = head.status
         self.request: IClientRequest = response.request
         self.previousResponse: IResponse | None = None
         if self._silence is not None:
             self._silence.restart()
+
+    @property
+    def version(self) -> tuple[bytes, int, int]:
+        """The protocol (IResponse)."""
+        version: tuple[bytes, int, int] = self._response.version
+        return version
+
+    @property
+    def phrase(self) -> bytes:
+        """What the status line says beside the status (IResponse)."""
+        phrase: bytes = self._response.phrase
+        return phrase
+
+    @property
+    def length(self) -> object:
+        """Bytes of the body, as far as it is known (IResponse)."""
+        return self._response.length
 
     @property
     def headers(self) -> WireHeaders:

@@ -31,7 +31,7 @@ from aimirror.upstream.ways import Way
 
 @implementer(IStreamClientEndpoint)
 class Route:
-    """How one target is reached; ``connect`` fires with a Connection that is ready to be used."""
+    """How a target's host is reached; ``connect`` fires with a Connection ready to be used."""
 
     def __init__(
         self,
@@ -48,32 +48,24 @@ class Route:
         self._reach = egress.reach
         self._trust = egress.trust
         self._seconds = seconds
-        self._way = Way(reactor, dialer, tls, target, egress, seconds)
-
-    @property
-    def host(self) -> str:
-        """The host, and its port where it is not the usual one: what connections are counted by."""
-        return self._target.authority
-
-    @property
-    def proxy(self) -> Proxy | None:
-        """The proxy that is crossed, None when there is none."""
-        return self._way.proxy
-
-    @property
-    def absolute(self) -> bool:
-        """Whether requests are addressed to the proxy itself, in absolute form."""
-        return self.proxy is not None and self.proxy.kind.http and self._target.scheme == "http"
-
-    @property
-    def key(self) -> Hashable:
-        """Connections with one key go to one place; who may use them ``admits`` tells."""
-        return self.proxy, None if self.absolute else self._target.origin, self._trust
+        self._way = way = Way(reactor, dialer, tls, target, egress, seconds)
+        #: The host, and its port where it is not the usual one: what connections are counted by.
+        self.host = target.authority
+        #: The proxy that is crossed, None when there is none.
+        self.proxy: Proxy | None = way.proxy
+        #: Whether requests are addressed to the proxy itself, in absolute form.
+        self.absolute = self.proxy is not None and self.proxy.kind.http and target.scheme == "http"
+        #: Connections with one key go to one place; who may use them ``admits`` tells.
+        self.key: Hashable = (self.proxy, None if self.absolute else target.origin, self._trust)
 
     def admits(self, connection: Connection) -> bool:
         """Whether an idle connection, dialled under another reach perhaps, may be used."""
-        address = connection.address
-        return address is None or permitted(self._reach, self._target.host, address)
+        if connection.admitted_by is not self:
+            address = connection.address
+            if address is not None and not permitted(self._reach, self._target.host, address):
+                return False
+            connection.admitted_by = self
+        return True
 
     def judge(self) -> None:
         """See ``Way.judge``."""
@@ -81,8 +73,13 @@ class Route:
 
     def zone(self, connection: Connection) -> Zone:
         """The kind of network that answers; behind a proxy only literal targets tell theirs."""
-        address = connection.address or self._target.literal
-        return Zone.PUBLIC if address is None else zone(address)
+        if connection.zone is None:
+            address = connection.address or self._target.literal
+            kind = Zone.PUBLIC if address is None else zone(address)
+            if connection.address is None:
+                return kind  # of this target alone
+            connection.zone = kind
+        return connection.zone
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Dial, cross the proxy and shake hands, all within the connect time-out.

@@ -1,5 +1,9 @@
 """Single requests: what goes out to the letter, which connection carries it."""
 
+import sys
+from types import FrameType
+from unittest import mock
+
 import treq.client
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Protocol
@@ -10,10 +14,13 @@ from aimirror.download.tasks import Reason
 from aimirror.http.egress import ANYWHERE, Egress
 from aimirror.http.headers import Headers
 from aimirror.interfaces import UpstreamError
-from aimirror.upstream.connection import IDLE_SECONDS
+from aimirror.upstream.agent import MOST_ROUTES
+from aimirror.upstream.connection import IDLE_SECONDS, Pool
 from tests.upstream.network import TIMEOUTS, Network, Upload, Wire, get
 
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+#: Functions from a request on a connection that is kept to the end of its answer.
+MOST_CALLS = 178
 PROXIED = Egress("http://u:secret@10.9.9.9:3128", ANYWHERE)
 
 
@@ -83,6 +90,43 @@ class SendTests(SynchronousTestCase):
         self.assertIn(b"GET /other ", wire.taken())
         self.agents.send(get("http://two.example/"))
         self.assertEqual(len(self.network.dialled), 2)
+
+    def test_what_each_costs(self) -> None:
+        """A request to a host that was asked before crosses few functions."""
+        egress = Egress(reach=ANYWHERE)
+        wire = self.serve(egress=egress)
+        again = get("http://one.example/other", egress=egress)
+        seen: list[str] = []
+
+        def count(frame: FrameType, event: str, _: object) -> None:
+            if event == "call":
+                seen.append(frame.f_code.co_qualname)
+
+        sys.setprofile(count)
+        try:
+            sending = self.agents.send(again)
+            wire.receive(EMPTY)
+        finally:
+            sys.setprofile(None)
+        self.successResultOf(sending)
+        self.assertLessEqual(len(seen), MOST_CALLS, seen)
+
+    def test_not_kept(self) -> None:
+        """An answer is whole though its connection can't be kept, and is closed."""
+        with mock.patch.object(Pool, "_putConnection", side_effect=ValueError):
+            wire = self.serve()
+        self.network.settle()
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertTrue(wire.closed)
+
+    def test_ways_are_remembered(self) -> None:
+        """Each egress has its own way to a host, of which a bounded number is held ready."""
+        wire = self.serve()
+        for number in range(MOST_ROUTES + 2):
+            sending = self.agents.send(get(egress=Egress(no_proxy=(f"{number}.example",))))
+            wire.receive(EMPTY)
+            self.successResultOf(sending)
+        self.assertEqual(len(self.agents._routes), MOST_ROUTES)
 
     def test_no_reuse_out_of_reach(self) -> None:
         """An idle connection to an address beyond the request's reach is closed, not used."""

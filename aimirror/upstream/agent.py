@@ -26,7 +26,7 @@ from aimirror.http.headers import Headers
 from aimirror.http.targets import BadTarget, Target, parse_target
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.bodies import WatchedBody
-from aimirror.upstream.connection import Connection, Pool
+from aimirror.upstream.connection import Connection
 from aimirror.upstream.countdown import Countdown
 from aimirror.upstream.deadlines import Deadlines
 from aimirror.upstream.dialing import READ_BYTES, Dialer, Resolve, system_resolver
@@ -34,6 +34,7 @@ from aimirror.upstream.errors import explain
 from aimirror.upstream.host import Permit
 from aimirror.upstream.hosts import UNLIMITED, Hosts
 from aimirror.upstream.incoming import Bare, Incoming
+from aimirror.upstream.pool import Pool
 from aimirror.upstream.proxies import Proxy
 from aimirror.upstream.reply import Reply
 from aimirror.upstream.routes import Route

@@ -1,10 +1,10 @@
-"""One kept-alive connection to an upstream or proxy, and the pool of idle ones."""
+"""One kept-alive connection to an upstream or proxy."""
 
 from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any, cast
@@ -12,28 +12,22 @@ from typing import Any, cast
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
-    IAddress,
     IHandshakeListener,
-    IReactorTime,
-    IStreamClientEndpoint,
     ITCPTransport,
 )
-from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Client
 from twisted.python.failure import Failure
 from twisted.web._newclient import HTTP11ClientProtocol, Request, RequestNotSent
-from twisted.web.client import HTTPConnectionPool
 from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
 from aimirror.download.tasks import Reason
 from aimirror.http.egress import Address, Zone
 from aimirror.interfaces import UpstreamError
-from aimirror.upstream.deadlines import Deadlines
 from aimirror.upstream.errors import HTTP2_ONLY
 from aimirror.upstream.heads import Head, Malformed, take
 from aimirror.upstream.host import Permit, Spare
-from aimirror.upstream.hosts import Hosts
 from aimirror.upstream.incoming import Bare, Incoming
 from aimirror.upstream.pouring import Pouring
 
@@ -43,9 +37,6 @@ EARLY_BODY = 64 * 1024
 
 #: Interim (1xx) answers before the final one; 100 and 103 come once each.
 MAX_INTERIM = 8
-
-#: Seconds for which an idle connection is kept; servers close after 60 to 75, some after 5.
-IDLE_SECONDS = 30
 
 #: How a server begins that speaks HTTP/2 unasked: a SETTINGS frame (RFC 9113 section 3.4).
 _SETTINGS = re.compile(rb"\0[\0-\xff]{2}\x04[\0\x01]\0{4}")
@@ -326,87 +317,3 @@ class Connection(HTTP11ClientProtocol):
             self._log.failure("a connection could not be kept")
             transport.loseConnection()
         self._disconnectParser(_OVER)  # type: ignore[no-untyped-call]
-
-
-class ConnectionFactory(Factory):
-    """Builds the pool's connections."""
-
-    noisy = False
-
-    def __init__(self, quiescent: Callable[[Connection], None], description: str) -> None:
-        self._quiescent = quiescent
-
-    def buildProtocol(self, addr: IAddress | None) -> Connection:
-        """A connection that goes back to the pool after each exchange."""
-        return Connection(self._quiescent)
-
-
-class Pool(HTTPConnectionPool):
-    """Idle connections by key; a key stands for all that makes two of them interchangeable.
-
-    Endpoints are ``routes.Route``: they name the host by which connections are counted.
-    """
-
-    retryAutomatically = False  # Twisted would repeat DELETE; we repeat GET and HEAD
-    cachedConnectionTimeout = IDLE_SECONDS
-    _factory = ConnectionFactory  # type: ignore[assignment]
-
-    def __init__(self, reactor: IReactorTime, kept: int, hosts: Hosts) -> None:
-        calls = Deadlines(reactor, IDLE_SECONDS)
-        super().__init__(calls, persistent=kept > 0)  # type: ignore[no-untyped-call]
-        self.maxPersistentPerHost = kept
-        self._hosts = hosts
-
-    def close(self) -> Deferred[None]:
-        """Close the idle connections; fires when they are gone."""
-        closed = self.closeCachedConnections()  # type: ignore[no-untyped-call]
-        return cast("Deferred[None]", closed)
-
-    def idle(self, key: Hashable, admits: Callable[[Connection], bool]) -> Connection | None:
-        """An idle connection that ``admits`` agrees to; those to which it does not are closed."""
-        idle = self._connections.get(key)
-        while idle:
-            connection = cast(Connection, idle.pop(0))
-            if not idle:
-                del self._connections[key]
-            self._timeouts.pop(connection).cancel()
-            if connection.spare is not None:
-                connection.spare.drop()
-                connection.spare = None
-            if connection.state == "QUIESCENT":
-                if admits(connection):
-                    return connection
-                connection.drop()
-        return None
-
-    async def fresh(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Connection:
-        """A new connection."""
-        return cast(Connection, await self._newConnection(key, endpoint))
-
-    def close_idle(self, host: str) -> Deferred[None]:
-        """Close one idle connection to a host, if there is any; fires when it is gone."""
-        for idle in self._connections.values():
-            for connection in idle:
-                if connection.host == host and connection.state == "QUIESCENT":
-                    return cast("Deferred[None]", connection.abort())
-        return succeed(None)
-
-    def _newConnection(
-        self, key: Hashable, endpoint: IStreamClientEndpoint
-    ) -> Deferred[HTTP11ClientProtocol]:
-        return Deferred.fromCoroutine(self._opened(key, endpoint))
-
-    async def _opened(self, key: Hashable, endpoint: Any) -> HTTP11ClientProtocol:
-        """A new connection, beside which the host has no more than it may have."""
-        await self._hosts.make_room(endpoint.host)
-        return await super()._newConnection(key, endpoint)
-
-    def _removeConnection(self, key: Hashable, connection: Connection) -> None:
-        super()._removeConnection(key, connection)  # type: ignore[no-untyped-call]
-        if not self._connections[key]:
-            del self._connections[key]
-
-    def _putConnection(self, key: Hashable, connection: Connection) -> None:
-        super()._putConnection(key, connection)  # type: ignore[no-untyped-call]
-        if connection in self._connections.get(key, ()):
-            connection.spare = self._hosts.keep(connection.host, connection.abort)

@@ -15,7 +15,7 @@ from aimirror.http.egress import ANYWHERE, Egress
 from aimirror.http.headers import Headers
 from aimirror.interfaces import UpstreamError
 from aimirror.upstream.agent import MOST_ROUTES
-from aimirror.upstream.connection import IDLE_SECONDS, Pool
+from aimirror.upstream.pool import IDLE_SECONDS, Pool
 from tests.upstream.network import TIMEOUTS, Network, Upload, Wire, get
 
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

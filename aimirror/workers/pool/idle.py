@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from attrs import Factory, define
 from twisted.internet.defer import Deferred
 
-from aimirror.upstream.connection import IDLE_SECONDS
 from aimirror.upstream.host import Spare
 from aimirror.upstream.hosts import Hosts
+from aimirror.upstream.pool import IDLE_SECONDS
 
 if TYPE_CHECKING:
     from aimirror.workers.pool.slot import Slot

@@ -6,8 +6,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from aimirror.upstream.connection import IDLE_SECONDS
 from aimirror.upstream.hosts import Hosts
+from aimirror.upstream.pool import IDLE_SECONDS
 from aimirror.workers.pool.idle import Idle
 
 HOST = "files.test"

@@ -46,6 +46,9 @@ class ClientRequest:
     registry: str = ""
     #: The target as it was sent.
     target: str = ""
+    #: Whether what its answer depends on is known: see ``Ecosystem.settled``.  No index that nobody
+    #: named, no branch and no redirect leads to what is stored.
+    settled: bool = False
     body: RequestBody | None = None
     #: Told of seconds that were spent on waiting for an upstream.
     waited: Callable[[float], object] = _ignore

@@ -123,6 +123,8 @@ class Mirror:
             admitted=wire.admitted,
             registry=name.registry,
             target=wire.head.target,
+            settled=self._ecosystem(route.rule).settled
+            and route.rule.cache_key_source is not KeySource.FINAL,
             body=wire.body,
             waited=wire.wait,
         )

@@ -125,7 +125,7 @@ class Serving:
             holds=lambda: self._library.changes == changes,
             otherwise=answer.memo_until,
         )
-        most = REPEATABLE_SECONDS if lookup.ecosystem.settled else MEMO_SECONDS
+        most = REPEATABLE_SECONDS if lookup.request.settled else MEMO_SECONDS
         return evolve(answer, memo_until=lookup.now + min(most, left), again=again)
 
     def _noting(

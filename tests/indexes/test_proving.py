@@ -113,7 +113,7 @@ class ReplacedTests:
         slow = self.answers[self.now] = Played(200, "Cache-Control: max-age=60", size, body=None)
         client = self.ask(self.now)
         self.fetch()
-        self.assertEqual([like for like in self.memo._answers if self.path in like], [])
+        self.assertEqual([like for like in self.memo._answers if self.path.encode() in like], [])
         slow.data(index)
         slow.end()
         self.assertEqual(client.answer()[0], 200)

@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
-from aimirror.exchanges.environment import Environment
+from aimirror.exchanges.environment import SMALL, Environment
 from aimirror.exchanges.library import Library
 from aimirror.exchanges.running import Downloads
 from aimirror.http.egress import Egress, Outgoing, Reach, Zone
@@ -138,6 +138,9 @@ def refused() -> UpstreamError:
 class MirrorCase(SynchronousTestCase):
     """A mirror with one rule for all paths of one upstream."""
 
+    #: Bytes up to which a body is stored in one go; 0 for tests of how bodies grow.
+    small = SMALL
+
     def setUp(self) -> None:
         self.clock: Clock = clock_at_now()
         self.upstream = Upstream()
@@ -162,7 +165,7 @@ class MirrorCase(SynchronousTestCase):
             apart=apart_by(self._to_thread),
             jitter=lambda: 0.5,
             egress=lambda rule: Egress(),
-            small=0,
+            small=self.small,
         )
         self.downloads = Downloads(self.tools, most=8, per_host=8)
         self.library = Library(self.tools, self.downloads)

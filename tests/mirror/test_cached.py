@@ -23,6 +23,8 @@ ALICE, BOB = "Authorization: Bearer alice", "Authorization: Bearer bob"
 
 
 class HitTests(MirrorCase):
+    small = 0
+
     def test_miss_then_hit(self) -> None:
         """The second client gets the same without the upstream, and is told so."""
         self.plays(200, *FRESH)
@@ -132,6 +134,8 @@ class HitTests(MirrorCase):
 
 
 class StaleTests(MirrorCase):
+    small = 0
+
     def stored(self, *fields: str) -> None:
         self.plays(200, *fields or SHORT)
         self.get()
@@ -507,6 +511,8 @@ class PartTests(MirrorCase):
 
 
 class HeadTests(MirrorCase):
+    small = 0
+
     SAME = ("etag", "content-type", "content-length", "content-encoding", "vary", "cache-control")
     SAME_TOO = ("accept-ranges", "last-modified", "age")
 
@@ -679,6 +685,8 @@ class MemoTests(MirrorCase):
 class UnsyncedTests(MirrorCase):
     """What has arrived counts as stored while the disk still syncs it."""
 
+    small = 0
+
     def test_fresh(self) -> None:
         """It is given out at once, in the place of an older answer that is as fresh."""
         self.plays(200, *FRESH, body=b"old")
@@ -727,6 +735,8 @@ class UnsyncedTests(MirrorCase):
 
 class PuttingAwayTests(MirrorCase):
     """An answer that has come is being put away, which takes the disk a while."""
+
+    small = 0
 
     def setUp(self) -> None:
         super().setUp()

@@ -11,9 +11,6 @@ from attrs import evolve
 
 from aimirror.admin.counting import counted
 from aimirror.admin.recent import Recent
-from aimirror.exchanges.environment import SMALL
-from aimirror.exchanges.library import Library
-from aimirror.exchanges.running import Downloads
 from aimirror.mirror.ecosystem import GENERAL, UNTAKEN, General, Lookup, Untaken
 from aimirror.mirror.mirror import Mirror
 from aimirror.mirror.serving import MEMO_SECONDS, USED_EVERY
@@ -32,9 +29,6 @@ class SmallCase(MirrorCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.tools = evolve(self.tools, small=SMALL)
-        self.downloads = Downloads(self.tools, most=8, per_host=8)
-        self.library = Library(self.tools, self.downloads)
         self.use(strategy=Strategy.PROXY)
         self.plays(200, LIFE, 'ETag: "1"', "Content-Length: 4")
 

@@ -66,6 +66,8 @@ class Assignment:
     sources: dict[int, Source] = Factory(lambda self: {self.primary: Source()}, takes_self=True)
     flights: dict[int, Flight] = Factory(dict)
     demands: dict[int, Demand] = Factory(dict)
+    #: Seconds by which a busy machine lets us hear late of what has come, and be heard late.
+    lag: float = 0.0
     _next_id: int = PROBE + 1
     _latencies: list[float] = Factory(list)
     #: When the last pieces were done, in seconds, and how fast they came.
@@ -125,7 +127,7 @@ class Assignment:
         if len(self.flights) >= slots:
             return []
         commands: list[Command] = []
-        pace = Pace(self.usual(now), self.latency)
+        pace = Pace(self.usual(now), self.latency, self.lag)
         free, missing = self._free(), self._expected(now, pace.rate)
         while len(self.flights) < slots and (source := self._choose_source(now)) is not None:
             gap = next_gap(free, self.demands.values())

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 from attrs import Factory, define
 
@@ -27,6 +28,8 @@ TICK = 0.25
 #: Seconds after which what could just be told of a connection is clear.
 CLEAR = 0.03
 PAUSED_TICK = 1.0
+#: The part of a lag that counts at the next look still.
+LAG_KEPT = 0.5
 
 
 @define
@@ -40,6 +43,8 @@ class Download:
     digest: tuple[str, str] | None = None
     #: Readers have become a crowd: what flies is shortened once its rate can be told.
     _gathered: bool = False
+    #: When it wants to be called again.
+    _due: float = inf
     _trouble: Trouble = Factory(lambda self: Trouble(self.assignment), takes_self=True)
     _life: Life = Factory(Life)
     _proof: Proof = Factory(lambda self: Proof(self.total, self.digest), takes_self=True)
@@ -192,6 +197,8 @@ class Download:
         """Time passed: drop hopeless connections, take over the tail, wake from a back-off."""
         if self.phase is not Phase.FILLING:
             return []
+        lag = self.assignment.lag * LAG_KEPT
+        self.assignment.lag, self._due = max(0.0, now - self._due, lag), inf
         if self.whole is not None:
             return self._go(now)
         dropped = drop_hopeless(self.assignment, now)
@@ -213,6 +220,7 @@ class Download:
         given_out = self.assignment.assign(now) if self.whole is None else []
         until = self.assignment.waits_until(now)
         wake = self._next_look(now) if until is None else min(now + PAUSED_TICK, until)
+        self._due = min(self._due, wake)
         return [*given_out, *self._proof.follow(self.assignment.frontier), Wake(wake)]
 
     def _next_look(self, now: float) -> float:

@@ -29,7 +29,7 @@ def drop_hopeless(assignment: Assignment, now: float) -> list[Command]:
     # Several that are all new and unanswered are no worse than others would be.
     compared = assignment.answered or len(assignment.flights) < 2
     for flight in list(assignment.flights.values()):
-        if usual and compared and flight.hopeless(now, usual, assignment.latency):
+        if usual and compared and flight.hopeless(now - assignment.lag, usual, assignment.latency):
             del assignment.flights[flight.id]
             assignment.sources[flight.source].rate *= FORGET
             commands.append(Cancel(flight.id))

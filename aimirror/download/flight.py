@@ -93,7 +93,8 @@ class Flight:
         """Bytes that have come at ``rate`` since it was heard of, as far as can be told."""
         if self.first_at is None:
             return 0
-        return min(self.stop - self.position, int(rate * min(UNHEARD, now - self.last_at)))
+        silence = min(UNHEARD, max(0.0, now - self.last_at))
+        return min(self.stop - self.position, int(rate * silence))
 
     def eta(self, now: float, usual: float, latency: float) -> float:
         """Seconds until its last byte, as far as can be told."""

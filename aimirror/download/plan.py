@@ -55,10 +55,14 @@ class Demand:
 
 @frozen
 class Pace:
-    """What was measured: bytes/s of a usual connection (0 = unknown), seconds to the header."""
+    """What was measured: bytes/s of a usual connection (0 = unknown), seconds to the header.
+
+    ``lag`` are the seconds by which we hear of it late, and are heard late.
+    """
 
     rate: float = 0.0
     latency: float = 0.0
+    lag: float = 0.0
 
 
 def first_piece(chunk_size: int) -> int:
@@ -158,27 +162,29 @@ def takeover(flights: Sequence[Flight], pace: Pace, now: float, idle: int = 1) -
         spans.setdefault(flight.stop, []).append(flight)
     worst: Flight | None = None
     worst_eta = 0.0
+    heard = now - pace.lag
     for racers in spans.values():
-        best = min(racers, key=lambda f: f.eta(now, pace.rate, pace.latency))
-        eta = best.eta(now, pace.rate, pace.latency)
+        best = min(racers, key=lambda f: f.eta(heard, pace.rate, pace.latency))
+        eta = best.eta(heard, pace.rate, pace.latency)
         if eta > worst_eta and len(racers) < MOST_RACERS:
             worst, worst_eta = best, eta
+    worst_eta -= pace.lag
     if worst is None or worst_eta < WORTH_TAKING:
         return None
-    own = worst.rate(now, pace.rate, pace.latency)
-    place = worst.position + worst.unheard(now, own)
+    own = worst.rate(heard, pace.rate, pace.latency)
+    place = min(worst.stop, worst.position + worst.unheard(heard, own) + int(own * pace.lag))
     left = worst.stop - place
     smallest = smallest_piece(pace)
-    parts = int(left - own * pace.latency) // smallest
+    parts = int(left - own * (pace.latency + pace.lag)) // smallest
     helpers = max(1, min(idle, parts - 1))
     keep = _kept(left, own, pace, helpers)
     part = (left - keep) // helpers
-    after = 2 * pace.latency + part / pace.rate
+    after = 2 * pace.latency + pace.lag + part / pace.rate
     if min(keep, part) >= smallest and after < 0.8 * worst_eta:
         split = place + keep
         losers = tuple(f.id for f in spans[worst.stop] if f.position < split)
         return Takeover(split, worst.stop, losers)
-    if 2 * pace.latency + left / pace.rate < 0.6 * worst_eta:
+    if 2 * pace.latency + pace.lag + left / pace.rate < 0.6 * worst_eta:
         pair = len(spans[worst.stop]) == 1 and left <= RACED_BY_TWO and idle > len(flights)
         return Takeover(worst.position, worst.stop, racers=2 if pair else 1)
     return None
@@ -190,4 +196,4 @@ def _kept(left: int, own: float, pace: Pace, helpers: int) -> int:
     They begin a round trip later, and each takes the same part of what it does not keep.
     """
     together = helpers * pace.rate
-    return int(own * (left + together * pace.latency) / (own + together))
+    return int(own * (left + together * (pace.latency + pace.lag)) / (own + together))

@@ -19,7 +19,7 @@ from attrs import frozen
 from aimirror.download.connections import useful
 
 #: Of so many connections, first requests of files leave one to the pieces of those that have
-#: begun: the largest of these must not wait until it is known how large all others are.
+#: begun, beside one for each: the largest must not wait until it is known how large all others are.
 PART_KEPT = 3
 #: Bytes that a connection brings in a while: the length of a piece on a usual connection.
 AHEAD = 2 << 20
@@ -78,7 +78,8 @@ def kept(needs: Sequence[Need], streams: Sequence[int], untouched: Sequence[int]
     """How many of ``most`` connections first requests leave to downloads.
 
     One for each that has none: one that still reads its first piece (``streams``) has that.  And a
-    part of all for what they use, and can use for the bytes that are ``untouched`` by any.
+    part of all beside those, for what they use and can use for the bytes that are ``untouched`` by
+    any: the largest decides when all is there, however many others there are.
     """
     without = used = 0
     for need, own, left in zip(needs, streams, untouched, strict=True):
@@ -87,7 +88,7 @@ def kept(needs: Sequence[Need], streams: Sequence[int], untouched: Sequence[int]
             more = useful(left, idle) if left and idle > 0 else 0
             without += not own
             used += need.busy - own + more
-    return max(min(1, len(needs)), without, min(used, most // PART_KEPT))
+    return max(min(1, len(needs)), without, min(used, without + most // PART_KEPT))
 
 
 def _spread(needs: Sequence[Need], given: list[int], rest: int, among: Sequence[int]) -> int:

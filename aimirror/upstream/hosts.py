@@ -91,7 +91,7 @@ class Hosts:
         return 0 if known is None else known.busy + len(known.spares)
 
     def for_downloads(self, host: str, downloads: int) -> int:
-        """Connections that ``downloads`` may share: what streams leave, and a half at the least."""
+        """Connections that ``downloads`` may share: what streams leave, or have to leave."""
         known, most = self._host(host), self.most(host)
         known.downloads = downloads
         rest = most - known.streams
@@ -331,5 +331,5 @@ def _tell_opening(known: Host) -> None:
 
 
 def _reserve(downloads: int, most: int) -> int:
-    """What streams leave to downloads."""
-    return min(downloads, most // 2)
+    """What streams leave to downloads: a third is theirs, whatever those want."""
+    return min(downloads, most - -(-most // 3))

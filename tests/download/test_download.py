@@ -245,12 +245,30 @@ class Figures(SynchronousTestCase):
         for flight in list(download.assignment.flights.values()):
             begin = flight.start
             download.wrote(flight.id, begin, begin + (2000 if flight.id == 3 else 300_000), 0.3)
+        download.tick(0.25)
+        download.tick(0.5)
         for flight in list(download.assignment.flights.values()):
             if flight.id != 3:
                 download.wrote(flight.id, flight.position, flight.position + 300_000, 0.6)
         wakes = [c.at for c in download.tick(0.62) if isinstance(c, Wake)]
         self.assertEqual(wakes, [0.3 + GLARING_AFTER + CLEAR])
         self.assertEqual([c for c in download.tick(wakes[0]) if isinstance(c, Cancel)], [Cancel(3)])
+
+    def test_called_late(self) -> None:
+        """Who is called later than wanted does not judge by what was not heard of yet."""
+        download = machine()
+        download.assignment.latency = 0.03
+        download.begin(0.0, None)
+        download.tick(0.25)
+        self.assertEqual(download.assignment.lag, 0.0)
+        for moment, count in ((0.3, 300_000), (0.6, 600_000)):
+            for flight in list(download.assignment.flights.values()):
+                came = 2000 if flight.id == 3 else count
+                download.wrote(flight.id, flight.position, flight.position + came, moment)
+        self.assertNotIn(Cancel(3), download.tick(1.0))
+        self.assertAlmostEqual(download.assignment.lag, 1.0 - 0.46)
+        self.assertIn(Cancel(3), download.tick(1.05))
+        self.assertAlmostEqual(download.assignment.lag, 0.54 / 2)
 
     def test_few_connections_and_many_crawl(self) -> None:
         """The last few to fly crawl, or most do: it is seen by what others brought before."""

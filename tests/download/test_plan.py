@@ -67,6 +67,18 @@ class TakeoverTests(SynchronousTestCase):
         assert taken is not None
         self.assertGreater(taken.start, (2 + UNHEARD) * MB + 300_000)
 
+    def test_late_news(self) -> None:
+        """What is heard of late is not slow, and what is told of late is not cut too soon."""
+        young = Flight(1, 0, 0, 200_000, 1.7)
+        young.moved(16_000, 1.8)
+        self.assertIsNotNone(takeover([young], self.PACE, 2.1, idle=9))
+        late = Pace(MB, 0.03, lag=0.3)
+        self.assertIsNone(takeover([young], late, 2.1, idle=9))
+        steady = self.flight(2 * MB, 3 * MB)
+        cut = [takeover([steady], pace, 2.0, idle=9) for pace in (self.PACE, late)]
+        assert cut[0] is not None and cut[1] is not None
+        self.assertGreater(cut[1].start, cut[0].start + 300_000)
+
     def test_two_race_for_a_small_rest(self) -> None:
         """At the end, where most are idle, two race for what one brings too slowly."""
         crawling = self.flight(20_000, 100_000)

@@ -140,6 +140,8 @@ class Cases(SynchronousTestCase):
         self.assertEqual(kept([one], [1], [0], 60), 1)
         self.assertEqual(kept([one] * 3, [1] * 3, [19_000_000] * 3, 60), 60 // PART_KEPT)
         self.assertEqual(kept([evolve(one, busy=0)] * 30, [0] * 30, [0] * 30, 60), 30)
+        many = [evolve(one, busy=0)] * 30
+        self.assertEqual(kept(many, [0] * 30, [19_000_000] * 30, 60), 30 + 60 // PART_KEPT)
         self.assertEqual(kept([evolve(one, clients=())], [1], [19_000_000], 60), 1)
         self.assertEqual(kept([], [], [], 60), 0)
 

@@ -101,7 +101,7 @@ class QueueTests(HostsCase):
         self.assertEqual(self.hosts.connections(HOST), 4)
 
     def test_downloads_are_not_starved(self) -> None:
-        """However many requests wait, downloads may have a half; and requests have the other."""
+        """However many requests wait, downloads may have what these leave to them."""
         for _ in range(3):
             self.had()
         self.assertEqual(self.hosts.for_downloads(HOST, 2), 1)
@@ -109,8 +109,18 @@ class QueueTests(HostsCase):
         self.assertEqual(self.hosts.for_downloads(HOST, 2), 1)
         self.assertNoResult(waiting[0])
 
+    def test_a_third_for_requests(self) -> None:
+        """However many downloads there are, a third of the connections is for first requests."""
+        self.hosts.limit = 60
+        for _ in range(60):
+            self.hosts.take(HOST)
+        for _ in range(30):
+            self.ask().addErrback(lambda _: None)
+        self.assertEqual(self.hosts.for_downloads(HOST, 50), 40)
+        self.assertEqual(self.hosts.for_downloads(HOST, 35), 35)
+
     def test_waiting_requests_take_from_downloads(self) -> None:
-        """Downloads leave to requests what becomes free, down to a half."""
+        """Downloads leave to requests what becomes free, down to what these need."""
         pieces = [self.hosts.take(HOST) for _ in range(4)]
         self.assertEqual(self.hosts.for_downloads(HOST, 1), 4)
         changed: list[str] = []

@@ -114,5 +114,6 @@ def _media_type(headers: Headers) -> str:
 
 def as_whole(headers: Headers, total: int) -> Headers:
     """The header that a 200 would have had, from that of a 206."""
-    whole = headers.without("content-range").with_("Content-Length", str(total))
-    return whole.with_("Accept-Ranges", "bytes")
+    return headers.with_all(
+        {"content-range": None, "Content-Length": str(total), "Accept-Ranges": "bytes"}
+    )

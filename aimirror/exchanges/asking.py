@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from functools import lru_cache
 from typing import Protocol
 
 from attrs import evolve
@@ -33,6 +34,9 @@ from aimirror.upstream.health import Health
 #: wherever others are at work, and those that are where it is known to bear few.
 TURNED_AWAY = frozenset({403})
 PERHAPS_TURNED_AWAY = frozenset({404, 429, 503})
+_MAY_BE_TURNED_AWAY = TURNED_AWAY | PERHAPS_TURNED_AWAY
+#: Fields of requests for spans that are held ready.
+MOST_RANGED = 256
 #: Times that a request is repeated for that, and seconds that each waits for one of the others to
 #: end: at a host that is known to bear few, and at one that is not.
 MOST_TURNS = 8
@@ -208,10 +212,7 @@ class Asking:
     ) -> Deferred[IUpstreamResponse]:
         headers = self._headers_for(source)
         if span is not None:
-            headers = headers.with_("Range", format_range(*span))
-            headers = headers.with_("Accept-Encoding", "identity")
-            if if_range:
-                headers = headers.with_("If-Range", if_range)
+            headers = _ranged(headers, span, if_range)
         if conditional:
             headers = Headers([*headers, *self.wanted.conditional])
         route = self.wanted.route
@@ -236,8 +237,11 @@ class Asking:
         hosts = self._env.hosts
         for _ in range(MOST_TURNS):
             response = await self._send(source, span, conditional, if_range)
-            status, host = response.status, urls.authority(response.url)
-            if status not in TURNED_AWAY | PERHAPS_TURNED_AWAY or not hosts.shared(host):
+            status = response.status
+            if status not in _MAY_BE_TURNED_AWAY:
+                return response
+            host = urls.authority(response.url)
+            if not hosts.shared(host):
                 return response
             if hosts.limited(host):
                 await hosts.freed(host, TURN_SECONDS)
@@ -267,14 +271,17 @@ class Asking:
     def _withholds(self, source: int) -> bool:
         """Whether an upstream is not shown the client's credentials."""
         route = self.wanted.route
+        if source == 0:
+            return False
         secrets = frozenset(route.rule.secrets)
         if route.rule.credentials is Credentials.ALL or not self._headers.has_any(secrets):
             return False
         return urls.origin(route.urls[source]) != urls.origin(route.urls[0])
 
     def _headers_for(self, source: int) -> Headers:
-        secrets = self.wanted.route.rule.secrets
-        return self._headers.without(*secrets) if self._withholds(source) else self._headers
+        if not self._withholds(source):
+            return self._headers
+        return self._headers.without(*self.wanted.route.rule.secrets)
 
     def place(self, source: int, response: IUpstreamResponse) -> Place:
         """Where workers ask: the URL that answered, at another origin with ``ELSEWHERE`` alone."""
@@ -345,6 +352,13 @@ class Asking:
 
     def _now(self) -> float:
         return self._env.clock.seconds()
+
+
+@lru_cache(MOST_RANGED)
+def _ranged(headers: Headers, span: tuple[int, int | None], if_range: str) -> Headers:
+    """The fields of a request for a span; those of first requests are mostly the same."""
+    fields = {"Range": format_range(*span), "Accept-Encoding": "identity"}
+    return headers.with_all({**fields, "If-Range": if_range} if if_range else fields)
 
 
 def _may_pass(response: IUpstreamResponse) -> bool:

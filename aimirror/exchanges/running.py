@@ -250,16 +250,17 @@ class Downloads:
             self._unshared.note(wanted.key, wanted.scope, self._env.clock.seconds())
 
     def _exchange(self, running: Running) -> Exchange:
-        wanted, key, now = running.wanted, running.wanted.key, self._env.clock.seconds
+        wanted, key, clock = running.wanted, running.wanted.key, self._env.clock
+        now = clock.seconds()
         host = urls.origin(wanted.route.urls[0])
         terms = Terms(
-            storing=lambda: self._troubles.storable(key, now()),
-            one_connection=self._troubles.one_connection(host, now()),
-            unlike=lambda: self._troubles.unlike(host, now()),
-            once=self._troubles.once(host, now()),
+            storing=lambda: self._troubles.storable(key, clock.seconds()),
+            one_connection=self._troubles.one_connection(host, now),
+            unlike=lambda: self._troubles.unlike(host, clock.seconds()),
+            once=self._troubles.once(host, now),
             repeating=self.repeating(wanted.route),
-            repeats=lambda well: self._troubles.repeats(host, well, now()),
-            draws=not self._troubles.suspicious(key, now()),
+            repeats=lambda well: self._troubles.repeats(host, well, clock.seconds()),
+            draws=not self._troubles.suspicious(key, now),
             begun=lambda fill: self._begun(running, fill),
             rate_limit=lambda: self._rates.rate(wanted.route.rule),
             limited=lambda response: self.limited(wanted.route.rule, response),

@@ -60,10 +60,10 @@ async def first_able(
                 health.unreached(upstreams[index], now(), unreachable=error.unreachable)
             trouble = error
             continue
-        health.reached(upstreams[index])
         if able(answer):
             health.succeeded(upstreams[index], now())
             return answer
+        health.reached(upstreams[index])
         health.failed(upstreams[index], now())
         if index == order[-1]:
             return answer

@@ -132,6 +132,7 @@ def _wish(member: str) -> str:
     return f"{timed[1]}={seconds[1] if seconds is not None else 0}"
 
 
+@lru_cache(_REMEMBERED)
 def fresher(headers: Headers) -> Headers:
     """The fields of a request with no other wish than for something fresh.
 

@@ -161,6 +161,13 @@ class Headers:
         kept = [item for item in self.items if item[0].lower() != lowered]
         return Headers([*kept, *((name, value) for value in values)])
 
+    def with_all(self, values: Mapping[str, str | None]) -> Headers:
+        """A copy in which each of these fields has one value, or (None) is absent."""
+        lowered = {name.lower() for name in values}
+        kept = [item for item in self.items if item[0].lower() not in lowered]
+        kept += [(name, value) for name, value in values.items() if value is not None]
+        return Headers(kept)
+
     def without(self, *names: str) -> Headers:
         """A copy lacking these fields."""
         drop = {name.lower() for name in names}
@@ -179,9 +186,11 @@ class Headers:
 
         ``further`` fields (names in lower case) go, too.
         """
-        named = self.tokens("connection")
-        if named:
-            further = further.union(named)
+        index = self._index
+        if "connection" in index:
+            further = further.union(self.tokens("connection"))
+        elif HOP_BY_HOP.isdisjoint(index) and further.isdisjoint(index):
+            return self
         return Headers(
             [
                 item

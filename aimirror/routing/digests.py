@@ -72,11 +72,15 @@ class DigestSource:
     name: str = ""
 
 
-_KNOWN = (
+_PATHS = (
     DigestSource(algorithm="sha256", source=Source.PATH, pattern=_BLOB),
     DigestSource(algorithm="blake2b-256", source=Source.PATH, pattern=_PYPI),
+)
+_KNOWN = (
+    *_PATHS,
     *(DigestSource(algorithm="sha256", source=Source.HEADER, name=name) for name in OF_WHOLE),
 )
+_FIELDS = frozenset(name.lower() for name in OF_WHOLE)
 
 
 def expected(
@@ -87,7 +91,8 @@ def expected(
     ``path`` is raw, ``query`` without "?".  ``headers`` are the response's; None before there is
     one.  A value that isn't a digest of the named algorithm counts as absent.
     """
-    for source in (*sources, *_KNOWN):
+    known = _PATHS if headers is None or not headers.has_any(_FIELDS) else _KNOWN
+    for source in (*sources, *known):
         for text in _texts(source, path, query, headers):
             digest = parse(source.algorithm, text)
             if digest is not None:

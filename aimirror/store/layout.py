@@ -99,8 +99,11 @@ class Layout:
 
     def free(self) -> int:
         """Bytes that are free on the disk; raises DiskError."""
-        with disk_errors("cannot tell the free space"):
+        try:
             disk = os.statvfs(self.root)
+        except OSError:
+            with disk_errors("cannot tell the free space"):
+                raise
         return disk.f_bavail * disk.f_frsize
 
     def lock(self) -> int:

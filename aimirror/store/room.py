@@ -178,7 +178,9 @@ class Room:
         if over > 0:
             over -= self.parts.shed(over)
         crowded = 0 if self.trash.running else self._lacking(self.spare + count)
-        if max(over, crowded) > 0 and self.evict:
+        if over <= 0 and crowded <= 0:
+            return True
+        if self.evict:
             self._evict(max(over, crowded) + self.spare, _START)
             if self._over(count) > 0:
                 self._take_from_readers(count)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import sys
+from types import FrameType
 from typing import Any
 from unittest import mock
 
@@ -29,6 +31,8 @@ from tests.store.support import descriptors
 CONTENT = pattern(14 * KB)
 #: Of SQL for a small file: two look-ups, four rows, two savepoints.
 MOST_STATEMENTS = 13
+#: Functions of the product for one, from the wish for it to its entry.
+MOST_CALLS = 366
 
 
 class SmallCase(DownloadCase):
@@ -128,6 +132,30 @@ class AtOnceTests(SmallCase):
         self.assertEqual(sum(each == "COMMIT" for each in statements), 1)
         self.assertLessEqual(len(statements) / files, MOST_STATEMENTS)
         self.threads.held = False
+
+    def test_calls(self) -> None:
+        """One after another crosses few functions, from the request to the entry."""
+
+        def bring(number: int) -> None:
+            fetching = self.downloads.fetch(self.wanted(url=f"{URL}{number}"))
+            content = pattern(14 * KB, number)
+            response = partial(0, len(content), len(content), url=f"{URL}{number}")
+            self.bring(self.upstream.answer(response, settle=False), content)
+            self.successResultOf(fetching)
+
+        bring(1)
+        seen: list[str] = []
+
+        def count(frame: FrameType, event: str, _: object) -> None:
+            if event == "call" and "/aimirror/" in frame.f_code.co_filename:
+                seen.append(frame.f_code.co_qualname)
+
+        sys.setprofile(count)
+        try:
+            bring(2)
+        finally:
+            sys.setprofile(None)
+        self.assertLessEqual(len(seen), MOST_CALLS, seen)
 
     def test_stopped(self) -> None:
         """A stop of the service closes the connection of what has not come yet."""

@@ -17,7 +17,7 @@ from aimirror.server.request import MirrorRequest
 from aimirror.server.sendfile import FileServer
 
 #: Bytes after which a reader is told of its progress; a turn of the transport sends less.
-SPAN = 4 * 1024 * 1024
+SPAN = 8 * 1024 * 1024
 #: Bytes read into memory at a time where sendfile can't be used, and where TLS encrypts them.
 PIECE = 1024 * 1024
 TLS_PIECE = 256 * 1024

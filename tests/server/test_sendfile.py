@@ -23,6 +23,7 @@ from twisted.internet.threads import deferToThread
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import TestCase
 
+from aimirror.server import sendfile
 from aimirror.server.answers import Answer
 from aimirror.server.gone import ClientGone
 from aimirror.server.request import MirrorRequest
@@ -131,7 +132,7 @@ class TransportTests(PortCase):
 
     async def test_at_once(self) -> None:
         """What goes out at once goes after what was written; what does not is for a span."""
-        fd, data = self.file(64 * TURN)
+        fd, data = self.file(32 * TURN)
         server, client = await self.connected(receive_buffer=4096)
         server.transport.write(b"head;")
         position = 0
@@ -171,7 +172,7 @@ class TransportTests(PortCase):
 
     async def test_fairness(self) -> None:
         """However fast one client reads, others have their turn between two of its turns."""
-        fd, data = self.file(40 * TURN)
+        fd, data = self.file(20 * TURN)
         server, client = await self.connected()
         turns = 0
         done = self.send(server, fd, 0, len(data))
@@ -179,9 +180,19 @@ class TransportTests(PortCase):
         while not done.called:
             turns += 1
             await task.deferLater(reactor, 0)
-        self.assertGreaterEqual(turns, 39)
+        self.assertGreaterEqual(turns, 19)
         server.transport.loseConnection()
         self.assertEqual(len(await reading), len(data))
+
+    async def test_few_turns(self) -> None:
+        """A client that takes all at once gets much with each turn: every turn costs CPU."""
+        server, _client = await self.connected()
+        counts: list[int] = []
+        self.patch(sendfile, "send_file", lambda *span: counts.append(span[3]) or span[3])
+        self.assertIsNone(await self.send(server, 0, 0, 64_000_000))
+        self.assertEqual((sum(counts), len(counts)), (64_000_000, 16))
+        server.transport.abortConnection()
+        await server.lost
 
     async def test_client_leaves(self) -> None:
         """A client that leaves midway gives ClientGone, once, and nothing is sent any more."""
@@ -218,7 +229,7 @@ class TransportTests(PortCase):
 
     async def test_given_up(self) -> None:
         """A file given up under its reader ends the span as an error, and no byte is another."""
-        fd, data = self.file(64 * TURN)
+        fd, data = self.file(32 * TURN)
         server, client = await self.connected(receive_buffer=4096)
         sending = self.send(server, fd, 0, len(data))
         await self.until(lambda: server.transport.taken > 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -145,11 +145,11 @@ class Catalogue:
             self._index.remove(name)
         return {blob} - {""}
 
-    def drop_blob(self, sha256: str) -> None:
-        """Forget a blob and all entries that need it."""
+    def drop_blobs(self, blobs: Iterable[str]) -> None:
+        """Forget blobs, and all entries that need them."""
         with disk_errors("cannot drop a blob"):
             with self._index.transaction():
-                gone = self._index.remove_blob(sha256)
+                gone = [entry for sha256 in blobs for entry in self._index.remove_blob(sha256)]
             for name, key in gone:
                 self._forget(key)
                 self._layout.sidecar(name).unlink(missing_ok=True)

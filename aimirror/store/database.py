@@ -43,9 +43,11 @@ _UNSYNCED = "CREATE TABLE IF NOT EXISTS unsynced (sha256 TEXT PRIMARY KEY) WITHO
 #: What says that there is nothing: looked for apart, as there may be any number of it.
 _NEGATIVE = """record GLOB '*"status":[45][0-9][0-9],*'"""
 _NEGATIVE_INDEX = f"CREATE INDEX IF NOT EXISTS entries_negative ON entries (used) WHERE {_NEGATIVE}"
-#: Seconds within which new entries are committed together: a commit of 60 takes a third less for
-#: each than one of 12, and a process that dies loses no more than these.
+#: Seconds within which new entries are committed together, by a third less than a dozen; a process
+#: that dies loses no more than these.
 GATHER = 0.1
+#: Bytes of a write-ahead log that stay on the disk once they are in the database.
+LOG_KEPT = 16 << 20
 #: Seconds that a statement waits for the other connection (a checkpoint in a thread).
 BUSY_TIMEOUT = 1.0
 
@@ -67,13 +69,12 @@ class Blob:
 
 def _connect(path: Path) -> sqlite3.Connection:
     """A connection without autocheckpoint: syncing the write-ahead log is for a thread."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
-    os.close(fd)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE))
     made = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
     try:
-        made.execute("PRAGMA journal_mode = WAL")
-        made.execute("PRAGMA synchronous = NORMAL")
-        made.execute("PRAGMA wal_autocheckpoint = 0")
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 0"):
+            made.execute(f"PRAGMA {pragma}")
+        made.execute(f"PRAGMA journal_size_limit = {LOG_KEPT}")
     except sqlite3.Error:
         made.close()
         raise
@@ -106,8 +107,7 @@ def put_away(path: Path) -> None:
 def _sound(path: Path) -> bool:
     opened = _connect(path)
     try:
-        (version,) = opened.execute("PRAGMA user_version").fetchone()
-        if version != SCHEMA_VERSION:
+        if opened.execute("PRAGMA user_version").fetchone() != (SCHEMA_VERSION,):
             return False
         opened.execute("SELECT sha256, size, mtime_ns, used FROM blobs LIMIT 1").fetchall()
         opened.execute("SELECT name, received_at, pinned, record FROM entries LIMIT 1").fetchall()

@@ -29,8 +29,6 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS packed.bodies (sha256 TEXT PRIMARY KEY, content BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS packed.records (name TEXT PRIMARY KEY, record TEXT NOT NULL)
 """
-#: Bytes of the write-ahead log that stay on the disk.
-_LOG_KEPT = 16 << 20
 #: Pages without use that stay in the file, for what is stored next; pages that one step gives
 #: back to the disk, so that it holds the lock for a moment; and how often it does at a time.
 SPARE_PAGES = 1024
@@ -130,7 +128,7 @@ def attach(connection: sqlite3.Connection, index: Path) -> None:
     connection.execute("PRAGMA packed.auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA packed.journal_mode = WAL")
     connection.execute("PRAGMA packed.synchronous = NORMAL")
-    connection.execute(f"PRAGMA packed.journal_size_limit = {_LOG_KEPT}")
+    connection.execute(f"PRAGMA packed.journal_size_limit = {database.LOG_KEPT}")
     for statement in _TABLES.split(";"):
         connection.execute(statement)
 

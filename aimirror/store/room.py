@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from attrs import Factory, define, frozen
@@ -22,6 +22,10 @@ SLICE = 16
 #: frees as much beyond what a growing part asks for, so that it runs seldom.
 GROWTH_STEP = 8 << 20
 GROWTH_SHARE = 1 / 64
+#: Bytes, and the share of the limit, by which eviction goes below it: one search then makes room
+#: for many small files.
+AHEAD = 4 << 20
+AHEAD_SHARE = 1 / 256
 #: The share of ``max_bytes`` that files without a name, which clients still read, may take of the
 #: disk beyond the limit.
 NAMELESS_SHARE = 1 / 8
@@ -67,7 +71,7 @@ class Room:
         await self.trash.emptied()
         after: tuple[float, str] | None = _START
         while self.evict and after is not None and (short := self._short(count)) > 0:
-            after = self._evict(short, after)
+            after = self._evict(short + self._ahead, after)
             await self.trash.emptied()
         if self.evict and self._short(count) > 0:
             self._take_from_readers(count)
@@ -132,7 +136,7 @@ class Room:
             stays = self._may_be_nameless(blob.size, count)
             use = in_use.use(blob.sha256)
             if use is not None and (stays or use.slow()):
-                self._remove(blob.sha256, blob.size)
+                self._remove({blob.sha256: blob.size})
                 if not stays:
                     use.cut()
 
@@ -141,10 +145,10 @@ class Room:
         fits = self.shelf.in_use.nameless + size <= self._most_nameless
         return fits and self._lacking(count) <= 0
 
-    def _remove(self, sha256: str, size: int) -> None:
-        self.shelf.remove(sha256)
-        self.evicted.blobs += 1
-        self.evicted.bytes += size
+    def _remove(self, sizes: Mapping[str, int]) -> None:
+        self.shelf.remove(*sizes)
+        self.evicted.blobs += len(sizes)
+        self.evicted.bytes += sum(sizes.values())
 
     def _evict(self, needed: int, after: tuple[float, str]) -> tuple[float, str] | None:
         """Remove a slice of the least recently used blobs; where to go on, None at the end."""
@@ -158,11 +162,14 @@ class Room:
             ],
             needed,
         )
-        for victim in victims[:SLICE]:
-            self._remove(victim.blob, victim.size)
+        self._remove({victim.blob: victim.size for victim in victims[:SLICE]})
         if len(victims) > SLICE or sum(victim.size for victim in victims) >= needed:
             return after
         return (page[-1][0].used, page[-1][0].sha256) if len(page) == PAGE else None
+
+    @property
+    def _ahead(self) -> int:
+        return min(AHEAD, int(self.max_bytes * AHEAD_SHARE))
 
     @property
     def spare(self) -> int:

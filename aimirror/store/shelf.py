@@ -72,16 +72,17 @@ class Shelf:
             self.remove(sha256)
             return None
 
-    def remove(self, sha256: str) -> None:
-        """Forget a blob and its entries, and throw its file away.
+    def remove(self, *blobs: str) -> None:
+        """Forget blobs and their entries, and throw their files away.
 
-        The file goes first: after a crash in between, a bad one is not there to be trusted.
+        The files go first: after a crash in between, a bad one is not there to be trusted.
         """
-        self._bodies.forget(sha256)
-        self.in_use.unlinked(sha256)
-        self.named(sha256)
-        self._trash.throw(self._layout.blob(sha256))
-        self._catalogue.drop_blob(sha256)
+        for sha256 in blobs:
+            self._bodies.forget(sha256)
+            self.in_use.unlinked(sha256)
+            self.named(sha256)
+            self._trash.throw(self._layout.blob(sha256))
+        self._catalogue.drop_blobs(blobs)
 
     def drop_loose(self, blobs: set[str]) -> None:
         """Remove those of these blobs that no entry needs, once nobody reads them."""

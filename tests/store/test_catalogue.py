@@ -75,7 +75,7 @@ class EntriesTests(CatalogueCase):
         self.assertEqual(self.catalogue.of_key("a"), (entry,))
         self.catalogue.invalidate("a")
         self.assertTrue(self.catalogue.of_key("a")[0].invalidated)
-        self.catalogue.drop_blob(blob)
+        self.catalogue.drop_blobs([blob])
         self.assertEqual((self.catalogue.of_key("a"), self.sidecars()), ((), []))
 
     def test_remembered(self) -> None:

@@ -72,6 +72,19 @@ class PrepareTests(IndexCase):
         for path in self.path.parent.iterdir():
             self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600, path)
 
+    def test_log_shrinks(self) -> None:
+        """A log that was long once gives its bytes back after it was brought in."""
+        with mock.patch.object(database, "LOG_KEPT", 50_000):
+            index = Index(self.path)
+            self.addCleanup(index.close)
+            for n in range(50):
+                index.add_blob(blob(n))
+            log = self.path.with_name(self.path.name + "-wal")
+            self.assertGreater(log.stat().st_size, 200_000)
+            database.checkpoint(self.path)
+            index.add_blob(blob(50))
+            self.assertLessEqual(log.stat().st_size, 50_000)
+
     def test_checkpoint(self) -> None:
         """The log is brought into the database while the index is in use, and only then."""
         self.index.put(Entry(key="a"), 0.0)

@@ -11,7 +11,9 @@ from aimirror.caching.entries import Entry
 from aimirror.exchanges.growing import GrowingBody
 from aimirror.interfaces import BodyFailed
 from aimirror.store.bodies import StoredReader
+from aimirror.store.catalogue import Catalogue
 from aimirror.store.errors import DiskError
+from aimirror.store.index import Index
 from aimirror.store.inuse import SLOW, STEP
 from aimirror.store.journal import PartMeta
 from aimirror.store.room import GROWTH_SHARE, NAMELESS_SHARE, SLICE
@@ -115,6 +117,27 @@ class MakeRoomTests(StoreCase):
         self.assertGreater(slices, 2)
         self.assertEqual((self.keys(), self.on_disk()), ([], 0))
         self.threads.held = False
+
+    def test_searched_for_many(self) -> None:
+        """A full cache is not searched for each small file: what goes, goes by the dozen."""
+        for n in range(100):
+            self.add(b"%10d" % n, key=str(n))
+        with (
+            mock.patch("aimirror.store.room.AHEAD_SHARE", 1 / 10),
+            mock.patch.object(
+                Index, "least_used", autospec=True, side_effect=Index.least_used
+            ) as search,
+            mock.patch.object(
+                Catalogue, "drop_blobs", autospec=True, side_effect=Catalogue.drop_blobs
+            ) as drop,
+        ):
+            for n in range(100, 120):
+                self.clock.advance(1)
+                self.assertTrue(self.make(10))
+                self.add(b"%10d" % n, key=str(n))
+                self.assertLessEqual(self.on_disk(), self.max_bytes)
+        self.assertEqual((search.call_count, drop.call_count), (2, 2))
+        self.assert_counted()
 
     def test_disk(self) -> None:
         """The room on the disk counts as the limit does."""

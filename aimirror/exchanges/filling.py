@@ -142,7 +142,7 @@ class Filling:
     ) -> Outcome | None:
         """Start a ranged download, of a new part or of one to go on with.
 
-        None, the part given up, when this file can't or may not be stored.
+        None, the part given up, when this file can't or may not be stored and has more to come.
         """
         self._check_size(response, meant.total)
         judged = self._judged(response, 200, as_whole(response.headers, meant.total))
@@ -166,7 +166,7 @@ class Filling:
             fill = self._drawing.fill(response, meant, part, entry, digest, keep=judged.store)
         except OSError as error:
             self.not_cached(part, error)
-            return None
+            return self._complete(response, meant, judged)
         self._terms.begun(fill)
         fill.begin(response, meant.start, meant.stop)
         self._drawing.draw_from_others(fill, digest)

@@ -278,12 +278,15 @@ class Library:
         self._store.touch(entry)
 
     def drop(self, entry: Entry) -> None:
-        """See ILibrary."""
-        self._store.drop(entry)
+        """See ILibrary.  On a full disk it may be there again after a restart."""
+        try:
+            self._store.drop(entry)
+        except OSError as error:
+            self.log.error("an entry could not be dropped: {error}", error=str(error))
 
     def outdate(self, entry: Entry) -> None:
         """See ILibrary."""
-        self._store.drop(entry)
+        self.drop(entry)
         if entry.pinned:  # in its place until there is a new copy; said of nothing else
             empty = evolve(entry, status=504, headers=Headers(), blob="", size=0)
             self._store.put(evolve(empty, immutable=False, invalidated=True))

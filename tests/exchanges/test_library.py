@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
+from unittest import mock
 
 from aimirror.caching.entries import Entry
 from aimirror.download.tasks import Reason
@@ -18,6 +20,8 @@ from aimirror.interfaces import (
     Validated,
 )
 from aimirror.routing.choices import Strategy
+from aimirror.store.catalogue import Catalogue
+from aimirror.store.errors import DiskError
 from aimirror.testing.library import FakeLibrary
 from tests.exchanges.support import (
     URL,
@@ -71,6 +75,17 @@ class AtTests(LibraryCase):
         body = self.library.body(held.entries[0])
         assert body is not None
         self.assertEqual(body.data(), CONTENT)
+
+    def test_dropped_on_a_full_disk(self) -> None:
+        """An entry that is no good is no reason to fail, though the index can't be written."""
+        entry = self.add(CONTENT)
+        full = mock.patch.object(Catalogue, "drop", side_effect=DiskError(errno.ENOSPC, "full"))
+        for drop in (self.library.drop, self.library.outdate):
+            with full:
+                drop(entry)
+            self.assertEqual(len(self.library.at(entry.key).entries), 1)
+        self.library.drop(entry)
+        self.assertEqual(self.library.at(entry.key).entries, ())
 
     def test_scopes(self) -> None:
         """What arrives for one credential is not there for another, nor for nobody."""

@@ -10,7 +10,7 @@ from aimirror.download.tasks import Reason
 from aimirror.exchanges.environment import SMALL, Finished, Progress
 from aimirror.exchanges.running import Downloads
 from aimirror.exchanges.small import MOMENT, PROVEN_MOMENT, proven
-from aimirror.interfaces import Arriving, UpstreamError, Wanted
+from aimirror.interfaces import Arriving, Passing, UpstreamError, Wanted
 from aimirror.routing.choices import Strategy
 from aimirror.routing.digests import Digest
 from aimirror.store.database import GATHER
@@ -26,6 +26,7 @@ from tests.exchanges.support import (
     sha256,
     whole,
 )
+from tests.exchanges.test_gathered import Receiver
 from tests.store.support import descriptors
 
 CONTENT = pattern(14 * KB)
@@ -241,6 +242,24 @@ class OrdinaryTests(SmallCase):
             self.bring(self.upstream.answer(partial(0, len(CONTENT), len(CONTENT))))
             reading = Reading(self.successResultOf(fetching))
         self.assertEqual((reading.data, self.stored()), (CONTENT, [CONTENT]))
+
+    def test_no_room_at_all(self) -> None:
+        """Where no part can be had either, it is passed on from memory, by either strategy."""
+        full = DiskError(errno.ENOSPC, "full")
+        for wanted, response in self.both():
+            with (
+                mock.patch.object(self.store, "add", side_effect=full),
+                mock.patch.object(self.store, "create_part", side_effect=full),
+            ):
+                fetching = self.downloads.fetch(wanted)
+                self.upstream.answer(response)
+                self.bring(response)
+            outcome = self.successResultOf(fetching)
+            assert isinstance(outcome, Passing)
+            receiver = Receiver()
+            outcome.response.deliver(receiver)
+            self.assertEqual((outcome.response.status, receiver.taken), (200, CONTENT))
+            self.assertEqual(self.running(), 0)
 
     def test_large(self) -> None:
         """What is longer than that waits for nothing."""

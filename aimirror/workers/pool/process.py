@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from attrs import frozen
+from twisted.internet.process import reapAllProcesses
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
@@ -15,8 +15,20 @@ from aimirror.workers.pool.fetch import PoolFetch
 from aimirror.workers.wire import commands
 from aimirror.workers.wire.link import Link
 
-if TYPE_CHECKING:
-    pass
+#: Seconds between a worker's answer and the next question whether it is there.
+PING_EVERY = 10.0
+#: Seconds without an answer after which it is killed; a full disk cache can block it for long.
+PING_PATIENCE = 60.0
+#: Seconds that a worker gets to leave after it was asked, and after SIGTERM.
+ASK_PATIENCE = 5.0
+TERM_PATIENCE = 3.0
+#: Seconds between looks whether a killed worker is gone: the signal that tells may be lost.
+LOOK_EVERY = 1.0
+#: Seconds: a worker that lived this long was well, its end does not lengthen the back-off.
+WELL_AFTER = 30.0
+#: Seconds at most until one that was up is started again: it was killed, or a task was too much
+#: for it, but the next one will get up, too.
+SOON_AGAIN = 1.0
 
 
 @frozen
@@ -30,6 +42,8 @@ class Recipe:
         "-m",
         "aimirror.workers.worker",
     )
+    #: Tells of children that are gone.
+    reap: Callable[[], object] = reapAllProcesses
 
 
 class Watch(ProcessProtocol):

@@ -24,26 +24,25 @@ from twisted.python.failure import Failure
 from aimirror.download.backoff import wait_before
 from aimirror.download.tasks import HashTask, Reason, SendResult, SendTask
 from aimirror.workers.pool.fetch import PoolFetch
-from aimirror.workers.pool.process import ParentLink, Recipe, State, Watch
+from aimirror.workers.pool.process import (
+    ASK_PATIENCE,
+    LOOK_EVERY,
+    PING_EVERY,
+    PING_PATIENCE,
+    SOON_AGAIN,
+    TERM_PATIENCE,
+    WELL_AFTER,
+    ParentLink,
+    Recipe,
+    State,
+    Watch,
+)
 from aimirror.workers.wire import commands
 from aimirror.workers.wire.link import WORKER_FD, Link, adopt, socket_pair
 from aimirror.workers.wire.tasks import pack_send, unpack_sent
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IProcessTransport
-
-#: Seconds between a worker's answer and the next question whether it is there.
-PING_EVERY = 10.0
-#: Seconds without an answer after which it is killed; a full disk cache can block it for long.
-PING_PATIENCE = 60.0
-#: Seconds that a worker gets to leave after it was asked, and after SIGTERM.
-ASK_PATIENCE = 5.0
-TERM_PATIENCE = 3.0
-#: Seconds: a worker that lived this long was well, its end does not lengthen the back-off.
-WELL_AFTER = 30.0
-#: Seconds at most until one that was up is started again: it was killed, or a task was too much
-#: for it, but the next one will get up, too.
-SOON_AGAIN = 1.0
 
 log = Logger()
 
@@ -216,7 +215,7 @@ class Slot:
     def _hang(self) -> None:
         log.error("Worker {number} hangs, pid {pid}", number=self.number, pid=self.pid)
         self._leave()
-        self._signal("KILL")
+        self._kill()
 
     def _link_lost(self, link: Link) -> None:
         """A worker whose link is gone leaves by itself; if not, it is made to."""
@@ -230,8 +229,16 @@ class Slot:
         self._crew.down(self)
 
     def _terminate(self) -> None:
-        self._after(TERM_PATIENCE, self._signal, "KILL")
+        self._after(TERM_PATIENCE, self._kill)
         self._signal("TERM")
+
+    def _kill(self) -> None:
+        self._signal("KILL")
+        self._look()
+
+    def _look(self) -> None:
+        self._after(LOOK_EVERY, self._look)
+        self._recipe.reap()
 
     def _signal(self, name: str) -> None:
         if self._process is not None:

@@ -7,15 +7,17 @@ from twisted.trial.unittest import SynchronousTestCase
 from aimirror.download.tasks import FetchTask, HashTask, Reason
 from aimirror.http.headers import Headers
 from aimirror.workers.pool.fetch import PoolFetch
-from aimirror.workers.pool.process import Recipe, State
-from aimirror.workers.pool.slot import (
+from aimirror.workers.pool.process import (
     ASK_PATIENCE,
+    LOOK_EVERY,
     PING_EVERY,
     PING_PATIENCE,
     TERM_PATIENCE,
     WELL_AFTER,
-    Slot,
+    Recipe,
+    State,
 )
+from aimirror.workers.pool.slot import Slot
 from aimirror.workers.wire import commands
 from aimirror.workers.wire.link import WORKER_FD
 from tests.workers.pool.fakes import FakeReactor
@@ -42,7 +44,9 @@ class Crew:
 class SlotTests(SynchronousTestCase):
     def setUp(self):
         self.reactor, self.crew = FakeReactor(), Crew()
-        self.slot = Slot(self.reactor, 0, Recipe({"A": "b"}, ("python", "-m", "w")), self.crew)
+        self.reap = lambda: None
+        recipe = Recipe({"A": "b"}, ("python", "-m", "w"), lambda: self.reap())
+        self.slot = Slot(self.reactor, 0, recipe, self.crew)
 
     @property
     def process(self):
@@ -223,6 +227,19 @@ class SlotTests(SynchronousTestCase):
         self.process.exit(9)
         self.successResultOf(stopped)
         self.successResultOf(again)
+
+    def test_end_not_told(self):
+        """The end of a killed worker is noticed though no signal told of it."""
+        self.up()
+        stopped = self.slot.stop()
+        self.reactor.advance(ASK_PATIENCE)
+        self.reactor.advance(TERM_PATIENCE)
+        self.reactor.advance(LOOK_EVERY)
+        self.assertNoResult(stopped)
+        self.reap = lambda: self.process.exit(9)
+        self.reactor.advance(LOOK_EVERY)
+        self.successResultOf(stopped)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_stop_while_waiting(self):
         """Stopped in the back-off there is no process to wait for, and none comes."""

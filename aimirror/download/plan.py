@@ -26,9 +26,12 @@ UNMEASURED_PIECE = 4 << 20
 #: A piece should take this long (seconds), and this many round trips, at the measured rate.
 PIECE_SECONDS = 3.0
 PIECE_ROUND_TRIPS = 30
+#: Bytes: what is left of a piece is not split into parts below this, but raced as a whole: each cut
+#: costs a connection, and what is in its buffers.
+SMALLEST_SPLIT = 128 << 10
 #: Seconds that a connection must be from its end for another one to help: what is on its way by
 #: then would be fetched twice.
-WORTH_TAKING = 0.15
+WORTH_TAKING = 0.25
 #: Seconds before its end from which on a flight is not shortened for a crowd.
 ENDS_SOON = 0.25
 #: Readers from which on a file is fetched in waves, each of half the rest: sending it to all of
@@ -174,13 +177,12 @@ def takeover(flights: Sequence[Flight], pace: Pace, now: float, idle: int = 1) -
     own = worst.rate(heard, pace.rate, pace.latency)
     place = min(worst.stop, worst.position + worst.unheard(heard, own) + int(own * pace.lag))
     left = worst.stop - place
-    smallest = smallest_piece(pace)
-    parts = int(left - own * (pace.latency + pace.lag)) // smallest
+    parts = int(left - own * (pace.latency + pace.lag)) // SMALLEST_SPLIT
     helpers = max(1, min(idle, parts - 1))
     keep = _kept(left, own, pace, helpers)
     part = (left - keep) // helpers
     after = 2 * pace.latency + pace.lag + part / pace.rate
-    if min(keep, part) >= smallest and after < 0.8 * worst_eta:
+    if min(keep, part) >= SMALLEST_SPLIT and after < 0.8 * worst_eta:
         split = place + keep
         losers = tuple(f.id for f in spans[worst.stop] if f.position < split)
         return Takeover(split, worst.stop, losers)

@@ -8,6 +8,7 @@ from aimirror.download.flight import UNHEARD, Flight
 from aimirror.download.plan import (
     LEAST_PIECE,
     SMALLEST_PIECE,
+    SMALLEST_SPLIT,
     Pace,
     piece_size,
     smallest_piece,
@@ -54,11 +55,11 @@ class TakeoverTests(SynchronousTestCase):
 
     def test_no_crumbs(self) -> None:
         """However many are idle, none gets less than is worth a request."""
-        taken = takeover([self.flight(2 * MB, 400_000)], self.PACE, 2.0, idle=50)
+        taken = takeover([self.flight(2 * MB, 800_000)], self.PACE, 2.0, idle=50)
         assert taken is not None
         kept = taken.start - 2 * MB
-        self.assertGreaterEqual(kept, smallest_piece(self.PACE))
-        self.assertGreater(taken.stop - taken.start, 3 * smallest_piece(self.PACE))
+        self.assertGreaterEqual(kept, SMALLEST_SPLIT)
+        self.assertGreater(taken.stop - taken.start, 3 * SMALLEST_SPLIT)
 
     def test_what_has_come_is_left_alone(self) -> None:
         """Bytes that are gathered and not told of yet are not asked for once more."""

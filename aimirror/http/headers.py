@@ -84,14 +84,15 @@ class Headers:
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self.items = tuple(items)
         self._made: dict[str, list[str]] | None = None
-        self._derived: Any = None
+        self._derived: tuple[Callable[[Headers], Any], Any] | None = None
 
     def derived(self, make: Callable[[Headers], T]) -> T:
-        """What ``make`` reads from these fields, read once; there is one such reader."""
-        if self._derived is None:
-            self._derived = make(self)
-        derived: T = self._derived
-        return derived
+        """What ``make`` reads from these fields, read once until another reader comes."""
+        derived = self._derived
+        if derived is None or derived[0] is not make:
+            derived = self._derived = (make, make(self))
+        value: T = derived[1]
+        return value
 
     @property
     def by_name(self) -> Mapping[str, Sequence[str]]:

@@ -43,8 +43,8 @@ _UNSYNCED = "CREATE TABLE IF NOT EXISTS unsynced (sha256 TEXT PRIMARY KEY) WITHO
 #: What says that there is nothing: looked for apart, as there may be any number of it.
 _NEGATIVE = """record GLOB '*"status":[45][0-9][0-9],*'"""
 _NEGATIVE_INDEX = f"CREATE INDEX IF NOT EXISTS entries_negative ON entries (used) WHERE {_NEGATIVE}"
-#: Seconds within which new entries are committed together, by a third less than a dozen; a process
-#: that dies loses no more than these.
+#: Seconds within which new entries are committed together: sixty cost a third less each than a
+#: dozen do.  A process that dies loses no more than these.
 GATHER = 0.1
 #: Bytes of a write-ahead log that stay on the disk once they are in the database.
 LOG_KEPT = 16 << 20
